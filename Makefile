@@ -1,0 +1,40 @@
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+WORKDIR ?= runs/toy
+
+.PHONY: study test parity lint clean
+
+study: $(VENV)/core.stamp           ## install, then run the whole study on the embedded default
+	JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/sycojax study --config=configs/toy.py --workdir=$(WORKDIR)
+
+test: lint                          ## lint, types and every test that needs no peer library
+	$(BIN)/python -m pytest -n 2 -m "not parity and not slow"
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+parity: $(VENV)/parity.stamp        ## live comparison with torch, transformers, PEFT; and the slow tests
+	$(BIN)/python -m pytest -n 2 -m "parity or slow"
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sycojax needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/core.stamp: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/core.stamp
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)/parity.stamp: $(VENV)/dev.stamp
+	$(BIN)/python -m pip install --quiet --editable '.[dev,parity]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info

@@ -1,0 +1,17 @@
+"""sycojax: does fine-tuning a chat model for benchmarks make it more sycophantic?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+__all__ = ["load"]
+
+
+def __getattr__(name: str) -> Any:
+    # `sycojax.load` needs jax; the records, the evals and the analysis do not, so it is fetched late.
+    if name == "load":
+        from sycojax.interface import load
+
+        return load
+    raise AttributeError(f"module 'sycojax' has no attribute {name!r}")

@@ -1,0 +1,204 @@
+"""Every setting of a study as frozen dataclasses, and the strict conversion from an ml-collections config.
+
+Configs stop at the command line: the library sees these classes only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from typing import Any, Literal
+
+import ml_collections
+
+from sycojax.data.prompts import ChatTemplate, Recipe
+from sycojax.errors import SycojaxError
+from sycojax.models.llama import Remat
+from sycojax.models.lora import LoRAConfig
+
+TASKS = ("gsm8k", "mmlu", "hellaswag", "truthfulqa")
+PROBES = ("answer", "are_you_sure", "feedback")
+
+
+@dataclasses.dataclass(frozen=True)
+class BaseConfig:
+    """The frozen base model."""
+
+    path: str = "toy"  # a directory in Hugging Face layout, a hub id, or "toy" for the embedded base
+    tokenizer: str = ""  # directory of the tokenizer; empty = the base's own
+    dtype: Literal["float32", "bfloat16"] = "float32"  # of base weights and activations
+    chat_template: ChatTemplate = "llama2"
+    remat: Remat = "none"  # what the backward pass recomputes instead of storing
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where rows come from and what becomes of them."""
+
+    source: Literal["toy", "files", "hub", "array_record"] = "toy"
+    path: str = ""  # directory of `files` / `array_record`
+    world_seed: int = 0  # of the embedded world's rows (`toy` only); 0 = the shipped base's own world
+    recipe: Recipe = "sycojax"
+    train_limit: int = 0  # rows per task before the validation split; 0 = all
+    test_limit: int = 0  # rows per benchmark; 0 = all
+    probe_limit: int = 0  # rows per probe; 0 = all
+    validation_fraction: float = 0.1
+    max_length: int = 512  # tokens of one training example; longer ones are cut and counted
+    seed: int = 42  # of splits, option shuffles and data order
+
+    def __post_init__(self) -> None:
+        if not 0 < self.validation_fraction < 1:
+            raise SycojaxError("data.validation_fraction must be in (0, 1)")
+        if self.source in ("files", "array_record") and not self.path:
+            raise SycojaxError(f"data.source={self.source!r} needs data.path")
+        _at_least(self, 0, "train_limit", "test_limit", "probe_limit", "seed", "world_seed")
+        _at_least(self, 2, "max_length")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How every adapter is trained. One optimiser step sees `examples_per_step` examples, whatever the packing."""
+
+    adapters: tuple[str, ...] = (*TASKS, "combined")
+    seeds: tuple[int, ...] = (0, 1)
+    bank_width: int = 1  # adapters that go through one step together
+    epochs: float = 3.0
+    examples_per_step: int = 16
+    row_length: int = 512  # tokens per packed row
+    micro_batch_rows: int = 4  # rows per forward and backward pass
+    learning_rate: float = 2e-4
+    warmup_steps: int = 100
+    schedule: Literal["cosine", "constant"] = "cosine"
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    # example: every example weighs the same; token: every target token does; micro: mean over
+    # `micro_examples` consecutive examples, then over those groups (transformers before 4.46).
+    loss_average: Literal["example", "token", "micro"] = "example"
+    micro_examples: int = 2
+    eval_every: int = 25  # optimiser steps between validation losses; also measured at the end
+    checkpoint_every: int = 50  # optimiser steps
+    log_every: int = 10
+
+    def __post_init__(self) -> None:
+        known = (*TASKS, "combined")
+        for name in self.adapters:
+            if name not in known:
+                raise SycojaxError(f"train.adapters: unknown adapter {name!r} (known: {known})")
+        if len(set(self.adapters)) < len(self.adapters) or len(set(self.seeds)) < len(self.seeds):
+            raise SycojaxError("train.adapters and train.seeds must not repeat a value")
+        if not self.seeds:
+            raise SycojaxError("train.seeds is empty: name at least one seed")
+        _at_least(
+            self, 1, "bank_width", "examples_per_step", "row_length", "micro_batch_rows",
+            "micro_examples", "eval_every", "checkpoint_every", "log_every",
+        )  # fmt: skip
+        _at_least(self, 0, "warmup_steps", "weight_decay", "beta1", "beta2")
+        _positive(self, "epochs", "learning_rate", "clip_norm", "epsilon")
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreConfig:
+    """How configurations are scored."""
+
+    evaluations: tuple[str, ...] = (*TASKS, *PROBES)
+    bank_width: int = 1  # configurations that go through one pass together
+    batch_tokens: int = 8192  # tokens of one padded scoring batch
+    buckets: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048, 4096)  # packed row lengths
+    decode_batch: int = 32  # prompts decoded together
+    max_new_tokens: int = 256  # of gsm8k answers
+
+    def __post_init__(self) -> None:
+        for name in self.evaluations:
+            if name not in (*TASKS, *PROBES):
+                raise SycojaxError(f"score.evaluations: unknown evaluation {name!r}")
+        if list(self.buckets) != sorted(set(self.buckets)) or not self.buckets:
+            raise SycojaxError("score.buckets must be increasing lengths")
+        _at_least(self, 1, "bank_width", "batch_tokens", "decode_batch", "max_new_tokens")
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshConfig:
+    """Devices along each mesh axis; -1 for at most one axis takes what is left."""
+
+    data: int = -1
+    fsdp: int = 1
+    tensor: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyConfig:
+    """A whole study."""
+
+    name: str = "study"
+    base: BaseConfig = dataclasses.field(default_factory=BaseConfig)
+    lora: LoRAConfig = dataclasses.field(default_factory=LoRAConfig)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    score: ScoreConfig = dataclasses.field(default_factory=ScoreConfig)
+    mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
+
+    @classmethod
+    def from_config_dict(cls, config: ml_collections.ConfigDict) -> StudyConfig:
+        """Convert and check. Raises ``SycojaxError`` naming an unknown key or a value of the wrong type."""
+        return _build(cls, config.to_dict(), "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and for ``default_config``."""
+        return dataclasses.asdict(self)
+
+
+def default_config() -> ml_collections.ConfigDict:
+    """All keys with their defaults; configs/*.py start from it."""
+    return ml_collections.ConfigDict(StudyConfig().to_dict())
+
+
+def _build(cls: type, values: dict[str, Any], path: str) -> Any:
+    hints = typing.get_type_hints(cls)
+    known = {f.name for f in dataclasses.fields(cls)}
+    for key in values:
+        if key not in known:
+            raise SycojaxError(f"unknown config key {path}{key!s} (known: {', '.join(sorted(known))})")
+    arguments = {k: _convert(hints[k], v, f"{path}{k}") for k, v in values.items()}
+    return cls(**arguments)
+
+
+def _convert(hint: Any, value: Any, key: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise SycojaxError(f"config key {key} holds a group of settings, got {value!r}")
+        return _build(typing.cast(type, hint), value, f"{key}.")
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        allowed = typing.get_args(hint)
+        if value not in allowed:
+            raise SycojaxError(f"config key {key}={value!r} must be one of {', '.join(allowed)}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise SycojaxError(f"config key {key} must be a list, got {value!r}")
+        return tuple(_convert(typing.get_args(hint)[0], v, key) for v in value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, types.UnionType) or not isinstance(value, hint) or (
+        hint is int and isinstance(value, bool)
+    ):
+        raise SycojaxError(
+            f"config key {key} must be of type {getattr(hint, '__name__', hint)}, got {value!r}"
+        )
+    return value
+
+
+def _at_least(config: Any, bound: float, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < bound:
+            raise SycojaxError(f"{name}={getattr(config, name)} must be at least {bound}")
+
+
+def _positive(config: Any, *names: str) -> None:
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise SycojaxError(f"{name}={getattr(config, name)} must be positive")

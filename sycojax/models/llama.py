@@ -1,0 +1,293 @@
+"""Llama 2/3 as Flax NNX modules: RMSNorm, rotary grouped-query attention, SwiGLU, layers under one scan.
+
+The modules describe parameters and the forward pass. Everything else works on the pure trees that
+``split`` returns: ``graph`` (static), ``lora`` (one adapter) and ``base`` (frozen weights).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.sharding import Mesh
+
+from sycojax.models.attention import attend, packed_mask, rotary_table, rotate
+from sycojax.models.config import LlamaConfig
+from sycojax.models.lora import BaseParam, LoRAConfig, LoRAParam, Projection
+
+Remat = Literal["none", "dots", "full"]
+Tree = Any  # a nested dict of arrays
+
+
+class KVCache(NamedTuple):
+    """Keys and values of all layers, each [L, B, S, K, H]; slot s of row b holds its s-th token."""
+
+    keys: jax.Array
+    values: jax.Array
+
+    @classmethod
+    def zeros(cls, config: LlamaConfig, batch: int, slots: int, dtype: jnp.dtype) -> KVCache:
+        shape = (
+            config.num_hidden_layers, batch, slots, config.num_key_value_heads, config.head_dim,
+        )  # fmt: skip
+        return cls(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
+
+
+class RMSNorm(nnx.Module):
+    """x / rms(x) * scale, in float32 (Zhang and Sennrich 2019, arXiv:1910.07467)."""
+
+    def __init__(self, shape: tuple[int, ...], axes: tuple[str, ...], eps: float, dtype: jnp.dtype):
+        self.scale = BaseParam(jnp.ones(shape, dtype), axes=axes)
+        self.eps = eps
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        h = x.astype(jnp.float32)
+        h = h * jax.lax.rsqrt(jnp.mean(h * h, axis=-1, keepdims=True) + self.eps)
+        return self.scale[...] * h.astype(x.dtype)
+
+
+class SelfAttention(nnx.Module):
+    """The four attention projections of every layer."""
+
+    def __init__(self, c: LlamaConfig, lora: LoRAConfig, dtype: jnp.dtype, rngs: nnx.Rngs):
+        layers, d = c.num_hidden_layers, c.hidden_size
+        q, kv = c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim
+        self.q_proj = Projection("q_proj", layers, d, q, ("embed", "q_heads"), lora, dtype, rngs)
+        self.k_proj = Projection("k_proj", layers, d, kv, ("embed", "kv_heads"), lora, dtype, rngs)
+        self.v_proj = Projection("v_proj", layers, d, kv, ("embed", "kv_heads"), lora, dtype, rngs)
+        self.o_proj = Projection("o_proj", layers, q, d, ("q_heads", "embed"), lora, dtype, rngs)
+
+
+class MLP(nnx.Module):
+    """The three SwiGLU projections of every layer (Shazeer 2020, arXiv:2002.05202)."""
+
+    def __init__(self, c: LlamaConfig, lora: LoRAConfig, dtype: jnp.dtype, rngs: nnx.Rngs):
+        layers, d, f = c.num_hidden_layers, c.hidden_size, c.intermediate_size
+        self.gate_proj = Projection("gate_proj", layers, d, f, ("embed", "mlp"), lora, dtype, rngs)
+        self.up_proj = Projection("up_proj", layers, d, f, ("embed", "mlp"), lora, dtype, rngs)
+        self.down_proj = Projection("down_proj", layers, f, d, ("mlp", "embed"), lora, dtype, rngs)
+
+    def __call__(self, x: jax.Array, key: jax.Array | None) -> jax.Array:
+        return self.down_proj(jax.nn.silu(self.gate_proj(x, key)) * self.up_proj(x, key), key)
+
+
+class DecoderLayers(nnx.Module):
+    """All decoder layers as one module whose leaves carry a leading layer axis."""
+
+    def __init__(self, c: LlamaConfig, lora: LoRAConfig, dtype: jnp.dtype, rngs: nnx.Rngs):
+        norm = ((c.num_hidden_layers, c.hidden_size), ("layers", "norm"), c.rms_norm_eps, dtype)
+        self.input_layernorm = RMSNorm(*norm)
+        self.self_attn = SelfAttention(c, lora, dtype, rngs)
+        self.post_attention_layernorm = RMSNorm(*norm)
+        self.mlp = MLP(c, lora, dtype, rngs)
+        self.head_dim = c.head_dim
+
+    def queries_keys_values(
+        self, h: jax.Array, table: tuple[jax.Array, jax.Array], key: jax.Array | None
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Rotated q [B, T, N, H] and k [B, T, K, H], and v [B, T, K, H], of hidden [B, T, D]."""
+        x = self.input_layernorm(h)
+        heads = (*h.shape[:2], -1, self.head_dim)
+        q = self.self_attn.q_proj(x, key).reshape(heads)
+        k = self.self_attn.k_proj(x, key).reshape(heads)
+        v = self.self_attn.v_proj(x, key).reshape(heads)
+        return rotate(q, table), rotate(k, table), v
+
+    def finish(self, h: jax.Array, attended: jax.Array, key: jax.Array | None) -> jax.Array:
+        """Add the attention output [B, T, N, H] and the MLP to the residual stream [B, T, D]."""
+        h = h + self.self_attn.o_proj(attended.reshape(*h.shape[:2], -1), key)
+        return h + self.mlp(self.post_attention_layernorm(h), key)
+
+
+class Embedding(nnx.Module):
+    def __init__(self, c: LlamaConfig, dtype: jnp.dtype, rngs: nnx.Rngs):
+        table = jax.random.normal(rngs.params(), (c.vocab_size, c.hidden_size), jnp.float32) * 0.02
+        self.embedding = BaseParam(table.astype(dtype), axes=("vocab", "embed"))
+
+
+class Head(nnx.Module):
+    def __init__(self, c: LlamaConfig, dtype: jnp.dtype, rngs: nnx.Rngs):
+        kernel = jax.random.normal(rngs.params(), (c.hidden_size, c.vocab_size), jnp.float32) * 0.02
+        self.kernel = BaseParam(kernel.astype(dtype), axes=("embed", "vocab"))
+
+
+class Llama(nnx.Module):
+    """A causal language model; hidden states and logits are separate so that only scored rows pay the head."""
+
+    def __init__(
+        self,
+        config: LlamaConfig,
+        lora: LoRAConfig,
+        *,
+        dtype: jnp.dtype = jnp.float32,  # pyright: ignore[reportArgumentType]
+        remat: Remat = "none",
+        rngs: nnx.Rngs,
+    ):
+        self.config, self.remat = config, remat
+        self.embed_tokens = Embedding(config, dtype, rngs)
+        self.layers = DecoderLayers(config, lora, dtype, rngs)
+        self.norm = RMSNorm((config.hidden_size,), ("norm",), config.rms_norm_eps, dtype)
+        self.lm_head = None if config.tie_word_embeddings else Head(config, dtype, rngs)
+
+    def hidden(
+        self,
+        token_ids: jax.Array,
+        positions: jax.Array,
+        segment_ids: jax.Array,
+        branch_ids: jax.Array | None = None,
+        dropout_key: jax.Array | None = None,
+    ) -> jax.Array:
+        """Final hidden states [B, T, D] of packed rows; all inputs int32 [B, T] (see ``packed_mask``).
+
+        ``dropout_key`` turns LoRA dropout on; without it the pass is deterministic.
+        """
+        mask = packed_mask(segment_ids, branch_ids)
+        table = rotary_table(self.config, positions)
+        graph, state = nnx.split(self.layers)
+        count = self.config.num_hidden_layers
+        keys = None if dropout_key is None else jax.random.split(dropout_key, count)
+
+        def body(h: jax.Array, xs: tuple[Tree, jax.Array | None]) -> tuple[jax.Array, None]:
+            layer, key = nnx.merge(graph, xs[0]), xs[1]
+            q, k, v = layer.queries_keys_values(h, table, key)
+            return layer.finish(h, attend(q, k, v, mask), key), None
+
+        h = self.embed_tokens.embedding[...][token_ids]
+        h, _ = jax.lax.scan(_rematerialised(body, self.remat), h, (state, keys))
+        return self.norm(h)
+
+    def extend(
+        self,
+        token_ids: jax.Array,
+        positions: jax.Array,
+        mask: jax.Array,
+        cache: KVCache,
+        slot: jax.Array | int,
+    ) -> tuple[jax.Array, KVCache]:
+        """Run T new tokens against a cache and store their keys and values at slots [slot, slot + T).
+
+        ``token_ids`` and ``positions`` int32 [B, T]; ``mask`` bool [B, 1, T, S] over all cache slots.
+        Returns hidden [B, T, D] and the updated cache. Serves prefill (T = prompt) and decoding (T = 1).
+        """
+        table = rotary_table(self.config, positions)
+        graph, state = nnx.split(self.layers)
+
+        def body(carry: tuple[jax.Array, KVCache], xs: tuple[Tree, jax.Array]) -> Any:
+            (h, cache), layer, index = carry, nnx.merge(graph, xs[0]), xs[1]
+            q, k, v = layer.queries_keys_values(h, table, None)
+            at = (index, 0, slot, 0, 0)
+            cache = KVCache(
+                jax.lax.dynamic_update_slice(cache.keys, k[None], at),
+                jax.lax.dynamic_update_slice(cache.values, v[None], at),
+            )
+            attended = attend(q, cache.keys[index], cache.values[index], mask)
+            return (layer.finish(h, attended, None), cache), None
+
+        h = self.embed_tokens.embedding[...][token_ids]
+        indices = jnp.arange(self.config.num_hidden_layers)
+        (h, cache), _ = jax.lax.scan(body, (h, cache), (state, indices))
+        return self.norm(h), cache
+
+    def logits(self, hidden: jax.Array) -> jax.Array:
+        """Vocabulary logits float32 [..., V] of hidden states [..., D]."""
+        if self.lm_head is None:
+            kernel = self.embed_tokens.embedding[...].T
+        else:
+            kernel = self.lm_head.kernel[...]
+        return jnp.matmul(hidden, kernel, preferred_element_type=jnp.float32)
+
+
+def _rematerialised(body: Any, remat: Remat) -> Any:
+    if remat == "none":
+        return body
+    policy = {
+        "full": None,
+        "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    }[remat]
+    return jax.checkpoint(body, prevent_cse=False, policy=policy)
+
+
+class Split(NamedTuple):
+    """A model taken apart: static graph, adapter tree and base tree (nested dicts of arrays)."""
+
+    graph: Any
+    lora: Tree
+    base: Tree
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenBase:
+    """The base every configuration of a study shares: static graph, weights, and where they live."""
+
+    config: LlamaConfig
+    lora: LoRAConfig
+    graph: Any
+    params: Tree
+    mesh: Mesh
+
+
+def split(model: Llama) -> Split:
+    """Take a model apart into pure trees; ``nnx.merge(graph, lora, base)`` puts it together."""
+    graph, lora, base = nnx.split(model, LoRAParam, BaseParam)
+    return Split(graph, _plain(lora), _plain(base))
+
+
+def merge(graph: Any, lora: Tree, base: Tree) -> Llama:
+    """The model that ``split`` took apart, with these arrays."""
+    return nnx.merge(graph, nnx.State(lora), nnx.State(base))
+
+
+def abstract(
+    config: LlamaConfig,
+    lora: LoRAConfig,
+    *,
+    dtype: jnp.dtype = jnp.float32,  # pyright: ignore[reportArgumentType]
+    remat: Remat = "none",
+) -> Split:
+    """The split model with ``jax.ShapeDtypeStruct`` leaves: nothing is allocated."""
+    return split(
+        nnx.eval_shape(lambda: Llama(config, lora, dtype=dtype, remat=remat, rngs=nnx.Rngs(0)))
+    )
+
+
+def logical_axes(config: LlamaConfig, lora: LoRAConfig) -> Split:
+    """Like ``abstract``, each leaf being its tuple of logical axis names."""
+    model = nnx.eval_shape(lambda: Llama(config, lora, rngs=nnx.Rngs(0)))
+    graph, adapters, base = nnx.split(model, LoRAParam, BaseParam)
+
+    def names(state: nnx.State) -> Tree:
+        return _nested({path: v.get_metadata("axes") for path, v in nnx.to_flat_state(state)})
+
+    return Split(graph, names(adapters), names(base))
+
+
+def initial_lora(config: LlamaConfig, lora: LoRAConfig, key: jax.Array) -> Tree:
+    """A fresh adapter: A uniform, B zero. The same key gives the same adapter."""
+
+    def build(key: jax.Array) -> Tree:
+        return split(Llama(config, lora, rngs=nnx.Rngs(params=key))).lora
+
+    # Under jit the unused base weights are dead code and never allocated.
+    return jax.jit(build)(key)
+
+
+def parameter_count(tree: Tree) -> int:
+    """Number of scalars in a tree of arrays or shapes."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def _plain(state: nnx.State) -> Tree:
+    return _nested(dict(nnx.to_flat_state(nnx.as_pure(state))))
+
+
+def _nested(flat: dict[tuple[Any, ...], Any]) -> Tree:
+    tree: dict[str, Any] = {}
+    for path, value in flat.items():
+        node = tree
+        for part in path[:-1]:
+            node = node.setdefault(part, {})
+        node[path[-1]] = value
+    return tree

@@ -1,0 +1,105 @@
+"""LoRA: the projection every linear map of the model goes through, and its two adapter matrices.
+
+``y = x W + scaling * (dropout(x) A) B`` with ``scaling = alpha / rank`` (Hu et al. 2021, arXiv:2106.09685).
+A is drawn from U(+-1/sqrt(fan_in)) and B is zero, which is PEFT's default, so a fresh adapter leaves
+every output of the base bit-identical.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from sycojax.errors import SycojaxError
+
+ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
+MLP_TARGETS = ("gate_proj", "up_proj", "down_proj")
+TARGETS = ATTENTION_TARGETS + MLP_TARGETS
+
+
+class BaseParam(nnx.Variable):
+    """A weight of the frozen base. Not an ``nnx.Param``, so no filter for those can ever train it."""
+
+
+class LoRAParam(nnx.Variable):
+    """A trainable adapter matrix, always float32."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LoRAConfig:
+    """Which projections carry an adapter and how strong it is."""
+
+    rank: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.1
+    targets: tuple[str, ...] = TARGETS
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.targets) - set(TARGETS))
+        if unknown:
+            raise SycojaxError(
+                f"lora.targets: unknown projection {', '.join(unknown)} (known: {', '.join(TARGETS)})"
+            )
+        if not self.targets:
+            raise SycojaxError("lora.targets is empty: name at least one projection")
+        if self.rank < 1:
+            raise SycojaxError(f"lora.rank must be at least 1, got {self.rank}")
+        if self.alpha <= 0:
+            raise SycojaxError(f"lora.alpha must be positive, got {self.alpha}")
+        if not 0 <= self.dropout < 1:
+            raise SycojaxError(f"lora.dropout must be in [0, 1), got {self.dropout}")
+
+    @property
+    def scaling(self) -> float:
+        """The factor on the adapter's output."""
+        return self.alpha / self.rank
+
+
+class Projection(nnx.Module):
+    """A bias-free linear map stacked over layers, with an adapter where ``lora`` names it.
+
+    Leaves carry a leading layer axis; the layer scan slices it off before the call.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        layers: int,
+        fan_in: int,
+        fan_out: int,
+        axes: tuple[str, str],
+        lora: LoRAConfig,
+        dtype: jnp.dtype,
+        rngs: nnx.Rngs,
+    ):
+        kernel = jax.random.normal(rngs.params(), (layers, fan_in, fan_out), jnp.float32) * 0.02
+        self.kernel = BaseParam(kernel.astype(dtype), axes=("layers", *axes))
+        self.adapted = name in lora.targets
+        self.scaling, self.dropout = lora.scaling, lora.dropout
+        # Each projection draws its own dropout mask from the layer's key.
+        self.dropout_index = TARGETS.index(name)
+        if self.adapted:
+            bound = 1 / math.sqrt(fan_in)
+            a = jax.random.uniform(
+                rngs.params(), (layers, fan_in, lora.rank), jnp.float32, -bound, bound
+            )
+            self.lora_a = LoRAParam(a, axes=("layers", axes[0], "lora_rank"))
+            b = jnp.zeros((layers, lora.rank, fan_out), jnp.float32)
+            self.lora_b = LoRAParam(b, axes=("layers", "lora_rank", axes[1]))
+
+    def __call__(self, x: jax.Array, dropout_key: jax.Array | None) -> jax.Array:
+        """[..., fan_in] -> [..., fan_out] in x's dtype; the adapter branch runs in float32."""
+        y = x @ self.kernel[...]
+        if not self.adapted:
+            return y
+        h = x.astype(jnp.float32)
+        if dropout_key is not None and self.dropout > 0:
+            key = jax.random.fold_in(dropout_key, self.dropout_index)
+            keep = jax.random.bernoulli(key, 1 - self.dropout, h.shape)
+            h = jnp.where(keep, h / (1 - self.dropout), 0.0)
+        delta = (h @ self.lora_a[...]) @ self.lora_b[...] * self.scaling
+        return y + delta.astype(y.dtype)

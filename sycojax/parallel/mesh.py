@@ -1,0 +1,77 @@
+"""The device mesh and the one table that maps logical axes to mesh axes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from sycojax.errors import SycojaxError
+
+MESH_AXES = ("data", "fsdp", "tensor")
+
+# Logical axis of a parameter -> mesh axis (None: replicated). A name that is not here is an error, so a
+# misspelt axis can never silently replicate a weight.
+RULES: dict[str, str | None] = {
+    "layers": None,
+    "embed": "fsdp",
+    "vocab": "tensor",
+    "q_heads": "tensor",
+    "kv_heads": "tensor",
+    "mlp": "tensor",
+    "norm": None,
+    "lora_rank": None,
+    "bank": None,
+}
+
+# Rows of a batch are split over both: fsdp shards weights and data alike.
+BATCH_AXES = ("data", "fsdp")
+
+
+def make_mesh(data: int = -1, fsdp: int = 1, tensor: int = 1) -> Mesh:
+    """A mesh over all devices. Raises ``SycojaxError`` when the sizes do not multiply to their number."""
+    sizes = [data, fsdp, tensor]
+    devices = jax.device_count()
+    if sizes.count(-1) > 1 or any(s == 0 or s < -1 for s in sizes):
+        raise SycojaxError(f"mesh sizes {sizes}: positive numbers, at most one of them -1")
+    if -1 in sizes:
+        rest = math.prod(s for s in sizes if s != -1)
+        sizes[sizes.index(-1)] = max(devices // rest, 1)
+    if math.prod(sizes) != devices:
+        raise SycojaxError(
+            f"mesh data x fsdp x tensor = {sizes} does not use the {devices} devices present"
+        )
+    # GSPMD places the collectives; explicit axes (jax's new default) would need them in every op.
+    return jax.make_mesh(tuple(sizes), MESH_AXES, axis_types=(AxisType.Auto,) * 3)
+
+
+def partition_spec(axes: tuple[str, ...]) -> PartitionSpec:
+    """The spec of a parameter with these logical axes. Raises on an unknown name or a mesh axis used twice."""
+    for axis in axes:
+        if axis not in RULES:
+            raise SycojaxError(f"logical axis {axis!r} has no rule (known: {', '.join(RULES)})")
+    spec = [RULES[axis] for axis in axes]
+    used = [axis for axis in spec if axis is not None]
+    if len(set(used)) < len(used):
+        raise SycojaxError(f"logical axes {axes} use a mesh axis twice: {spec}")
+    return PartitionSpec(*spec)
+
+
+def shardings(mesh: Mesh, axes: Any, *, bank: bool = False) -> Any:
+    """NamedShardings for a tree of logical-axis tuples (``llama.logical_axes``); ``bank`` adds the bank axis."""
+
+    def one(names: tuple[str, ...]) -> NamedSharding:
+        return NamedSharding(mesh, partition_spec(("bank", *names) if bank else names))
+
+    return jax.tree.map(one, axes, is_leaf=lambda x: isinstance(x, tuple))
+
+
+def batch_sharding(mesh: Mesh, *, leading: int = 0) -> NamedSharding:
+    """Rows over the batch axes; ``leading`` unsharded axes (bank, micro-batch) come first."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * leading, BATCH_AXES))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec())

@@ -1,0 +1,42 @@
+"""What goes into the scorer: one prompt with its candidate completions, or one prompt to continue."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from sycojax.errors import SycojaxError
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One question put to a model, for a benchmark or a probe alike.
+
+    With ``candidates`` it asks for the log-likelihood of each candidate after ``prompt``; with
+    ``max_new_tokens`` it asks for the greedy continuation. Exactly one of the two is given.
+    """
+
+    evaluation: str  # "mmlu", "are_you_sure", ...
+    item: str  # the unit that is asked about; the same in every configuration
+    condition: str  # which variant of the item: "W+", "rotation=1", "challenge=T,rotation=0"
+    cluster: str  # normalised question: items that share it are resampled together
+    prompt: str  # full text, chat template and assistant prefix included
+    candidates: tuple[str, ...] = ()
+    max_new_tokens: int = 0
+    stop: tuple[str, ...] = ()  # generation ends before the first of these, and at end-of-sequence
+    # What the metrics need to read the scores: gold index, option order, stratum. JSON values only.
+    meta: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if bool(self.candidates) == (self.max_new_tokens > 0):
+            raise SycojaxError(
+                f"request {self.key}: give candidates or max_new_tokens, and not both"
+            )
+        if any(not candidate for candidate in self.candidates):
+            raise SycojaxError(f"request {self.key}: a candidate is the empty string")
+
+    @property
+    def key(self) -> str:
+        """Unique within a study."""
+        return f"{self.evaluation}/{self.item}/{self.condition}"

@@ -1,0 +1,27 @@
+"""Shared by all tests: eight fake CPU devices, and where the real data are when they are at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+if "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = (
+        os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+    )
+# Everything in the tests is local; a test that reaches for a hub must fail at once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The real splits, probes and checkpoints; skips where they are absent."""
+    directory = Path(os.environ.get("SYCOJAX_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not directory.is_dir():
+        pytest.skip(f"real data not found at {directory}; set SYCOJAX_DATA to run this test")
+    return directory
