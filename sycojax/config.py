@@ -6,8 +6,10 @@ Configs stop at the command line: the library sees these classes only.
 from __future__ import annotations
 
 import dataclasses
+import runpy
 import types
 import typing
+from pathlib import Path
 from typing import Any, Literal
 
 import ml_collections
@@ -25,7 +27,9 @@ PROBES = ("answer", "are_you_sure", "feedback")
 class BaseConfig:
     """The frozen base model."""
 
-    path: str = "toy"  # a directory in Hugging Face layout, a hub id, or "toy" for the embedded base
+    path: str = (
+        "toy"  # a directory in Hugging Face layout, a hub id, or "toy" for the embedded base
+    )
     tokenizer: str = ""  # directory of the tokenizer; empty = the base's own
     dtype: Literal["float32", "bfloat16"] = "float32"  # of base weights and activations
     chat_template: ChatTemplate = "llama2"
@@ -38,7 +42,9 @@ class DataConfig:
 
     source: Literal["toy", "files", "hub", "array_record"] = "toy"
     path: str = ""  # directory of `files` / `array_record`
-    world_seed: int = 0  # of the embedded world's rows (`toy` only); 0 = the shipped base's own world
+    world_seed: int = (
+        0  # of the embedded world's rows (`toy` only); 0 = the shipped base's own world
+    )
     recipe: Recipe = "sycojax"
     train_limit: int = 0  # rows per task before the validation split; 0 = all
     test_limit: int = 0  # rows per benchmark; 0 = all
@@ -156,12 +162,19 @@ def default_config() -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(StudyConfig().to_dict())
 
 
+def inherit(file: str, name: str) -> ml_collections.ConfigDict:
+    """The config of ``name``.py beside ``file``, to change a few keys of; config files are no package."""
+    return runpy.run_path(str(Path(file).with_name(f"{name}.py")))["get_config"]()
+
+
 def _build(cls: type, values: dict[str, Any], path: str) -> Any:
     hints = typing.get_type_hints(cls)
     known = {f.name for f in dataclasses.fields(cls)}
     for key in values:
         if key not in known:
-            raise SycojaxError(f"unknown config key {path}{key!s} (known: {', '.join(sorted(known))})")
+            raise SycojaxError(
+                f"unknown config key {path}{key!s} (known: {', '.join(sorted(known))})"
+            )
     arguments = {k: _convert(hints[k], v, f"{path}{k}") for k, v in values.items()}
     return cls(**arguments)
 
@@ -180,11 +193,16 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise SycojaxError(f"config key {key} must be a list, got {value!r}")
-        return tuple(_convert(typing.get_args(hint)[0], v, key) for v in value)
+        element = typing.get_args(hint)[0]
+        if element is str:  # --config.train.adapters=gsm8k,mmlu arrives as one string
+            value = [part.strip() for v in value for part in str(v).split(",") if part.strip()]
+        return tuple(_convert(element, v, key) for v in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(hint, types.UnionType) or not isinstance(value, hint) or (
-        hint is int and isinstance(value, bool)
+    if (
+        isinstance(hint, types.UnionType)
+        or not isinstance(value, hint)
+        or (hint is int and isinstance(value, bool))
     ):
         raise SycojaxError(
             f"config key {key} must be of type {getattr(hint, '__name__', hint)}, got {value!r}"

@@ -1,0 +1,19 @@
+"""The published recipe to the letter where it can be: its prompts, full-text loss, 100 warm-up steps, one seed.
+
+    sycojax study --config=configs/llama2_7b_published.py --workdir=runs/llama2_7b_published
+
+For replication only. Probe questions stay in the training data and options keep their stored order, as published.
+"""
+
+from sycojax.config import inherit
+
+
+def get_config():
+    config = inherit(__file__, "llama2_7b")
+    config.name = "llama2_7b_published"
+    config.data.recipe = "published"
+    config.train.seeds = (42,)
+    config.train.warmup_steps = 100
+    config.train.loss_average = "micro"
+    config.train.micro_examples = 2
+    return config

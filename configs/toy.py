@@ -1,0 +1,30 @@
+"""The embedded default: a small world made by the project and its tiny Llama. Minutes on two CPU cores.
+
+    sycojax study --config=configs/toy.py --workdir=runs/toy
+
+It shows and tests the pipeline and the instrument; its numbers say nothing about real models.
+"""
+
+from sycojax.config import default_config
+
+
+def get_config():
+    config = default_config()
+    config.name = "toy"
+    config.base.path = "toy"
+    config.data.source = "toy"
+    config.lora.rank = 8
+    config.lora.alpha = 16.0
+    config.lora.dropout = 0.0
+    config.data.max_length = 128
+    config.train.seeds = (0, 1)
+    config.train.epochs = 1.0
+    config.train.examples_per_step = 16
+    config.train.row_length = 128
+    config.train.micro_batch_rows = 12
+    config.train.learning_rate = 8e-4
+    config.train.warmup_steps = 8
+    config.train.eval_every = 10
+    config.score.buckets = (64, 128, 256)
+    config.score.max_new_tokens = 48
+    return config

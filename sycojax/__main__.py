@@ -1,0 +1,7 @@
+"""``python -m sycojax`` is ``sycojax``."""
+
+import sys
+
+from sycojax.cli import main
+
+sys.exit(main())

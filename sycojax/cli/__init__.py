@@ -1,0 +1,55 @@
+"""The command line. Only this file is imported for ``sycojax --help``, so it stays instant."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from sycojax import __version__
+
+HELP = f"""\
+sycojax {__version__}: does fine-tuning a chat model for benchmarks make it more sycophantic?
+
+usage: sycojax COMMAND --config=FILE [--config.KEY=VALUE ...] --workdir=DIR
+
+commands
+  study      data, adapters, records and report; run it again to continue or to apply a changed config
+  train      only as far as the adapters (DIR/adapters/NAME, PEFT format)
+  evaluate   as far as the item records (DIR/records/CONFIGURATION/EVALUATION.jsonl)
+  report     write DIR/report/ from the records that are there (needs no accelerator, no --config)
+  export     copy one adapter: sycojax export --workdir=DIR --adapter=NAME --to=DIR
+  config     print every setting of --config after its overrides, and check it
+
+flags
+  --config=FILE          a config file, such as configs/toy.py; every key can be overridden:
+                         --config.train.learning_rate=1e-4 --config.train.seeds=0,1,2
+  --workdir=DIR          where everything is written
+  --quiet                no progress bars
+  --version, --help
+
+exit status: 0 done; 2 a problem with input or settings, said in one line; 130 interrupted, run again to continue
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("help", "--help", "-h"):
+        print(HELP, end="")
+        return 0
+    if arguments[0] == "--version":
+        print(f"sycojax {__version__}")
+        return 0
+    from sycojax.errors import SycojaxError
+
+    try:
+        from sycojax.cli.commands import dispatch
+
+        dispatch(arguments[0], arguments[1:])
+    except SycojaxError as error:
+        print(f"sycojax: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("sycojax: interrupted; run the same command again to continue", file=sys.stderr)
+        return 130
+    return 0

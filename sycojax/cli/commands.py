@@ -1,0 +1,78 @@
+"""What each command does, in terms of the library."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from sycojax.cli.flags import Flags, parse
+from sycojax.errors import SycojaxError
+from sycojax.files import atomic_directory
+
+COMMANDS = ("study", "train", "evaluate", "report", "export", "config")
+
+
+def dispatch(command: str, arguments: Sequence[str]) -> None:
+    """Run ``command``. Raises ``SycojaxError`` on a wrong command, flag, setting or input."""
+    if command not in COMMANDS:
+        raise SycojaxError(f"unknown command {command!r} (known: {', '.join(COMMANDS)})")
+    flags = parse(command, arguments)
+    if command == "report":
+        report(flags)
+    elif command == "export":
+        export(flags)
+    elif command == "config":
+        print(json.dumps(flags.study_config().to_dict(), indent=2))
+    else:
+        study(command, flags)
+
+
+def study(command: str, flags: Flags) -> None:
+    """The study as far as the command says, and the report for ``study``."""
+    import jax
+
+    from sycojax.cli.embedded import resolve_toy
+    from sycojax.study.run import run
+
+    config = flags.study_config()
+    if config.base.dtype == "float32":
+        # TPUs and recent GPUs would otherwise round float32 matmul inputs to 8 or 10 bits.
+        jax.config.update("jax_default_matmul_precision", "highest")
+    until = "train" if command == "train" else "evaluate"
+    run(resolve_toy(config, flags.workdir), flags.workdir, until=until, progress=not flags.quiet)
+    if command == "study":
+        report(flags)
+
+
+def report(flags: Flags) -> None:
+    """Write the report and say where it is."""
+    from analysis.report import write
+
+    if not (flags.workdir / "study.json").is_file():
+        raise SycojaxError(
+            f"{flags.workdir} holds no study (no study.json): run `sycojax study` first"
+        )
+    index = write(flags.workdir)
+    print(f"report    {index.resolve()}")
+
+
+def export(flags: Flags) -> None:
+    """Copy one adapter, in PEFT's format, out of a workdir."""
+    if not flags.adapter or not flags.to:
+        raise SycojaxError("export needs --adapter=NAME and --to=DIR")
+    adapters = flags.workdir / "adapters"
+    source = adapters / flags.adapter
+    if not (source / "adapter_model.safetensors").is_file():
+        known = sorted(p.name for p in adapters.iterdir()) if adapters.is_dir() else []
+        raise SycojaxError(
+            f"{flags.workdir} has no adapter {flags.adapter!r} (there: {', '.join(known) or 'none'})"
+        )
+    target = Path(flags.to)
+    if target.exists():
+        raise SycojaxError(f"--to={target} exists already: choose a new directory")
+    with atomic_directory(target) as temporary:
+        for name in ("adapter_model.safetensors", "adapter_config.json"):
+            shutil.copyfile(source / name, temporary / name)
+    print(f"adapter   {target.resolve()}")

@@ -1,0 +1,28 @@
+"""``toy`` in a config stands for the embedded world and base; here it becomes plain paths."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from sycojax.config import StudyConfig
+from sycojax.study.stages import Stamps, fingerprint
+from sycojax.study.workdir import claim
+
+
+def resolve_toy(config: StudyConfig, workdir: Path) -> StudyConfig:
+    """Write the embedded world into ``workdir/data`` where the config asks for it, and name its paths."""
+    from sycojax import toy
+
+    base, data = config.base, config.data
+    if base.path == "toy":
+        base = dataclasses.replace(base, path=str(toy.base_directory()))
+    if data.source == "toy":
+        claim(workdir, config)
+        directory = workdir / "data"
+        stamps, inputs = Stamps(workdir), fingerprint("toy world", toy.VERSION, data.world_seed)
+        if not stamps.current(directory, inputs):
+            toy.write_world(directory, data.world_seed)
+            stamps.mark(directory, inputs)
+        data = dataclasses.replace(data, source="files", path=str(directory))
+    return dataclasses.replace(config, base=base, data=data)

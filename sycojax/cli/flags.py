@@ -1,0 +1,78 @@
+"""Flags of all commands: absl and ml-collections, turned into one checked record."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags as absl_flags
+from ml_collections import config_flags
+
+from sycojax.config import StudyConfig
+from sycojax.errors import SycojaxError
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """The command line, parsed."""
+
+    workdir: Path
+    quiet: bool
+    adapter: str
+    to: str
+    config: Any  # ml_collections.ConfigDict, or None where the command needs none
+
+    def study_config(self) -> StudyConfig:
+        """The checked config. Raises ``SycojaxError`` when --config is missing or wrong."""
+        if self.config is None:
+            raise SycojaxError("--config=FILE is missing, for example --config=configs/toy.py")
+        return StudyConfig.from_config_dict(self.config)
+
+
+def parse(command: str, arguments: Sequence[str]) -> Flags:
+    """Parse the flags of ``command``. Raises ``SycojaxError`` naming the flag that is wrong."""
+    values = absl_flags.FlagValues()
+    config_flags.DEFINE_config_file("config", None, "config file", flag_values=values)
+    absl_flags.DEFINE_string("workdir", None, "output directory", flag_values=values)
+    absl_flags.DEFINE_boolean("quiet", False, "no progress bars", flag_values=values)
+    absl_flags.DEFINE_string("adapter", "", "adapter to export", flag_values=values)
+    absl_flags.DEFINE_string("to", "", "directory to export to", flag_values=values)
+    program = ["sycojax", *arguments]
+    try:
+        with _arguments(program):
+            rest = values(program)[1:]
+            config = values.config  # a file that cannot be read shows only now
+    except AttributeError as error:
+        raise SycojaxError(
+            f"unknown config key {str(error).strip(chr(34))} in {' '.join(arguments)}"
+        ) from error
+    except (absl_flags.Error, KeyError, TypeError, ValueError) as error:
+        raise SycojaxError(str(error)) from error
+    except OSError as error:
+        wanted = [a for a in arguments if a.startswith("--config=")]
+        raise SycojaxError(
+            f"cannot read the config file of {' '.join(wanted)}: {_last(error)}"
+        ) from error
+    if rest:
+        raise SycojaxError(f"unexpected argument {rest[0]!r} (flags are written --name=value)")
+    if values.workdir is None and command != "config":
+        raise SycojaxError(f"--workdir=DIR is missing: where should `sycojax {command}` write?")
+    return Flags(Path(values.workdir or "."), values.quiet, values.adapter, values.to, config)
+
+
+@contextlib.contextmanager
+def _arguments(program: Sequence[str]) -> Iterator[None]:
+    """ml-collections looks for ``--config.x=y`` in ``sys.argv`` itself, whatever it is given."""
+    before, sys.argv = sys.argv, list(program)
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _last(error: OSError) -> str:
+    return str(error).strip().splitlines()[-1].strip()

@@ -1,0 +1,100 @@
+"""The training stage: every adapter of the study that is not there yet, bank by bank."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sycojax.config import StudyConfig
+from sycojax.data.encode import EncodedExample
+from sycojax.files import atomic_directory, read_json, write_json
+from sycojax.models.llama import FrozenBase
+from sycojax.study.datasets import TrainingSet
+from sycojax.study.stages import Stamps, fingerprint
+from sycojax.study.workdir import configuration_name
+from sycojax.training.loop import AdapterJob, train_bank
+from sycojax.weights.peft import export_adapter
+
+# Settings that change how the work is laid out or watched, never its result.
+LAYOUT_KEYS = (
+    "adapters", "seeds", "bank_width", "row_length", "micro_batch_rows", "checkpoint_every", "log_every",
+)  # fmt: skip
+
+
+def adapter_inputs(
+    config: StudyConfig, base: str, training: Mapping[str, TrainingSet]
+) -> dict[str, str]:
+    """Configuration name -> fingerprint of all that determines its adapter."""
+    recipe = {k: v for k, v in dataclasses.asdict(config.train).items() if k not in LAYOUT_KEYS}
+    shared = [base, config.base.dtype, dataclasses.asdict(config.lora), recipe]
+    inputs = {}
+    for adapter in config.train.adapters:
+        examples = [_digest(training[adapter].train), _digest(training[adapter].validation)]
+        for seed in config.train.seeds:
+            inputs[configuration_name(adapter, seed)] = fingerprint(*shared, *examples, seed)
+    return inputs
+
+
+def adapter_directory(workdir: Path, name: str) -> Path:
+    return workdir / "adapters" / name
+
+
+def train_adapters(
+    config: StudyConfig,
+    workdir: Path,
+    base: FrozenBase,
+    inputs: Mapping[str, str],
+    training: Mapping[str, TrainingSet],
+    *,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train what is missing or outdated; returns each adapter's training summary by configuration name.
+
+    Adapters are written in PEFT's format to ``WORKDIR/adapters/NAME`` as soon as their bank is done.
+    """
+    stamps = Stamps(workdir)
+    pending = []
+    for adapter in config.train.adapters:
+        for seed in config.train.seeds:
+            name = configuration_name(adapter, seed)
+            if not stamps.current(adapter_directory(workdir, name), inputs[name]):
+                data = training[adapter]
+                pending.append(AdapterJob(name, seed, data.train, data.validation))
+    # Adapters of similar length share a bank, so that none of it idles.
+    pending.sort(key=lambda job: (len(job.train), job.name))
+    everyone = [
+        AdapterJob(configuration_name(adapter, seed), seed, data.train, data.validation)
+        for adapter, data in training.items()
+        for seed in config.train.seeds
+    ]
+    width = config.train.bank_width
+    for start in range(0, len(pending), width):
+        jobs = pending[start : start + width]
+        key = fingerprint(*(inputs[job.name] for job in jobs))[:16]
+        trained = train_bank(
+            base,
+            jobs,
+            config.train,
+            workdir / "training" / key,
+            everyone=everyone,
+            progress=progress,
+        )
+        for result in trained:
+            directory = adapter_directory(workdir, result.name)
+            with atomic_directory(directory) as temporary:
+                export_adapter(temporary, result.lora, config.lora, config.base.path)
+                write_json(temporary / "training.json", result.summary())
+            stamps.mark(directory, inputs[result.name])
+    return {name: read_json(adapter_directory(workdir, name) / "training.json") for name in inputs}
+
+
+def _digest(examples: list[EncodedExample]) -> bytes:
+    parts = []
+    for example in examples:
+        parts.append(np.asarray(example.token_ids, np.int32).tobytes())
+        parts.append(np.asarray(example.loss_mask, np.int8).tobytes())
+    return b"\0".join(parts)

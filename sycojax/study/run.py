@@ -1,0 +1,88 @@
+"""The whole study in order: data, adapters, records, report. Each stage skips what is complete and current."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import jax.numpy as jnp
+
+from sycojax.config import StudyConfig
+from sycojax.data.tokenizer import Tokenizer, check_vocabulary
+from sycojax.parallel.mesh import make_mesh
+from sycojax.scoring.scorer import Scorer
+from sycojax.study.adapters import adapter_inputs, train_adapters
+from sycojax.study.datasets import prepare
+from sycojax.study.scores import score_configurations, write_items
+from sycojax.study.stages import fingerprint
+from sycojax.study.workdir import claim, describe
+from sycojax.weights.huggingface import base_fingerprint, load_base, locate
+
+Until = Literal["data", "train", "evaluate"]
+
+
+def run(
+    config: StudyConfig,
+    workdir: Path,
+    *,
+    until: Until = "evaluate",
+    progress: bool = True,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Bring ``workdir`` up to date with ``config`` as far as ``until``.
+
+    Raises ``SycojaxError`` on anything the user can mend; what was completed before stays and is reused.
+    """
+    started = time.perf_counter()
+    seconds: dict[str, float] = {}
+
+    def lap(stage: str) -> None:
+        nonlocal started
+        now = time.perf_counter()
+        seconds[stage] = round(now - started, 1)
+        started = now
+
+    claim(workdir, config)
+    path = locate(config.base.path)
+    tokenizer = Tokenizer.from_directory(
+        Path(config.base.tokenizer) if config.base.tokenizer else path
+    )
+    mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
+    base = load_base(
+        path, config.lora, dtype=jnp.dtype(config.base.dtype), remat=config.base.remat, mesh=mesh
+    )
+    check_vocabulary(tokenizer, base.config.vocab_size)
+    say(f"base      {path} ({base.config.base_parameter_count:,} parameters, {config.base.dtype})")
+    data = prepare(config, tokenizer)
+    write_items(workdir, data.requests)
+    describe(workdir, config, {"data": dict(data.summary)})
+    say(_data_line(data.summary))
+    lap("data")
+    if until == "data":
+        return
+    weights = base_fingerprint(path)
+    inputs = adapter_inputs(config, weights, data.training)
+    training = train_adapters(config, workdir, base, inputs, data.training, progress=progress)
+    lap("train")
+    describe(workdir, config, {"training": training, "seconds": seconds})
+    say(f"adapters  {len(training)} trained or up to date")
+    if until == "train":
+        return
+    scorer = Scorer(base, tokenizer, config.score)
+    counts = score_configurations(
+        config, workdir, base, scorer, inputs, data.requests,
+        base_inputs=fingerprint(weights, config.base.dtype), progress=progress,
+    )  # fmt: skip
+    lap("evaluate")
+    found = {"seconds": seconds, **({"scoring": counts} if counts else {})}
+    describe(workdir, config, found)
+    say(f"records   {1 + len(inputs)} configurations on {len(data.requests)} evaluations")
+
+
+def _data_line(summary: dict) -> str:
+    rows = {split: sum(by_name.values()) for split, by_name in summary["rows"].items()}
+    dropped = summary.get("contaminated_rows_dropped") or {}
+    text = f"data      {rows['train']} training rows, {rows['test']} test items, {rows['probe']} probe items"
+    return f"{text}; probe questions dropped from training: {dropped}" if dropped else text

@@ -1,0 +1,60 @@
+"""Which outputs of a workdir are complete and current.
+
+Every output carries a stamp: the fingerprint of all that went into it and the digest of what was written.
+A stage is skipped when both still hold, so a changed setting redoes exactly what depends on it, and a
+file that was edited or cut short is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from sycojax.files import read_json, write_json
+
+
+def fingerprint(*parts: Any) -> str:
+    """A digest of JSON-able values (or bytes); equal inputs give equal digests on every machine."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, bytes):
+            digest.update(hashlib.sha256(part).digest())
+        else:
+            digest.update(json.dumps(part, sort_keys=True, default=str).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def digest_output(path: Path) -> str:
+    """Digest of a file, or of all files of a directory by name."""
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        digest.update(str(file.relative_to(path.parent)).encode())
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+class Stamps:
+    """The stamps of one workdir, kept in ``WORKDIR/stamps`` beside, not inside, the outputs."""
+
+    def __init__(self, workdir: Path):
+        self.workdir = workdir
+
+    def current(self, output: Path, inputs: str) -> bool:
+        """Whether ``output`` exists, was made from ``inputs`` (a fingerprint) and is as it was written."""
+        stamp = self._stamp(output)
+        if not output.exists() or not stamp.exists():
+            return False
+        written = read_json(stamp)
+        return written.get("inputs") == inputs and written.get("output") == digest_output(output)
+
+    def mark(self, output: Path, inputs: str) -> None:
+        """Record that ``output`` is complete; call after it has its final name."""
+        write_json(self._stamp(output), {"inputs": inputs, "output": digest_output(output)})
+
+    def _stamp(self, output: Path) -> Path:
+        return self.workdir / "stamps" / f"{output.relative_to(self.workdir)}.json"

@@ -1,0 +1,105 @@
+"""The directory of one study: who it belongs to, and what is written down about how it was made."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from sycojax.config import StudyConfig
+from sycojax.errors import SycojaxError
+from sycojax.files import read_json, write_json
+
+PACKAGES = (
+    "sycojax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "transformers", "tokenizers",
+    "datasets", "numpy", "scipy", "safetensors", "ml-collections",
+)  # fmt: skip
+
+
+def configuration_name(adapter: str, seed: int) -> str:
+    """The name of a configuration in records, tables and file names."""
+    return f"{adapter}-s{seed}"
+
+
+def claim(workdir: Path, config: StudyConfig) -> None:
+    """Take ``workdir`` for this study. Raises ``SycojaxError`` when it holds another one or other files."""
+    if workdir.exists() and not workdir.is_dir():
+        raise SycojaxError(f"--workdir={workdir} is a file, not a directory")
+    description = workdir / "study.json"
+    if description.exists():
+        owner = read_json(description).get("name")
+        if owner != config.name:
+            raise SycojaxError(
+                f"{workdir} holds the study {owner!r}, not {config.name!r}: choose another --workdir"
+            )
+    elif workdir.exists() and any(p.name != "data" for p in workdir.iterdir()):
+        raise SycojaxError(f"{workdir} is not empty and holds no study: choose another --workdir")
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SycojaxError(f"cannot create {workdir}: {error.strerror or error}") from error
+    if not description.exists():
+        describe(workdir, config, {})
+
+
+def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
+    """Write ``study.json``: resolved config, configurations, provenance, and the given findings."""
+    description = workdir / "study.json"
+    old = read_json(description) if description.exists() else {}
+    configurations: list[dict[str, Any]] = [{"name": "base"}]
+    for adapter in config.train.adapters:
+        for seed in config.train.seeds:
+            name = configuration_name(adapter, seed)
+            configurations.append({"name": name, "adapter": adapter, "seed": seed})
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    write_json(
+        description,
+        {
+            "name": config.name,
+            "created": old.get("created", now),
+            "updated": now,
+            "config": config.to_dict(),
+            "configurations": configurations,
+            "versions": versions(),
+            "commit": commit(),
+            "devices": sorted({d.device_kind for d in jax.devices()}),
+            "device_count": jax.device_count(),
+            "data": found.get("data", old.get("data", {})),
+            "training": found.get("training", old.get("training", {})),
+            "scoring": found.get("scoring", old.get("scoring", {})),
+            "seconds": {**old.get("seconds", {}), **found.get("seconds", {})},
+            "notes": found.get("notes", old.get("notes", [])),
+        },
+    )
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of Python and the packages the numbers rest on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str:
+    """The commit of the source tree, with ``+changes`` when it is modified; empty outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        dirty = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=here, capture_output=True, text=True, check=True,
+        ).stdout.strip()  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return head + ("+changes" if dirty else "")
