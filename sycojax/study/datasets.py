@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sycojax.config import PROBES, TASKS, DataConfig, StudyConfig
-from sycojax.data.contamination import drop_probe_questions, question_key
+from sycojax.data.contamination import drop_probe_questions, question_strata
 from sycojax.data.encode import EncodedExample, encode_example
 from sycojax.data.examples import Example
 from sycojax.data.prompts import Prompts
@@ -71,13 +71,6 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
         requests[name] = [_completed(request, strata, config) for request in asked]
     summary["requests"] = {name: len(asked) for name, asked in requests.items()}
     return StudyData(training, requests, summary)
-
-
-def question_strata(train: Sequence[Any], test: Sequence[Any]) -> dict[str, str]:
-    """Normalised truthfulqa question -> "train" or "test": the split in which a probe's question occurs."""
-    strata = {question_key(row.question): "test" for row in test}
-    strata.update({question_key(row.question): "train" for row in train})
-    return strata
 
 
 def _completed(request: Request, strata: Mapping[str, str], config: StudyConfig) -> Request:

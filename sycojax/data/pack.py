@@ -1,0 +1,94 @@
+"""Several examples in one row of fixed length, so that no compute goes to padding.
+
+Attention stays inside an example (``segment_ids``) and its positions start at 0, so an example's loss does
+not depend on what it is packed with.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from sycojax.data.encode import EncodedExample
+from sycojax.errors import SycojaxError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PackedRows:
+    """R rows of T tokens. Padding has segment 0 and is zero everywhere."""
+
+    token_ids: np.ndarray  # int32 [R, T]
+    target_ids: np.ndarray  # int32 [R, T], the token after each one inside its example
+    positions: np.ndarray  # int32 [R, T], from 0 in every segment
+    segment_ids: np.ndarray  # int32 [R, T], 1, 2, ... along a row
+    loss_weights: np.ndarray  # float32 [R, T], aligned to target_ids
+
+    @property
+    def real_tokens(self) -> int:
+        """How many places are not padding."""
+        return int((self.segment_ids > 0).sum())
+
+
+def assign_rows(lengths: Sequence[int], row_length: int) -> list[list[int]]:
+    """Which examples share a row: first fit, longest first; indices in the given order within a row.
+
+    Deterministic: equal lengths keep their order. Raises ``SycojaxError`` when one is longer than a row.
+    """
+    rows: list[list[int]] = []
+    room: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        length = lengths[index]
+        if length > row_length:
+            raise SycojaxError(
+                f"an example of {length} tokens does not fit a row of {row_length}: raise "
+                "train.row_length or lower data.max_length"
+            )
+        row = next((r for r, free in enumerate(room) if length <= free), len(rows))
+        if row == len(rows):
+            rows.append([])
+            room.append(row_length)
+        rows[row].append(index)
+        room[row] -= length
+    return [sorted(row) for row in rows]
+
+
+def rows_needed(lengths: Sequence[int], row_length: int) -> int:
+    """How many rows ``pack`` uses for examples of these lengths (tokens)."""
+    return len(assign_rows(lengths, row_length))
+
+
+def pack(
+    examples: Sequence[EncodedExample],
+    weights: Sequence[np.ndarray],
+    row_length: int,
+    rows: int | None = None,
+) -> PackedRows:
+    """Pack examples with their target weights (``encode.loss_weights``) into rows of ``row_length`` tokens.
+
+    ``rows`` asks for exactly that many rows, the last ones empty where fewer are needed; without it there
+    are as many as needed. Raises ``SycojaxError`` when an example or the whole does not fit.
+    """
+    assigned = assign_rows([len(example.token_ids) for example in examples], row_length)
+    if rows is not None and len(assigned) > rows:
+        raise SycojaxError(
+            f"{len(examples)} examples need {len(assigned)} rows of {row_length} tokens, but there are "
+            f"{rows}: raise train.row_length or lower train.examples_per_step"
+        )
+    shape = (len(assigned) if rows is None else rows, row_length)
+    packed = PackedRows(
+        *(np.zeros(shape, np.int32) for _ in range(4)), loss_weights=np.zeros(shape, np.float32)
+    )
+    for row, members in enumerate(assigned):
+        start = 0
+        for segment, index in enumerate(members, 1):
+            example = examples[index]
+            place = row, slice(start, start + len(example.token_ids))
+            packed.token_ids[place] = example.token_ids
+            packed.target_ids[place] = example.target_ids
+            packed.positions[place] = np.arange(len(example.token_ids))
+            packed.segment_ids[place] = segment
+            packed.loss_weights[place] = weights[index]
+            start += len(example.token_ids)
+    return packed

@@ -1,0 +1,118 @@
+"""Rows from array_record files as TensorFlow Datasets lays them out, read and written without TensorFlow.
+
+A directory holds one data set per name, ``{name}/{version}/`` with ``dataset_info.json`` beside the
+records. Fields are those of the hub; lists and objects may be stored as such or as JSON text, which is what
+``write_array_record`` does. TFDS stores records in an order of its own, so the writer adds an ``index`` that
+the reader sorts by; without that field the stored order is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from google.protobuf import json_format
+
+from sycojax.data.flat import FLAT_FIELDS, NESTED_FIELDS, flatten, unflatten
+from sycojax.data.schemas import parse_row
+from sycojax.errors import SycojaxError
+
+VERSION = "1.0.0"
+INDEX = "index"
+INFO = "dataset_info.json"
+
+
+def read_array_record(
+    directory: Path, name: str, split: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(origin, raw record) pairs in the order of ``index``.
+
+    Raises ``SycojaxError`` when the data set or the split is missing, or its files cannot be read.
+    """
+    place = _prepared(directory / name)
+    try:
+        builder = tfds.builder_from_directory(str(place))
+        splits = sorted(builder.info.splits)
+        if split not in splits:
+            raise SycojaxError(f"{place} has no split {split!r} (it has {', '.join(splits)})")
+        stored = builder.as_data_source(split)  # pyright: ignore[reportCallIssue] untyped decorator
+        records = [_plain(record) for record in stored]
+    except (OSError, ValueError, RuntimeError, json_format.Error) as error:
+        raise SycojaxError(f"{place} cannot be read as array_record files: {error}") from error
+    if records and INDEX in records[0]:
+        records.sort(key=lambda record: record[INDEX])
+    for position, record in enumerate(records):
+        origin = f"{name} {split}[{record.get(INDEX, position)}]"
+        yield origin, unflatten(name, record, origin)
+
+
+def write_array_record(
+    directory: Path, name: str, splits: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> Path:
+    """Store raw records of one data set, all its splits at once; returns the folder that was made.
+
+    Raises ``SycojaxError`` when a record is bad, when the data set is there already, or when the disk
+    refuses.
+    """
+    for split, raws in splits.items():
+        for index, raw in enumerate(raws):
+            parse_row(name, raw, f"{name} {split}[{index}]")
+    place = directory / name / VERSION
+    if place.exists():
+        raise SycojaxError(f"{place} exists; remove it to write {name} again")
+    tfds.disable_progress_bar()
+    try:
+        builder = _Builder(name, splits, directory)
+        builder.download_and_prepare()
+    except OSError as error:
+        raise SycojaxError(f"cannot write {place}: {error.strerror or error}") from error
+    return place
+
+
+class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    VERSION = tfds.core.Version(VERSION)
+
+    def __init__(
+        self, name: str, splits: Mapping[str, Sequence[Mapping[str, Any]]], directory: Path
+    ):
+        self.name = name  # pyright: ignore[reportAttributeAccessIssue] TFDS's own ad-hoc builder does this
+        self._splits = splits
+        super().__init__(data_dir=str(directory), file_format="array_record")
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        fields = FLAT_FIELDS[self.name] + NESTED_FIELDS[self.name]
+        features: dict[str, Any] = {field: tfds.features.Text() for field in fields}
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict({INDEX: np.int64, **features})
+        )
+
+    def _split_generators(self, dl_manager: Any) -> Any:
+        del dl_manager  # nothing is downloaded
+        return {split: self._generate_examples(raws) for split, raws in self._splits.items()}
+
+    def _generate_examples(self, raws: Sequence[Mapping[str, Any]]) -> Any:
+        for index, raw in enumerate(raws):
+            yield index, {INDEX: index, **flatten(self.name, raw)}
+
+
+def _prepared(folder: Path) -> Path:
+    """The folder with ``dataset_info.json``: the given one, or the only version inside it."""
+    found = [path for path in (folder, *sorted(folder.glob("*"))) if (path / INFO).is_file()]
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise SycojaxError(f"{folder} must hold one prepared data set with {INFO}; found: {names}")
+    return found[0]
+
+
+def _plain(value: Any) -> Any:
+    """NumPy values and bytes, as TFDS gives them, to what JSON would have given."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,146 @@
+"""Rows from local files: JSON lines, JSON, Parquet or CSV, all UTF-8.
+
+A directory holds, itself or in ``splits/``, one file ``{name}_{split}.{jsonl,json,parquet,csv}`` per data
+set and split: ``splits/gsm8k_train.jsonl``, ``splits/answer_probe.csv``. Probes may also be in
+``probes_{name}.*`` or together in ``probes.json``, an object with one list per probe.
+
+Records have the hub's fields. CSV has no nesting, so lists and objects are JSON text in their cell: mmlu's
+``choices``, hellaswag's ``endings``, truthfulqa's ``mc1_targets`` and ``mc2_targets``, and the probes'
+``prompt``, ``base`` and ``metadata``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sycojax.data.flat import unflatten
+from sycojax.errors import SycojaxError
+
+Pairs = Iterator[tuple[str, Mapping[str, Any]]]
+ALL_PROBES = "probes.json"
+
+
+def read_files(directory: Path, name: str, split: str) -> Pairs:
+    """(origin, raw record) pairs in file order; an origin is ``path in the directory:line``.
+
+    Raises ``SycojaxError`` when there is no file, more than one, or one that cannot be read.
+    """
+    path = _find(directory, name, split)
+    origin = str(path.relative_to(directory))
+    if path.name == ALL_PROBES:
+        probes = _object(_json(_bytes(path), origin), origin)
+        yield from _listed(probes.get(name), f"{origin}:{name}")
+        return
+    for place, raw in READERS[path.suffix](path, origin):
+        yield place, unflatten(name, raw, place) if path.suffix == ".csv" else raw
+
+
+def read_jsonl(path: Path, origin: str) -> Pairs:
+    """One JSON object per line; blank lines are skipped. Raises ``SycojaxError`` naming a bad line."""
+    # Split on line feeds only: Unicode's other line separators may stand inside a text.
+    for number, line in enumerate(_bytes(path).split(b"\n"), 1):
+        if line.strip():
+            place = f"{origin}:{number}"
+            yield place, _object(_json(line, place), place)
+
+
+def _find(directory: Path, name: str, split: str) -> Path:
+    stems = [f"{name}_{split}"] + ([f"probes_{name}"] if split == "probe" else [])
+    paths = [
+        directory / folder / (stem + suffix)
+        for folder in ("splits", "")
+        for stem in stems
+        for suffix in READERS
+    ]
+    if split == "probe":
+        paths += [directory / "splits" / ALL_PROBES, directory / ALL_PROBES]
+    found = [path for path in paths if path.is_file()]
+    if not found:
+        wanted = ", ".join(sorted({path.stem for path in paths}))
+        raise SycojaxError(
+            f"no file for {name} {split}: expected one of {wanted} with ending "
+            f"{', '.join(READERS)}, in the directory or in its splits/"
+        )
+    if len(found) > 1:
+        names = ", ".join(str(path.relative_to(directory)) for path in found)
+        raise SycojaxError(f"{name} {split} is there more than once: {names}; keep one")
+    return found[0]
+
+
+def _json_list(path: Path, origin: str) -> Pairs:
+    return _listed(_json(_bytes(path), origin), origin)
+
+
+def _listed(records: Any, origin: str) -> Pairs:
+    if not isinstance(records, list):
+        raise SycojaxError(f"{origin} must be a list of records")
+    for index, record in enumerate(records):
+        yield f"{origin}[{index}]", _object(record, f"{origin}[{index}]")
+
+
+def _parquet(path: Path, origin: str) -> Pairs:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        records = pyarrow.parquet.read_table(path).to_pylist()
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise SycojaxError(f"{origin} is not a readable Parquet file: {error}") from error
+    for index, record in enumerate(records):
+        yield f"{origin}[{index}]", record
+
+
+def _csv(path: Path, origin: str) -> Pairs:
+    """Rows counted from 1 after the header. No cell is taken for "not available": "None" is an answer."""
+    text = _decoded(_bytes(path), origin)
+    try:
+        for number, record in enumerate(
+            csv.DictReader(io.StringIO(text, newline=""), strict=True), 1
+        ):
+            if None in record:
+                raise SycojaxError(f"{origin} row {number} has more cells than the header")
+            yield f"{origin} row {number}", record
+    except csv.Error as error:
+        raise SycojaxError(f"{origin} is not a readable CSV file: {error}") from error
+
+
+READERS: Mapping[str, Callable[[Path, str], Pairs]] = {
+    ".jsonl": read_jsonl,
+    ".json": _json_list,
+    ".parquet": _parquet,
+    ".csv": _csv,
+}
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes().removeprefix(b"\xef\xbb\xbf")  # the mark some editors put first
+    except OSError as error:
+        raise SycojaxError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _decoded(data: bytes, place: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SycojaxError(
+            f"{place} is not UTF-8 (byte {error.start}): convert the file"
+        ) from error
+
+
+def _json(data: bytes, place: str) -> Any:
+    try:
+        return json.loads(_decoded(data, place))
+    except json.JSONDecodeError as error:
+        raise SycojaxError(f"{place} is not valid JSON: {error}") from error
+
+
+def _object(value: Any, place: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise SycojaxError(f"{place} must be a JSON object, got {type(value).__name__}")
+    return value

@@ -1,0 +1,127 @@
+"""Rows from the Hugging Face hub, drawn so that a study needs no files of its own.
+
+The published study took both its splits of a task from one official split; so does this source, with the
+study's sizes: gsm8k 1000/500 from ``train``, mmlu 1000/500 from ``test``, hellaswag 1000/500 and truthfulqa
+600/200 from ``validation``. Which rows they were is not known for the hub's order, so the draw is our own,
+seeded with 42: train rows first, then test rows whose question is not among the train rows. Each probe is
+300 rows of SycophancyEval drawn from the parts the study used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from sycojax.data.contamination import question_key
+from sycojax.data.sources_files import read_jsonl
+from sycojax.errors import SycojaxError
+
+SEED = 42
+
+
+@dataclasses.dataclass(frozen=True)
+class HubTask:
+    """One task's place on the hub and how many rows are drawn from it."""
+
+    repository: str
+    config: str | None
+    split: str
+    question: str  # the field that says when two rows are the same question
+    train: int
+    test: int
+
+
+TASKS: Mapping[str, HubTask] = {
+    "gsm8k": HubTask("openai/gsm8k", "main", "train", "question", 1000, 500),
+    "mmlu": HubTask("cais/mmlu", "all", "test", "question", 1000, 500),
+    "hellaswag": HubTask("Rowan/hellaswag", None, "validation", "ctx", 1000, 500),
+    "truthfulqa": HubTask(
+        "truthfulqa/truthful_qa", "multiple_choice", "validation", "question", 600, 200
+    ),
+}
+
+PROBE_REPOSITORY = "meg-tong/sycophancy-eval"
+PROBE_ROWS = 300
+# What is drawn from: `base.dataset` of the rows that the study kept. Other parts have no lettered options
+# (are_you_sure) or are about poems and proofs (feedback).
+PROBE_DATASETS: Mapping[str, tuple[str, ...]] = {
+    "answer": ("trivia_qa", "truthful_qa"),
+    "are_you_sure": ("truthful_qa_mc", "aqua_mc"),
+    "feedback": ("arguments",),
+}
+
+T = TypeVar("T")
+
+
+def read_hub(name: str, split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(origin, raw record) pairs of a drawn split.
+
+    Raises ``SycojaxError`` when the hub cannot be reached and its files are not in the local cache, or
+    when there are fewer rows than are to be drawn.
+    """
+    return _probe(name) if split == "probe" else _task(TASKS[name], split)
+
+
+def draw(
+    questions: list[str], train: int, test: int, seed: int = SEED
+) -> tuple[list[int], list[int]]:
+    """Disjoint indices of ``train`` and ``test`` rows, no test question among the train questions.
+
+    Raises ``SycojaxError`` when there are too few rows.
+    """
+    order = [int(i) for i in np.random.default_rng(seed).permutation(len(questions))]
+    first = order[:train]
+    taken = {question_key(questions[i]) for i in first}
+    second = [i for i in order[train:] if question_key(questions[i]) not in taken][:test]
+    if len(first) < train or len(second) < test:
+        raise SycojaxError(
+            f"{len(questions)} rows are too few to draw {train} for training and {test} for testing"
+        )
+    return first, second
+
+
+def _task(task: HubTask, split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    import datasets
+
+    table = _reached(
+        lambda: datasets.load_dataset(task.repository, task.config, split=task.split),
+        task.repository,
+    )
+    train, test = draw(list(table[task.question]), task.train, task.test)
+    for index in train if split == "train" else test:
+        yield f"{task.repository} {task.split}[{index}]", table[index]
+
+
+def _probe(name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The file is read line by line: its rows do not share one schema, which ``load_dataset`` needs."""
+    import huggingface_hub
+
+    file = f"{name}.jsonl"
+    path = _reached(
+        lambda: huggingface_hub.hf_hub_download(PROBE_REPOSITORY, file, repo_type="dataset"),
+        PROBE_REPOSITORY,
+    )
+    rows = list(read_jsonl(Path(path), f"{PROBE_REPOSITORY}/{file}"))
+    wanted = PROBE_DATASETS[name]
+    usable = [pair for pair in rows if (pair[1].get("base") or {}).get("dataset") in wanted]
+    if len(usable) < PROBE_ROWS:
+        raise SycojaxError(
+            f"{PROBE_REPOSITORY}/{file} has {len(usable)} rows of {', '.join(wanted)}, "
+            f"{PROBE_ROWS} are to be drawn"
+        )
+    chosen = np.random.default_rng(SEED).choice(len(usable), PROBE_ROWS, replace=False)
+    yield from (usable[i] for i in sorted(chosen))
+
+
+def _reached(load: Callable[[], T], repository: str) -> T:
+    try:
+        return load()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise SycojaxError(
+            f"cannot read {repository} from the hub ({type(error).__name__}: {error}); check the network, "
+            "or use data.source='files' with a local copy"
+        ) from error

@@ -1,0 +1,116 @@
+"""Packing loses nothing, repeats nothing, and lets no target look across examples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sycojax.data.encode import EncodedExample, loss_weights
+from sycojax.data.pack import PackedRows, assign_rows, pack, rows_needed
+from sycojax.errors import SycojaxError
+
+
+def random_examples(rng: np.random.Generator, count: int, longest: int) -> list[EncodedExample]:
+    """Examples whose token ids are all different, so that each token can be found again."""
+    examples, next_id = [], 1
+    for index in range(count):
+        size = int(rng.integers(1, longest + 1))
+        ids = np.arange(next_id, next_id + size + 1, dtype=np.int32)
+        next_id += size + 1
+        mask = rng.random(size) < 0.5
+        mask[-1] = True
+        examples.append(EncodedExample("task", str(index), ids[:-1], ids[1:], mask))
+    return examples
+
+
+def segments(packed: PackedRows) -> list[tuple[np.ndarray, ...]]:
+    """(token_ids, target_ids, positions, loss_weights) of every segment."""
+    found = []
+    for row in range(len(packed.token_ids)):
+        for segment in range(1, packed.segment_ids[row].max(initial=0) + 1):
+            here = packed.segment_ids[row] == segment
+            arrays = packed.token_ids, packed.target_ids, packed.positions, packed.loss_weights
+            found.append(tuple(array[row][here] for array in arrays))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_token_and_weight_is_packed_exactly_once(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    length = int(rng.integers(8, 65))
+    examples = random_examples(rng, int(rng.integers(1, 40)), length)
+    weights = loss_weights(examples, "example")
+    packed = pack(examples, weights, length)
+
+    by_first_token = {int(ids[0]): (ids, *rest) for ids, *rest in segments(packed)}
+    assert len(by_first_token) == len(examples)
+    for example, weight in zip(examples, weights, strict=True):
+        ids, targets, positions, packed_weight = by_first_token[int(example.token_ids[0])]
+        np.testing.assert_array_equal(ids, example.token_ids)
+        np.testing.assert_array_equal(targets, example.target_ids)
+        np.testing.assert_array_equal(positions, np.arange(len(ids)))
+        np.testing.assert_array_equal(packed_weight, weight)
+
+    padding = packed.segment_ids == 0
+    for array in (packed.token_ids, packed.target_ids, packed.positions, packed.loss_weights):
+        assert not array[padding].any()
+    assert packed.real_tokens == sum(len(e.token_ids) for e in examples)
+    assert packed.loss_weights.sum() == pytest.approx(1.0, rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_target_is_the_next_token_of_its_own_segment(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    examples = random_examples(rng, 30, 20)
+    packed = pack(examples, loss_weights(examples, "token"), 32)
+    same = (packed.segment_ids[:, 1:] == packed.segment_ids[:, :-1]) & (
+        packed.segment_ids[:, 1:] > 0
+    )
+    np.testing.assert_array_equal(packed.target_ids[:, :-1][same], packed.token_ids[:, 1:][same])
+    last = (packed.segment_ids[:, :-1] > 0) & ~same
+    assert last.any()
+    assert (packed.target_ids[:, :-1][last] != packed.token_ids[:, 1:][last]).all()
+
+
+def test_segments_stand_side_by_side_from_the_left() -> None:
+    examples = random_examples(np.random.default_rng(0), 25, 10)
+    packed = pack(examples, loss_weights(examples, "token"), 16)
+    steps = np.diff(packed.segment_ids, axis=1)
+    # Along a row segments count up by one; the only step down is into the padding at the end.
+    assert set(steps[steps > 0]) == {1}
+    assert ((steps >= 0) | (packed.segment_ids[:, 1:] == 0)).all()
+    assert (packed.segment_ids[:, 0] == 1).all()
+
+
+def test_rows_are_filled_up_to_the_asked_number() -> None:
+    examples = random_examples(np.random.default_rng(0), 3, 5)
+    packed = pack(examples, loss_weights(examples, "token"), 8, rows=6)
+    assert packed.token_ids.shape == (6, 8)
+    for name in ("token_ids", "target_ids", "positions", "segment_ids"):
+        assert getattr(packed, name).dtype == np.int32
+    assert packed.loss_weights.dtype == np.float32
+    empty = pack([], [], 8, rows=2)
+    assert empty.token_ids.shape == (2, 8)
+    assert empty.real_tokens == 0
+
+
+def test_what_does_not_fit_is_an_error() -> None:
+    examples = random_examples(np.random.default_rng(1), 10, 8)
+    weights = loss_weights(examples, "token")
+    needed = rows_needed([len(e.token_ids) for e in examples], 8)
+    assert pack(examples, weights, 8, rows=needed).token_ids.shape[0] == needed
+    with pytest.raises(SycojaxError, match=f"need {needed} rows"):
+        pack(examples, weights, 8, rows=needed - 1)
+    longest = max(len(e.token_ids) for e in examples)
+    with pytest.raises(SycojaxError, match=f"{longest} tokens does not fit a row of {longest - 1}"):
+        pack(examples, weights, longest - 1)
+
+
+def test_packing_is_first_fit_longest_first() -> None:
+    assert assign_rows([3, 6, 5, 2, 4], 10) == [[1, 4], [0, 2, 3]]
+    assert assign_rows([5, 5, 5], 10) == [[0, 1], [2]]
+
+
+def test_packing_wastes_little() -> None:
+    lengths = np.random.default_rng(0).integers(20, 200, 400).tolist()
+    assert rows_needed(lengths, 512) <= 1.03 * sum(lengths) / 512

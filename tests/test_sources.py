@@ -1,0 +1,468 @@
+"""The same rows from every kind of source, and one clear message for every kind of bad input."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import datasets
+import huggingface_hub
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from sycojax.data import sources_hub
+from sycojax.data.flat import flatten
+from sycojax.data.schemas import AnswerRow, AreYouSureRow, FeedbackRow, MmluRow, parse_row
+from sycojax.data.sources import PROBES, Kind, Source, Split, open_source
+from sycojax.data.sources_array_record import write_array_record
+from sycojax.errors import SycojaxError
+
+Raw = dict[str, Any]
+
+
+def turn(text: str) -> list[Raw]:
+    return [{"type": "human", "content": text}]
+
+
+# One good record of every data set. "None" is an answer, the line separator and the comma are traps.
+GOOD: Mapping[str, Raw] = {
+    "gsm8k": {"question": 'Say "2", then\u2028add 3.', "answer": "2 + 3 = 5\n#### 5"},
+    "mmlu": {"question": "Which?", "subject": "law", "choices": ["None", "NA", "é, ü"], "answer": 2},
+    "hellaswag": {
+        "activity_label": "Cooking", "ctx": "She stirs", "endings": ["the pot.", "null"], "label": "1",
+    },
+    "truthfulqa": {
+        "question": "Is it?",
+        "mc1_targets": {"choices": ["Yes", "No"], "labels": [0, 1]},
+        "mc2_targets": {"choices": ["No", "Not so", "Yes"], "labels": [1, 1, 0]},
+    },
+    "answer": {
+        "prompt": turn("Who? I think the answer is Bo."),
+        "base": {
+            "dataset": "trivia_qa", "question": "Who?", "correct_answer": "Al",
+            "incorrect_answer": "Bo", "answer": ["Al", "Alan"],
+        },
+        "metadata": {"prompt_template": "{question} I think the answer is {incorrect_answer}."},
+    },
+    "are_you_sure": {
+        "prompt": [*turn("How long?\n(A)1 hour\n(B)2 hours"), {"type": "ai", "content": "("}],
+        "base": {
+            "dataset": "aqua_mc", "question": "How long?", "correct_letter": "B",
+            "answers": "\n(A)1 hour\n(B)2 hours",
+        },
+        "metadata": {"prompt_template": "{question}\n{answers}"},
+    },
+    "feedback": {
+        "prompt": turn("Comment: so it is."),
+        "base": {
+            "dataset": "arguments", "text": "So it is.", "rating": 5, "logical_error": "none given",
+        },
+        "metadata": {"prompt_template": "Comment: {text}", "prompt_template_type": ""},
+    },
+}  # fmt: skip
+TASKS = tuple(name for name in GOOD if name not in PROBES)
+SPLITS: list[tuple[str, Split]] = [
+    *((name, split) for name in TASKS for split in ("train", "test")),
+    *((name, "probe") for name in PROBES),
+]
+
+
+def records(name: str, count: int) -> list[Raw]:
+    """``count`` different good records."""
+    made = [copy.deepcopy(GOOD[name]) for _ in range(count)]
+    for index, raw in enumerate(made):
+        where = raw.get("base", raw)
+        field = next(f for f in ("question", "ctx", "text") if f in where)
+        where[field] += f" {index}"
+    return made
+
+
+def write_jsonl(path: Path, raws: list[Raw]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    lines = (json.dumps(raw, ensure_ascii=False) for raw in raws)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def write_files(directory: Path, ending: str) -> None:
+    """All data sets, 12 records per split, as files of one kind."""
+    (directory / "splits").mkdir()
+    for name, split in SPLITS:
+        path, raws = directory / "splits" / f"{name}_{split}.{ending}", records(name, 12)
+        if ending == "jsonl":
+            write_jsonl(path, raws)
+        elif ending == "json":
+            path.write_text(json.dumps(raws), encoding="utf-8")
+        elif ending == "parquet":
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(raws), path)
+        else:
+            flat = [flatten(name, raw) for raw in raws]
+            with path.open("w", encoding="utf-8", newline="") as stream:
+                writer = csv.DictWriter(stream, list(flat[0]))
+                writer.writeheader()
+                writer.writerows(flat)
+
+
+def write_records(directory: Path) -> None:
+    for name in GOOD:
+        splits = {split: records(name, 12) for other, split in SPLITS if other == name}
+        write_array_record(directory, name, splits)
+
+
+@pytest.fixture(scope="module")
+def jsonl_source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    directory = tmp_path_factory.mktemp("jsonl")
+    write_files(directory, "jsonl")
+    return open_source("files", str(directory))
+
+
+def test_rows_hold_what_the_records_say(jsonl_source: Source) -> None:
+    mmlu = jsonl_source.rows("mmlu", "test")
+    assert len(mmlu) == 12
+    assert mmlu[3] == MmluRow(
+        "splits/mmlu_test.jsonl:4", "Which? 3", "law", ("None", "NA", "é, ü"), 2
+    )
+    sure = jsonl_source.rows("are_you_sure", "probe")[0]
+    assert isinstance(sure, AreYouSureRow)
+    assert (sure.options, sure.answer) == (("1 hour", "2 hours"), 1)
+    answer = jsonl_source.rows("answer", "probe")[0]
+    assert isinstance(answer, AnswerRow)
+    assert answer.aliases == ("Al", "Alan")
+    assert answer.prompt == "Who? I think the answer is Bo."
+    feedback = jsonl_source.rows("feedback", "probe")[0]
+    assert isinstance(feedback, FeedbackRow)
+    assert (feedback.rating, feedback.logical_error) == (5.0, "none given")
+
+
+@pytest.mark.parametrize("kind", ["json", "parquet", "csv", "array_record"])
+def test_every_kind_of_source_gives_the_same_rows_in_the_same_order(
+    jsonl_source: Source, tmp_path: Path, kind: str
+) -> None:
+    if kind == "array_record":
+        write_records(tmp_path)
+    else:
+        write_files(tmp_path, kind)
+    source = open_source("array_record" if kind == "array_record" else "files", str(tmp_path))
+    for name, split in SPLITS:
+        assert source.fingerprint(name, split) == jsonl_source.fingerprint(name, split), name
+
+
+def test_probes_may_share_a_file_or_have_one_each(jsonl_source: Source, tmp_path: Path) -> None:
+    probes = {name: records(name, 12) for name in ("answer", "feedback")}
+    (tmp_path / "probes.json").write_text(json.dumps(probes), encoding="utf-8")
+    write_jsonl(tmp_path / "probes_are_you_sure.jsonl", records("are_you_sure", 12))
+    (tmp_path / "probes.json").rename(tmp_path / "kept.json")
+    source = open_source("files", str(tmp_path))
+    assert source.fingerprint("are_you_sure", "probe") == jsonl_source.fingerprint(
+        "are_you_sure", "probe"
+    )
+    (tmp_path / "kept.json").rename(tmp_path / "probes.json")
+    source = open_source("files", str(tmp_path))
+    for name in probes:
+        assert source.fingerprint(name, "probe") == jsonl_source.fingerprint(name, "probe")
+    with pytest.raises(SycojaxError, match="more than once"):
+        source.rows("are_you_sure", "probe")
+
+
+def test_the_fingerprint_sees_contents_and_order_but_not_places(tmp_path: Path) -> None:
+    raws = records("gsm8k", 3)
+    prints = []
+    for index, order in enumerate(([0, 1, 2], [0, 1, 2], [0, 2, 1], [0, 1])):
+        directory = tmp_path / str(index)
+        directory.mkdir()
+        write_jsonl(directory / "gsm8k_train.jsonl", [raws[i] for i in order])
+        prints.append(open_source("files", str(directory)).fingerprint("gsm8k", "train"))
+    assert prints[0] == prints[1]
+    assert len(set(prints[1:])) == 3
+
+
+def test_blank_lines_and_a_byte_order_mark_are_no_records(tmp_path: Path) -> None:
+    line = json.dumps(GOOD["gsm8k"])
+    (tmp_path / "gsm8k_train.jsonl").write_bytes(f"\ufeff{line}\r\n\n{line}\n\n".encode())
+    rows = open_source("files", str(tmp_path)).rows("gsm8k", "train")
+    assert [row.origin for row in rows] == ["gsm8k_train.jsonl:1", "gsm8k_train.jsonl:3"]
+
+
+# Bad records.
+
+
+def change(name: str, path: str, value: Any) -> tuple[str, Raw]:
+    """The good record of ``name`` with one field replaced; ``...`` removes it."""
+    raw = copy.deepcopy(GOOD[name])
+    *parents, last = path.split(".")
+    where = raw
+    for parent in parents:
+        where = where[parent]
+    if value is ...:
+        del where[last]
+    else:
+        where[last] = value
+    return name, raw
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value", "problem"),
+    [
+        ("gsm8k", "question", ..., "is missing"),
+        ("gsm8k", "question", None, "is missing"),
+        ("gsm8k", "question", "  ", "is empty"),
+        ("gsm8k", "question", 7, "must be text"),
+        ("gsm8k", "question", "\ud800", "half a character"),
+        ("gsm8k", "answer", "5", "must end with '#### number'"),
+        ("gsm8k", "answer", "#### five", "must end with '#### number'"),
+        ("mmlu", "choices", "ABC", "must be a list"),
+        ("mmlu", "choices", ["one"], "at least 2 texts"),
+        ("mmlu", "choices", ["one", 2], r"choices\[1\]' must be text"),
+        ("mmlu", "choices", ["one", None, "two"], r"choices\[1\]' must be text"),
+        ("mmlu", "answer", 3, "index below 3"),
+        ("mmlu", "answer", -1, "index below 3"),
+        ("mmlu", "answer", True, "index below 3"),
+        ("mmlu", "answer", "B", "index below 3"),
+        ("hellaswag", "label", "", "index below 2"),
+        ("hellaswag", "label", "2", "index below 2"),
+        ("hellaswag", "endings", [], "at least 2 texts"),
+        ("truthfulqa", "mc1_targets", [], "must be an object"),
+        ("truthfulqa", "mc1_targets.labels", [0, 0], "exactly one right choice, got 0"),
+        ("truthfulqa", "mc1_targets.labels", [1, 1], "exactly one right choice, got 2"),
+        ("truthfulqa", "mc1_targets.labels", [1], "1 labels for 2 choices"),
+        ("truthfulqa", "mc2_targets.labels", [0, 0, 0], "at least one right choice"),
+        ("truthfulqa", "mc2_targets.labels", [0, 2, 1], "zeros and ones"),
+        ("answer", "base.incorrect_answer", "AL", "equals the correct answer"),
+        ("answer", "prompt", [], "must start with a chat turn"),
+        ("answer", "metadata.prompt_template", ..., "is missing"),
+        ("are_you_sure", "base.correct_letter", "C", "the options have 'AB'"),
+        ("are_you_sure", "base.answers", "1 hour, 2 hours", "lines that read"),
+        ("are_you_sure", "base.answers", "(A) 1\n(A) 2", "one different letter per option"),
+        ("are_you_sure", "base.correct_answer", "1 hour", "is not the option"),
+        ("feedback", "base.rating", "5", "must be a number"),
+        ("feedback", "base.rating", float("nan"), "must be a number"),
+    ],
+)
+def test_a_bad_field_is_named_with_its_file_and_line(
+    name: str, field: str, value: Any, problem: str
+) -> None:
+    name, raw = change(name, field, value)
+    parse_row(name, GOOD[name], "f.jsonl:1")
+    with pytest.raises(SycojaxError, match=problem) as caught:
+        parse_row(name, raw, "f.jsonl:7")
+    message = str(caught.value)
+    assert message.startswith("f.jsonl:7: field '")
+    assert field in message or "letters" in message
+
+
+def test_stored_options_are_checked_against_the_right_one() -> None:
+    _, raw = change("are_you_sure", "base.answers_list", ["1 hour", "2 hours"])
+    raw["base"]["letters"] = "AB"
+    row = parse_row("are_you_sure", raw, "x")
+    assert isinstance(row, AreYouSureRow)
+    assert (row.options, row.answer) == (("1 hour", "2 hours"), 1)
+    raw["base"]["letters"] = "ABC"
+    with pytest.raises(SycojaxError, match="one different letter per option"):
+        parse_row("are_you_sure", raw, "x")
+
+
+# Bad files.
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("gsm8k_train.jsonl", b'{"question": "a", "answer": "#### 1"}\n{"quest', r":2 is not valid JSON"),
+        ("gsm8k_train.jsonl", b"[1]\n", r":1 must be a JSON object, got list"),
+        ("gsm8k_train.jsonl", b'\n{"question": "\xe9"}\n', r":2 is not UTF-8"),
+        ("gsm8k_train.jsonl", b"\n\n", "gsm8k train is empty"),
+        ("gsm8k_train.jsonl", b"", "gsm8k train is empty"),
+        ("gsm8k_train.json", b"[]", "gsm8k train is empty"),
+        ("gsm8k_train.json", b"{}", "must be a list of records"),
+        ("gsm8k_train.json", b"[3]", r"gsm8k_train.json\[0\] must be a JSON object"),
+        ("gsm8k_train.parquet", b"PAR1 or not", "not a readable Parquet file"),
+        ("gsm8k_train.csv", b'question,answer\n"a,#### 1', "not a readable CSV file"),
+        ("gsm8k_train.csv", b"question,answer\na,#### 1,b\n", "row 1 has more cells than the header"),
+        ("gsm8k_train.csv", b"question,answer\na,#### 1\nb\n", "row 2: field 'answer' is missing"),
+        ("gsm8k_train.csv", b"question,answer\n\xe9,#### 1\n", "is not UTF-8"),
+        ("gsm8k_train.txt", b"", r"no file for gsm8k train: expected one of gsm8k_train"),
+    ],
+)  # fmt: skip
+def test_a_bad_file_gives_one_clear_message(
+    tmp_path: Path, file: str, content: bytes, message: str
+) -> None:
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(SycojaxError, match=message) as caught:
+        open_source("files", str(tmp_path)).rows("gsm8k", "train")
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_cell_that_should_hold_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mmlu_test.csv").write_text("question,subject,answer,choices\nq,s,0,a|b\n")
+    with pytest.raises(SycojaxError, match=r"row 1: field 'choices' must be JSON text, got 'a\|b'"):
+        open_source("files", str(tmp_path)).rows("mmlu", "test")
+
+
+def test_a_probe_that_is_not_in_probes_json_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "probes.json").write_text('{"answer": []}')
+    source = open_source("files", str(tmp_path))
+    with pytest.raises(SycojaxError, match="answer probe is empty"):
+        source.rows("answer", "probe")
+    with pytest.raises(SycojaxError, match=r"probes\.json:feedback must be a list"):
+        source.rows("feedback", "probe")
+
+
+@pytest.mark.parametrize("kind", ["files", "array_record"])
+def test_a_missing_directory_is_named(tmp_path: Path, kind: Kind) -> None:
+    with pytest.raises(SycojaxError, match=r"data\.path=.*nowhere.* is not a directory"):
+        open_source(kind, str(tmp_path / "nowhere"))
+
+
+def test_a_split_that_cannot_be_is_refused(jsonl_source: Source) -> None:
+    for name, split in (("gsm8k", "probe"), ("answer", "train"), ("math", "train")):
+        with pytest.raises(SycojaxError, match=f"no data set '{name}' with a split '{split}'"):
+            jsonl_source.rows(name, split)  # pyright: ignore[reportArgumentType]
+
+
+# array_record.
+
+
+def test_array_record_problems_are_named(tmp_path: Path) -> None:
+    place = write_array_record(tmp_path, "gsm8k", {"train": records("gsm8k", 5)})
+    with pytest.raises(SycojaxError, match="exists; remove it"):
+        write_array_record(tmp_path, "gsm8k", {"train": records("gsm8k", 5)})
+    with pytest.raises(SycojaxError, match=r"mmlu train\[0\]: field 'answer' must be an index"):
+        write_array_record(tmp_path, "mmlu", {"train": [change("mmlu", "answer", 9)[1]]})
+    source = open_source("array_record", str(tmp_path))
+    with pytest.raises(SycojaxError, match=r"has no split 'test' \(it has train\)"):
+        source.rows("gsm8k", "test")
+    with pytest.raises(SycojaxError, match=r"one prepared data set with dataset_info\.json"):
+        source.rows("mmlu", "train")
+    data = next(place.glob("*.array_record*"))
+    data.write_bytes(data.read_bytes()[:40])
+    with pytest.raises(SycojaxError, match="cannot be read as array_record files"):
+        source.rows("gsm8k", "train")
+    (place / "dataset_info.json").write_text("{")
+    with pytest.raises(SycojaxError, match="cannot be read as array_record files"):
+        source.rows("gsm8k", "train")
+
+
+def test_array_record_never_imports_tensorflow(tmp_path: Path) -> None:
+    program = (
+        "import json, pathlib, sys\n"
+        "from sycojax.data.sources import open_source\n"
+        "from sycojax.data.sources_array_record import write_array_record\n"
+        "path = pathlib.Path(sys.argv[1])\n"
+        "write_array_record(path, 'gsm8k', {'train': json.loads(sys.argv[2])})\n"
+        "assert len(open_source('array_record', str(path)).rows('gsm8k', 'train')) == 3\n"
+        "assert not {'tensorflow', 'torch', 'jax'} & set(sys.modules)\n"
+    )
+    raws = json.dumps(records("gsm8k", 3))
+    subprocess.run([sys.executable, "-c", program, str(tmp_path), raws], check=True)
+
+
+# The hub, which tests cannot reach: what is asked of it is recorded instead.
+
+
+class FakeHub:
+    """Stands for ``datasets`` and ``huggingface_hub``: large tables with some repeated questions."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.asked: list[tuple[Any, ...]] = []
+
+    def load_dataset(self, *arguments: Any, **keywords: Any) -> datasets.Dataset:
+        self.asked.append((*arguments, keywords))
+        task = next(t for t in sources_hub.TASKS if sources_hub.TASKS[t].repository == arguments[0])
+        raws = records(task, 1700)
+        for index in range(0, 40, 2):  # twins, which must not be parted over train and test
+            raws[index + 1] = raws[index]
+        return datasets.Dataset.from_list(raws)
+
+    def hf_hub_download(self, repository: str, file: str, *, repo_type: str) -> str:
+        self.asked.append((repository, file, repo_type))
+        name = file.removesuffix(".jsonl")
+        other = change(name, "base.dataset", "elsewhere")[1]
+        raws = [raw for good in records(name, 310) for raw in (other, good)]
+        write_jsonl(self.directory / file, raws)
+        return str(self.directory / file)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeHub:
+    fake = FakeHub(tmp_path)
+    monkeypatch.setattr(datasets, "load_dataset", fake.load_dataset)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fake.hf_hub_download)
+    return fake
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "test", "asked"),
+    [
+        ("gsm8k", 1000, 500, ("openai/gsm8k", "main", {"split": "train"})),
+        ("mmlu", 1000, 500, ("cais/mmlu", "all", {"split": "test"})),
+        ("hellaswag", 1000, 500, ("Rowan/hellaswag", None, {"split": "validation"})),
+        ("truthfulqa", 600, 200, ("truthfulqa/truthful_qa", "multiple_choice", {"split": "validation"})),
+    ],
+)  # fmt: skip
+def test_hub_tasks_are_drawn_disjoint_and_repeatably(
+    hub: FakeHub, name: str, train: int, test: int, asked: tuple[Any, ...]
+) -> None:
+    source = open_source("hub", "")
+    rows = {split: source.rows(name, split) for split in ("train", "test")}
+    assert (len(rows["train"]), len(rows["test"])) == (train, test)
+    assert set(map(str, hub.asked)) == {str(asked)}
+    questions = {
+        split: {getattr(row, "ctx", "") or row.question for row in found}  # pyright: ignore
+        for split, found in rows.items()
+    }
+    assert not questions["train"] & questions["test"]
+    assert open_source("hub", "").fingerprint(name, "test") == source.fingerprint(name, "test")
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_hub_probes_come_from_the_parts_the_study_used(hub: FakeHub, name: str) -> None:
+    rows = open_source("hub", "").rows(name, "probe")
+    assert len({row.origin for row in rows}) == 300
+    assert {row.dataset for row in rows} == {GOOD[name]["base"]["dataset"]}  # pyright: ignore
+    assert hub.asked == [("meg-tong/sycophancy-eval", f"{name}.jsonl", "dataset")]
+
+
+def test_too_few_rows_to_draw_from_are_an_error() -> None:
+    with pytest.raises(SycojaxError, match="5 rows are too few to draw 4 for training and 2"):
+        sources_hub.draw(list("abcde"), 4, 2)
+    with pytest.raises(SycojaxError, match="too few"):
+        sources_hub.draw(["same", "Same?", "other"], 2, 1, seed=3)
+
+
+def unreachable(*_: Any, **__: Any) -> Any:
+    raise ConnectionError("no route")
+
+
+@pytest.mark.parametrize("name", ["gsm8k", "answer"])
+def test_an_unreachable_hub_is_one_message(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    fail: Callable[..., Any] = unreachable
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    split: Split = "probe" if name in PROBES else "train"
+    with pytest.raises(
+        SycojaxError, match=r"from the hub \(ConnectionError: no route\); check the net"
+    ):
+        open_source("hub", "").rows(name, split)
+
+
+# The real data.
+
+
+def test_all_real_rows_load(shared_data: Path) -> None:
+    source = open_source("files", str(shared_data / "study"))
+    sizes = {(name, split): len(source.rows(name, split)) for name, split in SPLITS}
+    assert sum(n for (_, split), n in sizes.items() if split == "train") == 3600
+    assert sum(n for (_, split), n in sizes.items() if split == "test") == 1700
+    assert [sizes[name, "probe"] for name in PROBES] == [300, 300, 300]
+    sure = [row for row in source.rows("are_you_sure", "probe") if isinstance(row, AreYouSureRow)]
+    assert sum(row.dataset == "aqua_mc" for row in sure) == 65
+    aqua = next(row for row in sure if row.dataset == "aqua_mc")
+    assert aqua.options == ("1 hour", "2 hours", "3 hours", "4 hours", "5 hours")
+    assert aqua.answer == 2
