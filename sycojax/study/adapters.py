@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ from sycojax.models.llama import FrozenBase
 from sycojax.study.datasets import TrainingSet
 from sycojax.study.stages import Stamps, fingerprint
 from sycojax.study.workdir import configuration_name
-from sycojax.training.loop import AdapterJob, train_bank
+from sycojax.training.loop import AdapterJob, TrainedAdapter, train_bank
 from sycojax.weights.peft import export_adapter
 
 # Settings that change how the work is laid out or watched, never its result.
 LAYOUT_KEYS = (
-    "adapters", "seeds", "bank_width", "row_length", "micro_batch_rows", "checkpoint_every", "log_every",
+    "adapters", "seeds", "bank_width", "row_length", "micro_batch_rows", "checkpoint_every",
+    "log_every",
 )  # fmt: skip
 
 
@@ -54,7 +56,8 @@ def train_adapters(
 ) -> dict[str, Any]:
     """Train what is missing or outdated; returns each adapter's training summary by configuration name.
 
-    Adapters are written in PEFT's format to ``WORKDIR/adapters/NAME`` as soon as their bank is done.
+    Adapters are written in PEFT's format to ``WORKDIR/adapters/NAME`` with ``training.json`` beside them;
+    metrics stay in ``WORKDIR/training``.
     """
     stamps = Stamps(workdir)
     pending = []
@@ -64,32 +67,25 @@ def train_adapters(
             if not stamps.current(adapter_directory(workdir, name), inputs[name]):
                 data = training[adapter]
                 pending.append(AdapterJob(name, seed, data.train, data.validation))
-    # Adapters of similar length share a bank, so that none of it idles.
-    pending.sort(key=lambda job: (len(job.train), job.name))
-    everyone = [
-        AdapterJob(configuration_name(adapter, seed), seed, data.train, data.validation)
-        for adapter, data in training.items()
-        for seed in config.train.seeds
-    ]
-    width = config.train.bank_width
-    for start in range(0, len(pending), width):
-        jobs = pending[start : start + width]
-        key = fingerprint(*(inputs[job.name] for job in jobs))[:16]
-        trained = train_bank(
-            base,
-            jobs,
-            config.train,
-            workdir / "training" / key,
-            everyone=everyone,
-            progress=progress,
-        )
-        for result in trained:
-            directory = adapter_directory(workdir, result.name)
-            with atomic_directory(directory) as temporary:
+    if pending:
+        # One directory per set of inputs: a changed config starts afresh, the same one continues.
+        key = fingerprint({job.name: inputs[job.name] for job in pending})[:12]
+        directory = workdir / "training" / key
+        for result in train_bank(base, pending, config.train, directory):
+            adapter = adapter_directory(workdir, result.name)
+            with atomic_directory(adapter) as temporary:
                 export_adapter(temporary, result.lora, config.lora, config.base.path)
-                write_json(temporary / "training.json", result.summary())
-            stamps.mark(directory, inputs[result.name])
+                write_json(temporary / "training.json", _summary(result))
+            stamps.mark(adapter, inputs[result.name])
+        # The adapters are out; what was needed to continue is not needed any more. Metrics stay.
+        for checkpoints in directory.glob("*/checkpoints"):
+            shutil.rmtree(checkpoints)
     return {name: read_json(adapter_directory(workdir, name) / "training.json") for name in inputs}
+
+
+def _summary(result: TrainedAdapter) -> dict[str, Any]:
+    fields = ("name", "seed", "steps", "best_step", "best_loss", "tokens", "processed_tokens")
+    return {name: getattr(result, name) for name in fields}
 
 
 def _digest(examples: list[EncodedExample]) -> bytes:

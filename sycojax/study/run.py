@@ -18,7 +18,7 @@ from sycojax.study.datasets import prepare
 from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.stages import fingerprint
 from sycojax.study.workdir import claim, describe
-from sycojax.weights.huggingface import base_fingerprint, load_base, locate
+from sycojax.weights.huggingface import base_fingerprint, load_base, resolve
 
 Until = Literal["data", "train", "evaluate"]
 
@@ -45,7 +45,7 @@ def run(
         started = now
 
     claim(workdir, config)
-    path = locate(config.base.path)
+    path = resolve(config.base.path)
     tokenizer = Tokenizer.from_directory(
         Path(config.base.tokenizer) if config.base.tokenizer else path
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from sycojax.config import StudyConfig
+from sycojax.data.prompts import Prompts
 from sycojax.evals import EVALUATIONS
 from sycojax.files import atomic_write
 from sycojax.models.llama import FrozenBase, Tree, abstract
@@ -30,8 +32,6 @@ def records_path(workdir: Path, configuration: str, evaluation: str) -> Path:
 
 def write_items(workdir: Path, requests: Mapping[str, Sequence[Request]]) -> None:
     """Keep the texts that were asked, once per study; records refer to them by item and condition."""
-    import json
-
     for name, asked in requests.items():
         lines = (json.dumps(dataclasses.asdict(r), ensure_ascii=False) + "\n" for r in asked)
         atomic_write(workdir / "items" / f"{name}.jsonl", "".join(lines))
@@ -52,7 +52,7 @@ def score_configurations(
 
     ``inputs`` maps adapter configurations to the fingerprint of their adapter. Returns the scorer's counts.
     """
-    stamps = Stamps(workdir)
+    stamps, prompts = Stamps(workdir), Prompts(config.data.recipe, config.base.chat_template)
     sources = {NO_ADAPTER: base_inputs, **inputs}
     asked = {
         name: fingerprint([dataclasses.asdict(r) for r in rs]) for name, rs in requests.items()
@@ -79,14 +79,13 @@ def score_configurations(
         for start in range(0, len(configurations), width):
             names = configurations[start : start + width]
             bank = stack([load_lora(workdir, base, name) for name in names])
-            answers = scorer.score(questions, bank, progress=progress, label=", ".join(names))
-            answers = _with_followups(scorer, bank, evaluations, questions, answers)
+            answers = _ask(scorer, bank, evaluations, questions, prompts, progress)
             for name, records in zip(names, answers, strict=True):
                 for evaluation in evaluations:
                     path = records_path(workdir, name, evaluation)
                     write_records(path, (r for r in records if r.evaluation == evaluation))
                     stamps.mark(path, wanted[name, evaluation])
-    return scorer.counts()
+    return scorer.report()
 
 
 def load_lora(workdir: Path, base: FrozenBase, configuration: str) -> Tree:
@@ -103,26 +102,32 @@ def stack(adapters: Sequence[Tree]) -> Tree:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *adapters)
 
 
-def _with_followups(
+def _ask(
     scorer: Scorer,
     bank: Tree,
     evaluations: Sequence[str],
     questions: Sequence[Request],
-    answers: Sequence[Sequence[Record]],
+    prompts: Prompts,
+    progress: bool,
 ) -> list[list[Record]]:
-    """Ask what depends on the answers (a second turn quotes the first), until nothing new is asked."""
-    complete = [list(records) for records in answers]
-    for name in evaluations:
-        evaluation = EVALUATIONS[name]
-        mine = [r for r in questions if r.evaluation == name]
-        for index, records in enumerate(complete):
-            asked = list(mine)
-            while True:
-                own = [r for r in records if r.evaluation == name]
-                more = evaluation.followups(asked, own)
-                if not more:
-                    break
-                one = jax.tree.map(lambda leaf, i=index: leaf[i : i + 1], bank)
-                records.extend(scorer.score(more, one, progress=False)[0])
-                asked.extend(more)
-    return complete
+    """Score ``questions``, then what depends on the answers (a second turn quotes the first), until nothing is left."""
+    answers = scorer.score(questions, bank, progress=progress)
+    asked = [list(questions) for _ in answers]
+    while True:
+        more = [
+            [
+                request
+                for name in evaluations
+                for request in EVALUATIONS[name].followups(
+                    [r for r in requests if r.evaluation == name],
+                    [r for r in records if r.evaluation == name],
+                    prompts,
+                )
+            ]
+            for requests, records in zip(asked, answers, strict=True)
+        ]
+        if not any(more):
+            return answers
+        for index, records in enumerate(scorer.score_each(more, bank, progress=progress)):
+            asked[index].extend(more[index])
+            answers[index].extend(records)

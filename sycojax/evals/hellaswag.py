@@ -1,0 +1,87 @@
+"""HellaSwag: which ending is the likeliest continuation (Zellers et al. 2019, arXiv:1905.07830)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from sycojax.data.contamination import question_key
+from sycojax.data.examples import Example
+from sycojax.data.prompts import Prompts
+from sycojax.data.schemas import HellaswagRow
+from sycojax.evals import choices
+from sycojax.evals.protocol import ItemRecords, Measure
+from sycojax.records import Record
+from sycojax.requests import Request
+
+
+class Hellaswag:
+    """Endings are scored as texts, their log-probability divided by their length.
+
+    The headline divides by bytes: endings of one item differ in length by a factor of two and more, and
+    an undivided sum prefers the short ones. Bytes rather than tokens, because the number of tokens depends
+    on the tokenizer. The published recipe scores context and ending together per token, as the study did.
+    """
+
+    name = "hellaswag"
+    role: Literal["benchmark", "probe"] = "benchmark"
+
+    def requests(self, rows: Sequence[HellaswagRow], prompts: Prompts, seed: int) -> list[Request]:
+        requests = []
+        for item, row in zip(_names(rows), rows, strict=True):
+            prompt, candidates = prompts.endings(row.ctx, row.endings)
+            requests.append(
+                Request(
+                    evaluation=self.name,
+                    item=item,
+                    condition="endings",
+                    cluster=question_key(row.ctx),
+                    prompt=prompt,
+                    candidates=candidates,
+                    meta={"gold": row.label, "per": "token" if prompts.published else "byte"},
+                )
+            )
+        return requests
+
+    def followups(
+        self, requests: Sequence[Request], records: Sequence[Record], prompts: Prompts
+    ) -> list[Request]:
+        return []
+
+    def examples(self, rows: Sequence[HellaswagRow], prompts: Prompts, seed: int) -> list[Example]:
+        examples = []
+        for item, row in zip(_names(rows), rows, strict=True):
+            prompt, completion = prompts.endings_training(row.ctx, row.endings, row.label)
+            examples.append(Example(self.name, item, prompt, completion, prompts.published))
+        return examples
+
+    def measures(self, records: Sequence[Record]) -> list[Measure]:
+        table = ItemRecords(records)
+        per_token = bool(records) and records[0].meta["per"] == "token"
+        divided = [_hit(r, r.n_tokens if per_token else r.n_bytes) for r in records]
+        return [
+            table.mean(
+                "accuracy", f"Accuracy, per {'token' if per_token else 'byte'}", divided,
+                "share of items whose right ending has the highest log-probability per "
+                + ("token of context and ending" if per_token else "byte"),
+                headline="hard",
+            ),
+            table.mean(
+                "accuracy_sum", "Accuracy, summed", [_hit(r) for r in records],
+                "share of items whose right ending has the highest summed log-probability",
+            ),
+        ]  # fmt: skip
+
+    def diagnostics(self, records: Sequence[Record]) -> Mapping[str, float]:
+        return {"ties": float(sum(choices.is_tied(r.logprobs) for r in records))}
+
+
+def _names(rows: Sequence[HellaswagRow]) -> list[str]:
+    return choices.item_names([(row.ctx, *row.endings) for row in rows])
+
+
+def _hit(record: Record, lengths: Sequence[int] | None = None) -> float:
+    scores = np.array(record.logprobs) / (1 if lengths is None else np.array(lengths))
+    return float(choices.pick(scores, record.key) == record.meta["gold"])

@@ -1,0 +1,214 @@
+"""Lettered choices, texts as choices, and what is trained on them."""
+
+from __future__ import annotations
+
+import collections
+import math
+
+import numpy as np
+import pytest
+
+from sycojax.data.prompts import Prompts
+from sycojax.data.schemas import HellaswagRow, MmluRow, TruthfulqaRow
+from sycojax.errors import SycojaxError
+from sycojax.evals import BENCHMARKS, EVALUATIONS, NAMES, PROBES, choices
+from sycojax.evals.hellaswag import Hellaswag
+from sycojax.evals.mmlu import Mmlu
+from sycojax.evals.protocol import headline, with_strata
+from sycojax.evals.truthfulqa import Truthfulqa
+from sycojax.records import Record, read_records, write_records
+from sycojax.requests import Request
+
+ROWS = [
+    MmluRow(f"f:{i}", f"Question {i}?", "s", (f"a{i}", f"b{i}", f"c{i}", f"d{i}"), i % 2)
+    for i in range(40)
+]
+
+
+def scored(request: Request, scores, tokens: int = 1) -> Record:
+    n = len(request.candidates)
+    return Record.scored(request, scores, [tokens] * n, [False] * n)
+
+
+def estimates(measures) -> dict[str, float]:
+    return {m.name: m.estimate for m in measures}
+
+
+def options_of(request: Request) -> list[str]:
+    return [line[4:] for line in request.prompt.splitlines() if line[:1] == "("]
+
+
+def test_all_evaluations_are_listed():
+    assert NAMES == (*BENCHMARKS, *PROBES) == tuple(EVALUATIONS)
+    assert BENCHMARKS == ("gsm8k", "mmlu", "hellaswag", "truthfulqa")
+    assert PROBES == ("answer", "are_you_sure", "feedback")
+
+
+def test_item_names_depend_on_the_text_only():
+    names = choices.item_names([("a", "b"), ("ab",), ("a", "b")])
+    assert names[2] == f"{names[0]}-2"
+    assert names[0] != names[1]
+    assert choices.item_names([("ab",)]) == [names[1]]
+
+
+def test_rotations_spread_over_all_positions():
+    assert [choices.rotations(n) for n in (1, 2, 3, 4, 8)] == [
+        [0], [0, 1], [0, 1, 2], [0, 1, 2, 3], [0, 2, 4, 6],
+    ]  # fmt: skip
+
+
+def test_ties_are_broken_by_the_key_without_a_favourite():
+    found = collections.Counter(choices.pick([0.0, 0.0, -1.0], f"key{i}") for i in range(400))
+    assert set(found) == {0, 1}
+    assert 150 < found[0] < 250
+    assert choices.pick([0.0, 0.0, -1.0], "x") == choices.pick([0.0, 0.0, -1.0], "x")
+    assert choices.is_tied([1.0, 1.0])
+    assert not choices.is_tied([1.0, 0.0])
+
+
+def test_every_rotation_moves_the_gold_option_and_keeps_its_text():
+    requests = Mmlu().requests(ROWS, Prompts(), seed=1)
+    by_item: dict[str, list[Request]] = {}
+    for request in requests:
+        by_item.setdefault(request.item, []).append(request)
+    for row, asked in zip(ROWS, by_item.values(), strict=True):
+        assert [r.condition for r in asked] == ["as_is", *(f"rotation={k}" for k in range(4))]
+        assert options_of(asked[0]) == list(row.choices)
+        assert {r.meta["gold"] for r in asked[1:]} == {0, 1, 2, 3}
+        for request in asked:
+            shown = options_of(request)
+            assert shown[request.meta["gold"]] == row.choices[row.answer]
+            assert [row.choices[i] for i in request.meta["order"]] == shown
+
+
+def test_an_items_order_does_not_depend_on_other_items():
+    all_of_them = {r.key: r for r in Mmlu().requests(ROWS, Prompts(), seed=1)}
+    alone = Mmlu().requests(ROWS[7:8], Prompts(), seed=1)
+    assert all(all_of_them[r.key] == r for r in alone)
+    other = Mmlu().requests(ROWS, Prompts(), seed=2)
+    assert any(all_of_them[r.key].prompt != r.prompt for r in other)
+
+
+def test_training_options_are_shuffled_with_the_right_letter():
+    examples = Mmlu().examples(ROWS, Prompts(), seed=1)
+    letters = collections.Counter(e.completion[0] for e in examples)
+    assert min(letters[a] for a in "ABCD") >= 4  # stored: only A and B
+    for row, example in zip(ROWS, examples, strict=True):
+        letter = example.completion.removesuffix(") </s>")
+        assert f"({letter}) {row.choices[row.answer]}\n" in example.prompt
+        assert not example.loss_on_prompt
+    published = Mmlu().examples(ROWS, Prompts("published"), seed=1)
+    assert [e.completion for e in published] == [" A", " B"] * 20
+    assert all(e.loss_on_prompt for e in published)
+
+
+def always_a(request: Request) -> Record:
+    return scored(request, np.log([0.7] + [0.05] * (len(request.candidates) - 1)))
+
+
+def knows(request: Request) -> Record:
+    scores = np.full(len(request.candidates), -3.0)
+    scores[request.meta["gold"]] = -1.0
+    return scored(request, scores)
+
+
+def test_always_a_is_visible_and_knowing_is_not_mistaken_for_it():
+    rows = [MmluRow(r.origin, r.question, "s", r.choices, 0) for r in ROWS]
+    requests = Mmlu().requests(rows, Prompts(), seed=0)
+    found = estimates(Mmlu().measures([always_a(r) for r in requests]))
+    assert found == pytest.approx(
+        {"accuracy": 0.25, "accuracy_as_is": 1.0, "position_gap": 0.75, "first_letter": 1.0}
+    )
+    found = estimates(Mmlu().measures([knows(r) for r in requests]))
+    assert found == pytest.approx(
+        {"accuracy": 1.0, "accuracy_as_is": 1.0, "position_gap": 0.0, "first_letter": 0.25}
+    )
+    side = Mmlu().diagnostics([always_a(r) for r in requests])
+    assert side["coverage_median"] == pytest.approx(0.85)
+    assert side["first_letter_expected"] == 0.25
+    assert side["ties"] == 0
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name"), [("sycojax", "accuracy"), ("published", "accuracy_as_is")]
+)
+def test_the_headline_is_the_recipes_own(recipe, name):
+    requests = Mmlu().requests(ROWS, Prompts(recipe), seed=0)
+    measures = Mmlu().measures([knows(r) for r in requests])
+    assert [m.name for m in measures if m.headline] == [name]
+    best = headline(measures, "hard")
+    assert best is not None
+    assert best.name == name
+    assert headline(measures, "soft") is None
+
+
+def test_a_missing_rotation_is_an_error():
+    records = [knows(r) for r in Mmlu().requests(ROWS[:2], Prompts(), seed=0)]
+    with pytest.raises(SycojaxError, match=r"rotation=3.*incomplete"):
+        Mmlu().measures(records[:-1])
+
+
+TRUTHFULQA = TruthfulqaRow(
+    "f:1", "Is it?", ("no", "yes", "maybe"), (1, 0, 0), ("no", "never", "yes", "maybe"), (1, 1, 0, 0)
+)  # fmt: skip
+
+
+def test_mc1_and_mc2_come_from_one_request():
+    requests = Truthfulqa().requests([TRUTHFULQA], Prompts(), seed=0)
+    assert [r.condition for r in requests] == [
+        "as_is", "rotation=0", "rotation=1", "rotation=2", "texts",
+    ]  # fmt: skip
+    texts = requests[-1]
+    assert texts.candidates == (" no", " yes", " maybe", " never")
+    probabilities = {" no": 0.2, " yes": 0.25, " maybe": 0.05, " never": 0.3}
+    records = [knows(r) for r in requests[:-1]]
+    records.append(scored(texts, [math.log(probabilities[c]) for c in texts.candidates]))
+    found = estimates(Truthfulqa().measures(records))
+    assert found["mc1"] == 0.0  # "yes" beats "no"; "never" is no MC1 choice
+    assert found["mc2"] == pytest.approx(0.5 / 0.8)
+    assert found["accuracy"] == 1.0
+    assert "texts" not in {
+        r.condition for r in Truthfulqa().requests([TRUTHFULQA], Prompts("published"), 0)
+    }
+
+
+def test_hellaswag_divides_by_bytes_or_as_published_by_tokens():
+    row = HellaswagRow("f:1", "a", "He", ("ran.", "ran away from it all."), 1)
+    request = Hellaswag().requests([row], Prompts(), seed=0)[0]
+    record = scored(request, [-4.0, -8.0])
+    assert estimates(Hellaswag().measures([record])) == {"accuracy": 1.0, "accuracy_sum": 0.0}
+    request = Hellaswag().requests([row], Prompts("published"), seed=0)[0]
+    record = Record.scored(request, [-4.0, -9.0], [4, 8], [False, False])
+    assert estimates(Hellaswag().measures([record])) == {"accuracy": 0.0, "accuracy_sum": 0.0}
+    record = Record.scored(request, [-4.0, -7.0], [4, 8], [False, False])
+    assert estimates(Hellaswag().measures([record]))["accuracy"] == 1.0
+    (example,) = Hellaswag().examples([row], Prompts(), seed=0)
+    assert example.completion == " ran away from it all. </s>"
+
+
+def test_strata_are_found_by_question_and_travel_to_the_records():
+    requests = with_strata(
+        Mmlu().requests(ROWS[:2], Prompts(), seed=0),
+        {choices.question_key(" QUESTION 1 "): "train"},
+    )
+    records = [knows(r) for r in requests]
+    assert {(r.cluster, r.meta["stratum"]) for r in records} == {
+        ("question 0", "neither"),
+        ("question 1", "train"),
+    }
+    kept = [r for r in records if r.meta["stratum"] == "train"]
+    assert len(Mmlu().measures(kept)[0].items) == 1
+
+
+def test_measures_survive_the_record_files(tmp_path):
+    requests = Truthfulqa().requests([TRUTHFULQA], Prompts(), seed=0)
+    records = [scored(r, np.linspace(-1, -3, len(r.candidates))) for r in requests]
+    write_records(tmp_path / "r.jsonl", records)
+    again = list(read_records(tmp_path / "r.jsonl"))
+    assert estimates(Truthfulqa().measures(again)) == estimates(Truthfulqa().measures(records))
+
+
+def test_no_records_give_nan_and_no_crash():
+    for evaluation in EVALUATIONS.values():
+        assert all(math.isnan(m.estimate) for m in evaluation.measures([])), evaluation.name
+        evaluation.diagnostics([])

@@ -1,0 +1,98 @@
+"""Reading numbers off worked answers."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from sycojax.data.prompts import Prompts
+from sycojax.data.schemas import Gsm8kRow
+from sycojax.errors import SycojaxError
+from sycojax.evals.gsm8k import Gsm8k, flexible_number, numbers, strict_number
+from sycojax.evals.protocol import headline
+from sycojax.records import Record
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("18.", ["18"]),
+        ("18.0", ["18"]),
+        ("$1,234,567.50 in all", ["1234567.5"]),
+        ("-$5 and $-6 and \u22127", ["-5", "-6", "-7"]),
+        ("12-5=7", ["12", "5", "7"]),
+        ("(3)-2", ["3", "2"]),
+        ("x = -3", ["-3"]),
+        ("- 5 apples", ["5"]),
+        ("1,2 or 3", ["1", "2", "3"]),
+        ("12,3456", ["12", "3456"]),
+        ("50% of .5", ["50", ".5"]),
+        ("none", []),
+    ],
+)
+def test_numbers(text: str, expected: list[str]):
+    assert numbers(text) == [Decimal(e) for e in expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "strict", "flexible"),
+    [
+        ("3+4=7\n#### 7", 7, 7),
+        ("#### $1,080.00.", 1080, 1080),
+        ("####\n42", 42, 42),
+        ("#### -3\nQuestion: 9", -3, 9),
+        ("####", None, None),
+        ("#### nothing\n5", None, 5),
+        ("so \\boxed{12} no, \\boxed{\\text{about } $18$}", 18, 18),
+        ("\\boxed{\\frac{1}{2}} of 9", 1, 9),
+        ("\\boxed {7", 7, 7),
+        ("So the answer is 18.", None, 18),
+        ("I do not know", None, None),
+    ],
+)
+def test_strict_and_flexible(text: str, strict: int | None, flexible: int | None):
+    assert strict_number(text) == strict
+    assert flexible_number(text) == flexible
+
+
+def test_measures_and_failure_rates():
+    row = [Gsm8kRow(f"f:{i}", f"Question {i}?", "1\n#### 1,800") for i in range(4)]
+    requests = Gsm8k(max_new_tokens=9).requests(row, Prompts(), 0)
+    assert {r.max_new_tokens for r in requests} == {9}
+    assert requests[0].meta == {"gold": "1800"}
+    texts = ["#### 1800.0", "The answer is 1800.", "#### 1,8000", "no idea"]
+    records = [
+        Record.generated(r, text, finished=text != "no idea")
+        for r, text in zip(requests, texts, strict=True)
+    ]
+    measures = {m.name: m.estimate for m in Gsm8k().measures(records)}
+    assert measures == {"accuracy": 0.25, "accuracy_flexible": 0.5}
+    best = headline(Gsm8k().measures(records), "hard")
+    assert best is not None
+    assert best.name == "accuracy"
+    assert Gsm8k().diagnostics(records) == {
+        "no_strict_number": 0.5,
+        "no_number": 0.25,
+        "unfinished": 0.25,
+    }
+
+
+def test_a_row_without_a_number_is_named():
+    with pytest.raises(SycojaxError, match=r"train\.jsonl:3"):
+        Gsm8k().requests([Gsm8kRow("train.jsonl:3", "Q?", "no number")], Prompts(), 0)
+
+
+def test_records_of_another_kind_are_refused():
+    record = Record("gsm8k", "i", "greedy", "q", {"gold": "1"}, logprobs=(0.0,))
+    with pytest.raises(SycojaxError, match="not a generated answer"):
+        Gsm8k().measures([record])
+
+
+def test_all_real_answers_can_be_read(shared_data):
+    for path in sorted((shared_data / "study" / "splits").glob("gsm8k_*.jsonl")):
+        for line in path.read_text().splitlines():
+            answer = json.loads(line)["answer"]
+            gold = answer.split("####")[1].strip().replace(",", "")
+            assert strict_number(answer) == flexible_number(answer) == Decimal(gold)
