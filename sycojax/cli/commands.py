@@ -41,7 +41,8 @@ def study(command: str, flags: Flags) -> None:
         # TPUs and recent GPUs would otherwise round float32 matmul inputs to 8 or 10 bits.
         jax.config.update("jax_default_matmul_precision", "highest")
     until = "train" if command == "train" else "evaluate"
-    run(resolve_toy(config, flags.workdir), flags.workdir, until=until, progress=not flags.quiet)
+    resolved = resolve_toy(config, flags.workdir)
+    run(resolved, flags.workdir, until=until, shown=config, progress=not flags.quiet)
     if command == "study":
         report(flags)
 

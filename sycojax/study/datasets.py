@@ -46,7 +46,6 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
     tests = {name: _rows(source, name, "test", data.test_limit) for name in TASKS}
     trains = {name: _rows(source, name, "train", data.train_limit) for name in TASKS}
     summary: dict[str, Any] = {
-        "source": data.source,
         "rows": {
             "train": {name: len(rows) for name, rows in trains.items()},
             "test": {name: len(rows) for name, rows in tests.items()},

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax.numpy as jnp
 
@@ -28,11 +28,13 @@ def run(
     workdir: Path,
     *,
     until: Until = "evaluate",
+    shown: StudyConfig | None = None,
     progress: bool = True,
     say: Callable[[str], None] = print,
 ) -> None:
     """Bring ``workdir`` up to date with ``config`` as far as ``until``.
 
+    ``shown`` is the config as the user wrote it, for ``study.json``, where ``config`` had names resolved to paths.
     Raises ``SycojaxError`` on anything the user can mend; what was completed before stays and is reused.
     """
     started = time.perf_counter()
@@ -44,7 +46,8 @@ def run(
         seconds[stage] = round(now - started, 1)
         started = now
 
-    claim(workdir, config)
+    shown = shown or config
+    claim(workdir, shown)
     path = resolve(config.base.path)
     tokenizer = Tokenizer.from_directory(
         Path(config.base.tokenizer) if config.base.tokenizer else path
@@ -57,7 +60,7 @@ def run(
     say(f"base      {path} ({base.config.base_parameter_count:,} parameters, {config.base.dtype})")
     data = prepare(config, tokenizer)
     write_items(workdir, data.requests)
-    describe(workdir, config, {"data": dict(data.summary)})
+    describe(workdir, shown, {"data": dict(data.summary)})
     say(_data_line(data.summary))
     lap("data")
     if until == "data":
@@ -66,7 +69,7 @@ def run(
     inputs = adapter_inputs(config, weights, data.training)
     training = train_adapters(config, workdir, base, inputs, data.training, progress=progress)
     lap("train")
-    describe(workdir, config, {"training": training, "seconds": seconds})
+    describe(workdir, shown, {"training": training, "seconds": seconds})
     say(f"adapters  {len(training)} trained or up to date")
     if until == "train":
         return
@@ -77,12 +80,14 @@ def run(
     )  # fmt: skip
     lap("evaluate")
     found = {"seconds": seconds, **({"scoring": counts} if counts else {})}
-    describe(workdir, config, found)
+    describe(workdir, shown, found)
     say(f"records   {1 + len(inputs)} configurations on {len(data.requests)} evaluations")
 
 
-def _data_line(summary: dict) -> str:
+def _data_line(summary: Mapping[str, Any]) -> str:
     rows = {split: sum(by_name.values()) for split, by_name in summary["rows"].items()}
-    dropped = summary.get("contaminated_rows_dropped") or {}
     text = f"data      {rows['train']} training rows, {rows['test']} test items, {rows['probe']} probe items"
-    return f"{text}; probe questions dropped from training: {dropped}" if dropped else text
+    dropped = sum(
+        counts["rows"] for counts in summary.get("contaminated_rows_dropped", {}).values()
+    )
+    return f"{text}; {dropped} training rows dropped that a probe asks" if dropped else text

@@ -1,0 +1,229 @@
+"""The study as a whole: complete, resumable, and redoing exactly what a change touches."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import pytest
+from flax import nnx
+
+from analysis.report import write
+from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
+from sycojax.errors import SycojaxError
+from sycojax.models.config import LlamaConfig
+from sycojax.models.llama import Llama, initial_lora, split
+from sycojax.models.lora import LoRAConfig
+from sycojax.records import read_records
+from sycojax.study import adapters, run, scores
+from sycojax.toy.pretrain import make_tokenizer
+from sycojax.toy.records import Counts, write_world
+from sycojax.toy.tokenizer import write_tokenizer
+from sycojax.toy.world import World
+from sycojax.training.loop import TrainedAdapter
+from sycojax.weights.huggingface import save_base
+
+LORA = LoRAConfig(rank=2, alpha=4.0, dropout=0.0, targets=("q_proj", "down_proj"))
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A small world's records and an untrained base that speaks its language."""
+    root = tmp_path_factory.mktemp("inputs")
+    base, data = root / "base", root / "data"
+    tokenizer = make_tokenizer(World(5))
+    vocabulary = tokenizer.get_vocab_size()
+    config = LlamaConfig(vocabulary, 16, 32, 2, 2, 1, 8, 256, 1e-5, 1e4, None, False, 1, (2,))
+    save_base(base, config, split(Llama(config, LORA, rngs=nnx.Rngs(0))).base)
+    write_tokenizer(base, tokenizer)
+    write_world(data, 5, counts=Counts().scaled(0.05))
+    return base, data
+
+
+def study(inputs: tuple[Path, Path], **train: Any) -> StudyConfig:
+    base, data = inputs
+    settings = {
+        "adapters": ("mmlu",), "seeds": (0,), "epochs": 1.0, "examples_per_step": 8,
+        "row_length": 128, "micro_batch_rows": 8, "warmup_steps": 1, "learning_rate": 1e-3,
+    }  # fmt: skip
+    return StudyConfig(
+        name="test",
+        base=BaseConfig(path=str(base)),
+        lora=LORA,
+        data=DataConfig(source="files", path=str(data), max_length=128),
+        train=TrainConfig(**{**settings, **train}),
+        score=ScoreConfig(
+            evaluations=("mmlu", "answer"), batch_tokens=2048, buckets=(128,), max_new_tokens=8
+        ),
+    )
+
+
+def silent(*_: object) -> None:
+    pass
+
+
+def bring_up_to_date(config: StudyConfig, workdir: Path) -> None:
+    run.run(config, workdir, progress=False, say=silent)
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[list[str], list[str]]]:
+    """Training replaced by fresh adapters; returns what was trained and which files were written since last asked."""
+    trained: list[str] = []
+    written: list[str] = []
+
+    def fake_training(base: Any, jobs: Any, config: Any, directory: Path) -> list[TrainedAdapter]:
+        trained.extend(job.name for job in jobs)
+        directory.mkdir(parents=True)
+        key = jax.random.key(0)
+        lora = initial_lora(base.config, base.lora, key)
+        return [TrainedAdapter(job.name, job.seed, lora, 1, 1.0, 1, (), 1, 1) for job in jobs]
+
+    def writing(path: Path, records: Any) -> None:
+        real(path, records)
+        written.append(f"{path.parent.name}/{path.stem}")
+
+    real = scores.write_records
+    monkeypatch.setattr(adapters, "train_bank", fake_training)
+    monkeypatch.setattr(scores, "write_records", writing)
+
+    def since() -> tuple[list[str], list[str]]:
+        news = sorted(trained), sorted(written)
+        trained.clear()
+        written.clear()
+        return news
+
+    return since
+
+
+def test_one_command_from_rows_to_report(inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    """Real training and scoring of everything at the smallest size, and the report over it."""
+    config = study(inputs, adapters=("gsm8k", "combined"))
+    config = dataclasses.replace(
+        config, score=dataclasses.replace(config.score, evaluations=ScoreConfig().evaluations)
+    )
+    bring_up_to_date(config, tmp_path / "w")
+    index = write(tmp_path / "w")
+    for configuration in ("base", "gsm8k-s0", "combined-s0"):
+        for evaluation in config.score.evaluations:
+            path = tmp_path / "w" / "records" / configuration / f"{evaluation}.jsonl"
+            records = list(read_records(path))
+            assert records, path
+            assert len({r.key for r in records}) == len(records), "a request was answered twice"
+    second_turns = [
+        r.condition
+        for r in read_records(tmp_path / "w" / "records" / "base" / "are_you_sure.jsonl")
+    ]
+    assert any(condition.startswith("challenge=T") for condition in second_turns)
+    page = index.read_text(encoding="utf-8")
+    assert "combined" in page
+    assert "<script src" not in page
+    with (index.parent / "complete_results.csv").open() as rows:
+        names = [row["adapter_name"] for row in csv.DictReader(rows)]
+    assert names == ["baseline", "gsm8k", "combined"]
+    assert not list((tmp_path / "w" / "training").glob("*/*/checkpoints")), "left behind"
+
+
+def test_only_what_a_change_touches_is_redone(
+    inputs: tuple[Path, Path], tmp_path: Path, watched: Callable[[], tuple[list[str], list[str]]]
+) -> None:
+    config, workdir = study(inputs), tmp_path / "w"
+    everything = ["base/answer", "base/mmlu", "mmlu-s0/answer", "mmlu-s0/mmlu"]
+    bring_up_to_date(config, workdir)
+    assert watched() == (["mmlu-s0"], everything)
+
+    bring_up_to_date(config, workdir)
+    assert watched() == ([], [])
+
+    # Layout only: nothing depends on it.
+    bring_up_to_date(study(inputs, bank_width=2, checkpoint_every=7), workdir)
+    assert watched() == ([], [])
+
+    bring_up_to_date(study(inputs, learning_rate=2e-3), workdir)
+    assert watched() == (["mmlu-s0"], ["mmlu-s0/answer", "mmlu-s0/mmlu"])
+
+    more = study(inputs, learning_rate=2e-3, seeds=(0, 1))
+    bring_up_to_date(more, workdir)
+    assert watched() == (["mmlu-s1"], ["mmlu-s1/answer", "mmlu-s1/mmlu"])
+
+    fewer = dataclasses.replace(more, data=dataclasses.replace(more.data, probe_limit=3))
+    fewer = dataclasses.replace(
+        fewer, score=dataclasses.replace(more.score, evaluations=("answer",))
+    )
+    bring_up_to_date(fewer, workdir)
+    assert watched() == ([], ["base/answer", "mmlu-s0/answer", "mmlu-s1/answer"])
+
+    damaged = workdir / "records" / "base" / "answer.jsonl"
+    damaged.write_text(damaged.read_text()[:-20])
+    bring_up_to_date(fewer, workdir)
+    assert watched() == ([], ["base/answer"])
+
+
+def test_a_study_that_is_stopped_while_scoring_goes_on(
+    inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    watched: Callable[[], tuple[list[str], list[str]]],
+) -> None:  # fmt: skip
+    config, workdir = study(inputs), tmp_path / "w"
+    real = scores.load_lora
+
+    def interrupted(workdir: Path, base: Any, configuration: str) -> Any:
+        if configuration != "base":
+            raise KeyboardInterrupt
+        return real(workdir, base, configuration)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scores, "load_lora", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bring_up_to_date(config, workdir)
+    assert watched() == (["mmlu-s0"], ["base/answer", "base/mmlu"])
+    bring_up_to_date(config, workdir)
+    assert watched() == ([], ["mmlu-s0/answer", "mmlu-s0/mmlu"])
+
+
+def test_the_workdir_of_another_study_is_left_alone(
+    inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    config, workdir = study(inputs), tmp_path / "w"
+    run.run(config, workdir, until="data", progress=False, say=silent)
+    before = sorted(p for p in workdir.rglob("*"))
+    other = dataclasses.replace(config, name="other")
+    with pytest.raises(SycojaxError, match="holds the study 'test', not 'other'"):
+        bring_up_to_date(other, workdir)
+    assert sorted(p for p in workdir.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (lambda base: (base / "config.json").unlink(), "config.json"),
+        (lambda base: (base / "tokenizer.json").unlink(), "tokenizer"),
+        (lambda base: _cut(base / "model.safetensors"), "model.safetensors"),
+        (lambda base: _widen(base), "embed_tokens"),
+    ],
+    ids=["no config", "no tokenizer", "truncated weights", "other vocabulary"],
+)
+def test_a_broken_base_is_named(
+    inputs: tuple[Path, Path], tmp_path: Path, break_it: Callable[[Path], None], message: str
+) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    for file in inputs[0].iterdir():
+        (base / file.name).write_bytes(file.read_bytes())
+    break_it(base)
+    with pytest.raises(SycojaxError, match=message):
+        bring_up_to_date(study((base, inputs[1])), tmp_path / "w")
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def _widen(base: Path) -> None:
+    config = json.loads((base / "config.json").read_text())
+    config["vocab_size"] += 8
+    (base / "config.json").write_text(json.dumps(config))
