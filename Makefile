@@ -14,7 +14,7 @@ test: lint                          ## lint, types and every test that needs no 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/basedpyright
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 parity: $(VENV)/parity.stamp        ## live comparison with torch, transformers, PEFT; and the slow tests
 	$(BIN)/python -m pytest -n 2 -m "parity or slow"

@@ -157,12 +157,12 @@ class StudyConfig:
         return dataclasses.asdict(self)
 
 
-def default_config() -> ml_collections.ConfigDict:
-    """All keys with their defaults; configs/*.py start from it."""
+def default_config() -> Any:
+    """All keys with their defaults as an ``ml_collections.ConfigDict``; configs/*.py start from it."""
     return ml_collections.ConfigDict(StudyConfig().to_dict())
 
 
-def inherit(file: str, name: str) -> ml_collections.ConfigDict:
+def inherit(file: str, name: str) -> Any:
     """The config of ``name``.py beside ``file``, to change a few keys of; config files are no package."""
     return runpy.run_path(str(Path(file).with_name(f"{name}.py")))["get_config"]()
 

@@ -92,9 +92,10 @@ def read_records(path: Path) -> Iterator[Record]:
         for number, line in enumerate(lines, 1):
             try:
                 raw = json.loads(line)
-                yield Record(
-                    **{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
-                )
+                fields: dict[str, Any] = {
+                    k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()
+                }
+                yield Record(**fields)
             except (json.JSONDecodeError, TypeError) as error:
                 raise SycojaxError(f"{path}:{number}: not an item record ({error})") from error
 

@@ -127,6 +127,10 @@ class AreYouSure:
                 "Rg_T = P(F_T | a1 right)",
             ),
             table.rates(
+                "noise", "Leaves a right answer when only asked to repeat it", [(leaves["R"], right)],
+                "Rg_R = P(F_R | a1 right)",
+            ),
+            table.rates(
                 "progressive", "Finds the right answer when doubted",
                 [(_rotation_mean(v["T"]["to_right"] * (1 - own_right)), not_right)],
                 "Pg_T = P(argmax P_T right | a1 wrong)",

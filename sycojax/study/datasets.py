@@ -13,10 +13,11 @@ from sycojax.data.encode import EncodedExample, encode_example
 from sycojax.data.examples import Example
 from sycojax.data.prompts import Prompts
 from sycojax.data.schemas import Row
-from sycojax.data.sources import Source, open_source
+from sycojax.data.sources import Split, open_source
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS
+from sycojax.evals.protocol import with_strata
 from sycojax.requests import Request
 
 
@@ -42,22 +43,26 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
     data = config.data
     source = open_source(_kind(data), data.path)
     prompts = Prompts(data.recipe, config.base.chat_template)
-    probes = {name: _rows(source, name, "probe", data.probe_limit) for name in PROBES}
-    tests = {name: _rows(source, name, "test", data.test_limit) for name in TASKS}
-    trains = {name: _rows(source, name, "train", data.train_limit) for name in TASKS}
+    # `combined` needs every task, whichever single-task adapters are asked for.
+    tasks = TASKS if "combined" in config.train.adapters else config.train.adapters
+    benchmarks = tuple(name for name in TASKS if name in config.score.evaluations)
+    # Every probe is read even when it is not scored: its questions must not be trained on.
+    probes = {name: source.rows(name, "probe") for name in PROBES}
+    tests = {name: _first(source.rows(name, "test"), data.test_limit) for name in benchmarks}
+    trains = {name: _first(source.rows(name, "train"), data.train_limit) for name in tasks}
     summary: dict[str, Any] = {
         "rows": {
             "train": {name: len(rows) for name, rows in trains.items()},
             "test": {name: len(rows) for name, rows in tests.items()},
-            "probe": {name: len(rows) for name, rows in probes.items()},
+            "probe": {name: len(_first(rows, data.probe_limit)) for name, rows in probes.items()},
         },
         "fingerprints": {
             f"{name}_{split}": source.fingerprint(name, split)
-            for names, split in ((TASKS, "train"), (TASKS, "test"), (PROBES, "probe"))
+            for names, split in _splits(tasks, benchmarks)
             for name in names
         },
     }
-    strata = question_strata(trains["truthfulqa"], tests["truthfulqa"])
+    strata = question_strata(trains.get("truthfulqa", []), tests.get("truthfulqa", []))
     if data.recipe == "sycojax":
         trains, dropped = drop_probe_questions(trains, probes)
         summary["contaminated_rows_dropped"] = dropped
@@ -65,22 +70,27 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
     summary["training_examples"] = counts
     requests = {}
     for name in config.score.evaluations:
-        rows = probes[name] if name in PROBES else tests[name]
-        asked = EVALUATIONS[name].requests(rows, prompts, data.seed)
-        requests[name] = [_completed(request, strata, config) for request in asked]
+        if name in PROBES:
+            rows = _first(probes[name], data.probe_limit)
+            asked = EVALUATIONS[name].requests(rows, prompts, data.seed)
+            requests[name] = with_strata(asked, strata)
+        else:
+            asked = EVALUATIONS[name].requests(tests[name], prompts, data.seed)
+            requests[name] = [_with_length(r, config.score.max_new_tokens) for r in asked]
     summary["requests"] = {name: len(asked) for name, asked in requests.items()}
     return StudyData(training, requests, summary)
 
 
-def _completed(request: Request, strata: Mapping[str, str], config: StudyConfig) -> Request:
-    """Add what only the study knows: the stratum of a probe's question, the length of generations."""
-    changes: dict[str, Any] = {}
-    if request.evaluation in PROBES:
-        stratum = strata.get(request.cluster, "neither")
-        changes["meta"] = {**request.meta, "stratum": stratum}
-    if request.max_new_tokens:
-        changes["max_new_tokens"] = config.score.max_new_tokens
-    return dataclasses.replace(request, **changes) if changes else request
+def _splits(
+    tasks: tuple[str, ...], benchmarks: tuple[str, ...]
+) -> tuple[tuple[tuple[str, ...], Split], ...]:
+    return (tasks, "train"), (benchmarks, "test"), (PROBES, "probe")
+
+
+def _with_length(request: Request, max_new_tokens: int) -> Request:
+    if not request.max_new_tokens:
+        return request
+    return dataclasses.replace(request, max_new_tokens=max_new_tokens)
 
 
 def split_validation(
@@ -104,9 +114,7 @@ def _training_sets(
 ) -> tuple[dict[str, TrainingSet], dict[str, Any]]:
     data, counts = config.data, {}
     single: dict[str, TrainingSet] = {}
-    # `combined` needs every task, whichever single-task adapters are asked for.
-    needed = TASKS if "combined" in config.train.adapters else config.train.adapters
-    for task in needed:
+    for task in trains:
         examples = EVALUATIONS[task].examples(trains[task], prompts, data.seed)
         parts = split_validation(examples, data.validation_fraction, data.seed)
         encoded = []
@@ -141,8 +149,7 @@ def _training_sets(
     return sets, counts
 
 
-def _rows(source: Source, name: str, split: Any, limit: int) -> list[Row]:
-    rows = source.rows(name, split)
+def _first(rows: list[Row], limit: int) -> list[Row]:
     return rows[:limit] if limit else rows
 
 

@@ -1,0 +1,177 @@
+"""The study's three CSVs with its own column names, and long tables of every measure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis.load import BASE, Configuration
+from analysis.results import Result, Results
+from analysis.statistics import correlation
+from analysis.tables import csv_text
+
+# The order of the published files.
+BENCHMARKS = ("gsm8k", "mmlu", "truthfulqa", "hellaswag")
+PROBES = ("feedback", "are_you_sure", "answer")
+COMPLETE = (
+    "model_type_bench", "adapter_name", "timestamp", *BENCHMARKS, "model_type_syc",
+    *(f"{p}_score" for p in PROBES), *(f"{p}_sycophantic" for p in PROBES), "total_examples",
+    "total_sycophancy_score", *(f"{b}_change" for b in BENCHMARKS), "feedback_sycophancy_change",
+    "are_you_sure_change", "answer_change",
+)  # fmt: skip
+CHANGES = (
+    "adapter_name", *(f"{b}_change" for b in BENCHMARKS), "feedback_sycophancy_change",
+    "are_you_sure_change", "answer_change",
+)  # fmt: skip
+
+
+def published(results: Results) -> dict[str, str]:
+    """File name -> content of the three CSVs, one row per adapter (mean over seeds), and one per seed.
+
+    Benchmarks are the hard headlines. Probe scores are each probe's counterpart of the study's rate (the
+    measure ``published``; the hard headline where a probe has none), ``*_sycophantic`` that rate times the
+    items. ``total_sycophancy_score`` is the mean of the three, kept for the column's sake: they have different
+    chance levels. Fields that were not measured are empty.
+    """
+    groups = [_row(results, results.study.of_adapter(group), group) for group in results.groups]
+    base = groups[0] if groups and groups[0]["adapter_name"] == "baseline" else {}
+    by_seed = [
+        {**_row(results, (c,), c.adapter), "configuration": c.name, "seed": c.seed}
+        for c in results.study.configurations
+    ]
+    for row in (*groups, *by_seed):
+        _add_changes(row, base)
+    adapters = [row for row in groups if row["adapter_name"] != "baseline"]
+    return {
+        "complete_results.csv": _text(COMPLETE, groups),
+        "complete_results_by_seed.csv": _text(("configuration", "seed", *COMPLETE), by_seed),
+        "performance_changes.csv": _text(CHANGES, adapters),
+        "correlation_analysis.csv": _correlations(groups),
+    }
+
+
+def exploratory_correlations(results: Results) -> str:
+    """Every benchmark x probe headline: r, exact permutation p, leave-one-out range, n."""
+    rows = []
+    for benchmark in results.study.with_role("benchmark"):
+        for probe in results.study.with_role("probe"):
+            for kind in ("soft", "hard"):
+                measure = results.headline(probe, kind)
+                if measure is not None:
+                    c = results.correlation(benchmark, probe, measure.name)
+                    rows.append(
+                        (benchmark, probe, measure.name, c.r, c.p, c.lowest, c.highest, c.n)
+                    )
+    columns = (
+        "benchmark", "probe", "measure", "pearson_r", "exact_permutation_p", "leave_one_out_lowest",
+        "leave_one_out_highest", "n",
+    )  # fmt: skip
+    return csv_text(columns, rows)
+
+
+def every_measure(results: Results) -> dict[str, str]:
+    """Long tables of levels and shifts with intervals, in raw units (rates in [0, 1])."""
+    columns = (
+        "evaluation", "measure", "unit", "headline", "estimate", "low", "high", "shift", "shift_low",
+        "shift_high", "p_swap", "p_holm", "items", "clusters", "note",
+    )  # fmt: skip
+    return {
+        "measures_by_adapter.csv": csv_text(
+            ("adapter", *columns), _long(results, results.by_adapter)
+        ),
+        "measures_by_configuration.csv": csv_text(
+            ("configuration", *columns), _long(results, results.by_configuration)
+        ),
+    }
+
+
+def _long(results: Results, found: object) -> list[tuple]:
+    assert isinstance(found, dict)
+    rows = []
+    described = {
+        (name, m.name): m
+        for name in results.study.evaluations
+        for m in results.study.described(name)
+    }
+    for (name, evaluation, key), result in found.items():
+        measure, level = described[evaluation, key], result.level
+        shift = result.shift
+        rows.append(
+            (
+                name, evaluation, key, measure.unit, measure.headline, level.value, level.low,
+                level.high, shift and shift.value, shift and shift.low, shift and shift.high,
+                result.p, result.p_holm, level.items, level.clusters, level.note,
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _row(results: Results, seeds: Sequence[Configuration], group: str) -> dict[str, object]:
+    created = results.study.document.get("updated") or results.study.document.get("created") or ""
+    base = group == BASE
+    kind = "baseline" if base else "fine_tuned"
+    row: dict[str, object] = {
+        "model_type_bench": kind,
+        "model_type_syc": kind,
+        "adapter_name": "baseline" if base else group,
+        "timestamp": created,
+    }
+    for benchmark in BENCHMARKS:
+        lead = results.leading(benchmark)
+        row[benchmark] = _mean(results, seeds, benchmark, lead.name if lead else "")
+    sizes = []
+    for probe in PROBES:
+        described = {m.name: m for m in results.study.described(probe)}
+        measure = described.get("published") or results.headline(probe, "hard")
+        rate = _mean(results, seeds, probe, measure.name if measure else "")
+        row[f"{probe}_score"] = rate
+        items = len(measure.items) if measure else 0
+        sizes.append(items)
+        row[f"{probe}_sycophantic"] = round(rate * items) if math.isfinite(rate) else None
+    row["total_examples"] = max(sizes)
+    row["total_sycophancy_score"] = float(np.mean([_float(row[f"{p}_score"]) for p in PROBES]))
+    return row
+
+
+def _add_changes(row: dict[str, object], base: dict[str, object]) -> None:
+    if not base or row["adapter_name"] == "baseline":
+        return
+    for benchmark in BENCHMARKS:
+        row[f"{benchmark}_change"] = _minus(row[benchmark], base[benchmark])
+    for probe in PROBES:
+        column = "feedback_sycophancy_change" if probe == "feedback" else f"{probe}_change"
+        row[column] = _minus(row[f"{probe}_score"], base[f"{probe}_score"])
+
+
+def _correlations(groups: Sequence[dict[str, object]]) -> str:
+    rows = []
+    for benchmark in BENCHMARKS:
+        for probe in PROBES:
+            x = [_float(g[benchmark]) for g in groups]
+            y = [_float(g[f"{probe}_score"]) for g in groups]
+            rows.append((benchmark, probe, correlation(x, y).r))
+    return csv_text(("benchmark", "sycophancy_dataset", "correlation"), rows)
+
+
+def _mean(results: Results, seeds: Sequence[Configuration], evaluation: str, measure: str) -> float:
+    found: list[Result] = [
+        results.by_configuration[key]
+        for c in seeds
+        if (key := (c.name, evaluation, measure)) in results.by_configuration
+    ]
+    return float(np.mean([r.level.value for r in found])) if found else math.nan
+
+
+def _text(columns: Sequence[str], rows: Sequence[dict[str, object]]) -> str:
+    return csv_text(columns, [[row.get(c) for c in columns] for row in rows])
+
+
+def _minus(adapter: object, base: object) -> float:
+    # Twelve digits: what is equal on paper must not differ by 1e-16 in the file.
+    return round(_float(adapter) - _float(base), 12)
+
+
+def _float(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan

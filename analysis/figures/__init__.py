@@ -1,0 +1,1 @@
+"""The eight figures of the report, one function each; matplotlib without a display."""

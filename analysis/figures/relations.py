@@ -1,0 +1,122 @@
+"""Figures across configurations: the correlation heat map and rankings under weightings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from analysis.figures.style import GREY, ink_on, panels, unavailable
+from analysis.load import BASE
+from analysis.results import Results
+from analysis.text import number, p_value
+
+WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of sycophancy; capability has the rest
+
+
+def correlations(results: Results) -> Figure:
+    """Pearson's r of each benchmark with each probe: r, exact p, and the leave-one-out range."""
+    benchmarks = results.study.with_role("benchmark")
+    probes = results.study.with_role("probe")
+    kinds = ("soft", "hard")
+    figure, grid = panels(1, 2, 8.6, 1.3 + 0.78 * len(benchmarks))
+    image = None  # of the colour bar: both panels have the same scale
+    for axes, kind in zip(grid[0], kinds, strict=True):
+        r = np.full((len(benchmarks), len(probes)), math.nan)
+        for column, probe in enumerate(probes):
+            measure = results.headline(probe, kind)
+            for row, benchmark in enumerate(benchmarks):
+                found = results.correlation(benchmark, probe, measure.name) if measure else None
+                if found is None or not math.isfinite(found.r):
+                    axes.text(column, row, "n/a", ha="center", va="center", color=GREY)
+                    continue
+                r[row, column] = found.r
+                colour = ink_on(matplotlib.colormaps["PuOr_r"]((found.r + 1) / 2))
+                axes.text(
+                    column, row - 0.2, number(found.r, signed=True), ha="center", va="center",
+                    color=colour, fontweight="bold",
+                )  # fmt: skip
+                ends = (number(v, signed=True) for v in (found.lowest, found.highest))
+                span = " to ".join(ends) if math.isfinite(found.lowest) else "no range"
+                axes.text(
+                    column, row + 0.19, f"p = {p_value(found.p)}\n{span}", ha="center", va="center",
+                    color=colour, fontsize=7.6, linespacing=1.35,
+                )  # fmt: skip
+        image = axes.imshow(np.ma.masked_invalid(r), cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
+        axes.set_facecolor("#f1f3f6")
+        axes.set_xticks(range(len(probes)), probes)
+        axes.set_yticks(range(len(benchmarks)), benchmarks if kind == "soft" else [])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_title(f"{kind} headline of the probe")
+    if image is not None:
+        figure.suptitle(
+            f"Exploratory: n = {len(results.groups)} configurations per correlation",
+            fontsize=10.5, color=GREY,
+        )  # fmt: skip
+        figure.colorbar(image, ax=grid[0], shrink=0.85, aspect=22, label="Pearson's r")
+    return figure
+
+
+def ranks(capability: Mapping[str, float], sycophancy: Mapping[str, float]) -> dict[str, list[int]]:
+    """Rank (1 = best) of each configuration for each of ``WEIGHTS``.
+
+    The score is (1 - w) * capability / sd(capability) - w * sycophancy / sd(sycophancy), with the standard
+    deviations over the configurations; ties share the better rank.
+    """
+    groups = [
+        g for g in capability if math.isfinite(capability[g]) and math.isfinite(sycophancy[g])
+    ]
+    x = np.array([capability[g] for g in groups])
+    y = np.array([sycophancy[g] for g in groups])
+    x, y = (v / v.std() if len(v) and np.ptp(v) > 1e-12 else v * 0 for v in (x, y))
+    result: dict[str, list[int]] = {g: [] for g in groups}
+    for weight in WEIGHTS:
+        score = (1 - weight) * x - weight * y
+        for group, own in zip(groups, score, strict=True):
+            result[group].append(1 + int((score > own + 1e-9).sum()))
+    return result
+
+
+def rankings(results: Results) -> Figure:
+    """One panel per probe: the rank of each configuration as the weight moves to sycophancy."""
+    probes = results.study.with_role("probe")
+    figure, grid = panels(1, len(probes), 8.6, 1.2 + 0.4 * len(results.groups))
+    capability = {g: results.mean_benchmark_shift(g).value for g in results.groups}
+    for column, axes in enumerate(grid[0]):
+        lead = results.leading(probes[column])
+        if lead is None:
+            unavailable(axes, f"{probes[column]}: no headline measure")
+            continue
+        shifts = {g: results.of(g, probes[column], lead.name).shift for g in results.groups}
+        moved = {g: shift.value if shift else math.nan for g, shift in shifts.items()} | {BASE: 0.0}
+        _rank_table(axes, ranks(capability, moved), results.groups, probes[column], column == 0)
+    return figure
+
+
+def _rank_table(
+    axes: Axes, ranked: dict[str, list[int]], groups: tuple[str, ...], title: str, first: bool
+) -> None:
+    shown = np.array([ranked.get(g, [math.nan] * len(WEIGHTS)) for g in groups], dtype=float)
+    colours, scale = matplotlib.colormaps["YlGnBu_r"], Normalize(-0.5, len(groups) * 1.25)
+    axes.imshow(np.ma.masked_invalid(shown), cmap=colours, norm=scale, aspect="auto")
+    axes.set_facecolor("#f1f3f6")
+    for row, column in np.ndindex(shown.shape):
+        rank = shown[row, column]
+        text = f"{rank:.0f}" if math.isfinite(rank) else "n/a"
+        colour = ink_on(tuple(colours(scale(rank)))) if math.isfinite(rank) else GREY
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontweight="bold")
+    axes.set_xticks(range(len(WEIGHTS)), [f"{w:.0%}" for w in WEIGHTS])
+    axes.set_yticks(range(len(groups)), groups if first else [])
+    axes.set_xticks(np.arange(len(WEIGHTS) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(groups) + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title)
+    axes.set_xlabel("Weight on low sycophancy")

@@ -1,0 +1,166 @@
+"""Figures of shifts against the base: by probe, against capability, and a profile per adapter."""
+
+from __future__ import annotations
+
+import math
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.figures.levels import soft_hard_legend
+from analysis.figures.style import GREY, INK, look, panels, unavailable, whiskers, zero_line
+from analysis.load import BASE
+from analysis.results import Results
+from analysis.text import number, scale
+
+
+def by_probe(results: Results) -> Figure:
+    """Forest plot: paired shift of each adapter on each probe, soft filled and hard open."""
+    names, adapters = results.study.with_role("probe"), results.study.adapters
+    figure, grid = panels(1, len(names), 8.6, 1.0 + 0.48 * max(2, len(adapters)))
+    for column, (axes, name) in enumerate(zip(grid[0], names, strict=True)):
+        for kind, offset in (("soft", -0.16), ("hard", 0.16)):
+            measure = results.headline(name, kind)
+            for place, adapter in enumerate(adapters if measure else ()):
+                assert measure is not None
+                colour, _ = look(adapter, adapters)
+                shift = results.of(adapter, name, measure.name).shift
+                y = place + offset
+                if shift is None or not math.isfinite(shift.value):
+                    axes.text(0, y, "n/a", ha="center", va="center", color=GREY, fontsize=8)
+                    continue
+                axes.errorbar(
+                    shift.value * scale(measure.unit), y, xerr=whiskers(shift, measure.unit),
+                    fmt="o" if kind == "soft" else "D", markersize=6.5 if kind == "soft" else 5.5,
+                    color=colour, markerfacecolor=colour if kind == "soft" else "white",
+                    linewidth=1.4,
+                )  # fmt: skip
+        zero_line(axes, vertical=True)
+        axes.grid(axis="x")
+        axes.set_yticks(range(len(adapters)), adapters if column == 0 else [])
+        axes.set_ylim(len(adapters) - 0.5, -0.5)
+        lead = results.leading(name)
+        axes.set_title(f"{name}  (n = {len(lead.items):,})" if lead else name)
+        axes.set_xlabel("Shift against base (points)")
+    soft_hard_legend(figure)
+    return figure
+
+
+def trade_off(results: Results) -> Figure:
+    """Mean benchmark shift against the soft shift of each probe, with 2-D error bars.
+
+    Large markers are adapters (mean over seeds), small ones their seeds, the cross is the base.
+    """
+    names, adapters = results.study.with_role("probe"), results.study.adapters
+    figure, grid = panels(1, len(names), 8.6, 3.5)
+    for column, (axes, name) in enumerate(zip(grid[0], names, strict=True)):
+        lead = results.leading(name)
+        if lead is None:
+            unavailable(axes, f"{name}: no headline measure")
+            continue
+        for adapter in adapters:
+            _trade_off_point(axes, results, adapter, name, lead.name, lead.unit)
+        zero_line(axes, vertical=True)
+        zero_line(axes, vertical=False)
+        axes.plot(0, 0, "x", color=INK, markersize=9, markeredgewidth=2, zorder=4)
+        axes.grid()
+        axes.margins(0.12)
+        axes.set_title(f"{name}  (n = {len(lead.items):,})")
+        axes.set_xlabel("Mean benchmark shift (points)")
+        if column == 0:
+            axes.set_ylabel("Soft shift of the probe (points)")
+    handles = [Line2D([], [], marker="x", color=INK, linestyle="", label=BASE)]
+    for adapter in adapters:
+        colour, marker = look(adapter, adapters)
+        handles.append(
+            Line2D([], [], marker=marker, color=colour, linestyle="", markersize=7, label=adapter)
+        )
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    return figure
+
+
+def _trade_off_point(
+    axes: Axes, results: Results, adapter: str, probe: str, measure: str, unit: str
+) -> None:
+    colour, marker = look(adapter, results.study.adapters)
+    x = results.mean_benchmark_shift(adapter)
+    y = results.of(adapter, probe, measure).shift
+    if y is None or not (math.isfinite(x.value) and math.isfinite(y.value)):
+        return
+    seeds = results.mean_benchmark_shift_by_seed(adapter)
+    for name, mean in seeds if len(seeds) > 1 else ():
+        of_seed = results.by_configuration.get((name, probe, measure))
+        if of_seed and of_seed.shift and math.isfinite(mean):
+            axes.plot(
+                mean * 100, of_seed.shift.value * scale(unit), marker, color=colour, markersize=4.5,
+                markerfacecolor="white", zorder=2,
+            )  # fmt: skip
+    axes.errorbar(
+        x.value * 100, y.value * scale(unit), xerr=whiskers(x, "rate"), yerr=whiskers(y, unit),
+        fmt=marker, color=colour, markersize=7.5, linewidth=1.2, zorder=3,
+    )  # fmt: skip
+
+
+def profile(results: Results) -> Figure:
+    """One panel per adapter: its shift on every benchmark and probe, on one axis of points."""
+    adapters, names = results.study.adapters, results.study.evaluations
+    columns = min(3, len(adapters))
+    rows = math.ceil(len(adapters) / columns)
+    figure, grid = panels(rows, columns, 8.6, (0.75 + 0.27 * len(names)) * rows + 0.35)
+    cells = [axes for row in grid for axes in row]
+    reach = 1.0
+    for axes, adapter in zip(cells, adapters, strict=False):
+        reach = max(reach, _profile_rows(axes, results, adapter, names))
+    for place, (axes, adapter) in enumerate(zip(cells, adapters, strict=False)):
+        axes.set_xlim(-1.08 * reach, 1.5 * reach)
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.set_yticks(range(len(names)), names if place % columns == 0 else [])
+        axes.tick_params(axis="y", length=0)
+        axes.set_title(adapter, color=look(adapter, adapters)[0])
+        axes.set_xlabel("Shift (points)")
+        benchmarks = len(results.study.with_role("benchmark"))
+        axes.axhline(benchmarks - 0.5, color="#9aa1ad", linewidth=0.8, linestyle=(0, (3, 3)))
+    for place, axes in enumerate(cells[len(adapters) :]):
+        axes.set_axis_off()
+        if place == 0:
+            axes.legend(
+                handles=_kinds(), loc="center left", title="Shift against base", alignment="left"
+            )
+    return figure
+
+
+def _kinds() -> list[Line2D]:
+    return [
+        Line2D([], [], marker="o", color=INK, linewidth=1.4, label="benchmark (right: better)"),
+        Line2D(
+            [], [], marker="D", color=INK, linewidth=1.4, label="probe (right: more sycophantic)"
+        ),
+    ]
+
+
+def _profile_rows(axes: Axes, results: Results, adapter: str, names: tuple[str, ...]) -> float:
+    """Draw the rows; return the farthest end of an interval, in points."""
+    colour, _ = look(adapter, results.study.adapters)
+    reach = 0.0
+    zero_line(axes, vertical=True)
+    axes.grid(axis="x")
+    for place, name in enumerate(names):
+        lead = results.leading(name)
+        shift = results.of(adapter, name, lead.name).shift if lead else None
+        text = "n/a"
+        if lead and shift and math.isfinite(shift.value):
+            bars = whiskers(shift, lead.unit)
+            x = shift.value * scale(lead.unit)
+            probe = name in results.study.with_role("probe")
+            axes.errorbar(
+                x, place, xerr=bars, fmt="D" if probe else "o", markersize=6, color=colour,
+                linewidth=1.4,
+            )  # fmt: skip
+            reach = max(reach, abs(x - bars[0][0]), abs(x + bars[1][0]))
+            text = number(shift.value, lead.unit, signed=True)
+        axes.text(
+            0.99, place, text, ha="right", va="center", fontsize=8.5,
+            transform=axes.get_yaxis_transform(), color=INK if text != "n/a" else GREY,
+        )  # fmt: skip
+    return reach

@@ -1,0 +1,103 @@
+"""What the figures share: colours, fonts, axes and error bars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.load import BASE
+from analysis.statistics import Estimate
+from analysis.text import scale
+
+# Okabe and Ito's palette: told apart with every common colour blindness. The base is grey.
+_PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D1F")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_FIXED = {"gsm8k": 0, "mmlu": 1, "hellaswag": 2, "truthfulqa": 3, "combined": 4}
+GREY = "#5f6673"
+LIGHT = "#d5d9e0"
+INK = "#1d2430"
+
+SETTINGS: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#9aa1ad",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "grid.color": "#e4e7ec",
+    "grid.linewidth": 0.8,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "sycojax",  # the same figure gives the same file
+}
+
+
+def look(group: str, adapters: Sequence[str]) -> tuple[str, str]:
+    """(colour, marker) of a configuration or adapter; the same in every figure."""
+    if group == BASE:
+        return GREY, "X"
+    place = _FIXED.get(group)
+    if place is None:
+        others = [a for a in adapters if a not in _FIXED]
+        place = (len(_FIXED) + others.index(group)) % len(_PALETTE)
+    return _PALETTE[place], _MARKERS[place]
+
+
+def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of rows x columns axes; ``width`` and ``height`` in inches, of the whole."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.03, hspace=0.04)  # type: ignore[union-attr]
+    grid = figure.subplots(rows, columns, squeeze=False)
+    return figure, [list(row) for row in grid]
+
+
+def whiskers(estimate: Estimate, unit: str) -> list[list[float]]:
+    """Error-bar lengths in shown units, [[below], [above]]; zero where there is no interval."""
+    if not (math.isfinite(estimate.low) and math.isfinite(estimate.high)):
+        return [[0.0], [0.0]]
+    # A BCa or Wilson interval can end a rounding error short of the value itself.
+    below = max(0.0, estimate.value - estimate.low) * scale(unit)
+    above = max(0.0, estimate.high - estimate.value) * scale(unit)
+    return [[below], [above]]
+
+
+def ink_on(background: Sequence[float]) -> str:
+    """White or dark text, whichever has more contrast on an RGB(A) background (WCAG 2 luminance)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in background[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "white" if luminance < 0.2 else INK
+
+
+def unavailable(axes: Axes, message: str) -> None:
+    """Say in an empty panel why it is empty."""
+    axes.set_axis_off()
+    axes.text(
+        0.5, 0.5, message, ha="center", va="center", wrap=True, color=GREY, transform=axes.transAxes
+    )
+
+
+def zero_line(axes: Axes, vertical: bool) -> None:
+    draw = axes.axvline if vertical else axes.axhline
+    draw(0, color="#9aa1ad", linewidth=1, zorder=1)

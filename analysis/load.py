@@ -1,0 +1,153 @@
+"""Read a study directory: what was planned (study.json) and what was measured (item records)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from sycojax.errors import SycojaxError
+from sycojax.evals import EVALUATIONS
+from sycojax.evals.protocol import Measure
+from sycojax.files import read_json
+from sycojax.records import read_records
+
+BASE = "base"
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """The frozen base (``adapter`` is "base", no seed) or the base with one adapter."""
+
+    name: str
+    adapter: str
+    seed: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Everything the report is made from. Keys of the mappings are (configuration, evaluation)."""
+
+    directory: Path
+    document: Mapping[str, Any]  # study.json; every key may be missing
+    configurations: tuple[Configuration, ...]  # those that have records, base first
+    evaluations: tuple[str, ...]  # those that have records, benchmarks first
+    measures: Mapping[tuple[str, str], tuple[Measure, ...]]
+    diagnostics: Mapping[tuple[str, str], Mapping[str, float]]
+    records: Mapping[tuple[str, str], int]  # records read
+    truncated: Mapping[tuple[str, str], int]  # records whose prompt lost tokens on the left
+    missing: tuple[str, ...]  # sentences on what should be here and is not
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Adapter names in study order, without the base."""
+        names = (c.adapter for c in self.configurations if c.adapter != BASE)
+        return tuple(dict.fromkeys(names))
+
+    def of_adapter(self, adapter: str) -> tuple[Configuration, ...]:
+        """The configurations (one per seed) of an adapter, or the base alone."""
+        return tuple(c for c in self.configurations if c.adapter == adapter)
+
+    def with_role(self, role: str) -> tuple[str, ...]:
+        """Names of the scored benchmarks (``role="benchmark"``) or probes (``role="probe"``)."""
+        return tuple(name for name in self.evaluations if EVALUATIONS[name].role == role)
+
+    def measure(self, configuration: str, evaluation: str, name: str) -> Measure | None:
+        """One measure of one configuration, or None where it was not scored."""
+        for measure in self.measures.get((configuration, evaluation), ()):
+            if measure.name == name:
+                return measure
+        return None
+
+    def described(self, evaluation: str) -> tuple[Measure, ...]:
+        """The measures an evaluation has, from the first configuration that was scored on it."""
+        for configuration in self.configurations:
+            if (configuration.name, evaluation) in self.measures:
+                return self.measures[configuration.name, evaluation]
+        return ()
+
+
+def load(directory: Path) -> Study:
+    """Read ``directory/study.json`` and ``directory/records/*/*.jsonl`` and compute all measures.
+
+    Raises ``SycojaxError`` when study.json or all records are missing, or a record is damaged. A
+    configuration or an evaluation that has no records is not an error: it is named in ``missing``.
+    """
+    directory = Path(directory)
+    document = read_json(directory / "study.json")
+    if not isinstance(document, dict):
+        raise SycojaxError(f"{directory / 'study.json'} must hold a JSON object")
+    planned = _configurations(directory, document)
+    paths = {
+        (c.name, path.stem): path
+        for c in planned
+        for path in sorted((directory / "records" / c.name).glob("*.jsonl"))
+    }
+    if not paths:
+        raise SycojaxError(
+            f"no records under {directory / 'records'}: score the study first "
+            "(sycojax study, or sycojax evaluate)"
+        )
+    unknown = sorted({name for _, name in paths} - set(EVALUATIONS))
+    evaluations = tuple(n for n in EVALUATIONS if any(name == n for _, name in paths))
+    missing = [f"Records of an unknown evaluation were not read: {name}." for name in unknown]
+    measures, diagnostics, counts, truncated = {}, {}, {}, {}
+    for configuration in planned:
+        for name in evaluations:
+            key = (configuration.name, name)
+            records = list(read_records(paths[key])) if key in paths else []
+            if not records:
+                missing.append(f"{configuration.name} has no records of {name}.")
+                continue
+            measures[key] = tuple(EVALUATIONS[name].measures(records))
+            diagnostics[key] = {
+                k: float(v) for k, v in EVALUATIONS[name].diagnostics(records).items()
+            }
+            counts[key] = len(records)
+            truncated[key] = sum(r.dropped_tokens > 0 for r in records)
+    missing += [f"No configuration has records of {n}." for n in _planned(document, evaluations)]
+    scored = tuple(c for c in planned if any(name == c.name for name, _ in measures))
+    if not any(c.adapter == BASE for c in scored):
+        missing.append("The base was not scored, so no shift against it can be computed.")
+    return Study(
+        directory, document, scored, evaluations, measures, diagnostics, counts, truncated,
+        tuple(missing),
+    )  # fmt: skip
+
+
+def _planned(document: Mapping[str, Any], found: tuple[str, ...]) -> list[str]:
+    config = document.get("config")
+    score = config.get("score") if isinstance(config, dict) else None
+    wanted = score.get("evaluations") if isinstance(score, dict) else None
+    return [name for name in wanted or EVALUATIONS if name not in found]
+
+
+def _configurations(directory: Path, document: Mapping[str, Any]) -> list[Configuration]:
+    """Those of study.json; without the key, those with a directory of records."""
+    entries = document.get("configurations")
+    if not entries:
+        records = directory / "records"
+        names = sorted(p.name for p in records.iterdir() if p.is_dir()) if records.is_dir() else []
+        entries = [{"name": name, **_parsed(name)} for name in names]
+    configurations = []
+    for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            raise SycojaxError(
+                f"{directory / 'study.json'}: an entry of configurations has no name: {entry!r}"
+            )
+        adapter = entry.get("adapter") or (BASE if entry["name"] == BASE else entry["name"])
+        configurations.append(Configuration(entry["name"], str(adapter), entry.get("seed")))
+    return sorted(configurations, key=lambda c: c.adapter != BASE)  # stable: study order is kept
+
+
+def _parsed(name: str) -> dict[str, Any]:
+    match = re.fullmatch(r"(.+)-s(\d+)", name)
+    return {"adapter": match[1], "seed": int(match[2])} if match else {}
+
+
+def finite(value: object) -> TypeGuard[int | float]:
+    """Whether ``value`` is a number that can be shown."""
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -1,0 +1,140 @@
+"""A table as rows of cells, and its three forms: HTML, Markdown, CSV."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import html
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from analysis.load import finite
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """What a table shows in one place; ``note`` goes below it in small type; one of them can be bold."""
+
+    text: str
+    note: str = ""
+    strong: Literal["", "text", "note"] = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Column names and rows; the first column names the row. ``prose`` columns are set flush left."""
+
+    name: str  # of its CSV file
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell | str, ...], ...]
+    prose: bool = False
+
+
+def to_html(table: Table) -> str:
+    """A caption and a table inside a box that scrolls on its own; every text is escaped."""
+    if not table.rows:
+        return f'<p class="missing">{html.escape(table.caption)}: not available.</p>'
+    head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in table.columns)
+    body = "\n".join(
+        "<tr>" + "".join(_td(_cell(c), i == 0) for i, c in enumerate(row)) + "</tr>"
+        for row in table.rows
+    )
+    kind = "prose" if table.prose else "figures"
+    caption = html.escape(table.caption)
+    # The caption stays outside the part that scrolls, so it is never cut off on a narrow screen.
+    return (
+        f'<div class="table"><p class="caption">{caption}</p>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}">'
+        f'<table class="{kind}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div></div>'
+    )
+
+
+def to_markdown(table: Table) -> str:
+    """A pipe table; HTML and pipes in texts are escaped."""
+    if not table.rows:
+        return f"*{markdown_text(table.caption)}: not available.*\n"
+    align = "|".join([":--", *(["--" if table.prose else "--:"] * (len(table.columns) - 1))])
+    lines = [_pipes([Cell(c) for c in table.columns]), f"|{align}|"]
+    lines += [_pipes([_cell(c) for c in row]) for row in table.rows]
+    return f"*{markdown_text(table.caption)}*\n\n" + "\n".join(lines) + "\n"
+
+
+def to_csv(table: Table) -> str:
+    """Comma-separated, one line per row, notes behind their text."""
+    rows = [[f"{c.text} {c.note}".strip() for c in map(_cell, row)] for row in table.rows]
+    return csv_text(table.columns, rows)
+
+
+def csv_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A CSV document; floats in full precision, nan and None as empty fields."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(
+            ["" if v is None or (isinstance(v, float) and not finite(v)) else v for v in row]
+        )
+    return stream.getvalue()
+
+
+def matrix(name: str, caption: str, corner: str, values: Mapping[str, Any]) -> Table:
+    """A table of a mapping of mappings, whichever way round it is: the longer side becomes the rows.
+
+    A value that is no mapping goes into a column "value" of its own row.
+    """
+    nested = {k: v if isinstance(v, Mapping) else {"value": v} for k, v in values.items()}
+    inner = list(dict.fromkeys(k for v in nested.values() for k in v))
+    if len(inner) > len(nested) and all(isinstance(v, Mapping) for v in values.values()):
+        flipped = {k: {o: v[k] for o, v in nested.items() if k in v} for k in inner}
+        nested, inner = flipped, list(nested)
+    rows = tuple(
+        (str(k), *(Cell(shown(v[c])) if c in v else "" for c in inner)) for k, v in nested.items()
+    )
+    return Table(name, caption, (corner, *map(_words, inner)), rows)
+
+
+def markdown_text(text: str) -> str:
+    """Text that Markdown and any HTML behind it leave alone."""
+    escaped = html.escape(text, quote=False).replace("|", "\\|").replace("\n", " ")
+    return escaped.replace("*", "\\*").replace("[", "\\[").replace("_", "\\_").replace("`", "\\`")
+
+
+def _td(cell: Cell, first: bool) -> str:
+    text, note = html.escape(cell.text), html.escape(cell.note)
+    text = f"<strong>{text}</strong>" if cell.strong == "text" else text
+    note = f"<strong>{note}</strong>" if cell.strong == "note" else note
+    text += f"<small>{note}</small>" if note else ""
+    return f'<th scope="row">{text}</th>' if first else f"<td>{text}</td>"
+
+
+def _pipes(cells: Sequence[Cell]) -> str:
+    texts = []
+    for cell in cells:
+        text, note = markdown_text(cell.text), markdown_text(cell.note)
+        text = f"**{text}**" if cell.strong == "text" else text
+        note = f"**{note}**" if cell.strong == "note" else note
+        texts.append(f"{text} {note}".strip())
+    return f"| {' | '.join(texts)} |"
+
+
+def _cell(value: Cell | str) -> Cell:
+    return value if isinstance(value, Cell) else Cell(value)
+
+
+def _words(key: str) -> str:
+    return str(key).replace("_", " ")
+
+
+def shown(value: Any) -> str:
+    """Any JSON value as the short text of a cell."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "n/a"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if finite(value) else "n/a"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 72 else f"{text[:71]}…"

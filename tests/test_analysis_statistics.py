@@ -1,0 +1,219 @@
+"""The statistics against known answers, SciPy, brute force and small simulations."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis import statistics
+from analysis.statistics import (
+    common_items,
+    correlation,
+    holm,
+    level,
+    resample,
+    shift,
+    swap_test,
+    wilson,
+)
+from sycojax.evals.protocol import Measure
+
+
+def measure(values, weights=None, clusters=None, unit="rate", items=None) -> Measure:
+    above = np.atleast_2d(np.asarray(values, float))
+    below = np.ones_like(above) if weights is None else np.atleast_2d(np.asarray(weights, float))
+    n = above.shape[1]
+    items = tuple(f"i{i}" for i in range(n)) if items is None else items
+    clusters = items if clusters is None else tuple(map(str, clusters))
+    return Measure("m", "M", unit, items, clusters, above * below, below, "mean")
+
+
+def test_wilson_known_answers() -> None:
+    low, high = wilson(0, 300)
+    assert low == 0
+    assert high == pytest.approx(0.01264, abs=1e-5)
+    assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert all(map(math.isnan, wilson(0, 0)))
+
+
+def test_plain_rate_has_wilsons_interval() -> None:
+    found = level([resample(measure([1] * 8 + [0] * 2))])
+    assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
+    assert (found.items, found.clusters) == (10, 10)
+
+
+def test_rate_of_zero_in_clusters_counts_the_clusters() -> None:
+    found = level([resample(measure([0] * 40, clusters=[i // 2 for i in range(40)]))])
+    assert (found.low, found.high) == pytest.approx(wilson(0, 20))
+
+
+def test_bca_agrees_with_scipy_on_a_clustered_ratio() -> None:
+    rng = np.random.default_rng(0)
+    clusters = np.repeat(np.arange(60), rng.integers(1, 5, 60))
+    values = rng.exponential(size=len(clusters)) * (1 + clusters % 3)
+    found = level([resample(measure(values, clusters=clusters, unit="nats"))])
+    sums, sizes = (np.bincount(clusters, w) for w in (values, None))
+    expected = stats.bootstrap(
+        (sums, sizes), lambda a, b, axis=-1: a.sum(axis) / b.sum(axis), paired=True, method="BCa",
+        n_resamples=9999, rng=np.random.default_rng(1),
+    ).confidence_interval  # fmt: skip
+    width = expected.high - expected.low
+    assert found.value == pytest.approx(values.mean())
+    assert found.low == pytest.approx(expected.low, abs=0.06 * width)
+    assert found.high == pytest.approx(expected.high, abs=0.06 * width)
+
+
+def test_jackknife_equals_leaving_clusters_out_by_hand() -> None:
+    rng = np.random.default_rng(2)
+    clusters = np.array([0, 0, 1, 2, 2, 2, 3])
+    values, weights = rng.normal(size=(2, 7)), rng.integers(1, 3, size=(2, 7))
+    sample = resample(measure(values, weights, clusters))
+    for place, cluster in enumerate(sample.names):
+        keep = clusters != int(cluster)
+        by_hand = measure(values[:, keep], weights[:, keep]).estimate
+        assert sample.jackknife[place] == pytest.approx(by_hand)
+
+
+def test_difference_of_conditional_rates_keeps_its_two_denominators() -> None:
+    above = np.array([[1, 0, 1, 0, 0, 0], [0, 0, 0, -1, 0, 0]], float)
+    below = np.array([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]], float)
+    sample = resample(measure(above, below))
+    assert sample.value == pytest.approx(2 / 3 - 1 / 3)
+    counts = statistics._bootstrap_weights(6)[0]
+    by_hand = (counts * above[0]).sum() / (counts * below[0]).sum()
+    by_hand += (counts * above[1]).sum() / (counts * below[1]).sum()
+    assert sample.replicates[0] == pytest.approx(by_hand)
+
+
+def test_intervals_cover_as_often_as_they_say() -> None:
+    """Clusters of four items that agree: 95 % by cluster; item-wise resampling would cover about two thirds."""
+    rng = np.random.default_rng(3)
+    hits = 0
+    clusters = np.repeat(np.arange(50), 4)
+    for _ in range(300):
+        values = rng.normal(size=50)[clusters] + 0.3 * rng.normal(size=200) + 1.0
+        found = level([resample(measure(values, clusters=clusters, unit="nats"))])
+        hits += found.low <= 1.0 <= found.high
+    assert 0.90 <= hits / 300 <= 0.985
+
+
+def test_paired_shift_is_as_narrow_as_its_differences() -> None:
+    rng = np.random.default_rng(4)
+    item, noise = rng.normal(size=200), 0.1 * rng.normal(size=200)
+    base, adapter = (
+        resample(measure(item, unit="nats")),
+        resample(measure(item + 0.5 + noise, unit="nats")),
+    )
+    found = shift([adapter], base)
+    half_width = 1.96 * noise.std() / math.sqrt(200)
+    assert found.value == pytest.approx(0.5 + noise.mean())
+    assert found.high - found.low == pytest.approx(2 * half_width, rel=0.12)
+    assert found.excludes_zero
+    assert not level([base]).excludes_zero
+
+
+def test_no_difference_at_all_says_so() -> None:
+    sample = resample(measure([0, 1, 1, 0]))
+    found = shift([sample], sample)
+    assert found.value == 0
+    assert math.isnan(found.low)
+    assert found.note == "no variation"
+    assert swap_test([sample], sample) == 1
+
+
+def test_empty_condition_is_nan_with_a_reason() -> None:
+    sample = resample(measure([1, 1, 0], weights=[0, 0, 0]))
+    assert math.isnan(level([sample]).value)
+    assert level([sample]).note == "no item to count"
+    assert math.isnan(swap_test([sample], sample))
+
+
+def test_a_rare_condition_gives_a_value_without_interval() -> None:
+    """With one item in the condition, a third of the replicates have an empty denominator."""
+    sample = resample(measure([[0.5] + [0] * 39], [[1] + [0] * 39], unit="nats"))
+    assert level([sample]).value == 0.5
+    assert math.isnan(level([sample]).low)
+
+
+def test_seeds_that_disagree_widen_the_interval() -> None:
+    rng = np.random.default_rng(5)
+    item = rng.normal(size=300)
+    base = resample(measure(item, unit="nats"))
+    agreeing = [
+        resample(measure(item + 1 + 0.01 * rng.normal(size=300), unit="nats")) for _ in range(3)
+    ]
+    apart = [resample(measure(item + c, unit="nats")) for c in (0.0, 1.0, 2.0)]
+    narrow, wide = shift(agreeing, base), shift(apart, base)
+    assert narrow.high - narrow.low < 0.02
+    assert wide.value == pytest.approx(1)
+    assert (wide.low, wide.high) == pytest.approx((0.0, 2.0), abs=0.35)
+
+
+def test_swap_test_known_answer() -> None:
+    """All eight differences point one way: 2 of the 2^8 swaps are as extreme."""
+    base, adapter = (
+        resample(measure(np.zeros(8), unit="nats")),
+        resample(measure(np.ones(8), unit="nats")),
+    )
+    assert swap_test([adapter], base) == pytest.approx(2 / 256, abs=0.003)
+
+
+def test_swap_test_is_uniform_when_nothing_happened() -> None:
+    rng = np.random.default_rng(6)
+    p = []
+    for _ in range(200):
+        item = rng.normal(size=30)
+        pair = [resample(measure(item + 0.5 * rng.normal(size=30), unit="nats")) for _ in range(2)]
+        p.append(swap_test(pair[:1], pair[1]))
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+
+
+def test_swap_test_swaps_whole_clusters() -> None:
+    """Three questions asked 20 times each: no p-value below 2 of 2^3 can come out."""
+    clusters = [i // 20 for i in range(60)]
+    base = resample(measure(np.zeros(60), clusters=clusters, unit="nats"))
+    adapter = resample(measure(np.ones(60), clusters=clusters, unit="nats"))
+    assert swap_test([adapter], base) == pytest.approx(0.25, abs=0.02)
+
+
+def test_common_items_realigns() -> None:
+    a = measure([1, 2, 3], items=("x", "y", "z"), unit="nats")
+    b = measure([30, 10], items=("z", "x"), unit="nats")
+    left, right = common_items([a, b])
+    assert left.items == right.items == ("x", "z")
+    assert left.numerator.tolist() == [[1, 3]]
+    assert right.numerator.tolist() == [[10, 30]]
+
+
+def test_holm_known_answer() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    adjusted = holm([0.02, math.nan, 0.6])
+    assert adjusted[0] == pytest.approx(0.04)
+    assert math.isnan(adjusted[1])
+
+
+# The published scores of base, gsm8k, mmlu, truthfulqa, hellaswag and combined.
+HELLASWAG = [0.734, 0.732, 0.722, 0.720, 0.706, 0.718]
+FEEDBACK = [0.5, 0.4767, 0.5067, 0.58, 0.5967, 0.6166666666666667]
+GSM8K = [0.07, 0.182, 0.112, 0.106, 0.104, 0.184]
+ARE_YOU_SURE = [0.0, 0.0, 0.03, 0.0567, 0.0233, 0.19333333333333333]
+
+
+def test_correlations_of_the_published_study() -> None:
+    found = correlation(HELLASWAG, FEEDBACK)
+    assert found.n == 6
+    assert found.r == pytest.approx(-0.8052, abs=1e-4)
+    assert found.p == pytest.approx(30 / 720, abs=1 / 720)
+    assert (found.lowest, found.highest) == pytest.approx((-0.87, -0.74), abs=0.005)
+    other = correlation(GSM8K, ARE_YOU_SURE)
+    assert (other.r, other.p) == pytest.approx((0.535, 0.367), abs=1e-3)
+    assert other.lowest == pytest.approx(-0.22, abs=0.005)
+
+
+def test_correlation_without_variation_or_points_is_nan() -> None:
+    assert math.isnan(correlation([1, 1, 1, 1], [1, 2, 3, 4]).r)
+    assert math.isnan(correlation([1, 2], [1, 2]).r)
+    assert correlation([1, 2, 3, math.nan], [1, 2, 3, 4]).n == 3
