@@ -26,5 +26,6 @@ def get_config():
     config.train.warmup_steps = 8
     config.train.eval_every = 10
     config.score.buckets = (64, 128, 256)
+    config.score.batch_tokens = 2048
     config.score.max_new_tokens = 48
     return config

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from tqdm import tqdm
 
 from sycojax.config import StudyConfig
 from sycojax.data.prompts import Prompts
@@ -50,7 +51,8 @@ def score_configurations(
 ) -> dict[str, Any]:
     """Score what is missing or outdated and write one records file per configuration and evaluation.
 
-    ``inputs`` maps adapter configurations to the fingerprint of their adapter. Returns the scorer's counts.
+    ``inputs`` maps adapter configurations to the fingerprint of their adapter. Returns the scorer's counts,
+    empty when there was nothing to do.
     """
     stamps, prompts = Stamps(workdir), Prompts(config.data.recipe, config.base.chat_template)
     sources = {NO_ADAPTER: base_inputs, **inputs}
@@ -73,18 +75,26 @@ def score_configurations(
         )
         if missing:
             pending.setdefault(missing, []).append(configuration)
-    for evaluations, configurations in pending.items():
-        questions = [r for name in evaluations for r in requests[name]]
-        width = config.score.bank_width
-        for start in range(0, len(configurations), width):
-            names = configurations[start : start + width]
-            bank = stack([load_lora(workdir, base, name) for name in names])
-            answers = _ask(scorer, bank, evaluations, questions, prompts, progress)
-            for name, records in zip(names, answers, strict=True):
-                for evaluation in evaluations:
-                    path = records_path(workdir, name, evaluation)
-                    write_records(path, (r for r in records if r.evaluation == evaluation))
-                    stamps.mark(path, wanted[name, evaluation])
+    if not pending:
+        return {}
+    width = config.score.bank_width
+    bar = tqdm(
+        total=sum(map(len, pending.values())), unit="configuration", desc="scored",
+        disable=None if progress else True,
+    )  # fmt: skip
+    with bar:
+        for evaluations, configurations in pending.items():
+            questions = [r for name in evaluations for r in requests[name]]
+            for start in range(0, len(configurations), width):
+                names = configurations[start : start + width]
+                bank = stack([load_lora(workdir, base, name) for name in names])
+                answers = _ask(scorer, bank, evaluations, questions, prompts, progress)
+                for name, records in zip(names, answers, strict=True):
+                    for evaluation in evaluations:
+                        path = records_path(workdir, name, evaluation)
+                        write_records(path, (r for r in records if r.evaluation == evaluation))
+                        stamps.mark(path, wanted[name, evaluation])
+                bar.update(len(names))
     return scorer.report()
 
 

@@ -1,0 +1,111 @@
+"""From requests to arranged batches: encode, cut to the context, drop what repeats, plan. No jax."""
+
+from __future__ import annotations
+
+import functools
+import typing
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from sycojax.data.encode import encode_pair
+from sycojax.data.tokenizer import Tokenizer
+from sycojax.errors import SycojaxError
+from sycojax.requests import Request
+from sycojax.scoring.batches import Buckets, Plan, plan
+from sycojax.scoring.tree import Completion
+
+
+class Answer(NamedTuple):
+    """Where the scores of one request will be."""
+
+    at: list[int]  # number of the distinct completion, per candidate
+    n_tokens: list[int]
+    dropped: int  # prompt tokens cut on the left
+
+
+class Work(NamedTuple):
+    """What one call computes, for any adapter."""
+
+    plan: Plan
+    n_completions: int  # distinct
+    naive_tokens: int  # one row per candidate of each request, unpadded
+    at: list[int]  # number of the distinct completion, per completion asked
+    answers: list[Answer]  # one per request
+    merged: int  # distinct (prompt, candidate) pairs with a token that spans both
+
+
+class Encoder:
+    """Candidates as completions; each (prompt, candidate) pair is encoded once."""
+
+    def __init__(self, tokenizer: Tokenizer, vocab_size: int, context: int):
+        self.context = context
+        self.merged = 0
+        # The prompt is encoded once for all its candidates: they come one after the other.
+        recent = _Remembering(functools.lru_cache(maxsize=2)(tokenizer.encode))
+        self._tokenizer = typing.cast(Tokenizer, recent)
+        # One object per id: a long job's ids take 8 bytes each, and compare by identity.
+        self._ids = list(range(vocab_size))
+        self._pairs: dict[tuple[str, str], Completion] = {}
+
+    def encode(self, request: Request) -> tuple[list[Completion], int]:
+        """Completions that fit the context, and how many prompt tokens were cut behind the BOS.
+
+        The cut is the same for all candidates of a request: what the longest of them needs. Raises
+        ``SycojaxError`` naming the request when a candidate does not fit even so.
+        """
+        completions = [self._pair(request, candidate) for candidate in request.candidates]
+        dropped = max(0, max(len(c.inputs) for c in completions) - self.context)
+        if not dropped:
+            return completions, 0
+        if any(dropped > c.start - 1 for c in completions):
+            raise SycojaxError(
+                f"request {request.key}: its candidates need more than the model's context of "
+                f"{self.context} tokens even without any prompt; shorten them"
+            )
+        cut = [
+            Completion((c.token_ids[0], *c.token_ids[1 + dropped :]), c.start - dropped)
+            for c in completions
+        ]
+        return cut, dropped
+
+    def _pair(self, request: Request, candidate: str) -> Completion:
+        key = (request.prompt, candidate)
+        if key not in self._pairs:
+            try:
+                pair = encode_pair(self._tokenizer, *key)
+            except SycojaxError as error:
+                raise SycojaxError(f"request {request.key}: {error}") from error
+            if pair.start == 0:
+                raise SycojaxError(f"request {request.key}: nothing stands before its candidates")
+            self.merged += pair.merged
+            token_ids = tuple(self._ids[i] for i in pair.token_ids)
+            self._pairs[key] = Completion(token_ids, pair.start)
+        return self._pairs[key]
+
+
+class _Remembering(NamedTuple):
+    encode: typing.Callable[[str], list[int]]
+
+
+def prepare(
+    requests: Sequence[Request], encoder: Encoder, buckets: Buckets, compiled: Collection[int]
+) -> Work:
+    """Encode likelihood requests and arrange them."""
+    encoded = [encoder.encode(request) for request in requests]
+    work = arrange_completions([c for cs, _ in encoded for c in cs], buckets, compiled)
+    at = iter(work.at)
+    answers = [
+        Answer([next(at) for _ in completions], [c.n_tokens for c in completions], dropped)
+        for completions, dropped in encoded
+    ]
+    return work._replace(answers=answers, merged=encoder.merged)
+
+
+def arrange_completions(
+    completions: Sequence[Completion], buckets: Buckets, compiled: Collection[int]
+) -> Work:
+    """Arrange completions, equal ones once."""
+    numbers: dict[Completion, int] = {}
+    at = [numbers.setdefault(completion, len(numbers)) for completion in completions]
+    naive = sum(len(c.inputs) for c in completions)
+    return Work(plan(list(numbers), buckets, compiled), len(numbers), naive, at, [], 0)

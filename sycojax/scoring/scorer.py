@@ -1,0 +1,267 @@
+"""Log-likelihoods of candidates and greedy continuations, for every adapter of a bank.
+
+Requests are encoded, de-duplicated, packed and laid out once; the same arrays then go through every
+configuration. All programs are compiled per batch shape, never per configuration.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from sycojax.config import ScoreConfig
+from sycojax.data.tokenizer import Tokenizer, check_vocabulary
+from sycojax.errors import SycojaxError
+from sycojax.models.llama import FrozenBase, merge
+from sycojax.parallel.mesh import batch_sharding, replicated
+from sycojax.records import Record
+from sycojax.requests import Request
+from sycojax.scoring.bank import bank_size, member, pass_width, passes
+from sycojax.scoring.batches import Batch, BatchArrays, Buckets
+from sycojax.scoring.decode import Decoder, Prompt
+from sycojax.scoring.prepare import Encoder, Work, arrange_completions, prepare
+from sycojax.scoring.tree import Completion
+
+# Batches whose results may wait on the device before the oldest is fetched.
+QUEUE = 8
+# Arranged calls that are kept: the study asks every configuration the same, and follow-ups in between.
+REMEMBERED = 4
+
+
+@dataclasses.dataclass
+class Counts:
+    """What scoring took so far. Tokens are summed over configurations; generation is counted apart."""
+
+    requests: int = 0
+    completions: int = 0  # distinct (context, completion) pairs
+    naive_tokens: int = 0  # one row per candidate of each request, unpadded
+    unique_tokens: int = 0  # lower bound: nodes of the prefix trie of each call
+    real_tokens: int = 0  # fed to the model
+    padded_tokens: int = 0  # computed, padding included
+    dropped_tokens: int = 0  # prompt tokens cut on the left (once, not per configuration)
+    merged_pairs: int = 0  # a token spans prompt and candidate; it is scored with the candidate
+
+
+class Scores(NamedTuple):
+    """For A adapters and n completions."""
+
+    logprobs: np.ndarray  # float64 [A, n], summed over the completion's tokens, in nats
+    greedy: np.ndarray  # bool [A, n], every token is the argmax
+
+
+class Scorer:
+    """Scores requests under the adapters of a bank; keeps its compiled programs between calls."""
+
+    def __init__(self, base: FrozenBase, tokenizer: Tokenizer, config: ScoreConfig):
+        check_vocabulary(tokenizer, base.config.vocab_size)
+        self.base, self.tokenizer, self.config = base, tokenizer, config
+        self.counts = Counts()
+        self.decoder = Decoder(base, tokenizer, config)
+        self.buckets = Buckets(
+            config.buckets,
+            config.batch_tokens,
+            devices=base.mesh.shape["data"] * base.mesh.shape["fsdp"],
+            attention_cost=_attention_cost(base),
+        )
+        self._works: collections.OrderedDict[Any, Work] = collections.OrderedDict()
+        self._shapes: set[tuple[int, int]] = set()  # (row length, adapters at once) seen so far
+        self._compilations = 0
+        self._programs = {banked: self._program(banked) for banked in (False, True)}
+
+    @property
+    def compilations(self) -> int:
+        """Programs compiled so far, for scoring and decoding."""
+        return self._compilations + self.decoder.compilations
+
+    def report(self) -> dict[str, Any]:
+        """Counts, compilations and shapes, as JSON values."""
+        return {
+            **dataclasses.asdict(self.counts),
+            **dataclasses.asdict(self.decoder.counts),
+            "compilations": self.compilations,
+            "row_lengths": sorted({length for length, _ in self._shapes}),
+        }
+
+    def score(
+        self, requests: Sequence[Request], bank: Any, *, progress: bool = True
+    ) -> list[list[Record]]:
+        """One record per adapter of ``bank`` (lora tree, leaves [A, ...]) and request, in request order.
+
+        Raises ``SycojaxError`` naming the request whose candidate exceeds the context, or whose score
+        is not finite.
+        """
+        asked = [r for r in requests if r.candidates]
+        work = self._prepared(asked, bank)
+        scores = self._run(work, bank, progress)
+        generating = [r for r in requests if not r.candidates]
+        continuations = self.decoder.generate(
+            [Prompt(r.prompt, r.max_new_tokens, r.stop) for r in generating],
+            bank,
+            progress=progress,
+        )
+        count = bank_size(bank)
+        self.counts.requests += count * len(requests)
+        out = []
+        for a in range(count):
+            texts, likelihoods = iter(continuations[a]), iter(work.answers)
+            records = []
+            for request in requests:
+                if not request.candidates:
+                    new = next(texts)
+                    records.append(
+                        Record.generated(request, new.text, new.finished, new.dropped_tokens)
+                    )
+                    continue
+                at, n_tokens, dropped = next(likelihoods)
+                logprobs, greedy = scores.logprobs[a, at], scores.greedy[a, at]
+                records.append(Record.scored(request, logprobs, n_tokens, greedy, dropped))
+            if [r.key for r in records] != [r.key for r in requests]:
+                raise RuntimeError("the scored requests are not those that were asked")
+            out.append(records)
+        return out
+
+    def score_each(
+        self, requests: Sequence[Sequence[Request]], bank: Any, *, progress: bool = True
+    ) -> list[list[Record]]:
+        """Different requests for every adapter: ``requests[a]`` go to adapter a of ``bank``.
+
+        Adapters go one at a time. With ``bank_width`` 1 that uses the programs of ``score``; wider banks
+        compile one more program per row length, once.
+        """
+        if len(requests) != bank_size(bank):
+            raise SycojaxError(f"{len(requests)} lists of requests for {bank_size(bank)} adapters")
+        return [
+            self.score(asked, member(bank, a, self.base), progress=progress)[0] if asked else []
+            for a, asked in enumerate(requests)
+        ]
+
+    def score_completions(
+        self, completions: Sequence[Completion], bank: Any, *, progress: bool = True
+    ) -> Scores:
+        """Score token ids; equal completions are computed once. Inputs must fit the context."""
+        work = arrange_completions(completions, self.buckets, self._compiled(bank))
+        scores = self._run(work, bank, progress)
+        return Scores(scores.logprobs[:, work.at], scores.greedy[:, work.at])
+
+    def _prepared(self, requests: Sequence[Request], bank: Any) -> Work:
+        """Encode and arrange, unless the same was asked lately: of another adapter, most likely."""
+        key = (self._width(bank), tuple((r.prompt, r.candidates) for r in requests))
+        if key in self._works:
+            self._works.move_to_end(key)
+            return self._works[key]
+        config = self.base.config
+        encoder = Encoder(self.tokenizer, config.vocab_size, config.max_position_embeddings)
+        work = prepare(requests, encoder, self.buckets, self._compiled(bank))
+        self.counts.dropped_tokens += sum(answer.dropped for answer in work.answers)
+        self.counts.merged_pairs += work.merged
+        self._works[key] = work
+        if len(self._works) > REMEMBERED:
+            self._works.popitem(last=False)
+        return work
+
+    def _compiled(self, bank: Any) -> set[int]:
+        """Row lengths that have a program for a bank of this size."""
+        return {length for length, width in self._shapes if width == self._width(bank)}
+
+    def _width(self, bank: Any) -> int:
+        widths = {width for _, width in self._shapes}
+        return pass_width(bank_size(bank), self.config.bank_width, widths)
+
+    def _run(self, work: Work, bank: Any, progress: bool) -> Scores:
+        count, n, width = bank_size(bank), work.n_completions, self._width(bank)
+        sums = np.full((count, n), np.nan)
+        matches, done = np.zeros((2, count, n), bool)
+        pending: collections.deque[tuple[Batch, int, int, Any]] = collections.deque()
+        program = self._programs[width > 1]
+        loras = list(passes(bank, width, self.base)) if n else []
+        bar = tqdm(
+            total=done.size, unit="item", desc="scoring", leave=False,
+            disable=None if progress and n else True,
+        )  # fmt: skip
+
+        def fetch() -> None:
+            batch, first, adapters, results = pending.popleft()
+            logprobs, argmax = jax.device_get(results)
+            for a in range(adapters):
+                own = (a,) if width > 1 else ()
+                at = (first + a, batch.numbers)
+                sums[at], matches[at] = batch.collect(logprobs[own], argmax[own])
+                done[at] = True
+            bar.update(adapters * len(batch.numbers))
+
+        with bar:
+            for batch in work.plan.batches:
+                self._shapes.add((batch.arrays.token_ids.shape[1], width))
+                arrays = jax.device_put(batch.arrays, self._placement())
+                for first, adapters, lora in loras:
+                    results = program(lora, self.base.params, arrays)
+                    pending.append((batch, first, adapters, results))
+                    if len(pending) > QUEUE:
+                        fetch()
+            while pending:
+                fetch()
+        if not done.all():
+            raise RuntimeError("the scored completions are not those that were asked")
+
+        self.counts.completions += count * n
+        self.counts.naive_tokens += count * work.naive_tokens
+        self.counts.unique_tokens += count * work.plan.unique_tokens
+        self.counts.real_tokens += count * work.plan.real_tokens
+        self.counts.padded_tokens += width * len(loras) * work.plan.padded_tokens
+        return Scores(sums, matches)
+
+    def _placement(self) -> BatchArrays:
+        rows, everywhere = batch_sharding(self.base.mesh), replicated(self.base.mesh)
+        return BatchArrays(*[rows] * 4, *[everywhere] * 3)  # pyright: ignore[reportArgumentType]
+
+    def _program(self, banked: bool) -> Any:
+        """The jitted pass: (lora, base, arrays) -> token log-probs float32 [P, K] and argmax int32 [P]."""
+
+        def run(lora: Any, params: Any, arrays: Any) -> tuple[jax.Array, jax.Array]:
+            self._compilations += 1  # this line runs when JAX traces, once per shape
+            each = jax.vmap(self._read, in_axes=(0, None, None)) if banked else self._read
+            return each(lora, params, arrays)
+
+        return jax.jit(run, out_shardings=replicated(self.base.mesh))
+
+    def _read(self, lora: Any, params: Any, arrays: Any) -> tuple[jax.Array, jax.Array]:
+        model = merge(self.base.graph, lora, params)
+        hidden = model.hidden(
+            arrays.token_ids, arrays.positions, arrays.segment_ids, arrays.branch_ids
+        )
+        length = hidden.shape[1]
+        hidden = hidden.reshape(-1, hidden.shape[2])
+        chunk = self.buckets.chunk(length)
+
+        # The number of chunks is data: only the logits that are read are computed, and no two chunks'
+        # logits exist at the same time.
+        def read(index: jax.Array, out: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            at = jax.lax.dynamic_slice_in_dim(arrays.read_at, index * chunk, chunk)
+            tokens = jax.lax.dynamic_slice_in_dim(arrays.read_tokens, index * chunk, chunk)
+            rows = jax.lax.with_sharding_constraint(hidden[at], batch_sharding(self.base.mesh))
+            logits = model.logits(rows)
+            chosen = jnp.take_along_axis(logits, tokens, axis=1)
+            logprobs = chosen - jax.nn.logsumexp(logits, axis=1, keepdims=True)
+            argmax = jnp.argmax(logits, axis=1).astype(jnp.int32)
+            return (
+                jax.lax.dynamic_update_slice_in_dim(out[0], logprobs, index * chunk, 0),
+                jax.lax.dynamic_update_slice_in_dim(out[1], argmax, index * chunk, 0),
+            )
+
+        nothing = jnp.zeros(arrays.read_tokens.shape), jnp.zeros(arrays.read_at.shape, jnp.int32)
+        return jax.lax.fori_loop(0, arrays.chunks, read, nothing)
+
+
+def _attention_cost(base: FrozenBase) -> float:
+    """Work of attending to one more place, as a share of a token's other work (multiply-adds)."""
+    c = base.config
+    tables = c.vocab_size * c.hidden_size * (1 if c.tie_word_embeddings else 2)
+    layer = (c.base_parameter_count - tables) / c.num_hidden_layers
+    return 2 * c.num_attention_heads * c.head_dim / layer

@@ -1,0 +1,196 @@
+"""Greedy decoding with a cache equals taking the argmax of the full model again and again."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import scoring_cases as cases
+
+from sycojax.config import ScoreConfig
+from sycojax.data.tokenizer import Tokenizer
+from sycojax.models.llama import FrozenBase, abstract
+from sycojax.requests import Request
+from sycojax.scoring.decode import Continuation, Decoder, Prompt
+from sycojax.scoring.scorer import Scorer
+from sycojax.weights.huggingface import load_base
+
+CONFIG = ScoreConfig(decode_batch=3, buckets=(16, 32, 64), batch_tokens=64)
+NEW = 10
+TEXTS = ["Q: the cat", "A", "Q: the dog ran the cat the dog ran", "xyz (A) or (B)?", " the"]
+ADAPTERS = 3
+
+
+def slow_greedy(
+    base: FrozenBase, lora: Any, ids: list[int], steps: int, eos: tuple[int, ...]
+) -> list[int]:
+    """No cache, no batch: the whole sequence again for every token."""
+    out: list[int] = []
+    while len(out) < steps and not (out and out[-1] in eos):
+        out.append(int(cases.full_logits(base, lora, [*ids, *out])[-1].argmax()))
+    return out
+
+
+def slow_text(base: FrozenBase, lora: Any, text: str, steps: int) -> Continuation:
+    tokenizer = cases.tokenizer()
+    out = slow_greedy(base, lora, tokenizer.encode(text), steps, (tokenizer.eos_id,))
+    ended = out[-1] == tokenizer.eos_id
+    known = [i for i in out if i < tokenizer.vocab_size]
+    return Continuation(tokenizer.decode(known), ended)
+
+
+@pytest.fixture(scope="module")
+def base() -> FrozenBase:
+    """End-of-sequence is likely enough to end some rows early, and not all."""
+    base = cases.make_base()
+    kernel = np.array(base.params["lm_head"]["kernel"])
+    kernel[:, 2] = kernel[:, 10:14].sum(1)
+    return dataclasses.replace(base, params={**base.params, "lm_head": {"kernel": kernel}})
+
+
+@pytest.fixture(scope="module")
+def bank() -> Any:
+    return cases.make_bank(ADAPTERS)
+
+
+@pytest.fixture(scope="module")
+def decoder(base: FrozenBase) -> Decoder:
+    return Decoder(base, cases.tokenizer(), CONFIG)
+
+
+@pytest.fixture(scope="module")
+def expected(base: FrozenBase, bank: Any) -> list[list[Continuation]]:
+    return [
+        [slow_text(base, cases.adapter(bank, a), text, NEW) for text in TEXTS]
+        for a in range(ADAPTERS)
+    ]
+
+
+def prompts(texts: list[str] = TEXTS, new: int = NEW) -> list[Prompt]:
+    return [Prompt(text, new) for text in texts]
+
+
+def test_cache_equals_no_cache(
+    decoder: Decoder, bank: Any, expected: list[list[Continuation]]
+) -> None:
+    assert decoder.generate(prompts(), bank, progress=False) == expected
+    finished = {c.finished for row in expected for c in row}
+    assert finished == {True, False}  # both endings occur
+
+
+def test_a_bank_equals_its_members(
+    base: FrozenBase, bank: Any, expected: list[list[Continuation]]
+) -> None:
+    two = Decoder(base, cases.tokenizer(), dataclasses.replace(CONFIG, bank_width=2))
+    assert two.generate(prompts(), bank, progress=False) == expected
+
+
+def test_order_and_company_do_not_matter(
+    decoder: Decoder, bank: Any, expected: list[list[Continuation]]
+) -> None:
+    decoder.generate(prompts(), bank, progress=False)
+    compiled = decoder.compilations
+    turned = decoder.generate(prompts()[::-1], bank, progress=False)
+    assert [row[::-1] for row in turned] == expected
+    (alone,) = decoder.generate(prompts()[1:2], jax.tree.map(lambda x: x[:1], bank), progress=False)
+    assert alone == expected[0][1:2]
+    assert decoder.compilations == compiled <= 3
+
+
+def test_eight_devices_equal_one(
+    base: FrozenBase, bank: Any, expected: list[list[Continuation]]
+) -> None:
+    eight = cases.make_base(devices=8)
+    placement = jax.tree.map(lambda leaf: leaf.sharding, eight.params)
+    eight = dataclasses.replace(eight, params=jax.device_put(base.params, placement))
+    many = Decoder(eight, cases.tokenizer(), CONFIG)
+    assert many.generate(prompts(), bank, progress=False) == expected
+
+
+def test_stop_strings_cut_the_text(
+    decoder: Decoder, bank: Any, expected: list[list[Continuation]]
+) -> None:
+    text = next(c.text for c in expected[0] if len(c.text) > 4 and not c.finished)
+    number = [c.text for c in expected[0]].index(text)
+    stops = (text[3:5], text[2:4], "never said")
+    (row,) = decoder.generate(
+        [Prompt(TEXTS[number], NEW, stops)], jax.tree.map(lambda x: x[:1], bank), progress=False
+    )
+    cut = min(text.find(stop) for stop in stops[:2])
+    assert row == [Continuation(text[:cut], True)]
+
+
+def test_long_prompts_make_room(decoder: Decoder, base: FrozenBase, bank: Any) -> None:
+    """Context 96: a prompt of 1 + 95 tokens loses 10 of them, behind the BOS."""
+    one = jax.tree.map(lambda x: x[:1], bank)
+    text = "0123456789" * 9 + "abcde"
+    ((long,),) = decoder.generate([Prompt(text, NEW)], one, progress=False)
+    assert long.dropped_tokens == 10
+    ids = cases.tokenizer().encode(text)
+    out = slow_greedy(base, cases.adapter(bank, 0), [ids[0], *ids[11:]], NEW, (2,))
+    known = [i for i in out if i < cases.tokenizer().vocab_size]
+    assert long.text == cases.tokenizer().decode(known)
+
+
+def test_generation_ends_with_the_context(base: FrozenBase, bank: Any) -> None:
+    """More new tokens than fit: the prompt stays whole, being under half the context, and the text ends."""
+    mute = np.array(base.params["lm_head"]["kernel"])
+    mute[:, 2] = 0
+    endless = dataclasses.replace(base, params={**base.params, "lm_head": {"kernel": mute}})
+    one = jax.tree.map(lambda x: x[:1], bank)
+    decoder = Decoder(endless, cases.tokenizer(), CONFIG)
+    ((full,),) = decoder.generate([Prompt("Q: 34567890", 90)], one, progress=False)
+    assert (full.dropped_tokens, full.finished) == (0, False)
+    ids = cases.tokenizer().encode("Q: 34567890")
+    out = slow_greedy(endless, cases.adapter(bank, 0), ids, cases.LONGEST - len(ids), (2,))
+    known = [i for i in out if i < cases.tokenizer().vocab_size]
+    assert full.text == cases.tokenizer().decode(known)
+
+
+def test_generation_and_likelihood_requests_mix(
+    base: FrozenBase, bank: Any, expected: list[list[Continuation]]
+) -> None:
+    scorer = Scorer(base, cases.tokenizer(), CONFIG)
+    requests = []
+    for i, text in enumerate(TEXTS):
+        requests.append(Request("test", f"g{i}", "", "", text, max_new_tokens=NEW))
+        if i % 2:
+            requests.append(cases.request(f"l{i}", text, "A", "B"))
+    scored = scorer.score(requests, bank, progress=False)
+    for a in range(ADAPTERS):
+        assert [r.key for r in scored[a]] == [r.key for r in requests]
+        generated = [r for r in scored[a] if r.text is not None]
+        assert [(r.text, r.finished) for r in generated] == [
+            (c.text, c.finished) for c in expected[a]
+        ]
+        assert all(len(r.logprobs) == 2 for r in scored[a] if r.text is None)
+    report = scorer.report()
+    assert report["generated_requests"] == ADAPTERS * len(TEXTS)
+    assert 0 < report["prompt_tokens"] < report["padded_prompt_tokens"]
+    assert report["requests"] == ADAPTERS * len(requests)
+
+
+def test_trained_model_tells_its_story(shared_data: Path) -> None:
+    """stories260K: the text is the one that the weights' author publishes."""
+    directory = shared_data / "models" / "stories260K"
+    base = load_base(directory, cases.LORA, mesh=cases.mesh_of(1))
+    tokenizer = Tokenizer.from_directory(directory)
+    zeros = jax.tree.map(
+        lambda leaf: np.zeros((1, *leaf.shape), np.float32), abstract(base.config, cases.LORA).lora
+    )
+    start = "Once upon a time"
+    decoder = Decoder(base, tokenizer, ScoreConfig(decode_batch=2))
+    ((told, again),) = decoder.generate([Prompt(start, 64)] * 2, zeros, progress=False)
+    assert told == again
+    assert told.text.startswith(
+        ", there was a little girl named Lily. She loved to play outside in the park. "
+        "One day, she saw a big, red ball."
+    )
+    slow = slow_greedy(
+        base, cases.adapter(zeros, 0), tokenizer.encode(start), 64, (tokenizer.eos_id,)
+    )
+    assert told.text == tokenizer.decode(slow)

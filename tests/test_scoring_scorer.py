@@ -1,0 +1,269 @@
+"""Scores do not depend on how requests are batched, shared, sharded or grouped over adapters."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import scoring_cases as cases
+
+from sycojax.config import ScoreConfig
+from sycojax.data.encode import encode_pair
+from sycojax.errors import SycojaxError
+from sycojax.models.llama import FrozenBase
+from sycojax.records import Record
+from sycojax.requests import Request
+from sycojax.scoring.bank import pass_width
+from sycojax.scoring.scorer import Counts, Scorer
+from sycojax.scoring.tree import Completion
+
+CONFIG = ScoreConfig(batch_tokens=256, buckets=(32, 64, 128))
+ADAPTERS = 3
+REQUESTS = cases.sample_requests()
+
+
+@pytest.fixture(scope="module")
+def base() -> FrozenBase:
+    return cases.make_base()
+
+
+@pytest.fixture(scope="module")
+def bank() -> Any:
+    return cases.make_bank(ADAPTERS)
+
+
+@pytest.fixture(scope="module")
+def scorer(base: FrozenBase) -> Scorer:
+    return Scorer(base, cases.tokenizer(), CONFIG)
+
+
+@pytest.fixture(scope="module")
+def scored(scorer: Scorer, bank: Any) -> list[list[Record]]:
+    return scorer.score(REQUESTS, bank, progress=False)
+
+
+def member(bank: Any, index: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[index : index + 1], bank)
+
+
+def assert_same(a: list[list[Record]], b: list[list[Record]]) -> None:
+    assert [[r.key for r in row] for row in a] == [[r.key for r in row] for row in b]
+    for x, y in zip(itertools.chain(*a), itertools.chain(*b), strict=True):
+        assert_close(x.logprobs, y.logprobs)
+        assert (x.n_tokens, x.greedy) == (y.n_tokens, y.greedy)
+
+
+def assert_close(a: Any, b: Any) -> None:
+    """To 1e-5 nats, and a few units in the last place of float32 for long candidates."""
+    np.testing.assert_allclose(a, b, rtol=5e-7, atol=1e-5)
+
+
+def test_equals_one_sequence_at_a_time(
+    base: FrozenBase, bank: Any, scored: list[list[Record]]
+) -> None:
+    for a in range(ADAPTERS):
+        for request, record in zip(REQUESTS, scored[a], strict=True):
+            expected = cases.slow_request(base, cases.adapter(bank, a), request)
+            assert_close(record.logprobs, [e[0] for e in expected])
+            assert record.greedy == tuple(e[1] for e in expected)
+    # The adapters do something.
+    assert np.abs(np.subtract(scored[0][0].logprobs, scored[1][0].logprobs)).min() > 0.01
+
+
+def test_greedy_is_told_from_nearly_greedy(base: FrozenBase, scorer: Scorer, bank: Any) -> None:
+    ids = [1, 40, 41, 42]
+    for _ in range(3):
+        ids.append(int(cases.full_logits(base, cases.adapter(bank, 1), ids)[-1].argmax()))
+    other = [*ids[:-1], ids[-1] - 1]
+    completions = [Completion(tuple(x), 4) for x in (ids, other, ids[:5])]
+    scores = scorer.score_completions(completions, bank, progress=False)
+    assert scores.greedy[1].tolist() == [True, False, True]
+
+
+def test_one_record_per_request_in_order(scored: list[list[Record]]) -> None:
+    for records in scored:
+        assert [r.key for r in records] == [r.key for r in REQUESTS]
+        assert all(
+            len(r.logprobs) == len(q.candidates) for r, q in zip(records, REQUESTS, strict=True)
+        )
+    pairs = {(q.prompt, c) for q in REQUESTS for c in q.candidates}
+    assert len(pairs) < sum(len(q.candidates) for q in REQUESTS)  # there is something to share
+
+
+def test_repeated_work_is_done_once(scorer: Scorer, bank: Any) -> None:
+    scorer.counts = Counts()
+    one = scorer.score(REQUESTS, member(bank, 0), progress=False)
+    before = dataclasses.replace(scorer.counts)
+    again = [dataclasses.replace(r, item=f"again {r.item}") for r in REQUESTS]
+    two = scorer.score([*REQUESTS, *again], member(bank, 0), progress=False)
+    assert_same([two[0][: len(REQUESTS)]], one)
+    assert [r.logprobs for r in two[0][len(REQUESTS) :]] == [r.logprobs for r in one[0]]
+    pairs = {(q.prompt, c) for q in REQUESTS for c in q.candidates}
+    assert before.completions == scorer.counts.completions - before.completions == len(pairs)
+    assert scorer.counts.real_tokens == 2 * before.real_tokens
+    assert before.unique_tokens <= before.real_tokens < before.naive_tokens
+
+
+def test_order_and_company_do_not_matter(
+    scorer: Scorer, bank: Any, scored: list[list[Record]]
+) -> None:
+    compiled = scorer.compilations
+    turned = scorer.score(REQUESTS[::-1], bank, progress=False)
+    assert_same([row[::-1] for row in turned], scored)
+    # Each candidate by itself: no shared prefix, no neighbours in the row.
+    for number, request in enumerate(REQUESTS[:8]):
+        for c, candidate in enumerate(request.candidates):
+            alone = dataclasses.replace(request, candidates=(candidate,))
+            records = scorer.score([alone], member(bank, 1), progress=False)[0]
+            assert_close(records[0].logprobs[0], scored[1][number].logprobs[c])
+    assert scorer.compilations == compiled
+
+
+@pytest.mark.parametrize("config", [
+    dataclasses.replace(CONFIG, buckets=(128,), batch_tokens=128),
+    dataclasses.replace(CONFIG, buckets=(16, 40), batch_tokens=40),
+    dataclasses.replace(CONFIG, bank_width=2),  # 3 adapters: the last pass overlaps
+    dataclasses.replace(CONFIG, bank_width=8),
+], ids=["long rows", "short rows", "bank of two", "bank of all"])  # fmt: skip
+def test_shapes_and_bank_width_do_not_matter(
+    base: FrozenBase, bank: Any, scored: list[list[Record]], config: ScoreConfig
+) -> None:
+    other = Scorer(base, cases.tokenizer(), config)
+    assert_same(other.score(REQUESTS, bank, progress=False), scored)
+
+
+def test_eight_devices_equal_one(bank: Any, scored: list[list[Record]]) -> None:
+    other = Scorer(cases.make_base(devices=8), cases.tokenizer(), CONFIG)
+    assert_same(other.score(REQUESTS, bank, progress=False), scored)
+
+
+def test_no_round_compiles_again(scorer: Scorer, bank: Any, scored: list[list[Record]]) -> None:
+    compiled = scorer.compilations
+    assert compiled == len(scorer.report()["row_lengths"]) <= 2
+    followups = [cases.sample_requests(4, seed) for seed in range(ADAPTERS)]
+    with jax.transfer_guard("disallow"):  # nothing moves between host and device by accident
+        each = scorer.score_each(followups, jax.device_put(bank), progress=False)
+    for a, requests in enumerate(followups):
+        assert_same([each[a]], [scorer.score(requests, bank, progress=False)[a]])
+    scorer.score(cases.sample_requests(40, 9), bank, progress=False)
+    scorer.score(REQUESTS[:1], member(bank, 2), progress=False)
+    assert scorer.compilations == compiled
+
+
+def test_the_next_configuration_costs_no_encoding(
+    base: FrozenBase, scorer: Scorer, bank: Any
+) -> None:
+    asked = cases.sample_requests(3, seed=5)
+    scorer.tokenizer, kept = Counting(), scorer.tokenizer
+    try:
+        first = scorer.score(asked, member(bank, 0), progress=False)
+        once = scorer.tokenizer.calls
+        prompts = {r.prompt for r in asked}
+        assert once == len(prompts) + len({(r.prompt, c) for r in asked for c in r.candidates})
+        second = scorer.score(asked, member(bank, 1), progress=False)
+        assert scorer.tokenizer.calls == once
+    finally:
+        scorer.tokenizer = kept
+    assert_same(
+        [*first, *second], [scorer.score(asked, member(bank, a), progress=False)[0] for a in (0, 1)]
+    )
+
+
+class Counting:
+    """The test tokenizer, with a count of what it encoded."""
+
+    def __init__(self) -> None:
+        self.calls, self._tokenizer = 0, cases.tokenizer()
+
+    def encode(self, text: str) -> list[int]:
+        self.calls += 1
+        return self._tokenizer.encode(text)
+
+
+def test_a_small_bank_takes_the_program_of_a_full_one() -> None:
+    assert pass_width(5, 4, ()) == 4
+    assert pass_width(3, 4, {4}) == 4
+    assert pass_width(3, 4, {1}) == 3
+    assert pass_width(1, 4, {4}) == 1
+
+
+def test_a_tokenizer_of_another_model_is_refused(base: FrozenBase) -> None:
+    small = dataclasses.replace(base, config=dataclasses.replace(base.config, vocab_size=50))
+    with pytest.raises(SycojaxError, match="tokenizer/model mismatch"):
+        Scorer(small, cases.tokenizer(), CONFIG)
+
+
+def test_score_each_wants_one_list_per_adapter(scorer: Scorer, bank: Any) -> None:
+    with pytest.raises(SycojaxError, match="2 lists of requests for 3 adapters"):
+        scorer.score_each([[], []], bank)
+    assert scorer.score_each([[], [], []], bank) == [[], [], []]
+
+
+def test_uniform_logits_give_log_of_the_vocabulary(base: FrozenBase, bank: Any) -> None:
+    kernel = np.zeros_like(base.params["lm_head"]["kernel"])
+    flat = dataclasses.replace(base, params={**base.params, "lm_head": {"kernel": kernel}})
+    (records,) = Scorer(flat, cases.tokenizer(), CONFIG).score(
+        REQUESTS, member(bank, 0), progress=False
+    )
+    for request, record in zip(REQUESTS, records, strict=True):
+        pairs = [encode_pair(cases.tokenizer(), request.prompt, c) for c in request.candidates]
+        assert record.n_tokens == tuple(len(p.token_ids) - p.start for p in pairs)
+        expected = [-n * math.log(cases.CONFIG.vocab_size) for n in record.n_tokens]
+        np.testing.assert_allclose(record.logprobs, expected, rtol=1e-6)
+
+
+def test_long_prompts_lose_their_oldest_tokens(scorer: Scorer, base: FrozenBase, bank: Any) -> None:
+    long = cases.request("long", "0123456789" * 12, "A", "xyz", "AB")
+    dropped = scorer.counts.dropped_tokens
+    (record,) = scorer.score([long], member(bank, 0), progress=False)[0]
+    # 1 + 120 prompt tokens, and two of "xyz" are fed: 123 against a context of 96.
+    assert record.dropped_tokens == 123 - cases.LONGEST == 27
+    assert scorer.counts.dropped_tokens == dropped + 27
+    for candidate, logprob in zip(long.candidates, record.logprobs, strict=True):
+        ids = encode_pair(cases.tokenizer(), long.prompt, candidate).token_ids
+        kept = [ids[0], *ids[28:]]
+        start = len(kept) - len(candidate)
+        expected, _ = cases.slow_score(base, cases.adapter(bank, 0), kept, start)
+        assert_close(logprob, expected)
+
+
+def test_a_candidate_longer_than_the_context_is_refused(scorer: Scorer, bank: Any) -> None:
+    fits = cases.request("fits", "Q", "x" * cases.LONGEST)
+    (record,) = scorer.score([fits], member(bank, 0), progress=False)[0]
+    assert record.n_tokens == (cases.LONGEST,)
+    too_long = cases.request("too long", "Q", "x" * (cases.LONGEST + 1))
+    with pytest.raises(SycojaxError, match=r"test/too long/.*context of 96"):
+        scorer.score([too_long], bank, progress=False)
+
+
+def test_broken_weights_are_reported(base: FrozenBase, bank: Any, scorer: Scorer) -> None:
+    broken = member(bank, 0)
+    broken["layers"]["mlp"]["up_proj"]["lora_b"] = np.full_like(
+        broken["layers"]["mlp"]["up_proj"]["lora_b"], np.nan
+    )
+    with pytest.raises(SycojaxError, match=r"test/0/: scores .*nan.* not finite"):
+        scorer.score(REQUESTS, broken, progress=False)
+
+
+def test_boundary_inside_a_token_is_counted(scorer: Scorer, bank: Any) -> None:
+    before = scorer.counts.merged_pairs
+    request: Request = cases.request("merged", "pick (", "A", "B")
+    (record,) = scorer.score([request], member(bank, 0), progress=False)[0]
+    assert record.n_tokens == (1, 1)  # "(A" is one token and is scored whole
+    assert scorer.counts.merged_pairs == before + 1
+
+
+def test_progress_is_shown_unless_quiet(
+    scorer: Scorer, bank: Any, scored: list[list[Record]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    scorer.score(REQUESTS, bank, progress=False)
+    assert capsys.readouterr().err == ""
+    scorer.score(REQUESTS, bank)
+    pairs = {(q.prompt, c) for q in REQUESTS for c in q.candidates}
+    total = ADAPTERS * len(pairs)
+    assert f"{total}/{total}" in capsys.readouterr().err

@@ -1,0 +1,113 @@
+"""Trees hold every completion exactly once, and cost what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sycojax.scoring.tree import (
+    SLOT_TOKENS,
+    Completion,
+    Segment,
+    segments,
+    shared_length,
+    unique_tokens,
+)
+
+
+def visible(segment: Segment, at: int) -> list[int]:
+    """The tokens that the token at index ``at`` sees, in order of position, by the mask's rule."""
+    seen = [i for i in range(at + 1) if segment.branch_ids[i] in (0, segment.branch_ids[at])]
+    assert [segment.positions[i] for i in seen] == list(range(len(seen)))
+    return [segment.token_ids[i] for i in seen]
+
+
+def check(completions: list[Completion]) -> list[Segment]:
+    """Every scored token of every completion is read once, with its whole history in view."""
+    built = segments(completions)
+    read: dict[int, list[tuple[list[int], int]]] = {n: [] for n in range(len(completions))}
+    for segment in built:
+        for entry in segment.entries:
+            slot = segment.slots[entry.slot]
+            read[entry.completion].append((visible(segment, slot.at), slot.tokens[entry.column]))
+    for number, (token_ids, start) in enumerate(completions):
+        expected = [(list(token_ids[:t]), token_ids[t]) for t in range(start, len(token_ids))]
+        assert sorted(read[number]) == sorted(expected)
+    return built
+
+
+def test_letters_need_no_tokens_of_their_own() -> None:
+    prompt = (1, 5, 6, 7)
+    (segment,) = check([Completion((*prompt, letter), 4) for letter in (10, 11, 12, 13)])
+    assert segment.token_ids == list(prompt)
+    assert len(segment.slots) == 1
+    assert segment.slots[0].tokens == (10, 11, 12, 13)
+
+
+def test_phrases_branch_off_their_prompt() -> None:
+    prompt = (1, 5, 6, 7)
+    (segment,) = check(
+        [Completion((*prompt, 8, 9, 10), 4), Completion((*prompt, 8, 20, 21, 22), 4)]
+    )
+    # The first token of both is the same: it belongs to the shared prefix.
+    assert segment.token_ids == [1, 5, 6, 7, 8, 9, 20, 21]
+    assert segment.branch_ids == [0, 0, 0, 0, 0, 1, 2, 2]
+    assert segment.positions == [0, 1, 2, 3, 4, 5, 5, 6]
+
+
+def test_more_tokens_than_a_slot_holds() -> None:
+    letters = range(10, 10 + 2 * SLOT_TOKENS + 1)
+    (segment,) = check([Completion((1, 5, letter), 2) for letter in letters])
+    assert [len(slot.tokens) for slot in segment.slots] == [SLOT_TOKENS, SLOT_TOKENS, 1]
+    assert segment.size == 3  # more slots than tokens
+
+
+def test_two_prompts_that_share_most_are_computed_together() -> None:
+    question = tuple(range(1, 40))
+    plain = [Completion((*question, 50, letter), 40) for letter in (60, 61)]
+    pushed = [Completion((*question, 51, 52, letter), 41) for letter in (60, 61)]
+    (segment,) = check(plain + pushed)
+    assert len(segment.token_ids) == len(question) + 1 + 2
+
+
+def test_prompts_that_share_little_stay_apart() -> None:
+    a = [Completion((1, *range(100, 140), 9), 41)]
+    b = [Completion((1, *range(200, 240), 9), 41)]
+    assert len(check(a + b)) == 2
+
+
+def test_a_prompt_with_hundreds_of_candidates_is_split() -> None:
+    prompt = tuple(range(1, 20))
+    candidates = [Completion((*prompt, 30 + i, 31, 32), 19) for i in range(300)]
+    built = check(candidates)
+    assert len(built) > 1
+    assert max(segment.size for segment in built) <= 4 * (len(prompt) + 2)
+
+
+def test_boundary_inside_a_token() -> None:
+    """Candidates of one prompt whose scored part starts at different places."""
+    check([Completion((1, 5, 6, 7), 3), Completion((1, 5, 8, 9), 2), Completion((1, 5, 6), 2)])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_sets(seed: int) -> None:
+    random = np.random.default_rng(seed)
+
+    def draw() -> Completion:
+        length = int(random.integers(2, 12))
+        token_ids = (1, *(int(t) for t in random.integers(2, 4, length - 1)))
+        return Completion(token_ids, int(random.integers(1, length)))
+
+    completions = list(dict.fromkeys(draw() for _ in range(60)))
+    built = check(completions)
+    computed = sum(len(segment.token_ids) for segment in built)
+    alone = sum(len(inputs) for inputs in {c.inputs for c in completions})
+    trie = {c.inputs[:n] for c in completions for n in range(1, len(c.inputs) + 1)}
+    assert unique_tokens(completions) == len(trie)
+    assert len(trie) <= computed <= alone
+
+
+def test_shared_length() -> None:
+    assert shared_length((1, 2, 3), (1, 2, 4)) == 2
+    assert shared_length((1, 2), (1, 2, 4)) == 2
+    assert shared_length((), (1,)) == 0
