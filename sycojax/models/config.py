@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from sycojax.errors import SycojaxError
 
@@ -12,7 +13,7 @@ from sycojax.errors import SycojaxError
 # or LoRA training. Everything that is in neither this set nor `LlamaConfig.from_hf` is refused.
 IGNORED_ATTRIBUTES = frozenset(
     {
-        "_name_or_path", "architectures", "attention_dropout", "bad_words_ids",
+        "_name_or_path", "architectures", "bad_words_ids",
         "begin_suppress_tokens", "chunk_size_feed_forward", "cross_attention_hidden_size",
         "decoder_start_token_id", "diversity_penalty", "do_sample", "dtype", "early_stopping",
         "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "finetuning_task",
@@ -23,8 +24,8 @@ IGNORED_ATTRIBUTES = frozenset(
         "remove_invalid_values", "repetition_penalty", "return_dict", "return_dict_in_generate",
         "sep_token_id", "suppress_tokens", "task_specific_params", "temperature", "tf_legacy_loss",
         "tie_encoder_decoder", "tokenizer_class", "top_k", "top_p", "torch_dtype", "torchscript",
-        "transformers_version", "typical_p", "use_bfloat16", "use_cache", "pruned_heads",
-        "is_decoder", "is_encoder_decoder", "add_cross_attention", "unsloth_version", "unsloth_fixed",
+        "transformers_version", "typical_p", "use_bfloat16", "use_cache", "unsloth_version",
+        "unsloth_fixed",
     }
 )  # fmt: skip
 
@@ -39,25 +40,42 @@ class RopeScaling:
     high_freq_factor: float = 4.0
     original_max_position_embeddings: int = 8192
 
+    def __post_init__(self) -> None:
+        if self.kind == "llama3" and self.high_freq_factor <= self.low_freq_factor:
+            raise SycojaxError(
+                f"rotary scaling: high_freq_factor={self.high_freq_factor} must exceed "
+                f"low_freq_factor={self.low_freq_factor}"
+            )
+
     @classmethod
     def from_hf(cls, raw: Mapping[str, Any], source: str) -> RopeScaling | None:
-        """Read ``rope_scaling`` / ``rope_parameters``. Raises ``SycojaxError`` on an unknown type."""
+        """Read ``rope_scaling`` / ``rope_parameters``.
+
+        Raises ``SycojaxError`` on an unknown type and on a parameter that the type does not have.
+        """
+        kinds = {
+            "default": (),
+            "linear": ("factor",),
+            "llama3": (
+                "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings",
+            ),
+        }  # fmt: skip
         kind = raw.get("rope_type", raw.get("type", "default"))
+        if kind not in kinds:
+            raise SycojaxError(
+                f"{source}: rotary scaling type {kind!r} is not supported "
+                f"(known: {', '.join(kinds)})"
+            )
+        unknown = sorted(set(raw) - {"rope_type", "type", "rope_theta", *kinds[kind]})
+        if unknown:
+            raise SycojaxError(
+                f"{source}: rotary scaling {kind!r} has unknown parameters {', '.join(unknown)}"
+            )
         if kind == "default":
             return None
-        if kind == "linear":
-            return cls("linear", _positive(raw, "factor", source))
-        if kind == "llama3":
-            return cls(
-                "llama3",
-                _positive(raw, "factor", source),
-                _positive(raw, "low_freq_factor", source),
-                _positive(raw, "high_freq_factor", source),
-                int(_positive(raw, "original_max_position_embeddings", source)),
-            )
-        raise SycojaxError(
-            f"{source}: rotary scaling type {kind!r} is not supported (known: default, linear, llama3)"
-        )
+        values = {name: _positive(raw, name, source) for name in kinds[kind]}
+        context = int(values.pop("original_max_position_embeddings", 8192))
+        return cls(kind, **values, original_max_position_embeddings=context)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +98,13 @@ class LlamaConfig:
     eos_token_ids: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        for name in (
+            "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
+            "num_attention_heads", "num_key_value_heads", "head_dim", "max_position_embeddings",
+            "rms_norm_eps", "rope_theta",
+        ):  # fmt: skip
+            if getattr(self, name) <= 0:
+                raise SycojaxError(f"{name}={getattr(self, name)} must be positive")
         if self.num_attention_heads % self.num_key_value_heads:
             raise SycojaxError(
                 f"num_attention_heads={self.num_attention_heads} is not a multiple of "
@@ -113,45 +138,72 @@ class LlamaConfig:
                 raise SycojaxError(f"{source}: attribute {name!r} is missing")
             return value
 
-        def require(name: str, allowed: tuple[Any, ...]) -> None:
+        def number(name: str, kind: type, default: Any = ...) -> Any:
+            value = take(name, default)
+            if not _finite(value) or kind(value) != value:
+                raise SycojaxError(f"{source}: {name}={value!r} is not a valid {kind.__name__}")
+            return kind(value)
+
+        def require(name: str, *allowed: Any) -> None:
             value = attributes.pop(name, allowed[0])
             if value not in allowed:
-                raise SycojaxError(f"{source}: {name}={value!r} is not supported (only {allowed})")
+                choices = " or ".join(map(repr, allowed))
+                raise SycojaxError(f"{source}: {name}={value!r} is not supported (only {choices})")
 
-        require("model_type", ("llama",))
-        require("hidden_act", ("silu",))
-        require("attention_bias", (False,))
-        require("mlp_bias", (False,))
-        require("quantization_config", (None,))
-        require("attn_implementation", (None, "eager", "sdpa", "flash_attention_2"))
         if "auto_map" in attributes:
             raise SycojaxError(
                 f"{source}: asks for code from the hub (auto_map); remote code is never run"
             )
-        heads = int(take("num_attention_heads"))
-        hidden = int(take("hidden_size"))
-        parameters = attributes.pop("rope_parameters", None) or {}
-        scaling = attributes.pop("rope_scaling", None) or {}
-        theta = parameters.get("rope_theta", attributes.pop("rope_theta", 10_000.0))
-        attributes.pop("rope_theta", None)
-        head_dim = take("head_dim", None)
-        kv_heads = take("num_key_value_heads", None)
-        eos = take("eos_token_id", 2)
+        if take("model_type") != "llama":
+            raise SycojaxError(
+                f"{source}: model_type={raw['model_type']!r} is not supported (only 'llama')"
+            )
+        require("hidden_act", "silu")
+        require("attention_bias", False)
+        require("mlp_bias", False)
+        require("attention_dropout", 0.0)  # would act on LoRA training
+        require("quantization_config", None)
+        require("pruned_heads", {}, None)
+        require("is_decoder", False, True)
+        require("is_encoder_decoder", False)
+        require("add_cross_attention", False)
+        require("attn_implementation", None, "eager", "sdpa", "flash_attention_2")
+        heads = number("num_attention_heads", int)
+        hidden = number("hidden_size", int)
+        if attributes.get("head_dim") is None:
+            attributes.pop("head_dim", None)
+            if heads <= 0 or hidden % heads:
+                raise SycojaxError(
+                    f"{source}: hidden_size={hidden} is not a multiple of "
+                    f"num_attention_heads={heads}, and head_dim is not given"
+                )
+        if attributes.get("num_key_value_heads") is None:
+            attributes.pop("num_key_value_heads", None)
+        rope_theta, rope_scaling = _rotary(attributes, source)
+        tied = take("tie_word_embeddings", False)
+        if not isinstance(tied, bool):
+            raise SycojaxError(f"{source}: tie_word_embeddings={tied!r} is neither true nor false")
+        bos, eos = number("bos_token_id", int, 1), take("eos_token_id", 2)
+        ends = tuple(eos) if isinstance(eos, list | tuple) else (eos,)
+        if not all(type(end) is int for end in (bos, *ends)):
+            raise SycojaxError(
+                f"{source}: eos_token_id={eos!r} is not a token id or a list of them"
+            )
         config = cls(
-            vocab_size=int(take("vocab_size")),
+            vocab_size=number("vocab_size", int),
             hidden_size=hidden,
-            intermediate_size=int(take("intermediate_size")),
-            num_hidden_layers=int(take("num_hidden_layers")),
+            intermediate_size=number("intermediate_size", int),
+            num_hidden_layers=number("num_hidden_layers", int),
             num_attention_heads=heads,
-            num_key_value_heads=heads if kv_heads is None else int(kv_heads),
-            head_dim=hidden // heads if head_dim is None else int(head_dim),
-            max_position_embeddings=int(take("max_position_embeddings", 2048)),
-            rms_norm_eps=float(take("rms_norm_eps", 1e-6)),
-            rope_theta=float(theta),
-            rope_scaling=RopeScaling.from_hf({**parameters, **scaling}, source),
-            tie_word_embeddings=bool(take("tie_word_embeddings", False)),
-            bos_token_id=int(take("bos_token_id", 1)),
-            eos_token_ids=tuple(eos) if isinstance(eos, list | tuple) else (int(eos),),
+            num_key_value_heads=number("num_key_value_heads", int, heads),
+            head_dim=number("head_dim", int, hidden // heads),
+            max_position_embeddings=number("max_position_embeddings", int, 2048),
+            rms_norm_eps=number("rms_norm_eps", float, 1e-6),
+            rope_theta=rope_theta,
+            rope_scaling=rope_scaling,
+            tie_word_embeddings=tied,
+            bos_token_id=bos,
+            eos_token_ids=ends,
         )
         unknown = sorted(set(attributes) - IGNORED_ATTRIBUTES)
         if unknown:
@@ -161,9 +213,69 @@ class LlamaConfig:
             )
         return config
 
+    def to_hf(self) -> dict[str, Any]:
+        """The ``config.json`` that ``from_hf`` reads back, readable by transformers 4 and 5."""
+        rotary: dict[str, Any] = {"rope_type": "default"}
+        if self.rope_scaling is not None:
+            rotary = dataclasses.asdict(self.rope_scaling)
+            rotary = {"rope_type": rotary.pop("kind"), **rotary}
+            if self.rope_scaling.kind == "linear":
+                rotary = {"rope_type": "linear", "factor": self.rope_scaling.factor}
+        return {
+            "architectures": ["LlamaForCausalLM"],
+            "model_type": "llama",
+            "vocab_size": self.vocab_size,
+            "hidden_size": self.hidden_size,
+            "intermediate_size": self.intermediate_size,
+            "num_hidden_layers": self.num_hidden_layers,
+            "num_attention_heads": self.num_attention_heads,
+            "num_key_value_heads": self.num_key_value_heads,
+            "head_dim": self.head_dim,
+            "hidden_act": "silu",
+            "attention_bias": False,
+            "mlp_bias": False,
+            "max_position_embeddings": self.max_position_embeddings,
+            "rms_norm_eps": self.rms_norm_eps,
+            "rope_theta": self.rope_theta,
+            "rope_scaling": None if self.rope_scaling is None else rotary,
+            "rope_parameters": {**rotary, "rope_theta": self.rope_theta},
+            "tie_word_embeddings": self.tie_word_embeddings,
+            "bos_token_id": self.bos_token_id,
+            "eos_token_id": (
+                self.eos_token_ids[0] if len(self.eos_token_ids) == 1 else list(self.eos_token_ids)
+            ),
+        }
+
+
+def _rotary(attributes: dict[str, Any], source: str) -> tuple[float, RopeScaling | None]:
+    """Take theta and scaling out of ``attributes``.
+
+    transformers 4 writes rope_theta and rope_scaling, transformers 5 rope_parameters; a file made for both
+    holds the same numbers twice, and must hold the same ones.
+    """
+    parameters = attributes.pop("rope_parameters", None) or {}
+    scaling = attributes.pop("rope_scaling", None) or {}
+    top = {"rope_theta": attributes.pop("rope_theta", None)}
+    for name, value in (("rope_parameters", parameters), ("rope_scaling", scaling)):
+        if not isinstance(value, Mapping):
+            raise SycojaxError(f"{source}: {name}={value!r} is not a JSON object")
+    given = [d["rope_theta"] for d in (parameters, scaling, top) if d.get("rope_theta") is not None]
+    theta = given[0] if given else 10_000.0
+    if not _finite(theta) or any(other != theta for other in given):
+        raise SycojaxError(f"{source}: rope_theta must be one number, got {given}")
+    if parameters and scaling:
+        both = [RopeScaling.from_hf(d, source) for d in (parameters, scaling)]
+        if both[0] != both[1]:
+            raise SycojaxError(f"{source}: rope_parameters and rope_scaling contradict each other")
+    return float(theta), RopeScaling.from_hf(parameters or scaling, source)
+
+
+def _finite(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
 
 def _positive(raw: Mapping[str, Any], name: str, source: str) -> float:
     value = raw.get(name)
-    if not isinstance(value, int | float) or value <= 0:
+    if not _finite(value) or value <= 0:
         raise SycojaxError(f"{source}: rotary scaling needs a positive {name!r}, got {value!r}")
     return float(value)

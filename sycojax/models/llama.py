@@ -7,6 +7,8 @@ The modules describe parameters and the forward pass. Everything else works on t
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -17,6 +19,7 @@ from jax.sharding import Mesh
 from sycojax.models.attention import attend, packed_mask, rotary_table, rotate
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import BaseParam, LoRAConfig, LoRAParam, Projection
+from sycojax.parallel.mesh import BATCH_AXES, batch_sharding
 
 Remat = Literal["none", "dots", "full"]
 Tree = Any  # a nested dict of arrays
@@ -124,9 +127,12 @@ class Llama(nnx.Module):
         *,
         dtype: jnp.dtype = jnp.float32,  # pyright: ignore[reportArgumentType]
         remat: Remat = "none",
+        mesh: Mesh | None = None,
         rngs: nnx.Rngs,
     ):
-        self.config, self.remat = config, remat
+        self.config = config
+        self.remat: Remat = remat
+        self.mesh = mesh
         self.embed_tokens = Embedding(config, dtype, rngs)
         self.layers = DecoderLayers(config, lora, dtype, rngs)
         self.norm = RMSNorm((config.hidden_size,), ("norm",), config.rms_norm_eps, dtype)
@@ -153,9 +159,9 @@ class Llama(nnx.Module):
         def body(h: jax.Array, xs: tuple[Tree, jax.Array | None]) -> tuple[jax.Array, None]:
             layer, key = nnx.merge(graph, xs[0]), xs[1]
             q, k, v = layer.queries_keys_values(h, table, key)
-            return layer.finish(h, attend(q, k, v, mask), key), None
+            return self._by_rows(layer.finish(h, attend(q, k, v, mask), key)), None
 
-        h = self.embed_tokens.embedding[...][token_ids]
+        h = self._by_rows(self.embed_tokens.embedding[...][token_ids])
         h, _ = jax.lax.scan(_rematerialised(body, self.remat), h, (state, keys))
         return self.norm(h)
 
@@ -184,9 +190,9 @@ class Llama(nnx.Module):
                 jax.lax.dynamic_update_slice(cache.values, v[None], at),
             )
             attended = attend(q, cache.keys[index], cache.values[index], mask)
-            return (layer.finish(h, attended, None), cache), None
+            return (self._by_rows(layer.finish(h, attended, None)), cache), None
 
-        h = self.embed_tokens.embedding[...][token_ids]
+        h = self._by_rows(self.embed_tokens.embedding[...][token_ids])
         indices = jnp.arange(self.config.num_hidden_layers)
         (h, cache), _ = jax.lax.scan(body, (h, cache), (state, indices))
         return self.norm(h), cache
@@ -198,6 +204,16 @@ class Llama(nnx.Module):
         else:
             kernel = self.lm_head.kernel[...]
         return jnp.matmul(hidden, kernel, preferred_element_type=jnp.float32)
+
+    def _by_rows(self, h: jax.Array) -> jax.Array:
+        """Keep activations [B, T, D] split by rows over the mesh's batch axes.
+
+        Left to itself the partitioner follows the weights: it splits D over ``fsdp`` and gives every device
+        the whole batch. Rows that do not divide evenly (a small decoding batch) are left to it.
+        """
+        if self.mesh is None or h.shape[0] % math.prod(self.mesh.shape[a] for a in BATCH_AXES):
+            return h
+        return jax.lax.with_sharding_constraint(h, batch_sharding(self.mesh))
 
 
 def _rematerialised(body: Any, remat: Remat) -> Any:
@@ -246,11 +262,17 @@ def abstract(
     *,
     dtype: jnp.dtype = jnp.float32,  # pyright: ignore[reportArgumentType]
     remat: Remat = "none",
+    mesh: Mesh | None = None,
 ) -> Split:
-    """The split model with ``jax.ShapeDtypeStruct`` leaves: nothing is allocated."""
-    return split(
-        nnx.eval_shape(lambda: Llama(config, lora, dtype=dtype, remat=remat, rngs=nnx.Rngs(0)))
-    )
+    """The split model with ``jax.ShapeDtypeStruct`` leaves: nothing is allocated.
+
+    With ``mesh`` the model of this graph keeps its activations split by rows over it.
+    """
+
+    def build() -> Llama:
+        return Llama(config, lora, dtype=dtype, remat=remat, mesh=mesh, rngs=nnx.Rngs(0))
+
+    return split(nnx.eval_shape(build))
 
 
 def logical_axes(config: LlamaConfig, lora: LoRAConfig) -> Split:
@@ -264,14 +286,11 @@ def logical_axes(config: LlamaConfig, lora: LoRAConfig) -> Split:
     return Split(graph, names(adapters), names(base))
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def initial_lora(config: LlamaConfig, lora: LoRAConfig, key: jax.Array) -> Tree:
     """A fresh adapter: A uniform, B zero. The same key gives the same adapter."""
-
-    def build(key: jax.Array) -> Tree:
-        return split(Llama(config, lora, rngs=nnx.Rngs(params=key))).lora
-
     # Under jit the unused base weights are dead code and never allocated.
-    return jax.jit(build)(key)
+    return split(Llama(config, lora, rngs=nnx.Rngs(params=key))).lora
 
 
 def parameter_count(tree: Tree) -> int:

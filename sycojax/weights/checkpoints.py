@@ -1,0 +1,110 @@
+"""Orbax behind one small class: asynchronous, crash-safe, and bound to one exact run by a fingerprint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+
+from sycojax.errors import SycojaxError
+
+# What tensorstore and the file system raise when a disk is full, read-only or damaged.
+_DISK_ERRORS = (OSError, ValueError, RuntimeError)
+
+
+class Checkpoints:
+    """The newest checkpoints of one run in ``directory``: an array tree and a small JSON position each.
+
+    A checkpoint appears under its final name only when it is whole, so a killed process leaves the one
+    before. The two newest are kept; what was best so far belongs into the tree, not into retention.
+    """
+
+    def __init__(self, directory: Path, fingerprint: str):
+        self.directory, self.fingerprint = Path(directory).absolute(), fingerprint
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=2, enable_async_checkpointing=True, cleanup_tmp_directories=True
+        )
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._manager = ocp.CheckpointManager(self.directory, options=options)
+        except _DISK_ERRORS as error:
+            raise SycojaxError(f"cannot keep checkpoints in {directory}: {error}") from error
+        self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._manager.close()
+        except _DISK_ERRORS as problem:
+            # An error of the run itself is the one to report.
+            if error is None:
+                raise self._cannot_write(problem) from problem
+
+    def latest_step(self) -> int | None:
+        """The newest complete checkpoint's step, or None."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, tree: Any, position: dict[str, Any]) -> None:
+        """Begin saving; returns when ``tree`` may be donated. ``position`` must be plain JSON values.
+
+        Raises ``SycojaxError`` when this or the save before could not be written.
+        """
+        record = {**position, "step": step, "fingerprint": self.fingerprint}
+        # The writer may look at the arrays after we return, and the next step donates them: save a copy.
+        arguments = ocp.args.Composite(
+            state=ocp.args.StandardSave(self._copy(tree)), position=ocp.args.JsonSave(record)
+        )
+        try:
+            self._manager.save(step, args=arguments, force=True)
+        except _DISK_ERRORS as error:
+            raise self._cannot_write(error) from error
+
+    def wait(self) -> None:
+        """Block until what was saved is on disk. Raises ``SycojaxError`` when it could not be written."""
+        try:
+            self._manager.wait_until_finished()
+            self._manager.check_for_errors()
+        except _DISK_ERRORS as error:
+            raise self._cannot_write(error) from error
+
+    def restore(self, abstract: Any) -> tuple[Any, dict[str, Any]] | None:
+        """The newest tree and position, or None without a checkpoint.
+
+        ``abstract`` holds a ``jax.ShapeDtypeStruct`` with sharding per leaf; the mesh may be another one than at
+        saving. Raises ``SycojaxError`` when the checkpoint is damaged or belongs to another run.
+        """
+        step = self.latest_step()
+        if step is None:
+            return None
+        try:
+            position = self._manager.restore(
+                step, args=ocp.args.Composite(position=ocp.args.JsonRestore())
+            )["position"]
+            if position["fingerprint"] != self.fingerprint:
+                raise SycojaxError(
+                    f"{self.directory} holds a checkpoint of another run (other settings, data, adapters "
+                    "or base): use the settings it was made with, another workdir, or delete it"
+                )
+            state = self._manager.restore(
+                step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+            )["state"]
+        except (*_DISK_ERRORS, KeyError) as error:
+            raise SycojaxError(
+                f"checkpoint {self.directory / str(step)} is damaged ({error}): delete that directory to "
+                "go on from the one before"
+            ) from error
+        return state, position
+
+    def _cannot_write(self, error: BaseException) -> SycojaxError:
+        return SycojaxError(f"cannot write a checkpoint to {self.directory}: {error}")

@@ -1,0 +1,289 @@
+"""Base models in Hugging Face layout: safetensors streamed into stacked, sharded arrays, and back.
+
+Only ``config.json`` and ``*.safetensors`` are read. Pickled weights are refused: unpickling runs code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import huggingface_hub.errors
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.numpy
+from jax.sharding import Mesh, Sharding
+
+from sycojax.errors import SycojaxError
+from sycojax.files import atomic_write, read_json, write_json
+from sycojax.models import llama
+from sycojax.models.config import LlamaConfig
+from sycojax.models.llama import FrozenBase, Remat, Tree
+from sycojax.models.lora import LoRAConfig
+from sycojax.parallel.mesh import shardings
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
+    "chat_template.jinja",
+)  # fmt: skip
+DOWNLOADED = ("*.safetensors", "*.json", "tokenizer.model", "chat_template.jinja")
+DTYPES = {"F32", "F16", "BF16"}
+# Old checkpoints store the rotary frequencies, which the config determines.
+IGNORED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
+
+
+def resolve(path: str | Path) -> Path:
+    """The local directory of a base: ``path`` itself, or a hub id's snapshot (downloaded when needed).
+
+    Raises ``SycojaxError`` when there is neither, with the reason.
+    """
+    directory = Path(path)
+    if directory.is_dir():
+        return directory
+    if directory.exists():
+        raise SycojaxError(f"{path} is a file; name the directory that holds config.json")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", str(path)):
+        raise SycojaxError(f"{path} does not exist, and is not a hub id such as org/name")
+    try:
+        return Path(huggingface_hub.snapshot_download(str(path), allow_patterns=list(DOWNLOADED)))
+    except (OSError, ValueError, huggingface_hub.errors.EntryNotFoundError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise SycojaxError(
+            f"{path} is not a local directory and could not be fetched from the hub "
+            f"({type(error).__name__}: {reason}); check the name, the network and, for a gated model, "
+            "your access, or download it and give its directory"
+        ) from error
+
+
+def load_config(path: str | Path) -> LlamaConfig:
+    """The architecture in ``path/config.json``. Raises ``SycojaxError`` when it is missing or refused."""
+    file = resolve(path) / "config.json"
+    raw = read_json(file)
+    if not isinstance(raw, Mapping):
+        raise SycojaxError(f"{file} is not a JSON object")
+    return LlamaConfig.from_hf(raw, str(file))
+
+
+def load_base(
+    path: str | Path,
+    lora: LoRAConfig,
+    *,
+    dtype: Any = jnp.float32,
+    remat: Remat = "none",
+    mesh: Mesh,
+) -> FrozenBase:
+    """Load a base, each weight cast to ``dtype`` and placed as its logical axes say.
+
+    Linear weights [out, in] become kernels [in, out], stacked over layers. Only the windows that this
+    process's devices hold are read, one stacked leaf at a time, so host memory over the arrays
+    themselves stays below twice the largest leaf.
+
+    Raises ``SycojaxError`` naming the tensor that is missing, extra, misshapen or of another type, the
+    file that is truncated or missing, or the mesh axis that does not divide a weight.
+    """
+    directory = resolve(path)
+    config = load_config(directory)
+    shapes = llama.abstract(config, lora, dtype=dtype, remat=remat, mesh=mesh)
+    places = shardings(mesh, llama.logical_axes(config, lora).base)
+    with contextlib.ExitStack() as stack:
+        tensors = _open(directory, stack)
+        _check_tensors(tensors, shapes.base, directory)
+
+        def load(path: Any, leaf: jax.ShapeDtypeStruct, sharding: Sharding) -> jax.Array:
+            names = tensor_names(tuple(part.key for part in path), config.num_hidden_layers)
+            return _load_leaf([tensors[name] for name in names], names, leaf, sharding)
+
+        params = jax.tree_util.tree_map_with_path(load, shapes.base, places)
+    return FrozenBase(config=config, lora=lora, graph=shapes.graph, params=params, mesh=mesh)
+
+
+def save_base(path: Path, config: LlamaConfig, params: Tree, dtype: Any = None) -> None:
+    """Write ``config.json`` and ``model.safetensors`` (cast to ``dtype`` if given) as transformers reads them.
+
+    Other files in the directory stay. Without a ``config.json`` the directory is no model; it is
+    written last, so an interrupted call never leaves a readable half.
+    """
+    path = Path(path)
+    tensors: dict[str, np.ndarray] = {}
+    for keys, leaf in jax.tree_util.tree_leaves_with_path(params):
+        names = tensor_names(tuple(part.key for part in keys), config.num_hidden_layers)
+        array = np.asarray(leaf)
+        layers = array if len(names) > 1 or _stacked(names[0]) else array[None]
+        for name, value in zip(names, layers, strict=True):
+            # safetensors writes the buffer as it lies in memory: transposes must be real ones.
+            value = value.T if _transposed(name) else value
+            tensors[name] = np.ascontiguousarray(value if dtype is None else value.astype(dtype))
+    (path / "config.json").unlink(missing_ok=True)
+    atomic_write(path / SINGLE, safetensors.numpy.save(tensors, metadata={"format": "pt"}))
+    stored = next(iter(tensors.values())).dtype.name
+    write_json(path / "config.json", {**config.to_hf(), "torch_dtype": stored})
+
+
+def base_fingerprint(path: str | Path) -> str:
+    """SHA-256 (hex) of what a base computes with: config, tokenizer and weights.
+
+    Files up to 64 MiB are hashed whole; larger ones by name, size, header, and 64 evenly spaced blocks
+    of 64 KiB with the last one, so that a 7B checkpoint takes well under a second.
+    """
+    directory = resolve(path)
+    names = {"config.json", INDEX, *TOKENIZER_FILES}
+    files = [p for p in directory.iterdir() if p.name in names or p.suffix == ".safetensors"]
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        size = file.stat().st_size
+        digest.update(f"{file.name}\0{size}\0".encode())
+        with file.open("rb") as stream:
+            if size <= 64 << 20:
+                digest.update(stream.read())
+                continue
+            header = 8 + int.from_bytes(stream.read(8), "little")
+            stream.seek(0)
+            digest.update(stream.read(min(header, 64 << 20)))
+            for block in range(65):
+                stream.seek((size - (64 << 10)) * block // 64)
+                digest.update(stream.read(64 << 10))
+    return digest.hexdigest()
+
+
+def tensor_names(path: tuple[str, ...], layers: int) -> list[str]:
+    """Checkpoint names of one leaf of the base tree: one per layer for a stacked leaf."""
+    *modules, _ = path
+    if modules[0] == "lm_head":
+        return ["lm_head.weight"]
+    if modules[0] != "layers":
+        return [f"model.{modules[0]}.weight"]
+    return [f"model.layers.{i}.{'.'.join(modules[1:])}.weight" for i in range(layers)]
+
+
+def _stacked(name: str) -> bool:
+    return name.startswith("model.layers.")
+
+
+def _transposed(name: str) -> bool:
+    return name.endswith("_proj.weight") or name == "lm_head.weight"
+
+
+def _weight_files(directory: Path) -> dict[Path, set[str]]:
+    """The safetensors files, each with the tensors that the index (if any) promises in it."""
+    if (directory / SINGLE).is_file():
+        return {directory / SINGLE: set()}
+    if not (directory / INDEX).is_file():
+        pickled = sorted(p.name for p in directory.glob("*") if p.suffix in (".bin", ".pt", ".pth"))
+        if pickled:
+            raise SycojaxError(
+                f"{directory} holds pickled weights only ({pickled[0]}): unpickling runs code, so they "
+                "are refused; convert them to safetensors"
+            )
+        raise SycojaxError(f"{directory} holds neither {SINGLE} nor {INDEX}")
+    index = read_json(directory / INDEX)
+    weight_map = index.get("weight_map") if isinstance(index, Mapping) else None
+    if not isinstance(weight_map, Mapping) or not weight_map:
+        raise SycojaxError(f"{directory / INDEX} has no weight_map")
+    files: dict[Path, set[str]] = {}
+    for name, shard in weight_map.items():
+        if not isinstance(shard, str) or Path(shard).name != shard:
+            raise SycojaxError(f"{directory / INDEX}: {shard!r} is not a file name")
+        files.setdefault(directory / shard, set()).add(name)
+    absent = sorted(file.name for file in files if not file.is_file())
+    if absent:
+        raise SycojaxError(
+            f"{directory}: {len(absent)} of {len(files)} weight files are missing "
+            f"({_some(absent)}); the download is incomplete"
+        )
+    return files
+
+
+def _open(directory: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
+    """Every stored tensor as a lazily read slice, by name."""
+    tensors: dict[str, Any] = {}
+    for file, promised in _weight_files(directory).items():
+        try:
+            handle = stack.enter_context(safetensors.safe_open(file, framework="numpy"))
+        except (safetensors.SafetensorError, OSError) as error:
+            raise SycojaxError(
+                f"{file} is truncated or not a safetensors file ({error}); fetch it again"
+            ) from error
+        stored = set(handle.keys())
+        for problem, names in (
+            ("lacks tensors that the index places there", promised - stored),
+            ("repeats tensors of another file", stored & set(tensors)),
+        ):
+            if names:
+                raise SycojaxError(f"{file} {problem}: {_some(sorted(names))}")
+        tensors.update({name: handle.get_slice(name) for name in stored})
+    return {name: t for name, t in tensors.items() if not IGNORED.fullmatch(name)}
+
+
+def _check_tensors(tensors: Mapping[str, Any], base: Tree, directory: Path) -> None:
+    expected = dict(_stored_shapes(base))
+    for problem, names in (
+        ("missing", sorted(set(expected) - set(tensors))),
+        ("unexpected", sorted(set(tensors) - set(expected))),
+    ):
+        if names:
+            raise SycojaxError(
+                f"{directory}: {problem} tensors {_some(names)}; these weights are not those of the "
+                "Llama that config.json describes"
+            )
+    for name, shape in expected.items():
+        found, stored_dtype = tuple(tensors[name].get_shape()), tensors[name].get_dtype()
+        if found != shape:
+            raise SycojaxError(f"{directory}: {name} has shape {found}, config.json says {shape}")
+        if stored_dtype not in DTYPES:
+            raise SycojaxError(
+                f"{directory}: {name} is stored as {stored_dtype}; only {', '.join(sorted(DTYPES))} "
+                "weights are supported"
+            )
+
+
+def _stored_shapes(base: Tree) -> Iterator[tuple[str, tuple[int, ...]]]:
+    for keys, leaf in jax.tree_util.tree_leaves_with_path(base):
+        path = tuple(part.key for part in keys)
+        shape = leaf.shape[1:] if path[0] == "layers" else leaf.shape
+        for name in tensor_names(path, leaf.shape[0]):
+            yield name, shape[::-1] if _transposed(name) else shape
+
+
+def _load_leaf(
+    slices: list[Any], names: list[str], leaf: jax.ShapeDtypeStruct, sharding: Sharding
+) -> jax.Array:
+    try:
+        sharding.shard_shape(leaf.shape)
+    except ValueError as error:
+        raise SycojaxError(
+            f"{names[0]}: the mesh does not divide its shape {leaf.shape} evenly ({error}); choose other "
+            "mesh sizes"
+        ) from error
+    transposed, stacked = _transposed(names[0]), _stacked(names[0])
+    windows: dict[str, np.ndarray] = {}  # replicas of a window share one buffer
+
+    def window(index: tuple[slice, ...] | None) -> np.ndarray:
+        assert index is not None
+        bounds = [s.indices(size) for s, size in zip(index, leaf.shape, strict=True)]
+        if str(bounds) in windows:
+            return windows[str(bounds)]
+        out = np.empty([len(range(*b)) for b in bounds], leaf.dtype)
+        layers = range(*bounds[0]) if stacked else [0]
+        within = tuple(slice(*b) for b in (bounds[1:] if stacked else bounds))
+        for row, layer in enumerate(layers):
+            stored = slices[layer][within[::-1] if transposed else within]
+            (out[row] if stacked else out)[...] = stored.T if transposed else stored
+        windows[str(bounds)] = out
+        return out
+
+    return jax.make_array_from_callback(leaf.shape, sharding, window, leaf.dtype)
+
+
+def _some(names: list[str], limit: int = 5) -> str:
+    more = len(names) - limit
+    shown = ", ".join(itertools.islice(names, limit))
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,426 @@
+"""Checkpoints in Hugging Face layout: loaded exactly, in bounded memory, or refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import huggingface_hub.constants
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+import tiny_jax as ours
+import tiny_models as tiny
+
+from sycojax.errors import SycojaxError
+from sycojax.models import llama
+from sycojax.models.lora import LoRAConfig
+from sycojax.parallel.mesh import make_mesh
+from sycojax.weights import huggingface
+from sycojax.weights.huggingface import base_fingerprint, load_base, load_config, save_base
+
+SMALL = dataclasses.replace(tiny.MHA, num_hidden_layers=2)  # most tests need no depth
+
+
+def load(directory, **options):
+    """One device unless told: what is tested is the reading."""
+    return ours.load(directory, **options)
+
+
+def leaf(base, *path):
+    node = base.params
+    for part in path:
+        node = node[part]
+    return np.asarray(node)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    return tiny.write(tmp_path / "base", SMALL)
+
+
+def rewrite(directory: Path, change) -> None:
+    """Apply ``change`` to the dict of all tensors and store the result as one file."""
+    weights = {}
+    for file in directory.glob("*.safetensors"):
+        weights.update(safetensors.numpy.load_file(file))
+        file.unlink()
+    (directory / "model.safetensors.index.json").unlink(missing_ok=True)
+    change(weights)
+    safetensors.numpy.save_file(weights, directory / "model.safetensors")
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3])
+def test_every_tensor_arrives_where_it_belongs(tmp_path, shards):
+    config = dataclasses.replace(SMALL, num_key_value_heads=2)
+    base = load(tiny.write(tmp_path / "base", config, shards))
+    weights = tiny.tensors(config)
+    assert base.config == config
+    np.testing.assert_array_equal(
+        leaf(base, "embed_tokens", "embedding"), weights["model.embed_tokens.weight"]
+    )
+    np.testing.assert_array_equal(leaf(base, "lm_head", "kernel"), weights["lm_head.weight"].T)
+    np.testing.assert_array_equal(leaf(base, "norm", "scale"), weights["model.norm.weight"])
+    for i in range(config.num_hidden_layers):
+        prefix = f"model.layers.{i}"
+        for norm in ("input_layernorm", "post_attention_layernorm"):
+            np.testing.assert_array_equal(
+                leaf(base, "layers", norm, "scale")[i], weights[f"{prefix}.{norm}.weight"]
+            )
+        for block, names in (
+            ("self_attn", ("q_proj", "k_proj", "v_proj", "o_proj")),
+            ("mlp", ("gate_proj", "up_proj", "down_proj")),
+        ):
+            for name in names:
+                np.testing.assert_array_equal(
+                    leaf(base, "layers", block, name, "kernel")[i],
+                    weights[f"{prefix}.{block}.{name}.weight"].T,
+                )
+    assert llama.parameter_count(base.params) == config.base_parameter_count
+
+
+def test_tied_checkpoint_has_no_head(tmp_path):
+    config = dataclasses.replace(tiny.TIED, num_hidden_layers=1)
+    base = load(tiny.write(tmp_path / "base", config))
+    assert "lm_head" not in base.params
+    assert llama.parameter_count(base.params) == config.base_parameter_count
+
+
+def test_sharded_arrays_hold_the_same_numbers(checkpoint):
+    one = load(checkpoint)
+    for sizes in ((1, 4, 2), (8, 1, 1), (2, 1, 4)):
+        spread = load(checkpoint, mesh=make_mesh(*sizes))
+        jax.tree.map(np.testing.assert_array_equal, spread.params, one.params)
+        _, fsdp, tensor = sizes
+        shard = spread.params["layers"]["mlp"]["up_proj"]["kernel"].addressable_shards[0]
+        assert shard.data.shape == (2, 64 // fsdp, 176 // tensor)
+
+
+@pytest.mark.parametrize("stored", ["float16", "bfloat16"])
+def test_dtypes_are_cast(tmp_path, stored):
+    directory = tiny.write(tmp_path / "base", SMALL, dtype=stored)
+    name, path = "model.layers.1.mlp.up_proj.weight", ("layers", "mlp", "up_proj", "kernel")
+    rounded = tiny.tensors(SMALL)[name].T.astype(stored)
+    for dtype in (jnp.float32, jnp.bfloat16):
+        base = load(directory, dtype=dtype)
+        assert {x.dtype for x in jax.tree.leaves(base.params)} == {jnp.dtype(dtype)}
+        np.testing.assert_array_equal(leaf(base, *path)[1], rounded.astype(dtype))
+
+
+def test_stored_rotary_frequencies_are_ignored(checkpoint):
+    rewrite(
+        checkpoint,
+        lambda w: w.update(
+            {f"model.layers.{i}.self_attn.rotary_emb.inv_freq": np.ones(8) for i in range(2)}
+        ),
+    )
+    load(checkpoint)
+
+
+def test_llama_2_7b_names_at_reduced_width(tmp_path):
+    """All 291 tensors of Llama-2-7B under their real names, in two shards, narrow."""
+    config = dataclasses.replace(
+        tiny.MHA,
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=40,
+        num_hidden_layers=32,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+    )
+    directory = tiny.write(tmp_path / "llama-2-7b-chat", config, dtype="float16")
+    index = json.loads((directory / "model.safetensors.index.json").read_text())
+    assert len(index["weight_map"]) == 291
+    assert set(index["weight_map"].values()) == {
+        "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
+    }  # fmt: skip
+    base = load_base(
+        directory, LoRAConfig(), dtype=jnp.bfloat16, remat="full", mesh=make_mesh(2, 2, 2)
+    )
+    assert base.params["layers"]["self_attn"]["q_proj"]["kernel"].shape == (32, 32, 32)
+    assert llama.parameter_count(base.params) == config.base_parameter_count
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: w.pop("model.layers.1.mlp.up_proj.weight"), "missing tensors model.layers.1.mlp.up"),
+        (lambda w: w.update({"model.extra.weight": np.ones(3)}), "unexpected tensors model.extra"),
+        (lambda w: w.pop("lm_head.weight"), "missing tensors lm_head.weight"),
+        (
+            lambda w: w.update({"model.layers.0.self_attn.q_proj.bias": np.ones(64)}),
+            "unexpected tensors model.layers.0.self_attn.q_proj.bias",
+        ),
+        (
+            lambda w: w.update({"model.norm.weight": np.ones(65, np.float32)}),
+            "model.norm.weight has shape (65,), config.json says (64,)",
+        ),
+        (
+            lambda w: w.update({"model.layers.0.mlp.up_proj.weight": np.ones((64, 176))}),
+            "model.layers.0.mlp.up_proj.weight has shape (64, 176), config.json says (176, 64)",
+        ),
+        (
+            lambda w: w.update({"model.norm.weight": np.ones(64, np.int8)}),
+            "model.norm.weight is stored as I8",
+        ),
+    ],
+)  # fmt: skip
+def test_other_tensors_are_refused_by_name(checkpoint, change, message):
+    rewrite(checkpoint, change)
+    with pytest.raises(SycojaxError) as error:
+        load(checkpoint)
+    assert message in str(error.value)
+
+
+def test_wrong_vocabulary_is_refused(checkpoint):
+    raw = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps(raw | {"vocab_size": 32000}))
+    with pytest.raises(SycojaxError, match=r"model.embed_tokens.weight has shape \(512, 64\)"):
+        load(checkpoint)
+
+
+def test_damaged_directories_are_refused(checkpoint, tmp_path):
+    first = checkpoint / "model-00001-of-00002.safetensors"
+
+    def refused(message, path=checkpoint):
+        with pytest.raises(SycojaxError) as error:
+            load(path)
+        assert message in str(error.value)
+
+    whole = first.read_bytes()
+    for size in (0, 5, 300, len(whole) - 1):
+        first.write_bytes(whole[:size])
+        refused(f"{first} is truncated or not a safetensors file")
+    first.unlink()
+    refused("1 of 2 weight files are missing (model-00001-of-00002.safetensors)")
+    index = checkpoint / "model.safetensors.index.json"
+    moved = json.loads(index.read_text())
+    first.write_bytes(whole)
+    moved["weight_map"]["model.ghost.weight"] = first.name
+    index.write_text(json.dumps(moved))
+    refused("lacks tensors that the index places there: model.ghost.weight")
+    index.write_text(json.dumps({"weight_map": {"model.norm.weight": "../elsewhere.safetensors"}}))
+    refused("'../elsewhere.safetensors' is not a file name")
+    index.write_text("{}")
+    refused("has no weight_map")
+    index.write_text("{")
+    refused("is not valid JSON")
+    index.unlink()
+    for file in checkpoint.glob("*.safetensors"):
+        file.unlink()
+    refused("holds neither model.safetensors nor model.safetensors.index.json")
+    for name in ("pytorch_model.bin", "consolidated.00.pth"):
+        (checkpoint / name).write_bytes(b"\x80\x04")
+        refused("holds pickled weights only")
+        (checkpoint / name).unlink()
+    (checkpoint / "config.json").unlink()
+    refused("config.json does not exist")
+    refused("is a file; name the directory", index.parent.parent / _touch(tmp_path / "weights.bin"))
+    refused("does not exist, and is not a hub id", tmp_path / "nowhere")
+
+
+def _touch(path):
+    path.write_bytes(b"")
+    return path
+
+
+def test_mesh_that_does_not_divide_a_weight_is_refused(tmp_path):
+    config = dataclasses.replace(SMALL, intermediate_size=172)
+    directory = tiny.write(tmp_path / "base", config)
+    with pytest.raises(SycojaxError, match="mesh does not divide its shape"):
+        load(directory, mesh=make_mesh(1, 1, 8))
+
+
+# --- the hub -----------------------------------------------------------------
+
+
+def test_hub_id_fetches_weights_configs_and_tokenizer_only(checkpoint, monkeypatch):
+    asked = {}
+
+    def snapshot(repo, *, allow_patterns):
+        asked.update(repo=repo, patterns=allow_patterns)
+        return str(checkpoint)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    assert load_config("some-org/tiny-llama") == SMALL
+    assert asked["repo"] == "some-org/tiny-llama"
+    names = [
+        "model-00001-of-00002.safetensors", "config.json", "tokenizer.json", "tokenizer.model",
+        "chat_template.jinja", "model.safetensors.index.json",
+        "pytorch_model.bin", "consolidated.00.pth", "modeling_llama.py", "README.md", "x.gguf",
+    ]  # fmt: skip
+    kept = list(huggingface_hub.utils.filter_repo_objects(names, allow_patterns=asked["patterns"]))
+    assert kept == names[:6]
+
+
+def test_hub_id_offline_is_a_clear_error(tmp_path, monkeypatch):
+    assert huggingface_hub.constants.HF_HUB_OFFLINE  # set for all tests
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(SycojaxError) as error:
+        load_config("some-org/tiny-llama")
+    assert "some-org/tiny-llama is not a local directory and could not be fetched" in str(
+        error.value
+    )
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", [huggingface_hub.errors.GatedRepoError, ConnectionError, OSError])
+def test_hub_failures_are_clear_errors(monkeypatch, kind):
+    def fail(*_, **__):
+        error = kind.__new__(kind)
+        OSError.__init__(error, "no access")
+        raise error
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    with pytest.raises(SycojaxError, match=f"could not be fetched from the hub .{kind.__name__}"):
+        huggingface.resolve("some-org/tiny-llama")
+
+
+def test_half_downloaded_snapshot_is_refused(checkpoint, monkeypatch):
+    (checkpoint / "model-00002-of-00002.safetensors").unlink()
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(checkpoint))
+    with pytest.raises(SycojaxError, match="the download is incomplete"):
+        load("some-org/tiny-llama")
+
+
+# --- writing, fingerprints, memory --------------------------------------------
+
+
+@pytest.mark.parametrize("config", [SMALL, tiny.TIED, tiny.LLAMA3], ids=["mha", "tied", "llama3"])
+def test_saved_base_loads_the_same(tmp_path, config):
+    base = load(tiny.write(tmp_path / "base", config))
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "tokenizer.json").write_text("{}")
+    save_base(tmp_path / "copy", config, base.params)
+    again = load(tmp_path / "copy")
+    assert again.config == config
+    jax.tree.map(np.testing.assert_array_equal, again.params, base.params)
+    stored = safetensors.numpy.load_file(tmp_path / "copy" / "model.safetensors")
+    expected = tiny.tensors(config)
+    assert stored.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(stored[name], value)
+    assert {p.name for p in (tmp_path / "copy").iterdir()} == {
+        "config.json", "model.safetensors", "tokenizer.json",
+    }  # fmt: skip
+
+
+def test_saved_dtype_and_an_interrupted_save(tmp_path, monkeypatch):
+    base = load(tiny.write(tmp_path / "base", SMALL))
+    save_base(tmp_path / "half", SMALL, base.params, jnp.bfloat16)
+    stored = safetensors.numpy.load_file(tmp_path / "half" / "model.safetensors")
+    assert {value.dtype.name for value in stored.values()} == {"bfloat16"}
+    assert json.loads((tmp_path / "half" / "config.json").read_text())["torch_dtype"] == "bfloat16"
+    load(tmp_path / "half", dtype=jnp.bfloat16)
+
+    def full(path, content):
+        raise SycojaxError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr(huggingface, "atomic_write", full)
+    with pytest.raises(SycojaxError, match="No space left"):
+        save_base(tmp_path / "half", SMALL, base.params)
+    with pytest.raises(SycojaxError, match=r"config.json does not exist"):
+        load(tmp_path / "half")
+
+
+def test_fingerprint_follows_what_the_model_computes_with(checkpoint, tmp_path):
+    first = base_fingerprint(checkpoint)
+    shutil.copytree(checkpoint, tmp_path / "copy")
+    assert base_fingerprint(tmp_path / "copy") == first
+    (tmp_path / "copy" / "README.md").write_text("notes")
+    assert base_fingerprint(tmp_path / "copy") == first
+    (tmp_path / "copy" / "tokenizer.json").write_text("{}")
+    assert base_fingerprint(tmp_path / "copy") != first
+    weights = checkpoint / "model-00001-of-00002.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    assert base_fingerprint(checkpoint) != first
+
+
+def test_fingerprint_of_a_large_file_reads_samples(tmp_path):
+    size = 80 << 20
+    file = tmp_path / "model.safetensors"
+    with file.open("wb") as stream:
+        stream.write((100).to_bytes(8, "little"))
+        stream.truncate(size)
+    seen = {base_fingerprint(tmp_path)}
+    for offset in (50, size // 64 + 100, size - 1):  # header, a sampled block, the end
+        with file.open("r+b") as stream:
+            stream.seek(offset)
+            stream.write(b"x")
+        seen.add(base_fingerprint(tmp_path))
+    assert len(seen) == 4
+
+
+MEMORY_PROBE = """
+import pathlib, sys, threading, time
+import jax, numpy as np
+sys.path.insert(0, sys.argv[1])
+import tiny_jax as ours, tiny_models as tiny
+from sycojax.models.lora import LoRAConfig
+from sycojax.parallel.mesh import make_mesh
+from sycojax.weights.huggingface import load_base
+
+def anonymous():
+    line = next(x for x in open("/proc/self/status") if x.startswith("RssAnon"))
+    return int(line.split()[1]) * 1024
+
+mesh = make_mesh(*map(int, sys.argv[4:7]))
+load_base(sys.argv[2], LoRAConfig(), mesh=mesh)  # everything that is set up once
+before = peak = anonymous()
+done = threading.Event()
+
+def watch():
+    global peak
+    while not done.is_set():
+        peak = max(peak, anonymous())
+        time.sleep(0.001)
+
+thread = threading.Thread(target=watch)
+thread.start()
+base = load_base(sys.argv[3], LoRAConfig(), mesh=mesh)
+jax.block_until_ready(base.params)
+done.set()
+thread.join()
+leaves = jax.tree.leaves(base.params)
+arrays = sum(s.data.nbytes for x in leaves for s in x.addressable_shards)
+print(peak - before - arrays, max(x.nbytes for x in leaves), arrays)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
+@pytest.mark.parametrize("mesh", [(1, 4, 2), (2, 2, 2)], ids=str)
+def test_loading_needs_less_than_twice_the_largest_leaf(tmp_path, mesh):
+    config = dataclasses.replace(
+        tiny.MHA,
+        vocab_size=2048,
+        hidden_size=512,
+        intermediate_size=1536,
+        num_hidden_layers=8,
+        num_attention_heads=8,
+        num_key_value_heads=8,
+        head_dim=64,
+    )
+    small = tiny.write(tmp_path / "small", SMALL)
+    large = tmp_path / "large"
+    large.mkdir()
+    (large / "config.json").write_text(json.dumps(config.to_hf()))
+    shapes = huggingface._stored_shapes(llama.abstract(config, LoRAConfig()).base)
+    weights = {name: np.ones(shape, np.float32) for name, shape in shapes}
+    safetensors.numpy.save_file(weights, large / "model.safetensors")
+    del weights
+    probe = [sys.executable, "-c", MEMORY_PROBE, str(Path(__file__).parent), str(small), str(large)]
+    out = subprocess.run(
+        [*probe, *map(str, mesh)], capture_output=True, text=True, check=True, timeout=300
+    )
+    over, largest, arrays = map(int, out.stdout.split()[-3:])
+    assert arrays > 4 * largest  # otherwise the bound would say nothing
+    assert over < 2 * largest, f"{over / 2**20:.0f} MiB over the arrays"

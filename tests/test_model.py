@@ -1,0 +1,441 @@
+"""Properties of the forward pass and of LoRA that hold without any other implementation."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_jax as ours
+import tiny_models as tiny
+from flax import nnx
+
+from sycojax.models import llama
+from sycojax.models.attention import attend, packed_mask, rotary_table, rotate
+from sycojax.models.config import LlamaConfig
+from sycojax.models.llama import KVCache, merge
+from sycojax.models.lora import ATTENTION_TARGETS, TARGETS, LoRAConfig, Projection
+from sycojax.parallel.mesh import batch_sharding, make_mesh
+from sycojax.weights.huggingface import load_base
+
+B, T = 4, 32  # every forward pass of this file has this shape, so most share a compilation
+LLAMA2_7B = LlamaConfig(
+    32000, 4096, 11008, 32, 32, 32, 128, 4096, 1e-5, 1e4, None, False, 1, (2,)
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    return tiny.write(tmp_path_factory.mktemp("gqa"), tiny.GQA)
+
+
+@pytest.fixture(scope="module")
+def base(directory):
+    return ours.load(directory)
+
+
+@pytest.fixture(scope="module")
+def adapter(base, tmp_path_factory):
+    return ours.peft_adapter(tmp_path_factory.mktemp("adapter"), base, 0.05)
+
+
+def _logits_of(graph, lora, params, token_ids, positions, segment_ids, branch_ids):
+    model = merge(graph, lora, params)
+    return model.logits(model.hidden(token_ids, positions, segment_ids, branch_ids))
+
+
+_compiled = jax.jit(_logits_of, static_argnums=0)
+
+
+def forward(base, lora, token_ids, positions=None, segment_ids=None, branch_ids=None):
+    """Logits [B, T, V]; by default rows are one plain sequence each."""
+    plain = np.broadcast_to(np.arange(T, dtype=np.int32), (B, T))
+    positions = plain if positions is None else positions
+    segment_ids = np.ones((B, T), np.int32) if segment_ids is None else segment_ids
+    branch_ids = np.zeros((B, T), np.int32) if branch_ids is None else branch_ids
+    out = _compiled(base.graph, lora, base.params, token_ids, positions, segment_ids, branch_ids)
+    return np.asarray(out)
+
+
+def tokens(seed=0, shape=(B, T)):
+    return np.random.default_rng(seed).integers(3, 512, size=shape, dtype=np.int32)
+
+
+# --- attention ---------------------------------------------------------------
+
+
+def test_no_token_sees_a_later_one(base, adapter):
+    one = tokens()
+    other = one.copy()
+    other[:, 20:] = tokens(1)[:, 20:]
+    a, b = forward(base, adapter, one), forward(base, adapter, other)
+    np.testing.assert_array_equal(a[:, :20], b[:, :20])
+    assert np.abs(a[:, 20:] - b[:, 20:]).min(axis=-1).max() > 0
+
+
+def test_every_earlier_token_is_seen(base, adapter):
+    one = tokens()
+    reference = forward(base, adapter, one)[:, -1]
+    for position in (0, 1, 17, 30):
+        other = one.copy()
+        other[:, position] = (one[:, position] + 100) % 500 + 3
+        assert np.abs(forward(base, adapter, other)[:, -1] - reference).max() > 1e-3
+
+
+def test_what_stands_in_the_padding_does_not_matter(base, adapter):
+    one, other = tokens(), tokens()
+    other[:, 12:] = 0
+    segment_ids = np.where(np.arange(T) < 12, 1, 0) * np.ones((B, 1), np.int64)
+    padded = forward(base, adapter, other, segment_ids=segment_ids.astype(np.int32))
+    assert np.isfinite(padded).all()
+    np.testing.assert_allclose(padded[:, :12], forward(base, adapter, one)[:, :12], atol=1e-5)
+
+
+def test_packed_sequences_equal_the_same_alone(base, adapter):
+    one = tokens()
+    alone = forward(base, adapter, one)
+    # Row 0 of the packed batch: 10 tokens of sequence 0, then 15 of sequence 1, then padding.
+    packed, positions, segment_ids = (np.zeros((B, T), np.int32) for _ in range(3))
+    packed[0, :25] = np.concatenate([one[0, :10], one[1, :15]])
+    positions[0, :25] = np.concatenate([np.arange(10), np.arange(15)])
+    segment_ids[0, :25] = np.repeat([1, 2], [10, 15])
+    out = forward(base, adapter, packed, positions, segment_ids)
+    np.testing.assert_allclose(out[0, :10], alone[0, :10], atol=2e-5)
+    np.testing.assert_allclose(out[0, 10:25], alone[1, :15], atol=2e-5)
+    # Relative positions alone count, so a segment may start anywhere.
+    shifted = forward(base, adapter, packed, positions + 100 * (segment_ids == 2), segment_ids)
+    np.testing.assert_allclose(shifted[0, 10:25], alone[1, :15], atol=2e-4)
+
+
+def test_branches_of_a_shared_prefix_equal_separate_rows(base, adapter):
+    one = tokens()
+    rows = np.stack([one[0, :14], np.concatenate([one[0, :9], one[1, :5]])])  # 9 shared + 5 own
+    padded = np.zeros((B, T), np.int32)
+    padded[:2, :14] = rows
+    alone = forward(base, adapter, padded)
+    tree, positions, branch_ids, segments = (np.zeros((B, T), np.int32) for _ in range(4))
+    tree[0, :19] = np.concatenate([rows[0], rows[1, 9:]])
+    positions[0, :19] = np.concatenate([np.arange(14), np.arange(9, 14)])
+    branch_ids[0, :19] = np.repeat([0, 1, 2], [9, 5, 5])
+    segments[0, :19] = 1
+    out = forward(base, adapter, tree, positions, segments, branch_ids)
+    np.testing.assert_allclose(out[0, :14], alone[0, :14], atol=2e-5)
+    np.testing.assert_allclose(out[0, 14:19], alone[1, 9:14], atol=2e-5)
+
+
+def test_mask_of_a_small_tree():
+    segments = jnp.array([[1, 1, 1, 2, 0]])
+    branches = jnp.array([[0, 1, 2, 0, 0]])
+    expected = [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1]]
+    np.testing.assert_array_equal(packed_mask(segments, branches)[0, 0], np.array(expected, bool))
+    expected[2] = [1, 1, 1, 0, 0]
+    np.testing.assert_array_equal(packed_mask(segments)[0, 0], np.array(expected, bool))
+
+
+def test_cache_gives_what_the_full_pass_gives(base, adapter):
+    one = tokens()
+    full = forward(base, adapter, one)
+    slots = 40
+
+    @jax.jit
+    def extend(lora, params, ids, positions, mask, cache, slot):
+        model = merge(base.graph, lora, params)
+        hidden, cache = model.extend(ids, positions, mask, cache, slot)
+        return model.logits(hidden), cache
+
+    def seen(first, count):
+        rows = first + np.arange(count)[:, None]
+        return np.broadcast_to(np.arange(slots) <= rows, (B, 1, count, slots))
+
+    cache = KVCache.zeros(base.config, B, slots, jnp.float32)
+    positions = np.broadcast_to(np.arange(T, dtype=np.int32), (B, T))
+    out, cache = extend(adapter, base.params, one[:, :20], positions[:, :20], seen(0, 20), cache, 0)
+    np.testing.assert_allclose(out, full[:, :20], atol=2e-5)
+    for t in range(20, 24):
+        out, cache = extend(
+            adapter, base.params, one[:, t : t + 1], positions[:, t : t + 1], seen(t, 1), cache, t
+        )
+        np.testing.assert_allclose(out[:, 0], full[:, t], atol=2e-5)
+    assert not np.asarray(cache.keys[:, :, 24:]).any()
+
+
+def test_grouped_heads_equal_repeated_ones(base, adapter):
+    config = dataclasses.replace(tiny.GQA, num_key_value_heads=4)
+    split = llama.abstract(config, ours.LORA)
+    params = jax.tree.map(lambda x: x, base.params)
+    lora = jax.tree.map(lambda x: x, adapter)
+
+    def repeated(x):  # [..., K * H] -> [..., N * H], kv head k serving query heads 2k and 2k + 1
+        return np.repeat(np.asarray(x).reshape(*x.shape[:-1], 2, 16), 2, axis=-2).reshape(
+            *x.shape[:-1], 64
+        )
+
+    for name in ("k_proj", "v_proj"):
+        kernel = params["layers"]["self_attn"][name]["kernel"]
+        params["layers"]["self_attn"][name] = {"kernel": repeated(kernel)}
+        module = lora["layers"]["self_attn"][name]
+        lora["layers"]["self_attn"][name] = module | {"lora_b": repeated(module["lora_b"])}
+    wide = dataclasses.replace(base, config=config, graph=split.graph, params=params)
+    one = tokens()
+    np.testing.assert_allclose(
+        forward(wide, lora, one), forward(base, adapter, one), rtol=0, atol=2e-5
+    )
+
+
+# --- dtypes, recomputation, devices -----------------------------------------
+
+
+def test_bfloat16_keeps_the_delicate_parts_in_float32(directory):
+    half = ours.load(directory, dtype=jnp.bfloat16)
+    zero = np.zeros((1, 8), np.int32)
+    jaxpr = jax.make_jaxpr(_logits_of, static_argnums=0)(
+        half.graph, ours.zero_adapter(half), half.params, zero, zero, zero + 1, zero
+    )
+    seen = {}
+    for equation in _equations(jaxpr.jaxpr):
+        kinds = {v.aval.dtype.name for v in equation.invars if hasattr(v.aval, "dtype")}
+        seen.setdefault(equation.primitive.name, set()).update(kinds)
+    for primitive in ("exp", "rsqrt", "cos", "sin", "reduce_max"):  # softmax, norms, rope
+        assert seen[primitive] == {"float32"}, primitive
+    assert jaxpr.out_avals[0].dtype == jnp.float32
+    hidden = jax.eval_shape(
+        lambda lora, params: merge(half.graph, lora, params).hidden(zero, zero, zero + 1),
+        ours.zero_adapter(half), half.params,
+    )  # fmt: skip
+    assert hidden.dtype == jnp.bfloat16
+    assert {x.dtype.name for x in jax.tree.leaves(half.params)} == {"bfloat16"}
+
+
+def _equations(jaxpr):
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in _inner(equation):
+            yield from _equations(inner)
+
+
+def _inner(equation):
+    for value in equation.params.values():
+        for item in value if isinstance(value, tuple | list) else (value,):
+            item = getattr(item, "jaxpr", item)
+            if hasattr(item, "eqns"):
+                yield item
+
+
+def test_rotation_and_scores_do_not_round_to_bfloat16_on_the_way():
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(1, 64, 4, 16)), jnp.bfloat16)
+    table = rotary_table(tiny.MHA, jnp.arange(3000, 3064)[None])
+    exact = rotate(x.astype(jnp.float32), table)
+    np.testing.assert_array_equal(rotate(x, table), exact.astype(jnp.bfloat16))
+    q, k, v = (jnp.asarray(rng.normal(size=(1, 64, 4, 16)), jnp.bfloat16) for _ in range(3))
+    mask = packed_mask(jnp.ones((1, 64), jnp.int32))
+    exact = attend(*(a.astype(jnp.float32) for a in (q * 8, k, v)), mask)
+    rounded = attend(q * 8, k, v, mask)
+    assert rounded.dtype == jnp.bfloat16
+    # Probabilities and outputs are rounded to 8 bits, scores of +-100 are not.
+    np.testing.assert_allclose(rounded.astype(np.float32), exact, atol=0.03)
+
+
+def test_recomputation_changes_no_gradient(base, adapter):
+    batch = tiny.training_batches(base.config)[0]
+    reference = ours.gradients(base, adapter, batch)
+    for remat in ("dots", "full"):
+        graph = llama.abstract(base.config, base.lora, remat=remat).graph
+        found = ours.gradients(dataclasses.replace(base, graph=graph), adapter, batch)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7), found, reference
+        )
+        assert "remat" in str(
+            jax.make_jaxpr(_logits_of, static_argnums=0)(
+                graph, adapter, base.params, *[np.zeros((1, 4), np.int32)] * 4
+            )
+        )
+
+
+def test_eight_devices_compute_what_one_computes(directory, base, adapter):
+    spread = load_base(directory, ours.LORA, mesh=make_mesh(data=2, fsdp=2, tensor=2))
+    kernel = spread.params["layers"]["self_attn"]["q_proj"]["kernel"]
+    assert {shard.data.shape for shard in kernel.addressable_shards} == {(4, 32, 32)}
+    one = tokens()
+    expected = forward(base, adapter, one)
+    np.testing.assert_allclose(forward(spread, adapter, one), expected, rtol=0, atol=2e-5)
+    # The same for a bank of two adapters, the other one being all zeros.
+    bank = jax.tree.map(lambda x: np.stack([x, np.zeros_like(x)]), adapter)
+    plain = np.broadcast_to(np.arange(T, dtype=np.int32), (B, T))
+    inputs = (spread.params, one, plain, np.ones((B, T), np.int32), np.zeros((B, T), np.int32))
+    both = jax.jit(jax.vmap(lambda lora: _logits_of(spread.graph, lora, *inputs)))(bank)
+    np.testing.assert_allclose(both[0], expected, rtol=0, atol=2e-5)
+    zero = ours.zero_adapter(base)
+    np.testing.assert_allclose(both[1], forward(base, zero, one), rtol=0, atol=2e-5)
+
+
+def test_fsdp_splits_the_work_and_not_only_the_weights(directory):
+    """Without a word about activations the partitioner gives every device the whole batch."""
+    mesh = make_mesh(data=1, fsdp=8, tensor=1)
+    spread = load_base(directory, ours.LORA, mesh=mesh)
+    ids = jax.ShapeDtypeStruct((8, T), jnp.int32, sharding=batch_sharding(mesh))
+    compiled = _compiled.lower(
+        spread.graph, ours.zero_adapter(spread), spread.params, ids, ids, ids, ids
+    ).compile()
+    rows = set(re.findall(r"= f32\[(\d+),\d+\]\S* dot\(", compiled.as_text()))
+    assert str(T) in rows  # one row of T tokens per device
+    assert str(8 * T) not in rows
+
+
+# --- LoRA --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_a_fresh_adapter_leaves_every_bit_of_the_base(directory, dtype):
+    base = ours.load(directory, dtype=dtype)
+    fresh = llama.initial_lora(base.config, base.lora, jax.random.key(3))
+    # A model without any adapter: not a setting that users have, hence the detour.
+    plain = dataclasses.replace(base.lora)
+    object.__setattr__(plain, "targets", ())
+    bare = llama.abstract(base.config, plain, dtype=dtype)
+    assert bare.lora == {}
+    one = tokens()
+    np.testing.assert_array_equal(
+        forward(base, fresh, one), forward(dataclasses.replace(base, graph=bare.graph), {}, one)
+    )
+
+
+def test_adapter_equals_its_product_folded_into_the_weights(base, adapter):
+    folded = jax.tree.map(np.asarray, base.params)
+    for block, modules in adapter["layers"].items():
+        for name, m in modules.items():
+            delta = ours.LORA.scaling * np.einsum("lir,lro->lio", m["lora_a"], m["lora_b"])
+            kernel = folded["layers"][block][name]["kernel"]
+            folded["layers"][block][name] = {"kernel": kernel + delta}
+    one = tokens()
+    merged = forward(dataclasses.replace(base, params=folded), ours.zero_adapter(base), one)
+    np.testing.assert_allclose(forward(base, adapter, one), merged, rtol=0, atol=1e-4)
+    assert np.abs(merged - forward(base, ours.zero_adapter(base), one)).max() > 0.1
+
+
+def test_parameter_counts_of_the_real_shapes():
+    llama2_13b = dataclasses.replace(
+        LLAMA2_7B, hidden_size=5120, intermediate_size=13824, num_hidden_layers=40,
+        num_attention_heads=40, num_key_value_heads=40,
+    )  # fmt: skip
+    for config, adapters in ((LLAMA2_7B, 39_976_960), (llama2_13b, 62_586_880)):
+        shapes = llama.abstract(config, LoRAConfig(), dtype=jnp.bfloat16)
+        assert llama.parameter_count(shapes.lora) == adapters
+        assert llama.parameter_count(shapes.base) == config.base_parameter_count
+        assert {x.dtype.name for x in jax.tree.leaves(shapes.lora)} == {"float32"}
+    assert LLAMA2_7B.base_parameter_count == 6_738_415_616
+
+
+def test_targets_choose_the_projections():
+    lora = LoRAConfig(rank=4, targets=("v_proj", "q_proj"))
+    tree = llama.abstract(tiny.GQA, lora).lora
+    assert set(tree["layers"]) == {"self_attn"}
+    assert set(tree["layers"]["self_attn"]) == {"q_proj", "v_proj"}
+    only_attention = llama.abstract(LLAMA2_7B, LoRAConfig(targets=ATTENTION_TARGETS)).lora
+    assert llama.parameter_count(only_attention) == 32 * 4 * 16 * (4096 + 4096)
+
+
+def test_fresh_adapter_is_drawn_as_peft_draws_it():
+    tree = llama.initial_lora(tiny.GQA, ours.LORA, jax.random.key(0))
+    again = llama.initial_lora(tiny.GQA, ours.LORA, jax.random.key(0))
+    jax.tree.map(np.testing.assert_array_equal, tree, again)
+    drawn = []
+    for block in tree["layers"].values():
+        for module in block.values():
+            a, b = np.asarray(module["lora_a"]), np.asarray(module["lora_b"])
+            bound = 1 / math.sqrt(a.shape[1])
+            assert a.dtype == b.dtype == np.float32
+            assert not b.any()
+            assert 0.98 * bound < np.abs(a).max() <= bound
+            assert abs(a.mean()) < 0.05 * bound
+            assert a.std() == pytest.approx(bound / math.sqrt(3), rel=0.05)
+            drawn.extend(layer[:16].tobytes() for layer in a / bound)
+    assert len(set(drawn)) == len(drawn) == 7 * tiny.GQA.num_hidden_layers
+    other = llama.initial_lora(tiny.GQA, ours.LORA, jax.random.key(1))
+    assert not np.array_equal(
+        other["layers"]["mlp"]["up_proj"]["lora_a"], tree["layers"]["mlp"]["up_proj"]["lora_a"]
+    )
+
+
+def _identity_projection(name):
+    """A projection whose output is the dropped-out input: kernel 0, A = B = identity."""
+    lora = LoRAConfig(rank=64, alpha=64, dropout=0.25, targets=(name,))
+    module = Projection(name, 1, 64, 64, ("embed", "mlp"), lora, jnp.float32, nnx.Rngs(0))
+    module.kernel[...] = jnp.zeros((64, 64))
+    module.lora_a[...] = module.lora_b[...] = jnp.eye(64)
+    return module
+
+
+def test_dropout_masks_are_fresh_per_projection_key_and_token():
+    x, key = jnp.ones((3, 64)), jax.random.key(0)
+    masks = {name: np.asarray(_identity_projection(name)(x, key))[0] for name in TARGETS}
+    for mask in masks.values():
+        assert set(np.round(np.unique(mask), 5)) == {0.0, np.float32(1.33333)}
+        assert len({row.tobytes() for row in mask}) == 3
+        assert 0.6 < (mask > 0).mean() < 0.9
+    assert len({mask.tobytes() for mask in masks.values()}) == len(TARGETS)
+    module = _identity_projection("q_proj")
+    np.testing.assert_array_equal(module(x, key)[0], masks["q_proj"])
+    assert not np.array_equal(module(x, jax.random.key(1))[0], masks["q_proj"])
+    np.testing.assert_array_equal(module(x, None)[0], x)
+
+
+def test_dropout_masks_are_fresh_per_layer():
+    # Two layers of which only v and o act, as identities on a constant stream: h1 = 1 + m1,
+    # h2 = h1 + m2 * norm(h1). Equal masks would leave two distinct values, fresh ones leave four.
+    config = dataclasses.replace(
+        tiny.MHA, num_hidden_layers=2, intermediate_size=8, rms_norm_eps=1e-12
+    )
+    lora = LoRAConfig(rank=64, alpha=64, dropout=0.5, targets=("v_proj",))
+    split = llama.abstract(config, lora)
+    params = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), split.base)
+    params["embed_tokens"]["embedding"] = np.ones((512, 64), np.float32)
+    params["norm"]["scale"] = np.ones(64, np.float32)
+    for norm in ("input_layernorm", "post_attention_layernorm"):
+        params["layers"][norm]["scale"] = np.ones((2, 64), np.float32)
+    eye = np.stack([np.eye(64, dtype=np.float32)] * 2)
+    params["layers"]["self_attn"]["o_proj"]["kernel"] = eye
+    adapter = {"layers": {"self_attn": {"v_proj": {"lora_a": eye, "lora_b": eye}}}}
+    zero = np.zeros((1, 1), np.int32)
+
+    @jax.jit
+    def hidden(key):
+        model = merge(split.graph, adapter, params)
+        return model.hidden(zero, zero, zero + 1, dropout_key=key)
+
+    def values(key):
+        return np.round(np.asarray(hidden(key)).ravel(), 4)
+
+    assert len(np.unique(values(None))) == 1
+    first = values(jax.random.key(0))
+    assert len(np.unique(first)) == 4
+    np.testing.assert_array_equal(values(jax.random.key(0)), first)
+    assert not np.array_equal(values(jax.random.key(1)), first)
+
+
+# --- a trained checkpoint ----------------------------------------------------
+
+
+def test_stories260k_tells_its_story(shared_data):
+    from tokenizers import Tokenizer
+
+    directory = shared_data / "models" / "stories260K"
+    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    base = ours.load(directory)
+    expected = (
+        "Once upon a time, there was a little girl named Lily. She loved to play outside in the "
+        "park. One day, she saw a big, red ball."
+    )
+    ids = [
+        base.config.bos_token_id,
+        *tokenizer.encode("Once upon a time", add_special_tokens=False).ids,
+    ]
+    zero = ours.zero_adapter(base)
+    while len(ids) < 90 and not tokenizer.decode(ids).startswith(expected):
+        ids.append(int(ours.logits(base, zero, np.array(ids))[-1].argmax()))
+        assert expected.startswith(tokenizer.decode(ids)), tokenizer.decode(ids)
+    assert tokenizer.decode(ids) == expected

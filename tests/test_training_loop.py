@@ -1,0 +1,243 @@
+"""Whole runs of a tiny bank: compiled once, equal to training alone, and the same after any interruption."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import training_cases
+from training_cases import CONFIG, make_base, make_jobs, one_device_mesh
+
+from sycojax.config import TrainConfig
+from sycojax.errors import SycojaxError
+from sycojax.models.llama import FrozenBase
+from sycojax.training import loop
+from sycojax.training.batches import step_indices
+from sycojax.training.loop import TrainedAdapter, train_bank
+from sycojax.training.step import BankProgram
+
+Train = Callable[..., list[TrainedAdapter]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation() -> Iterator[None]:
+    """Compiling is most of these tests' time; what is compared is compiled alike."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def base() -> FrozenBase:
+    return make_base(one_device_mesh())
+
+
+@pytest.fixture(scope="module")
+def programs() -> Iterator[dict[int, BankProgram]]:
+    """The compiled program per width. The tests share them, since compiling is nearly all of their time."""
+    made: dict[int, BankProgram] = {}
+
+    def shared(base: FrozenBase, optimizer: Any, width: int) -> BankProgram:
+        if width not in made:
+            made[width] = BankProgram(base, optimizer, width)
+        return made[width]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "BankProgram", shared)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(base, programs, tmp_path_factory) -> tuple[list[TrainedAdapter], Path]:
+    """The three jobs in banks of two, without any interruption."""
+    directory = tmp_path_factory.mktemp("uninterrupted")
+    before = jax.tree.map(np.array, base.params)
+    trained = train_bank(base, make_jobs(), CONFIG, directory)
+    assert programs[2].compilations() == (1, 1), "all adapters share one compilation"
+    jax.tree.map(np.testing.assert_array_equal, before, base.params)
+    return trained, directory
+
+
+def _lines(adapter: TrainedAdapter) -> list[dict[str, Any]]:
+    return [{k: v for k, v in x.items() if k != "tokens_per_second"} for x in adapter.history]
+
+
+def _assert_identical(got: list[TrainedAdapter], want: list[TrainedAdapter]) -> None:
+    for one, other in zip(got, want, strict=True):
+        jax.tree.map(np.testing.assert_array_equal, one.lora, other.lora)
+        assert _lines(one) == _lines(other)
+        for field in ("name", "best_step", "best_loss", "steps", "tokens", "processed_tokens"):
+            assert getattr(one, field) == getattr(other, field), field
+
+
+def test_results_are_complete(uninterrupted):
+    trained, directory = uninterrupted
+    assert [a.name for a in trained] == ["mmlu-s1", "gsm8k-s0", "mmlu-s0"]
+    assert [a.steps for a in trained] == [4, 7, 5]
+    for adapter in trained:
+        assert [line["step"] for line in adapter.history] == list(range(1, adapter.steps + 1))
+        validation = {
+            x["step"]: x["validation_loss"] for x in adapter.history if "validation_loss" in x
+        }
+        assert sorted(validation) == sorted({*range(3, adapter.steps, 3), adapter.steps})
+        assert adapter.best_loss == min(validation.values()) == validation[adapter.best_step]
+        assert 0 < adapter.tokens < adapter.processed_tokens
+    # One and a half epochs of 10 examples: the tokens of exactly those 15.
+    job = make_jobs()[0]
+    seen = [job.train[i] for step in range(4) for i in step_indices(10, step, job.seed, CONFIG)]
+    assert len(seen) == 15
+    assert trained[0].tokens == sum(len(example.token_ids) for example in seen)
+    events = list(directory.rglob("events.out.tfevents.*"))
+    assert {path.parent.name for path in events} == {a.name for a in trained}
+
+
+def test_equal_seeds_start_equal_and_training_moves_them(uninterrupted, programs):
+    trained, _ = uninterrupted
+    start = programs[2].start([0, 0])
+    jax.tree.map(lambda x: np.testing.assert_array_equal(x[0], x[1]), start.lora)
+    moved = jax.tree.map(lambda x, y: float(np.abs(x[0] - y).max()), start.lora, trained[1].lora)
+    assert min(jax.tree.leaves(moved)) > 1e-4
+
+
+def test_an_adapter_in_a_bank_equals_the_adapter_alone(base, programs, uninterrupted, tmp_path):
+    alone = train_bank(base, make_jobs(), dataclasses.replace(CONFIG, bank_width=1), tmp_path)
+    assert programs[1].compilations() == (1, 1)
+    for one, banked in zip(alone, uninterrupted[0], strict=True):
+        assert one.best_step == banked.best_step
+        assert one.tokens == banked.tokens
+        for x, y in zip(one.history, banked.history, strict=True):
+            assert x["loss"] == pytest.approx(y["loss"], rel=1e-6)
+            assert x["grad_norm"] == pytest.approx(y["grad_norm"], rel=1e-5)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-6), one.lora, banked.lora
+        )
+
+
+def test_a_finished_run_is_read_back(base, uninterrupted, monkeypatch):
+    trained, directory = uninterrupted
+    monkeypatch.setattr(BankProgram, "train", None)
+    _assert_identical(train_bank(base, make_jobs(), CONFIG, directory), trained)
+
+
+def test_sigterm_stops_after_the_step_and_the_run_continues(
+    base, programs, uninterrupted, tmp_path, monkeypatch
+):
+    train = BankProgram.train
+
+    def train_and_signal(self, state, rows, count, step, *rest):
+        if step == 4:
+            signal.raise_signal(signal.SIGTERM)
+        return train(self, state, rows, count, step, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BankProgram, "train", train_and_signal)
+        with pytest.raises(SycojaxError, match="SIGTERM after step 5 of 7"):
+            train_bank(base, make_jobs(), CONFIG, tmp_path)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "the handler is put back"
+    resumed = _steps_taken(monkeypatch)
+    _assert_identical(train_bank(base, make_jobs(), CONFIG, tmp_path), uninterrupted[0])
+    assert resumed[:2] == [5, 6], "continued, not repeated"
+    assert programs[2].compilations() == (1, 1), "a restored state needs no other program"
+
+
+def test_sigkill_while_saving_loses_nothing(base, uninterrupted, tmp_path, monkeypatch):
+    here = Path(training_cases.__file__)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(here.parent.parent),
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    }
+    killed = subprocess.run(
+        [sys.executable, str(here), str(tmp_path), "4"],
+        env=environment, capture_output=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    # A line cut short in the log must not matter either.
+    log = tmp_path / "gsm8k-s0+1" / "metrics.jsonl"
+    with log.open("a") as stream:
+        stream.write('{"adapter": "gsm8k-s0", "step"')
+    resumed = _steps_taken(monkeypatch)
+    _assert_identical(train_bank(base, make_jobs(), CONFIG, tmp_path), uninterrupted[0])
+    assert resumed[0] in (2, 4), "from the checkpoint being written, or from the one before"
+    for line in log.read_text().splitlines():
+        json.loads(line)
+
+
+def _steps_taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    taken: list[int] = []
+    train = BankProgram.train
+
+    def recorded(self, state, rows, count, step, *rest):
+        taken.append(step)
+        return train(self, state, rows, count, step, *rest)
+
+    monkeypatch.setattr(BankProgram, "train", recorded)
+    return taken
+
+
+@pytest.mark.parametrize(
+    "change", [{"learning_rate": 3e-3}, {"epochs": 2.0}, {"loss_average": "token"}]
+)
+def test_a_checkpoint_of_other_settings_is_refused(base, uninterrupted, change):
+    with pytest.raises(SycojaxError, match="checkpoint of another run"):
+        train_bank(base, make_jobs(), dataclasses.replace(CONFIG, **change), uninterrupted[1])
+
+
+def test_a_checkpoint_of_other_data_or_another_base_is_refused(base, uninterrupted):
+    _, directory = uninterrupted
+    jobs = make_jobs()
+    jobs[1] = dataclasses.replace(jobs[1], train=jobs[1].train[::-1])
+    with pytest.raises(SycojaxError, match="checkpoint of another run"):
+        train_bank(base, jobs, CONFIG, directory)
+    norm = {"scale": base.params["norm"]["scale"].at[0].add(1e-6)}
+    other = dataclasses.replace(base, params={**base.params, "norm": norm})
+    with pytest.raises(SycojaxError, match="checkpoint of another run"):
+        train_bank(other, make_jobs(), CONFIG, directory)
+
+
+def test_a_loss_that_is_not_finite_names_adapter_step_and_items(base, programs, tmp_path):
+    config = dataclasses.replace(CONFIG, learning_rate=1e30, warmup_steps=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of NumPy, printing such numbers
+        with pytest.raises(
+            SycojaxError, match=r"adapter gsm8k-s0, step 2: loss .* toy/6-\d+, toy/6-"
+        ):
+            train_bank(base, make_jobs(), config, tmp_path)
+    saved = tmp_path / "gsm8k-s0+1" / "checkpoints"
+    assert not any(path.name.isdigit() for path in saved.iterdir()), "nothing broken is kept"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train": []}, "mmlu-s1 has no training examples"),
+        ({"validation": []}, "mmlu-s1 has no validation examples"),
+        ({"name": "mmlu-s0"}, "names repeat"),
+        ({"seed": -1}, "seed -1 is not in"),
+    ],
+)
+def test_jobs_that_cannot_be_trained(base, tmp_path, change, message):
+    jobs = make_jobs()
+    jobs[0] = dataclasses.replace(jobs[0], **change)
+    with pytest.raises(SycojaxError, match=message):
+        train_bank(base, jobs, CONFIG, tmp_path)
+
+
+def test_rows_must_divide_over_the_devices(tmp_path):
+    mesh = jax.make_mesh(
+        (4, 2, 1), ("data", "fsdp", "tensor"), axis_types=(jax.sharding.AxisType.Auto,) * 3
+    )
+    config: TrainConfig = dataclasses.replace(CONFIG, micro_batch_rows=4)
+    with pytest.raises(SycojaxError, match=r"micro_batch_rows=4 must be a multiple of .* 8"):
+        train_bank(make_base(mesh), make_jobs(), config, tmp_path)

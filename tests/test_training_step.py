@@ -1,0 +1,141 @@
+"""One optimiser step against plain arithmetic, and over micro-batches and devices."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from training_cases import CONFIG, make_base, make_examples, one_device_mesh
+
+from sycojax.models.llama import FrozenBase, initial_lora, merge
+from sycojax.parallel.mesh import make_mesh
+from sycojax.training.batches import pack_step, stack
+from sycojax.training.loss import Rows, loss, summed_gradients
+from sycojax.training.optimizer import apply_update, make_optimizer
+from sycojax.training.step import BankProgram
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation() -> Iterator[None]:
+    """Compiling is most of these tests' time; what is compared is compiled alike."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def base() -> FrozenBase:
+    return make_base(one_device_mesh(), dropout=0.0)
+
+
+@pytest.fixture(scope="module")
+def lora(base: FrozenBase) -> Any:
+    """An adapter that does something: a fresh one has lora_b = 0."""
+    fresh = initial_lora(base.config, base.lora, jax.random.key(0))
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda x: x + 0.1 * rng.standard_normal(x.shape).astype(np.float32), fresh)
+
+
+@pytest.fixture(scope="module")
+def gradients(base: FrozenBase) -> Any:
+    return jax.jit(lambda lora, rows, count, key: summed_gradients(
+        base.graph, lora, base.params, rows, count, key
+    ))  # fmt: skip
+
+
+def _config(**changes) -> Any:
+    return dataclasses.replace(CONFIG, **changes)
+
+
+def test_loss_is_the_mean_over_examples_of_each_ones_mean_cross_entropy(base, lora):
+    examples = make_examples(3, seed=2)
+    rows = Rows(*(x.reshape(-1, x.shape[-1]) for x in pack_step(examples, CONFIG).rows))
+    got = jax.jit(lambda: loss(base.graph, lora, base.params, rows))()
+
+    # The reference: one example per row, from position 0, nothing behind it.
+    ids = np.zeros((3, CONFIG.row_length), np.int32)
+    for row, example in enumerate(examples):
+        ids[row, : len(example.token_ids)] = example.token_ids
+    places = np.broadcast_to(np.arange(CONFIG.row_length), ids.shape)
+    model = merge(base.graph, lora, base.params)
+    logits = np.asarray(model.logits(model.hidden(ids, places, np.ones_like(ids))), np.float64)
+    want = []
+    for row, example in enumerate(examples):
+        at = np.arange(len(example.token_ids))
+        entropy = np.log(np.exp(logits[row, at]).sum(-1)) - logits[row, at, example.target_ids]
+        want.append(entropy[example.loss_mask].mean())
+    assert float(got) == pytest.approx(np.mean(want), rel=2e-6)
+
+
+def test_gradients_do_not_depend_on_the_split_into_micro_batches(lora, gradients):
+    examples = make_examples(4, seed=3, longest=16)
+    small, large = (pack_step(examples, _config(micro_batch_rows=n)) for n in (1, 4))
+    assert (small.count, large.count) == (3, 1)
+    key = jax.random.key(0)
+    one = gradients(lora, small.rows, small.count, key)
+    other = gradients(lora, large.rows, large.count, key)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7), one, other)
+
+
+def test_only_counted_micro_batches_are_computed(lora, gradients):
+    batch = pack_step(make_examples(4, seed=3, longest=16), _config(micro_batch_rows=1))
+    key = jax.random.key(0)
+    # Poison behind the count must not be touched: inf * 0 would be NaN.
+    poisoned = batch.rows._replace(loss_weights=batch.rows.loss_weights.copy())
+    poisoned.loss_weights[2:] = np.inf
+    value, _ = gradients(lora, poisoned, 2, key)
+    assert np.isfinite(value)
+    assert np.isinf(gradients(lora, poisoned, 3, key)[0])
+
+
+def test_update_is_clipped_adamw():
+    config = _config(clip_norm=0.5, weight_decay=0.1)
+    optimizer = make_optimizer(config)
+    p = {"a": jnp.array([1.0, -2.0]), "b": jnp.array([[0.5]])}
+    state, rate = optimizer.init(p), 0.01
+    steps = [np.array([3.0, 0.0, -4.0]), np.array([0.1, 0.2, 0.1])]  # norms 5 (clipped) and 0.24
+    m = v = np.zeros(3)
+    want = np.array([1.0, -2.0, 0.5])
+    for t, raw in enumerate(steps, 1):
+        g = {"a": jnp.asarray(raw[:2], jnp.float32), "b": jnp.asarray(raw[2:, None], jnp.float32)}
+        p, state = apply_update(optimizer, p, state, g, jnp.float32(rate))
+        clipped = raw * min(1.0, 0.5 / np.linalg.norm(raw))
+        m, v = 0.9 * m + 0.1 * clipped, 0.999 * v + 0.001 * clipped**2
+        direction = (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        want = want - rate * (direction + 0.1 * want)
+    got = np.concatenate([np.asarray(p["a"]), np.asarray(p["b"])[0]])
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+def _three_steps(base: FrozenBase) -> tuple[np.ndarray, np.ndarray, Any]:
+    config = _config(micro_batch_rows=4, examples_per_step=8)
+    program = BankProgram(base, make_optimizer(config), width=1)
+    state, losses = program.start([3]), []
+    for step in range(3):
+        batch = pack_step(make_examples(8, seed=step, longest=16), config)
+        rows = program.place_rows(stack([batch]))
+        state, metrics = program.train(state, rows, batch.count, step, [3], [0.01], [True])
+        losses.append(metrics.loss)
+    batch = pack_step(make_examples(8, seed=9), config)
+    state, value = program.validate(
+        state, program.place_rows(stack([batch])), batch.count, 3, [True]
+    )
+    assert program.compilations() == (1, 1)
+    return np.concatenate(losses), np.asarray(value), jax.device_get(program.best(state, 0))
+
+
+def test_eight_devices_give_the_losses_of_one():
+    """With dropout: the masks must not depend on the mesh either."""
+    eight = make_base(make_mesh(2, 2, 2))
+    kernel = eight.params["layers"]["mlp"]["down_proj"]["kernel"]
+    assert len(kernel.sharding.device_set) == 8
+    assert kernel.addressable_shards[0].data.size == kernel.size // 4, "the base is really split"
+    one, many = _three_steps(make_base(one_device_mesh())), _three_steps(eight)
+    np.testing.assert_allclose(many[0], one[0], rtol=1e-5)
+    np.testing.assert_allclose(many[1], one[1], rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), one[2], many[2])

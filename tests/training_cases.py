@@ -1,0 +1,111 @@
+"""A tiny frozen base, made-up examples and a killable run, for the tests of training.
+
+Run as a script (``python training_cases.py DIRECTORY CHECKPOINT``) it trains ``JOBS`` and kills itself with
+SIGKILL right after beginning to save at step CHECKPOINT.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+from flax import nnx
+from jax.sharding import AxisType, Mesh
+
+from sycojax.config import TrainConfig
+from sycojax.data.encode import EncodedExample
+from sycojax.models.config import LlamaConfig
+from sycojax.models.llama import FrozenBase, Llama, logical_axes, split
+from sycojax.models.lora import LoRAConfig
+from sycojax.parallel.mesh import MESH_AXES, shardings
+from sycojax.training import loop
+from sycojax.training.bank import AdapterJob
+
+VOCABULARY = 48
+CONFIG = TrainConfig(
+    epochs=1.5,
+    examples_per_step=4,
+    row_length=16,
+    micro_batch_rows=2,
+    learning_rate=1e-2,
+    warmup_steps=2,
+    eval_every=3,
+    checkpoint_every=2,
+    log_every=1,
+    bank_width=2,
+)
+
+
+def one_device_mesh() -> Mesh:
+    return jax.make_mesh(
+        (1, 1, 1), MESH_AXES, axis_types=(AxisType.Auto,) * 3, devices=jax.devices()[:1]
+    )
+
+
+def make_base(mesh: Mesh, dropout: float = 0.1) -> FrozenBase:
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=4,
+        max_position_embeddings=64,
+        rms_norm_eps=1e-5,
+        rope_theta=10_000.0,
+        rope_scaling=None,
+        tie_word_embeddings=False,
+        bos_token_id=1,
+        eos_token_ids=(2,),
+    )
+    # Few targets: every dropout site costs compile time.
+    targets = ("v_proj", "down_proj")
+    lora = LoRAConfig(rank=2, alpha=4.0, dropout=dropout, targets=targets)
+    parts = split(Llama(config, lora, rngs=nnx.Rngs(7)))
+    where = shardings(mesh, logical_axes(config, lora).base)
+    return FrozenBase(config, lora, parts.graph, jax.device_put(parts.base, where), mesh)
+
+
+def make_examples(count: int, seed: int, longest: int = 14) -> list[EncodedExample]:
+    """Random examples of 3 to ``longest`` tokens whose last one to four targets count."""
+    rng = np.random.default_rng(seed)
+    examples = []
+    for i in range(count):
+        length = int(rng.integers(3, longest + 1))
+        ids = rng.integers(3, VOCABULARY, length + 1).astype(np.int32)
+        mask = np.arange(length) >= length - int(rng.integers(1, 4))
+        examples.append(EncodedExample("toy", f"{seed}-{i}", ids[:-1], ids[1:], mask))
+    return examples
+
+
+def make_jobs() -> list[AdapterJob]:
+    """Three runs of 4, 7 and 5 steps: in banks of two, the first two to train are the longer ones."""
+    return [
+        AdapterJob(name, seed, make_examples(count, data), make_examples(5, 100 + data))
+        for name, seed, count, data in (
+            ("mmlu-s1", 1, 10, 5),
+            ("gsm8k-s0", 0, 18, 6),
+            ("mmlu-s0", 0, 12, 5),
+        )
+    ]
+
+
+def _die_when_saving(at: int) -> None:
+    save = loop.Checkpoints.save
+
+    def saving(self: loop.Checkpoints, step: int, tree: object, position: dict) -> None:
+        save(self, step, tree, position)
+        if step == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    loop.Checkpoints.save = saving  # pyright: ignore[reportAttributeAccessIssue]
+
+
+if __name__ == "__main__":
+    _die_when_saving(int(sys.argv[2]))
+    loop.train_bank(make_base(one_device_mesh()), make_jobs(), CONFIG, Path(sys.argv[1]))
