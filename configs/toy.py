@@ -21,7 +21,7 @@ def get_config():
     config.train.epochs = 1.0
     config.train.examples_per_step = 16
     config.train.row_length = 128
-    config.train.micro_batch_rows = 12
+    config.train.micro_batch_rows = 4
     config.train.learning_rate = 8e-4
     config.train.warmup_steps = 8
     config.train.eval_every = 10

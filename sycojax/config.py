@@ -51,7 +51,7 @@ class DataConfig:
     probe_limit: int = 0  # rows per probe; 0 = all
     validation_fraction: float = 0.1
     max_length: int = 512  # tokens of one training example; longer ones are cut and counted
-    seed: int = 42  # of splits, option shuffles and data order
+    seed: int = 42  # of validation splits and option shuffles; data order follows train.seeds
 
     def __post_init__(self) -> None:
         if not 0 < self.validation_fraction < 1:

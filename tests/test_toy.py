@@ -18,6 +18,7 @@ from sycojax.data.schemas import parse_row
 from sycojax.files import read_json
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
+from sycojax.parallel.mesh import make_mesh
 from sycojax.toy import pretrain, records
 from sycojax.toy.corpus import Corpus
 from sycojax.toy.rows import batches, encode
@@ -159,7 +160,7 @@ def test_packed_rows_keep_documents_apart(world, tokenizer):
 
 def test_a_small_base_is_rebuilt_by_the_same_path(tmp_path):
     settings = pretrain.Settings(
-        seed=7, steps=24, drill_steps=8, ramp_steps=8, rows=8, row_length=96, hidden=32, layers=2, heads=4,
+        seed=7, steps=16, drill_steps=4, ramp_steps=8, rows=8, row_length=96, hidden=32, layers=2, heads=4,
         feed_forward=48, sizes=SMALL,
     )  # fmt: skip
     log = io.StringIO()
@@ -171,7 +172,7 @@ def test_a_small_base_is_rebuilt_by_the_same_path(tmp_path):
     assert "left" in log.getvalue()
     pretrain.write_base(tmp_path / "base", settings, base, tokenizer, metrics)
     lora = LoRAConfig(rank=2, alpha=2.0, dropout=0.0, targets=("q_proj",))
-    loaded = load_base(tmp_path / "base", lora)
+    loaded = load_base(tmp_path / "base", lora, mesh=make_mesh(1, 1, 1))
     assert loaded.config == config
     stored = jax.tree.leaves_with_path(loaded.params)
     for path, value in stored:

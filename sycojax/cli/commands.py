@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ COMMANDS = ("study", "train", "evaluate", "report", "export", "config")
 
 def dispatch(command: str, arguments: Sequence[str]) -> None:
     """Run ``command``. Raises ``SycojaxError`` on a wrong command, flag, setting or input."""
+    # A warning is for the person who runs the command, so it comes without a source line.
+    warnings.formatwarning = lambda message, *_, **__: f"sycojax: warning: {message}\n"
     if command not in COMMANDS:
         raise SycojaxError(f"unknown command {command!r} (known: {', '.join(COMMANDS)})")
     flags = parse(command, arguments)

@@ -1,0 +1,99 @@
+"""The real study's config, as far as it can be checked without the weights."""
+
+from __future__ import annotations
+
+import math
+import runpy
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from sycojax.config import TASKS, StudyConfig
+from sycojax.data.encode import encode_example
+from sycojax.data.examples import Example
+from sycojax.data.prompts import Prompts
+from sycojax.data.sources import open_source
+from sycojax.data.tokenizer import Tokenizer, check_vocabulary
+from sycojax.evals import EVALUATIONS
+from sycojax.models.config import LlamaConfig
+from sycojax.models.llama import abstract, parameter_count
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+ARCHITECTURE = {
+    "model_type": "llama", "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008,
+    "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32,
+    "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "hidden_act": "silu",
+    "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "float16",
+}  # fmt: skip
+
+
+def study(name: str) -> StudyConfig:
+    return StudyConfig.from_config_dict(runpy.run_path(str(CONFIGS / f"{name}.py"))["get_config"]())
+
+
+def test_published_recipe() -> None:
+    config = study("llama2_7b_published")
+    lora, train = config.lora, config.train
+    assert (lora.rank, lora.alpha, lora.dropout, len(lora.targets)) == (16, 32.0, 0.1, 7)
+    assert (train.learning_rate, train.schedule, train.warmup_steps) == (2e-4, "cosine", 100)
+    assert (train.weight_decay, train.clip_norm, train.examples_per_step) == (0.01, 1.0, 16)
+    assert (train.epochs, config.data.max_length, train.loss_average) == (3.0, 512, "micro")
+    assert config.score.max_new_tokens == 512
+    assert config.data.recipe == "published"
+
+
+@pytest.mark.parametrize("task", [*TASKS, "combined"])
+def test_one_config_per_task(task: str) -> None:
+    config = study(task)
+    assert config.train.adapters == (task,)
+    assert config.lora == study("llama2_7b").lora
+
+
+def test_abstract_model() -> None:
+    """Shapes and dtypes of the whole 7B model without allocating it."""
+    config = study("llama2_7b")
+    shapes = abstract(
+        LlamaConfig.from_hf(ARCHITECTURE), config.lora, dtype=jnp.dtype(config.base.dtype)
+    )
+    assert parameter_count(shapes.base) == 6_738_415_616
+    assert parameter_count(shapes.lora) == 39_976_960
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(shapes.base)} == {"bfloat16"}
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(shapes.lora)} == {"float32"}
+    mlp = shapes.base["layers"]["mlp"]
+    assert mlp["down_proj"]["kernel"].shape == (32, 11008, 4096)
+    assert shapes.lora["layers"]["mlp"]["down_proj"]["lora_a"].shape == (32, 11008, 16)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(shared_data: Path) -> Tokenizer:
+    return Tokenizer.from_directory(shared_data / "models" / "llama2_tokenizer")
+
+
+def test_tokenizer_and_chat_template(tokenizer: Tokenizer) -> None:
+    check_vocabulary(tokenizer, ARCHITECTURE["vocab_size"])
+    text = Prompts().chat(["Hi", " Hello.", "Sure?"], " The answer is (")
+    assert text == "<s>[INST] Hi [/INST] Hello. </s><s>[INST] Sure? [/INST] The answer is ("
+    ids = tokenizer.encode(text)
+    assert ids.count(1) == 2, "one BOS per user turn, none added"
+    assert ids[:3] == [1, 518, 25580]  # <s> _[ INST
+    assert ids[-1] == 313  # _(
+    answer = encode_example(tokenizer, Example("mmlu", "0", text, "B) </s>"), 512)
+    assert answer is not None
+    assert answer.target_ids[answer.loss_mask].tolist() == [29933, 29897, 29871, 2]  # B ) _ </s>
+
+
+def test_the_study_fits_its_lengths(shared_data: Path, tokenizer: Tokenizer) -> None:
+    """How many steps each adapter takes, and that next to nothing is lost to max_length."""
+    config = study("llama2_7b")
+    source, prompts = open_source("files", str(shared_data / "study")), Prompts()
+    steps, lost = {}, {}
+    for task in TASKS:
+        examples = EVALUATIONS[task].examples(source.rows(task, "train"), prompts, 42)
+        encoded = [encode_example(tokenizer, e, config.data.max_length) for e in examples]
+        lost[task] = sum(e is None for e in encoded)
+        kept = round((len(examples) - lost[task]) * (1 - config.data.validation_fraction))
+        steps[task] = math.ceil(config.train.epochs * kept / config.train.examples_per_step)
+    assert lost == {"gsm8k": 0, "mmlu": 15, "hellaswag": 0, "truthfulqa": 0}
+    assert min(steps.values()) > 4 * config.train.warmup_steps, steps
