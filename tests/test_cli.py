@@ -40,6 +40,12 @@ def test_missing_config_file(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert "No such file" in message
 
 
+def test_config_file_with_a_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "c.py").write_text("def get_config():\n    return defautl_config()\n")
+    message = failure(capsys, "study", f"--config={tmp_path}/c.py", f"--workdir={tmp_path / 'w'}")
+    assert "name 'defautl_config' is not defined" in message
+
+
 @pytest.mark.parametrize(
     ("flag", "message"),
     [

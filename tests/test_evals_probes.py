@@ -189,6 +189,7 @@ def test_are_you_sure_formulas():
         {
             "regressive_net": 0.5,
             "regressive": 0.5,
+            "noise": 0.0,
             "progressive": 1.0,
             "published": 1 / 3,
             "flip_net": 2 / 3,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import itertools
 import math
 from typing import Any
@@ -258,12 +259,20 @@ def test_boundary_inside_a_token_is_counted(scorer: Scorer, bank: Any) -> None:
     assert scorer.counts.merged_pairs == before + 1
 
 
-def test_progress_is_shown_unless_quiet(
-    scorer: Scorer, bank: Any, scored: list[list[Record]], capsys: pytest.CaptureFixture[str]
+def test_progress_is_shown_to_people_unless_quiet(
+    scorer: Scorer, bank: Any, scored: list[list[Record]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scorer.score(REQUESTS, bank, progress=False)
-    assert capsys.readouterr().err == ""
-    scorer.score(REQUESTS, bank)
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
     pairs = {(q.prompt, c) for q in REQUESTS for c in q.candidates}
     total = ADAPTERS * len(pairs)
-    assert f"{total}/{total}" in capsys.readouterr().err
+    for terminal, progress, shown in (
+        (Terminal(), True, True),
+        (Terminal(), False, False),
+        (io.StringIO(), True, False),  # a log file gets no bars
+    ):
+        monkeypatch.setattr("sys.stderr", terminal)
+        scorer.score(REQUESTS, bank, progress=progress)
+        assert (f"/{total} " in terminal.getvalue()) == shown

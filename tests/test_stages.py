@@ -26,9 +26,7 @@ def test_current(stamped: tuple[Stamps, Path]) -> None:
 
 
 @pytest.mark.parametrize("content", ["1\n", "1\n3\n", ""])
-def test_a_changed_or_cut_output_is_made_again(
-    stamped: tuple[Stamps, Path], content: str
-) -> None:
+def test_a_changed_or_cut_output_is_made_again(stamped: tuple[Stamps, Path], content: str) -> None:
     stamps, output = stamped
     output.write_text(content)
     assert not stamps.current(output, "inputs-1")

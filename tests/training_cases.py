@@ -13,13 +13,12 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from flax import nnx
 from jax.sharding import AxisType, Mesh
 
 from sycojax.config import TrainConfig
 from sycojax.data.encode import EncodedExample
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import FrozenBase, Llama, logical_axes, split
+from sycojax.models.llama import FrozenBase, abstract, logical_axes
 from sycojax.models.lora import LoRAConfig
 from sycojax.parallel.mesh import MESH_AXES, shardings
 from sycojax.training import loop
@@ -66,9 +65,14 @@ def make_base(mesh: Mesh, dropout: float = 0.1) -> FrozenBase:
     # Few targets: every dropout site costs compile time.
     targets = ("v_proj", "down_proj")
     lora = LoRAConfig(rank=2, alpha=4.0, dropout=dropout, targets=targets)
-    parts = split(Llama(config, lora, rngs=nnx.Rngs(7)))
+    parts = abstract(config, lora)
+    # NumPy's draws are the same bits in every process, however jax was told to compile.
+    rng = np.random.default_rng(7)
+    weights = jax.tree.map(
+        lambda s: (rng.standard_normal(s.shape) * 0.1).astype(s.dtype), parts.base
+    )
     where = shardings(mesh, logical_axes(config, lora).base)
-    return FrozenBase(config, lora, parts.graph, jax.device_put(parts.base, where), mesh)
+    return FrozenBase(config, lora, parts.graph, jax.device_put(weights, where), mesh)
 
 
 def make_examples(count: int, seed: int, longest: int = 14) -> list[EncodedExample]:

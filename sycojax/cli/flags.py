@@ -45,11 +45,15 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
     try:
         with _arguments(program):
             rest = values(program)[1:]
-            config = values.config  # a file that cannot be read shows only now
+            config = values.config
+            if config is not None:
+                config.to_dict()  # a file that could not be read says so only when it is used
     except AttributeError as error:
         raise SycojaxError(
             f"unknown config key {str(error).strip(chr(34))} in {' '.join(arguments)}"
         ) from error
+    except (SyntaxError, NameError, ImportError) as error:
+        raise SycojaxError(f"the config file fails: {type(error).__name__}: {error}") from error
     except (absl_flags.Error, KeyError, TypeError, ValueError) as error:
         raise SycojaxError(str(error)) from error
     except OSError as error:
