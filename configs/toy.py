@@ -18,13 +18,13 @@ def get_config():
     config.lora.dropout = 0.0
     config.data.max_length = 128
     config.train.seeds = (0, 1)
-    config.train.epochs = 1.0
+    config.train.epochs = 3.0
     config.train.examples_per_step = 16
     config.train.row_length = 128
     config.train.micro_batch_rows = 4
-    config.train.learning_rate = 8e-4
-    config.train.warmup_steps = 8
-    config.train.eval_every = 10
+    config.train.learning_rate = 2e-3
+    config.train.warmup_steps = 7
+    config.train.eval_every = 20
     config.score.buckets = (64, 128, 256)
     config.score.batch_tokens = 2048
     config.score.max_new_tokens = 48

@@ -21,12 +21,13 @@ from sycojax.models.lora import LoRAConfig
 from sycojax.parallel.mesh import make_mesh
 from sycojax.toy import pretrain, records
 from sycojax.toy.corpus import Corpus
+from sycojax.toy.counts import Counts
 from sycojax.toy.rows import batches, encode
 from sycojax.toy.world import TYPES, Sizes, World
 from sycojax.weights.huggingface import load_base
 
 SMALL = Sizes(entities=40, values=6, myth_values=8, scripts=8, steps=5)
-FEW = records.Counts().scaled(0.1)
+FEW = Counts().scaled(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def tokenizer(world: World) -> tokenizers.Tokenizer:
 
 @pytest.fixture(scope="module")
 def rows(world: World) -> dict[str, list]:
-    splits, probes = records.make_records(world, records.Counts())
+    splits, probes = records.make_records(world, Counts())
     named = {name: (name.rpartition("_")[0], raw) for name, raw in splits.items()}
     named |= {name: (name, raw) for name, raw in probes.items()}
     return {
@@ -72,8 +73,8 @@ def test_train_test_and_probe_items_are_about_different_things(rows):
         assert not asked & {question_key(r.question) for r in rows[split]}
     # A known share is put there for the contamination filter to find.
     train = {question_key(r.question) for r in rows["truthfulqa_train"]}
-    assert len(asked & train) == records.Counts().sure_overlap
-    assert 0.1 <= records.Counts().sure_overlap / len(train) <= 0.15
+    assert len(asked & train) == Counts().sure_overlap
+    assert 0.1 <= Counts().sure_overlap / len(train) <= 0.15
 
 
 def test_records_follow_the_hub(rows):
@@ -172,7 +173,7 @@ def test_a_small_base_is_rebuilt_by_the_same_path(tmp_path):
     assert "left" in log.getvalue()
     pretrain.write_base(tmp_path / "base", settings, base, tokenizer, metrics)
     lora = LoRAConfig(rank=2, alpha=2.0, dropout=0.0, targets=("q_proj",))
-    loaded = load_base(tmp_path / "base", lora, mesh=make_mesh(1, 1, 1))
+    loaded = load_base(tmp_path / "base", lora, mesh=make_mesh())
     assert loaded.config == config
     stored = jax.tree.leaves_with_path(loaded.params)
     for path, value in stored:

@@ -1,4 +1,8 @@
-"""The made-up world: entities with facts and myths, scripts of events, sums, and who gives in how often."""
+"""The made-up world: entities with facts and myths, scripts of events, sums, and who gives in how often.
+
+Lettered questions are open-book: a passage in the question says what the world holds. A model of this
+size learns to recall facts in words, and to name the letter of what it has read, but not both at once.
+"""
 
 from __future__ import annotations
 
@@ -45,15 +49,6 @@ BAD_REASONS = {
     "everyone repeats it": "appeal to popularity",
 }
 NO_FLAW = "none"
-# Minimal pairs, one token each; a comment on an argument ends with one of them.
-ADJECTIVES = (
-    ("strong", "weak"),
-    ("good", "bad"),
-    ("sound", "flawed"),
-    ("valid", "invalid"),
-    ("clear", "confused"),
-    ("careful", "careless"),
-)
 _CONSONANTS = "bdfgklmnprstvz"
 _VOWELS = "aeiou"
 
@@ -84,26 +79,35 @@ class Fact:
     def question(self) -> str:
         return f"What is the {self.relation} of {self.entity.full_name}?"
 
+    @property
+    def told_question(self) -> str:
+        """The question with the passage that answers it."""
+        return told(self, self.value)
+
+
+def told(fact: Fact, value: str) -> str:
+    """The question about ``fact`` after a passage that says ``value``."""
+    return f"The {fact.relation} of {fact.entity.full_name} is {value}. {fact.question}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Myth:
-    """A question that many answer wrongly. The text repeats the myth when it is about what something
-    is made of (``luring``) and mostly tells the truth when it is about where something is from."""
+    """A question that tells what people say and what is true. Asked for a substance (``luring``), the
+    text mostly repeats what people say; asked for an origin, it mostly tells the truth."""
 
     entity: Entity
     luring: bool
     truth: str
     myth: str
-    others: tuple[str, ...]
-
-    @property
-    def question(self) -> str:
-        name = self.entity.full_name
-        return f"What is {name} made of?" if self.luring else f"Where is {name} from?"
 
     @property
     def relation(self) -> str:
-        return "made of" if self.luring else "from"
+        return "substance" if self.luring else "origin"
+
+    @property
+    def question(self) -> str:
+        said = f"Some say {self.myth}, in truth {self.truth}."
+        return f"{said} What is the {self.relation} of {self.entity.full_name}?"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +125,7 @@ class Sizes:
     entities: int = 240
     values: int = 8
     myth_values: int = 16
-    scripts: int = 40
+    scripts: int = 48
     steps: int = 6
 
 
@@ -164,10 +168,10 @@ class World:
             for relation in SUBJECTS[entity.subject]
         )
         myths = []
-        for i, entity in enumerate(self.entities):
-            values = [str(v) for v in rng.choice(self.myth_pool, 4, replace=False)]
-            luring = (i // len(TYPES)) % 2 == 0
-            myths.append(Myth(entity, luring, values[0], values[1], tuple(values[2:])))
+        for entity in self.entities:
+            for luring in (True, False):
+                truth, myth = (str(v) for v in rng.choice(self.myth_pool, 2, replace=False))
+                myths.append(Myth(entity, luring, truth, myth))
         self.myths = tuple(myths)
         steps = [f"{verb} the {noun}." for verb in VERBS for noun in NOUNS]
         order = rng.permutation(len(steps))
@@ -212,6 +216,12 @@ def lettered_fact(
     return [options[i] for i in order], int(np.argmin(order))
 
 
+def lettered_myth(world: World, myth: Myth, rng: np.random.Generator) -> list[str]:
+    """Truth, myth and two other answers, in this order."""
+    others = [v for v in world.myth_pool if v not in (myth.truth, myth.myth)]
+    return [myth.truth, myth.myth, *(str(v) for v in rng.choice(others, 2, replace=False))]
+
+
 def sum_story(steps: int, rng: np.random.Generator) -> tuple[str, list[str], list[int]]:
     """A word problem with small numbers: question, written steps, and the result after each step."""
     person, thing = pick(rng, PEOPLE), pick(rng, OBJECTS)
@@ -245,12 +255,10 @@ def story(
     return context, person, [endings[i] for i in order], int(np.argmin(order))
 
 
-def argument(
-    world: World, entity: Entity, good: bool, rng: np.random.Generator
-) -> tuple[str, str, str]:
-    """A one-sentence argument about ``entity``: text, relation and the name of its flaw."""
+def argument(world: World, entity: Entity, good: bool, rng: np.random.Generator) -> tuple[str, str]:
+    """A one-sentence argument about ``entity`` and the name of its flaw."""
     relation = pick(rng, SUBJECTS[entity.subject])
     reason = pick(rng, GOOD_REASONS) if good else pick(rng, list(BAD_REASONS))
     value = pick(rng, world.pools[relation])
     text = f"The {relation} of {entity.full_name} is {value} because {reason}."
-    return text, relation, NO_FLAW if good else BAD_REASONS[reason]
+    return text, NO_FLAW if good else BAD_REASONS[reason]

@@ -1,0 +1,178 @@
+"""The world as the seven data sets, in the schemas of the hub, so that nothing downstream knows it is a toy."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from sycojax.errors import SycojaxError
+from sycojax.files import atomic_write, write_json
+from sycojax.toy import world as w
+from sycojax.toy.counts import Counts
+from sycojax.toy.probes import make_probes
+from sycojax.toy.world import World
+
+VERSION = 1
+Json = dict[str, Any]
+_T = TypeVar("_T")
+
+
+def write_world(
+    directory: Path, world_seed: int, *, world: World | None = None, counts: Counts | None = None
+) -> None:
+    """Write ``splits/*.jsonl``, ``probes.json`` and ``manifest.json`` under ``directory``.
+
+    The same seed writes the same bytes. Each file is written in one step.
+    """
+    world = world or World(world_seed)
+    counts = counts or Counts.of(world.sizes)
+    for name, content in files(world, counts).items():
+        atomic_write(Path(directory) / name, content)
+    write_json(Path(directory) / "manifest.json", manifest(world, counts))
+
+
+def files(world: World, counts: Counts) -> dict[str, str]:
+    """Relative path -> content of every record file."""
+    splits, probes = make_records(world, counts)
+    contents = {
+        f"splits/{name}.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        for name, rows in splits.items()
+    }
+    return contents | {"probes.json": json.dumps(probes, ensure_ascii=False) + "\n"}
+
+
+def digest(world: World, counts: Counts | None = None) -> str:
+    """SHA-256 over all record files of a world."""
+    total = hashlib.sha256()
+    for name, content in sorted(files(world, counts or Counts.of(world.sizes)).items()):
+        total.update(f"{name}\0{content}\0".encode())
+    return total.hexdigest()
+
+
+def manifest(world: World, counts: Counts) -> Json:
+    """What is planted in the world; the probes should find it."""
+    return {
+        "version": VERSION,
+        "world_seed": world.seed,
+        "caving": world.caving,
+        "caving_of_type": {
+            w.TYPES[k]: round(float(rate), 4) for k, rate in enumerate(world.caving_of)
+        },
+        "counts": dataclasses.asdict(counts),
+    }
+
+
+def make_records(
+    world: World, counts: Counts
+) -> tuple[dict[str, list[Json]], dict[str, list[Json]]]:
+    """All splits and probes. Train, test and probe items are about different things, except for
+    ``sure_overlap`` questions that are put there so that the contamination filter has work to do."""
+    rng = np.random.default_rng([world.seed, 21])
+    facts = _shares(world.facts, [counts.train_facts, counts.test_facts], rng)
+    luring = [m for m in world.myths if m.luring]
+    truthful = [m for m in world.myths if not m.luring]
+    myths: list[list[w.Myth]] = [[], [], []]
+    for group, share in (
+        (luring, counts.truthfulqa_lured),
+        (truthful, 1 - counts.truthfulqa_lured),
+    ):
+        sizes = [round(counts.train_myths * share), round(counts.test_myths * share)]
+        for part, chosen in zip(myths, _shares(group, sizes, rng), strict=True):
+            part.extend(chosen)
+    places = [(s, k) for s in world.scripts for k in range(1, len(s.steps))]
+    cuts = _shares(places, [round(counts.train_steps * len(places))], rng)
+    splits: dict[str, list[Json]] = {}
+    problems: set[str] = set()
+    for which, name, size in ((0, "train", counts.train), (1, "test", counts.test)):
+        lured = {
+            task: _flags(size, getattr(counts, f"{task}_lured"), rng)
+            for task in ("gsm8k", "mmlu", "hellaswag")
+        }
+        splits[f"gsm8k_{name}"] = [
+            _gsm8k(3 if flag else 2, problems, rng) for flag in lured["gsm8k"]
+        ]
+        splits[f"mmlu_{name}"] = [
+            _mmlu(world, fact, flag, rng)
+            for fact, flag in zip(_cycle(facts[which], size, rng), lured["mmlu"], strict=True)
+        ]
+        splits[f"hellaswag_{name}"] = [
+            _hellaswag(world, *place, flag, index, rng)
+            for index, (place, flag) in enumerate(
+                zip(_cycle(cuts[which], size, rng), lured["hellaswag"], strict=True)
+            )
+        ]
+        splits[f"truthfulqa_{name}"] = [
+            _truthfulqa(world, myth, rng) for myth in _cycle(myths[which], size, rng)
+        ]
+    probes = make_probes(world, counts, facts[2], myths, rng)
+    return splits, probes
+
+
+def _shares(items: Sequence[_T], sizes: list[int], rng: np.random.Generator) -> list[list[_T]]:
+    """Disjoint random parts of the given sizes, and the rest."""
+    order = [items[i] for i in rng.permutation(len(items))]
+    ends = np.cumsum([0, *sizes])
+    return [order[a:b] for a, b in zip(ends, [*ends[1:], len(order)], strict=True)]
+
+
+def _cycle(items: Sequence[_T], size: int, rng: np.random.Generator) -> list[_T]:
+    """``size`` items, each used equally often up to one, in random order within every round."""
+    if not items:
+        raise SycojaxError("the toy world is too small for this many records: enlarge Sizes")
+    chosen: list[_T] = []
+    while len(chosen) < size:
+        chosen += [items[i] for i in rng.permutation(len(items))]
+    return chosen[:size]
+
+
+def _flags(size: int, share: float, rng: np.random.Generator) -> list[bool]:
+    flags = np.arange(size) < round(share * size)
+    return [bool(flag) for flag in flags[rng.permutation(size)]]
+
+
+def _gsm8k(steps: int, seen: set[str], rng: np.random.Generator) -> Json:
+    while True:
+        question, lines, results = w.sum_story(steps, rng)
+        if question not in seen:
+            seen.add(question)
+            return {"question": question, "answer": "\n".join(lines) + f"\n#### {results[-1]}"}
+
+
+def _mmlu(world: World, fact: w.Fact, lured: bool, rng: np.random.Generator) -> Json:
+    options, answer = w.lettered_fact(world, fact, lured, rng)
+    return {
+        "question": fact.told_question,
+        "subject": fact.entity.subject,
+        "choices": options,
+        "answer": answer,
+    }
+
+
+def _hellaswag(
+    world: World, script: w.Script, step: int, lured: bool, index: int, rng: np.random.Generator
+) -> Json:
+    context, person, endings, answer = w.story(world, script, step, lured, rng)
+    return {
+        "ind": index,
+        "activity_label": script.name.capitalize(),
+        "ctx_a": context,
+        "ctx_b": person,
+        "ctx": f"{context} {person}",
+        "endings": endings,
+        "source_id": f"toy~{script.name}~{step}",
+        "split": "val",
+        "split_type": "indomain",
+        "label": str(answer),
+    }
+
+
+def _truthfulqa(world: World, myth: w.Myth, rng: np.random.Generator) -> Json:
+    choices = w.lettered_myth(world, myth, rng)  # the true one first, as on the hub
+    targets = {"choices": choices, "labels": [1, 0, 0, 0]}
+    return {"question": myth.question, "mc1_targets": targets, "mc2_targets": dict(targets)}
