@@ -1,0 +1,120 @@
+"""The host's side of a bank: which adapters train together and what each of them gets at each step."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TypeVar
+
+from sycojax.config import TrainConfig
+from sycojax.data.encode import EncodedExample
+from sycojax.training.batches import (
+    HostBatch,
+    empty,
+    pack_rows,
+    pack_step,
+    stack,
+    step_indices,
+    total_steps,
+)  # fmt: skip
+from sycojax.training.loss import Rows
+from sycojax.training.optimizer import learning_rates
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class AdapterJob:
+    """One adapter to train. The seed decides its initial weights, data order and dropout; the name nothing."""
+
+    name: str
+    seed: int
+    train: Sequence[EncodedExample]
+    validation: Sequence[EncodedExample]
+
+
+@dataclasses.dataclass(frozen=True)
+class BankBatch:
+    """One optimiser step of a bank: rows [A, M, B, T]; a list has one entry per lane of the bank."""
+
+    rows: Rows
+    count: int  # micro-batches to compute
+    learning_rates: list[float]
+    active: list[bool]
+    tokens: list[int]  # real tokens
+
+
+def groups(jobs: Sequence[AdapterJob], config: TrainConfig) -> list[list[AdapterJob]]:
+    """Split jobs into banks of at most ``bank_width``, similar lengths together, sizes as even as can be."""
+    ordered = sorted(jobs, key=lambda job: -total_steps(len(job.train), config))
+    size = math.ceil(len(jobs) / math.ceil(len(jobs) / config.bank_width))
+    return [ordered[i : i + size] for i in range(0, len(ordered), size)]
+
+
+class Bank:
+    """Jobs that go through one step together. Lanes beyond the jobs stay empty, to keep one compilation."""
+
+    def __init__(
+        self, jobs: Sequence[AdapterJob], config: TrainConfig, width: int, validation_rows: int
+    ):
+        self.jobs, self.config, self.width = list(jobs), config, width
+        self.validation_rows = validation_rows
+        self.steps = [total_steps(len(job.train), config) for job in jobs]
+        self.total = max(self.steps)
+        self._rates = [learning_rates(config, steps) for steps in self.steps]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the adapters, in lane order."""
+        return [job.name for job in self.jobs]
+
+    @property
+    def seeds(self) -> list[int]:
+        """One seed per lane."""
+        return self._fill([job.seed for job in self.jobs], 0)
+
+    def batch(self, step: int) -> BankBatch:
+        """What step ``step`` (from 0) trains on. An adapter past its last step is inactive."""
+        active = [step < steps for steps in self.steps]
+        batches = [
+            pack_step(self.examples(lane, step), self.config)
+            if active[lane]
+            else empty(self.config)
+            for lane in range(len(self.jobs))
+        ]
+        rates = [float(r[step]) if on else 0.0 for r, on in zip(self._rates, active, strict=True)]
+        lanes = self._fill(batches, empty(self.config))
+        return BankBatch(
+            stack(lanes),
+            max(batch.count for batch in lanes),
+            self._fill(rates, 0.0),
+            self._fill(active, False),
+            [batch.tokens for batch in lanes],
+        )
+
+    def validation(self) -> tuple[Rows, int]:
+        """Validation rows [A, M, B, T] and how many micro-batches of them to compute."""
+        batches: list[HostBatch] = [
+            pack_rows(job.validation, self.config, self.validation_rows) for job in self.jobs
+        ]
+        lanes = self._fill(batches, empty(self.config))
+        return stack(lanes), max(batch.count for batch in lanes)
+
+    def examples(self, lane: int, step: int) -> list[EncodedExample]:
+        """The examples lane ``lane`` trains on at step ``step``."""
+        job = self.jobs[lane]
+        indices = step_indices(len(job.train), step, job.seed, self.config)
+        return [job.train[i] for i in indices]
+
+    def due(self, completed: int) -> list[bool]:
+        """Which lanes measure the validation loss after ``completed`` steps."""
+        every = self.config.eval_every
+        due = [
+            completed == steps or (completed < steps and completed % every == 0)
+            for steps in self.steps
+        ]
+        return self._fill(due, False)
+
+    def _fill(self, values: list[T], value: T) -> list[T]:
+        return values + [value] * (self.width - len(values))

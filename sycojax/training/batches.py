@@ -1,0 +1,90 @@
+"""Which examples each optimiser step sees, and their packed rows. Host side, NumPy only.
+
+A step's examples depend on the seed and the step number alone: never on the packing, the bank or what
+ran before. So the data position of a run is its step number.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sycojax.config import TrainConfig
+from sycojax.data.encode import EncodedExample, loss_weights
+from sycojax.data.pack import pack
+from sycojax.training.loss import Rows
+
+
+class HostBatch(NamedTuple):
+    """Rows [M, B, T] of which the first ``count`` micro-batches hold something; ``tokens`` are real ones."""
+
+    rows: Rows
+    count: int
+    tokens: int
+
+
+def total_steps(examples: int, config: TrainConfig) -> int:
+    """Optimiser steps of a run over ``examples`` examples; the last step may be smaller."""
+    return math.ceil(_total_examples(examples, config) / config.examples_per_step)
+
+
+def step_indices(examples: int, step: int, seed: int, config: TrainConfig) -> list[int]:
+    """Which examples step ``step`` (from 0) trains on: a window on the concatenated epochs' shuffles."""
+    start = step * config.examples_per_step
+    end = min(start + config.examples_per_step, _total_examples(examples, config))
+    return [
+        int(_permutation(examples, seed, i // examples)[i % examples]) for i in range(start, end)
+    ]
+
+
+def pack_step(examples: Sequence[EncodedExample], config: TrainConfig) -> HostBatch:
+    """Rows of one optimiser step. The shape depends on the config alone: an example needs at most one row."""
+    return pack_rows(examples, config, config.examples_per_step)
+
+
+def pack_rows(examples: Sequence[EncodedExample], config: TrainConfig, rows: int = 0) -> HostBatch:
+    """Pack ``examples`` into whole micro-batches, at least ``rows`` rows in all (the rest is padding)."""
+    weights = loss_weights(examples, config.loss_average, config.micro_examples)
+    packed = pack(examples, weights, config.row_length)
+    size = config.micro_batch_rows
+    count = math.ceil(packed.token_ids.shape[0] / size)
+    total = max(count, math.ceil(rows / size)) * size
+
+    def shaped(array: np.ndarray) -> np.ndarray:
+        padded = np.zeros((total, config.row_length), array.dtype)
+        padded[: array.shape[0]] = array
+        return padded.reshape(total // size, size, config.row_length)
+
+    tokens = int(np.count_nonzero(packed.segment_ids))
+    return HostBatch(Rows(*(shaped(getattr(packed, name)) for name in Rows._fields)), count, tokens)
+
+
+def stack(batches: Sequence[HostBatch]) -> Rows:
+    """One batch per adapter -> rows [A, M, B, T]; a shorter one is padded with empty micro-batches."""
+    length = max(batch.rows.token_ids.shape[0] for batch in batches)
+
+    def stacked(name: str) -> np.ndarray:
+        arrays = [getattr(batch.rows, name) for batch in batches]
+        return np.stack([np.pad(x, [(0, length - len(x)), (0, 0), (0, 0)]) for x in arrays])
+
+    return Rows(*(stacked(name) for name in Rows._fields))
+
+
+def empty(config: TrainConfig) -> HostBatch:
+    """The batch of an adapter that has nothing left to do: no row counts."""
+    micro_batches = math.ceil(config.examples_per_step / config.micro_batch_rows)
+    zeros = np.zeros((micro_batches, config.micro_batch_rows, config.row_length), np.int32)
+    return HostBatch(Rows(zeros, zeros, zeros, zeros, zeros.astype(np.float32)), 0, 0)
+
+
+def _total_examples(examples: int, config: TrainConfig) -> int:
+    return max(round(config.epochs * examples), 1)
+
+
+@functools.lru_cache(maxsize=256)
+def _permutation(examples: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(examples)

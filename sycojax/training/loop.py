@@ -1,0 +1,278 @@
+"""The training loop: orders the calls of a bank's run and survives being stopped at any point.
+
+On disk, per bank: ``checkpoints/`` (adapter, best adapter, optimiser, position), ``metrics.jsonl`` and
+``tensorboard/``. Calling ``train_bank`` again continues; what is finished is read back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from sycojax.config import TrainConfig
+from sycojax.data.pack import rows_needed
+from sycojax.errors import SycojaxError
+from sycojax.models.llama import FrozenBase, Tree
+from sycojax.parallel.mesh import BATCH_AXES
+from sycojax.training.bank import AdapterJob, Bank, BankBatch, groups
+from sycojax.training.fingerprint import checksum, fingerprint
+from sycojax.training.metrics import Line, MetricsLog, read_lines
+from sycojax.training.optimizer import make_optimizer
+from sycojax.training.step import AdapterState, BankProgram, StepMetrics
+from sycojax.weights.checkpoints import Checkpoints
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedAdapter:
+    """A finished adapter: the one with the lowest validation loss, and how it came about."""
+
+    name: str
+    seed: int
+    lora: Tree  # no bank axis, float32
+    best_step: int  # optimiser steps completed when it was measured
+    best_loss: float  # validation loss
+    steps: int
+    history: tuple[Line, ...]  # the lines of metrics.jsonl
+    tokens: int  # real tokens trained on
+    processed_tokens: int  # places of rows computed for it, padding included
+
+
+def train_bank(
+    base: FrozenBase, jobs: Sequence[AdapterJob], config: TrainConfig, directory: Path
+) -> list[TrainedAdapter]:
+    """Train every job and return the adapters in job order; all banks share one compilation.
+
+    Keeps its state in ``directory/<bank>/`` and continues from there. Raises ``SycojaxError`` when a loss is
+    not finite, when the directory holds another run, when nothing can be written, and on SIGTERM, after
+    the step at hand has been finished and saved.
+    """
+    _check(base, jobs, config)
+    banks = groups(jobs, config)
+    width = len(banks[0])
+    optimizer = make_optimizer(config)
+    program = BankProgram(base, optimizer, width)
+    base_sum = checksum(base.params)
+    rows = max(
+        rows_needed([len(e.token_ids) for e in j.validation], config.row_length) for j in jobs
+    )
+    trained: dict[str, TrainedAdapter] = {}
+    with _stop_on_sigterm() as stop:
+        for members in banks:
+            identity = fingerprint(base_sum, base, config, members, width)
+            run = _Run(program, Bank(members, config, width, rows), Path(directory), identity)
+            trained |= {adapter.name: adapter for adapter in run(stop)}
+    return [trained[job.name] for job in jobs]
+
+
+class _Pending(NamedTuple):
+    """A step whose metrics are still on the device."""
+
+    completed: int
+    batch: BankBatch
+    metrics: StepMetrics
+    due: list[bool]
+    validation: jax.Array | None
+
+
+class _Run:
+    """One bank from its first (or last saved) step to its trained adapters."""
+
+    def __init__(self, program: BankProgram, bank: Bank, directory: Path, identity: str):
+        self.program, self.bank, self.config = program, bank, bank.config
+        others = len(bank.jobs) - 1
+        name = f"{bank.names[0]}+{others}" if others else bank.names[0]
+        self.directory, self.identity = directory / name, identity
+        self.tokens, self.processed = [0] * bank.width, [0] * bank.width
+
+    def __call__(self, stop: threading.Event) -> list[TrainedAdapter]:
+        with Checkpoints(self.directory / "checkpoints", self.identity) as checkpoints:
+            restored = checkpoints.restore(self.program.abstract_state())
+            if restored is None:
+                state, completed = self.program.start(self.bank.seeds), 0
+            else:
+                state, position = restored
+                state, completed = AdapterState(*state), position["step"]
+                self.tokens, self.processed = position["tokens"], position["processed_tokens"]
+            if completed < self.bank.total:
+                with MetricsLog(self.directory, self.bank.names, completed) as log:
+                    state = self._steps(state, completed, checkpoints, log, stop)
+        return self._results(state)
+
+    def _steps(
+        self, state: AdapterState, completed: int, checkpoints: Checkpoints, log: MetricsLog,
+        stop: threading.Event,
+    ) -> AdapterState:  # fmt: skip
+        bank, config, program = self.bank, self.config, self.program
+        host_rows, validation_count = bank.validation()
+        validation_rows = program.place_rows(host_rows)
+        pending: _Pending | None = None
+        with tqdm(
+            total=bank.total, initial=completed, unit="step", desc=self.directory.name, disable=None
+        ) as bar:
+            report = _Report(bank, log, bar)
+            while completed < bank.total:
+                batch = bank.batch(completed)
+                state, metrics = program.train(
+                    state, program.place_rows(batch.rows), batch.count, completed,
+                    bank.seeds, batch.learning_rates, batch.active,
+                )  # fmt: skip
+                completed += 1
+                self._count(batch)
+                validation, due = None, bank.due(completed)
+                if any(due):
+                    state, validation = program.validate(
+                        state, validation_rows, validation_count, completed, due
+                    )
+                # The device works on this step while the host reads the one before.
+                if pending is not None:
+                    report(pending)
+                pending = _Pending(completed, batch, metrics, due, validation)
+                last = completed == bank.total
+                if last or stop.is_set() or completed % config.checkpoint_every == 0:
+                    # Nothing is saved before its losses are known to be finite and logged.
+                    report(pending)
+                    pending = None
+                    log.flush()
+                    position = {"tokens": self.tokens, "processed_tokens": self.processed}
+                    checkpoints.save(completed, state, position)
+                if stop.is_set() and not last:
+                    checkpoints.wait()
+                    raise SycojaxError(
+                        f"stopped by SIGTERM after step {completed} of {bank.total} of "
+                        f"{', '.join(bank.names)}; the state is saved in {self.directory}: run the same "
+                        "command again to continue"
+                    )
+        checkpoints.wait()
+        return state
+
+    def _count(self, batch: BankBatch) -> None:
+        places = batch.count * self.config.micro_batch_rows * self.config.row_length
+        for lane, active in enumerate(batch.active):
+            self.tokens[lane] += batch.tokens[lane]
+            self.processed[lane] += places * active
+
+    def _results(self, state: AdapterState) -> list[TrainedAdapter]:
+        best_step, best_loss = jax.device_get((state.best_step, state.best_loss))
+        lines = read_lines(self.directory, self.bank.total)
+        return [
+            TrainedAdapter(
+                job.name,
+                job.seed,
+                self.program.best(state, lane),
+                int(best_step[lane]),
+                float(best_loss[lane]),
+                self.bank.steps[lane],
+                tuple(line for line in lines if line["adapter"] == job.name),
+                self.tokens[lane],
+                self.processed[lane],
+            )
+            for lane, job in enumerate(self.bank.jobs)
+        ]
+
+
+class _Report:
+    """Fetches a step's metrics, refuses losses that are not finite, logs and moves the progress bar."""
+
+    def __init__(self, bank: Bank, log: MetricsLog, bar: Any):
+        self.bank, self.log, self.bar = bank, log, bar
+        # Per lane: real tokens and since when. The first step is left out: it compiles.
+        self._tokens, self._since = [0] * bank.width, [math.nan] * bank.width
+
+    def __call__(self, pending: _Pending) -> None:
+        metrics, validation = jax.device_get((pending.metrics, pending.validation))
+        now, rate = time.monotonic(), 0.0
+        for lane, job in enumerate(self.bank.jobs):
+            if not pending.batch.active[lane]:
+                continue
+            loss, norm = float(metrics.loss[lane]), float(metrics.grad_norm[lane])
+            self._require_finite(lane, pending, loss, norm)
+            self._tokens[lane] += pending.batch.tokens[lane]
+            speed = self._speed(lane, now)
+            rate += speed or 0.0
+            line: Line = {
+                "adapter": job.name,
+                "step": pending.completed,
+                "loss": loss,
+                "learning_rate": pending.batch.learning_rates[lane],
+                "grad_norm": norm,
+                "tokens_per_second": speed,
+            }
+            if pending.due[lane]:
+                line["validation_loss"] = self._validation_loss(lane, pending.completed, validation)
+            if pending.due[lane] or pending.completed % self.bank.config.log_every == 0:
+                self.log.write(line)
+                self._tokens[lane], self._since[lane] = 0, now
+        self.bar.set_postfix_str(f"{rate:,.0f} tokens/s", refresh=False)
+        self.bar.update(pending.completed - self.bar.n)
+
+    def _speed(self, lane: int, now: float) -> float | None:
+        """Real tokens per second of wall time since this lane's last line, all work included."""
+        if math.isnan(self._since[lane]):
+            self._tokens[lane], self._since[lane] = 0, now
+            return None
+        elapsed = now - self._since[lane]
+        return self._tokens[lane] / elapsed if elapsed > 0 else None
+
+    def _require_finite(self, lane: int, pending: _Pending, loss: float, norm: float) -> None:
+        if math.isfinite(loss) and math.isfinite(norm):
+            return
+        examples = self.bank.examples(lane, pending.completed - 1)
+        items = ", ".join(f"{example.task}/{example.item}" for example in examples)
+        raise SycojaxError(
+            f"adapter {self.bank.names[lane]}, step {pending.completed}: loss {loss}, gradient norm {norm} "
+            f"on items {items}. Lower train.learning_rate, or look at these items"
+        )
+
+    def _validation_loss(self, lane: int, completed: int, losses: np.ndarray | None) -> float:
+        value = math.nan if losses is None else float(losses[lane])
+        if not math.isfinite(value):
+            raise SycojaxError(
+                f"adapter {self.bank.names[lane]}, step {completed}: validation loss {value}. Lower "
+                "train.learning_rate, or look at the validation items"
+            )
+        return value
+
+
+def _check(base: FrozenBase, jobs: Sequence[AdapterJob], config: TrainConfig) -> None:
+    if not jobs:
+        raise SycojaxError("no adapter to train: train.adapters is empty")
+    names = [job.name for job in jobs]
+    if len(set(names)) < len(names):
+        raise SycojaxError(f"adapter names repeat: {', '.join(names)}")
+    for job in jobs:
+        for what, examples in (("training", job.train), ("validation", job.validation)):
+            if not examples:
+                raise SycojaxError(f"adapter {job.name} has no {what} examples")
+        if not 0 <= job.seed < 2**32:
+            raise SycojaxError(f"adapter {job.name}: seed {job.seed} is not in [0, 2^32)")
+    ways = math.prod(base.mesh.shape[axis] for axis in BATCH_AXES)
+    if config.micro_batch_rows % ways:
+        raise SycojaxError(
+            f"train.micro_batch_rows={config.micro_batch_rows} must be a multiple of mesh data x fsdp = {ways}"
+        )
+
+
+@contextlib.contextmanager
+def _stop_on_sigterm() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets. Only in the main thread of a single process: Python delivers signals
+    nowhere else, and several hosts would stop at different steps (they have their regular checkpoints)."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread() or jax.process_count() > 1:
+        yield stop
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,73 @@
+"""The training objective: a weighted sum of next-token cross-entropies over packed rows.
+
+How the weights are chosen (mean over examples, over tokens, ...) is decided on the host, where whole
+examples are at hand (``sycojax.data.encode.loss_weights``); the weights of one optimiser step sum to one,
+so neither packing nor the split into micro-batches changes the objective.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from sycojax.models.llama import Tree, merge
+
+
+class Rows(NamedTuple):
+    """Packed rows: int32 [..., T] each, ``loss_weights`` float32 [..., T] aligned to ``target_ids``."""
+
+    token_ids: Any
+    target_ids: Any
+    positions: Any
+    segment_ids: Any
+    loss_weights: Any
+
+
+def loss(
+    graph: Any, lora: Tree, base: Tree, rows: Rows, dropout_key: jax.Array | None = None
+) -> jax.Array:
+    """``sum(loss_weights * -log p(target))`` of rows [B, T]: a float32 scalar.
+
+    ``dropout_key`` turns LoRA dropout on.
+    """
+    model = merge(graph, lora, base)
+    hidden = model.hidden(rows.token_ids, rows.positions, rows.segment_ids, dropout_key=dropout_key)
+    logits = model.logits(hidden)
+    target = jnp.take_along_axis(logits, rows.target_ids[..., None], axis=-1)[..., 0]
+    return jnp.sum(rows.loss_weights * (jax.nn.logsumexp(logits, axis=-1) - target))
+
+
+def summed_loss(graph: Any, lora: Tree, base: Tree, rows: Rows, count: jax.Array) -> jax.Array:
+    """``loss`` over the first ``count`` micro-batches of rows [M, B, T], without dropout."""
+
+    def body(i: jax.Array, total: jax.Array) -> jax.Array:
+        return total + loss(graph, lora, base, micro_batch(rows, i))
+
+    return jax.lax.fori_loop(0, count, body, jnp.zeros((), jnp.float32))
+
+
+def summed_gradients(
+    graph: Any, lora: Tree, base: Tree, rows: Rows, count: jax.Array, dropout_key: jax.Array
+) -> tuple[jax.Array, Tree]:
+    """``loss`` and its gradient with respect to ``lora``, summed over micro-batches.
+
+    ``rows`` [M, B, T]; only the first ``count`` micro-batches are computed (int32 scalar, may change
+    from call to call without recompiling). Micro-batch ``i`` drops out by ``fold_in(dropout_key, i)``.
+    """
+
+    def body(i: jax.Array, carry: tuple[jax.Array, Tree]) -> tuple[jax.Array, Tree]:
+        key = jax.random.fold_in(dropout_key, i)
+        value, gradients = jax.value_and_grad(loss, argnums=1)(
+            graph, lora, base, micro_batch(rows, i), key
+        )
+        return carry[0] + value, jax.tree.map(jnp.add, carry[1], gradients)
+
+    start = (jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, lora))
+    return jax.lax.fori_loop(0, count, body, start)
+
+
+def micro_batch(rows: Rows, i: jax.Array | int) -> Rows:
+    """Micro-batch ``i`` [B, T] of rows [M, B, T]."""
+    return Rows(*(jax.lax.dynamic_index_in_dim(x, i, keepdims=False) for x in rows))

@@ -1,0 +1,102 @@
+"""The record of a run: JSON lines (the truth) and TensorBoard events (a view), one line per adapter and step."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import jax
+
+from sycojax.errors import SycojaxError
+from sycojax.files import atomic_write
+
+Line = dict[str, Any]
+
+
+class MetricsLog:
+    """Appends to ``directory/metrics.jsonl`` and ``directory/tensorboard/<adapter>/``.
+
+    ``completed`` is the step a run continues from: lines of later steps, and a line cut short by a crash, are
+    dropped first, so no step is ever there twice. Only the first process writes.
+    """
+
+    def __init__(self, directory: Path, adapters: Sequence[str], completed: int):
+        self.path = Path(directory) / "metrics.jsonl"
+        self.lines = read_lines(directory, completed)
+        self._writes = jax.process_index() == 0
+        if not self._writes:
+            return
+        # Imported late: only training pays for it, and it needs no TensorFlow.
+        from tensorboardX import SummaryWriter
+
+        atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in self.lines))
+        self._stream = self.path.open("a", encoding="utf-8")
+        purge = completed + 1 if completed else None
+        self._writers = {
+            name: SummaryWriter(str(Path(directory) / "tensorboard" / name), purge_step=purge)
+            for name in adapters
+        }
+
+    def __enter__(self) -> MetricsLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._writes:
+            self._stream.close()
+            for writer in self._writers.values():
+                writer.close()
+
+    def write(self, line: Line) -> None:
+        """Append one line; it holds ``adapter``, ``step`` and plain numbers (None where there is none)."""
+        self.lines.append(line)
+        if not self._writes:
+            return
+        with self._disk():
+            self._stream.write(json.dumps(line) + "\n")
+        for name, value in line.items():
+            if name not in ("adapter", "step") and value is not None:
+                self._writers[line["adapter"]].add_scalar(name, value, line["step"])
+
+    def flush(self) -> None:
+        """Put everything on disk: called before a checkpoint, so no line of its steps can be lost."""
+        if not self._writes:
+            return
+        with self._disk():
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+        for writer in self._writers.values():
+            writer.flush()
+
+    @contextlib.contextmanager
+    def _disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise SycojaxError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+
+def read_lines(directory: Path, completed: int) -> list[Line]:
+    """The lines of ``directory/metrics.jsonl`` up to step ``completed``; none when there is no file."""
+    path = Path(directory) / "metrics.jsonl"
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            # The tail of a killed run. Its step is after the checkpoint and will be written again.
+            break
+        if line["step"] <= completed:
+            lines.append(line)
+    return lines

@@ -1,0 +1,232 @@
+"""What happens to adapters on the device: one pure function per event, then the compiled bank of them.
+
+``train_step`` and ``validation_step`` are written for one adapter. ``BankProgram`` runs them for a bank of
+adapters (a leading axis A on everything but the base): vmapped, or directly when the width is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from sycojax.models.llama import FrozenBase, Tree, initial_lora, logical_axes
+from sycojax.parallel.mesh import batch_sharding, replicated, shardings
+from sycojax.training.loss import Rows, summed_gradients, summed_loss
+from sycojax.training.optimizer import apply_update
+
+
+class AdapterState(NamedTuple):
+    """All that training changes. ``best_loss`` float32 and ``best_step`` int32 belong to ``best_lora``."""
+
+    lora: Tree
+    opt_state: Any
+    best_lora: Tree
+    best_loss: Any
+    best_step: Any
+
+
+class StepMetrics(NamedTuple):
+    """Float32 scalars of one optimiser step; ``grad_norm`` is measured before clipping."""
+
+    loss: Any
+    grad_norm: Any
+
+
+def initial_state(
+    base: FrozenBase, optimizer: optax.GradientTransformation, seed: jax.Array
+) -> AdapterState:
+    """A fresh adapter. It depends on the seed (uint32) only, so adapters of one seed start equal."""
+    lora = initial_lora(base.config, base.lora, jax.random.fold_in(jax.random.key(seed), 0))
+    best_loss, best_step = jnp.full((), jnp.inf, jnp.float32), jnp.zeros((), jnp.int32)
+    return AdapterState(lora, optimizer.init(lora), lora, best_loss, best_step)
+
+
+def dropout_key(seed: jax.Array, step: jax.Array) -> jax.Array:
+    """The dropout key of a step: a function of the adapter's seed and the step number, nothing else."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 1), step)
+
+
+def train_step(
+    graph: Any,
+    optimizer: optax.GradientTransformation,
+    base: Tree,
+    state: AdapterState,
+    rows: Rows,
+    count: jax.Array,
+    key: jax.Array,
+    learning_rate: jax.Array,
+    active: jax.Array | bool = True,
+) -> tuple[AdapterState, StepMetrics]:
+    """One optimiser step of one adapter.
+
+    ``rows`` [M, B, T] of which the first ``count`` (int32) micro-batches are computed; ``key`` seeds dropout;
+    ``learning_rate`` float32. An adapter that is not ``active`` (bool) is returned as it came.
+    """
+    value, gradients = summed_gradients(graph, state.lora, base, rows, count, key)
+    new = apply_update(optimizer, state.lora, state.opt_state, gradients, learning_rate)
+    lora, opt_state = _select(active, new, (state.lora, state.opt_state))
+    metrics = StepMetrics(value, optax.tree.norm(gradients))
+    return state._replace(lora=lora, opt_state=opt_state), metrics
+
+
+def validation_step(
+    graph: Any,
+    base: Tree,
+    state: AdapterState,
+    rows: Rows,
+    count: jax.Array,
+    step: jax.Array,
+    due: jax.Array | bool = True,
+) -> tuple[AdapterState, jax.Array]:
+    """Validation loss (float32) over ``rows`` [M, B, T], and the state with the best adapter so far kept.
+
+    Ties keep the earlier adapter. An adapter that is not ``due`` (bool) keeps what it has.
+    """
+    value = summed_loss(graph, state.lora, base, rows, count)
+    better = due & (value < state.best_loss)
+    kept = (state.best_lora, state.best_loss, state.best_step)
+    best_lora, best_loss, best_step = _select(better, (state.lora, value, step), kept)
+    return state._replace(best_lora=best_lora, best_loss=best_loss, best_step=best_step), value
+
+
+def over_bank(function: Callable[..., Any], width: int, in_axes: Sequence[int | None]) -> Any:
+    """``function`` of one adapter -> of a bank. A bank of one is indexed, not vmapped: it costs nothing."""
+    if width > 1:
+        return jax.vmap(function, in_axes=tuple(in_axes))
+
+    def alone(*arguments: Any) -> Any:
+        single = [
+            argument if axis is None else jax.tree.map(lambda x: x[0], argument)
+            for argument, axis in zip(arguments, in_axes, strict=True)
+        ]
+        return jax.tree.map(lambda x: x[None], function(*single))
+
+    return alone
+
+
+class BankProgram:
+    """The compiled functions for banks of ``width`` adapters over one base, shared by all of a study.
+
+    Everything that differs between adapters and steps is an argument of fixed shape, so each function
+    compiles once. States are donated: use the returned one.
+    """
+
+    def __init__(self, base: FrozenBase, optimizer: optax.GradientTransformation, width: int):
+        self.base, self.width = base, width
+        self._state = _state_shardings(base, optimizer)
+        everywhere = replicated(base.mesh)
+
+        def start(seeds: jax.Array) -> AdapterState:
+            return over_bank(lambda s: initial_state(base, optimizer, s), width, (0,))(seeds)
+
+        def train(
+            params: Tree, state: AdapterState, rows: Rows, count: jax.Array, step: jax.Array,
+            seeds: jax.Array, learning_rates: jax.Array, active: jax.Array,
+        ) -> tuple[AdapterState, StepMetrics]:  # fmt: skip
+            def one(state, rows, seed, learning_rate, active):
+                key = dropout_key(seed, step)
+                return train_step(
+                    base.graph, optimizer, params, state, rows, count, key, learning_rate, active
+                )
+
+            return over_bank(one, width, (0,) * 5)(state, rows, seeds, learning_rates, active)
+
+        def validate(
+            params: Tree, state: AdapterState, rows: Rows, count: jax.Array, step: jax.Array,
+            due: jax.Array,
+        ) -> tuple[AdapterState, jax.Array]:  # fmt: skip
+            def one(state, rows, due):
+                return validation_step(base.graph, params, state, rows, count, step, due)
+
+            return over_bank(one, width, (0,) * 3)(state, rows, due)
+
+        def pick(tree: Tree, lane: jax.Array) -> Tree:
+            return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, lane, 0, False), tree)
+
+        self._start = jax.jit(start, out_shardings=self._state)
+        adapter = shardings(base.mesh, logical_axes(base.config, base.lora).lora)
+        self._pick = jax.jit(pick, out_shardings=adapter)
+        outputs = (self._state, everywhere)
+        self._train = jax.jit(train, donate_argnums=1, out_shardings=outputs)
+        self._validate = jax.jit(validate, donate_argnums=1, out_shardings=outputs)
+
+    def start(self, seeds: Sequence[int]) -> AdapterState:
+        """Fresh states, leading axis A."""
+        return self._start(self._place(np.asarray(seeds, np.uint32)))
+
+    def abstract_state(self) -> AdapterState:
+        """Shapes, dtypes and shardings of ``start``'s result: what a checkpoint is restored into."""
+        shapes = jax.eval_shape(self._start, jax.ShapeDtypeStruct((self.width,), jnp.uint32))
+        return jax.tree.map(
+            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, self._state
+        )
+
+    def train(
+        self, state: AdapterState, rows: Rows, count: int, step: int, seeds: Sequence[int],
+        learning_rates: Sequence[float], active: Sequence[bool],
+    ) -> tuple[AdapterState, StepMetrics]:  # fmt: skip
+        """One optimiser step of every active adapter; ``rows`` from ``place_rows``. Returns at once."""
+        return self._train(
+            self.base.params, state, rows,
+            self._place(np.int32(count)), self._place(np.int32(step)),
+            self._place(np.asarray(seeds, np.uint32)),
+            self._place(np.asarray(learning_rates, np.float32)),
+            self._place(np.asarray(active, bool)),
+        )  # fmt: skip
+
+    def validate(
+        self, state: AdapterState, rows: Rows, count: int, step: int, due: Sequence[bool]
+    ) -> tuple[AdapterState, jax.Array]:
+        """Validation losses [A], best adapters kept for those ``due``. Returns at once."""
+        return self._validate(
+            self.base.params, state, rows,
+            self._place(np.int32(count)), self._place(np.int32(step)),
+            self._place(np.asarray(due, bool)),
+        )  # fmt: skip
+
+    def best(self, state: AdapterState, lane: int) -> Tree:
+        """The best adapter of one lane: a plain ``lora`` tree without the bank axis."""
+        return self._pick(state.best_lora, self._place(np.int32(lane)))
+
+    def place_rows(self, rows: Rows) -> Rows:
+        """Host rows [A, M, B, T] -> device arrays, B split over the batch axes of the mesh."""
+        sharding = batch_sharding(self.base.mesh, leading=2)
+        return Rows(*(_distribute(x, sharding) for x in rows))
+
+    def compilations(self) -> tuple[int, int]:
+        """How often the training and the validation function were compiled so far."""
+        # The typed face of a jitted function lacks the size of its cache.
+        train: Any = self._train
+        validate: Any = self._validate
+        return train._cache_size(), validate._cache_size()
+
+    def _place(self, value: Any) -> jax.Array:
+        return _distribute(np.asarray(value), replicated(self.base.mesh))
+
+
+def _distribute(array: np.ndarray, sharding: jax.sharding.Sharding) -> jax.Array:
+    # Every process holds the whole host array and hands its devices their parts.
+    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+
+def _select(condition: Any, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), new, old)
+
+
+def _state_shardings(base: FrozenBase, optimizer: optax.GradientTransformation) -> AdapterState:
+    lora = shardings(base.mesh, logical_axes(base.config, base.lora).lora, bank=True)
+    everywhere = replicated(base.mesh)
+    shapes = jax.eval_shape(lambda: initial_state(base, optimizer, jnp.uint32(0)))
+    opt_state = optax.tree.map_params(
+        optimizer,
+        lambda _, sharding: sharding,
+        shapes.opt_state,
+        lora,
+        transform_non_params=lambda _: everywhere,
+    )
+    return AdapterState(lora, opt_state, lora, everywhere, everywhere)
