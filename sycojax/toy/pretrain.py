@@ -113,8 +113,8 @@ def optimizer(base: Tree, settings: Settings) -> optax.GradientTransformation:
 
 def hidden(model: Llama, batch: Batch) -> jax.Array:
     """``Llama.hidden`` with the layers unrolled: a third faster on a CPU than its scan."""
-    mask = packed_mask(batch.segment_ids)
-    table = rotary_table(model.config, batch.positions)
+    mask = packed_mask(jnp.asarray(batch.segment_ids))
+    table = rotary_table(model.config, jnp.asarray(batch.positions))
     graph, state = nnx.split(model.layers)
     h = model.embed_tokens.embedding[...][batch.token_ids]
     for i in range(model.config.num_hidden_layers):
