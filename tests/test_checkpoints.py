@@ -21,19 +21,21 @@ def _abstract(tree):
 
 
 def _fill(directory: Path, steps: range) -> dict[str, jax.Array]:
-    """Save ``tree = step`` at each step, overwriting its buffers at once."""
+    """Save ``tree = step`` at each step, overwriting its buffers and counts at once."""
     tree = {"a": jnp.zeros((64, 1024)), "n": jnp.zeros((), jnp.int32)}
     step_up = jax.jit(lambda t: jax.tree.map(lambda x: x + 1, t), donate_argnums=0)
     with Checkpoints(directory, "me") as checkpoints:
         assert checkpoints.restore(_abstract(tree)) is None
         for step in steps:
-            checkpoints.save(step, tree, {"tokens": [step * 10]})
+            position = {"tokens": [step * 10]}
+            checkpoints.save(step, tree, position)
+            position["tokens"][0] = -1  # the run counts on while the writer is at work
             for _ in range(100):
                 tree = step_up(tree)
     return tree
 
 
-def test_what_was_saved_comes_back_although_its_buffers_were_donated(tmp_path):
+def test_what_was_saved_comes_back_although_the_run_moved_on(tmp_path):
     tree = _fill(tmp_path, range(4))
     with Checkpoints(tmp_path, "me") as checkpoints:
         restored = checkpoints.restore(_abstract(tree))

@@ -144,10 +144,7 @@ class _Run:
                     report(pending)
                     pending = None
                     log.flush()
-                    # Copies: saving is asynchronous, and the counts move on meanwhile.
-                    position = {
-                        "tokens": list(self.tokens), "processed_tokens": list(self.processed)
-                    }  # fmt: skip
+                    position = {"tokens": self.tokens, "processed_tokens": self.processed}
                     checkpoints.save(completed, state, position)
                 if stop.is_set() and not last:
                     checkpoints.wait()

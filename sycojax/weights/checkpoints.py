@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -60,8 +61,8 @@ class Checkpoints:
 
         Raises ``SycojaxError`` when this or the save before could not be written.
         """
-        record = {**position, "step": step, "fingerprint": self.fingerprint}
-        # The writer may look at the arrays after we return, and the next step donates them: save a copy.
+        # The writer looks at both after we return, when the run has moved on and donated the arrays: copy.
+        record = copy.deepcopy({**position, "step": step, "fingerprint": self.fingerprint})
         arguments = ocp.args.Composite(
             state=ocp.args.StandardSave(self._copy(tree)), position=ocp.args.JsonSave(record)
         )
