@@ -116,3 +116,16 @@ def test_restores_onto_another_mesh(tmp_path):
     assert restored is not None
     np.testing.assert_array_equal(restored[0]["w"], np.arange(64.0).reshape(8, 8))
     assert len(restored[0]["w"].sharding.device_set) == 2
+
+
+def test_counts_are_copied_before_the_writer_gets_them(tmp_path, monkeypatch):
+    """The writer is another thread; when it serialises, the run has counted on."""
+    handed = []
+    with Checkpoints(tmp_path, "me") as checkpoints:
+        monkeypatch.setattr(
+            checkpoints._manager, "save", lambda step, args, force: handed.append(args)
+        )
+        position = {"tokens": [10]}
+        checkpoints.save(0, {"a": jnp.zeros(2)}, position)
+        position["tokens"][0] = -1
+    assert handed[0]["position"].item["tokens"] == [10]
