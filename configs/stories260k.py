@@ -3,7 +3,7 @@
     sycojax study --config=configs/stories260k.py --workdir=runs/stories260k
 
 The 260,032-parameter base cannot answer any of it: this exercises every path on real text, and its numbers
-are chance. Half an hour on two CPU cores. Expects the data and the checkpoint under $SYCOJAX_DATA (default: ../shared/data).
+are chance. About an hour on two CPU cores. Expects the data and the checkpoint under $SYCOJAX_DATA (default: ../shared/data).
 """
 
 import os
