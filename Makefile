@@ -17,7 +17,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 parity: $(VENV)/parity.stamp        ## live comparison with torch, transformers, PEFT; and the slow tests
-	$(BIN)/python -m pytest -n 2 -m "parity or slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "parity or slow"
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sycojax needs Python 3.11 or newer")'
