@@ -77,7 +77,9 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[list[str], li
     trained: list[str] = []
     written: list[str] = []
 
-    def fake_training(base: Any, jobs: Any, config: Any, directory: Path) -> list[TrainedAdapter]:
+    def fake_training(
+        base: Any, jobs: Any, config: Any, directory: Path, *, progress: bool
+    ) -> list[TrainedAdapter]:
         trained.extend(job.name for job in jobs)
         directory.mkdir(parents=True)
         key = jax.random.key(0)

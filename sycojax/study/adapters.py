@@ -21,10 +21,8 @@ from sycojax.training.loop import AdapterJob, TrainedAdapter, train_bank
 from sycojax.weights.peft import export_adapter
 
 # Settings that change how the work is laid out or watched, never its result.
-LAYOUT_KEYS = (
-    "adapters", "seeds", "bank_width", "row_length", "micro_batch_rows", "checkpoint_every",
-    "log_every",
-)  # fmt: skip
+# (Packing is not among them: dropout masks follow the rows.)
+LAYOUT_KEYS = ("adapters", "seeds", "bank_width", "checkpoint_every", "log_every")
 
 
 def adapter_inputs(
@@ -68,10 +66,11 @@ def train_adapters(
                 data = training[adapter]
                 pending.append(AdapterJob(name, seed, data.train, data.validation))
     if pending:
-        # One directory per set of inputs: a changed config starts afresh, the same one continues.
-        key = fingerprint({job.name: inputs[job.name] for job in pending})[:12]
+        # One directory per set of jobs and layout: a changed config starts afresh, the same one continues.
+        jobs, train = {job.name: inputs[job.name] for job in pending}, config.train
+        key = fingerprint(jobs, train.bank_width, train.log_every)[:12]
         directory = workdir / "training" / key
-        for result in train_bank(base, pending, config.train, directory):
+        for result in train_bank(base, pending, train, directory, progress=progress):
             adapter = adapter_directory(workdir, result.name)
             with atomic_directory(adapter) as temporary:
                 export_adapter(temporary, result.lora, config.lora, config.base.path)

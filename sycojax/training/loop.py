@@ -49,7 +49,12 @@ class TrainedAdapter:
 
 
 def train_bank(
-    base: FrozenBase, jobs: Sequence[AdapterJob], config: TrainConfig, directory: Path
+    base: FrozenBase,
+    jobs: Sequence[AdapterJob],
+    config: TrainConfig,
+    directory: Path,
+    *,
+    progress: bool = True,
 ) -> list[TrainedAdapter]:
     """Train every job and return the adapters in job order; all banks share one compilation.
 
@@ -70,7 +75,8 @@ def train_bank(
     with _stop_on_sigterm() as stop:
         for members in banks:
             identity = fingerprint(base_sum, base, config, members, width)
-            run = _Run(program, Bank(members, config, width, rows), Path(directory), identity)
+            bank = Bank(members, config, width, rows)
+            run = _Run(program, bank, Path(directory), identity, progress)
             trained |= {adapter.name: adapter for adapter in run(stop)}
     return [trained[job.name] for job in jobs]
 
@@ -88,11 +94,13 @@ class _Pending(NamedTuple):
 class _Run:
     """One bank from its first (or last saved) step to its trained adapters."""
 
-    def __init__(self, program: BankProgram, bank: Bank, directory: Path, identity: str):
+    def __init__(
+        self, program: BankProgram, bank: Bank, directory: Path, identity: str, progress: bool
+    ):
         self.program, self.bank, self.config = program, bank, bank.config
         others = len(bank.jobs) - 1
         name = f"{bank.names[0]}+{others}" if others else bank.names[0]
-        self.directory, self.identity = directory / name, identity
+        self.directory, self.identity, self.progress = directory / name, identity, progress
         self.tokens, self.processed = [0] * bank.width, [0] * bank.width
 
     def __call__(self, stop: threading.Event) -> list[TrainedAdapter]:
@@ -118,7 +126,11 @@ class _Run:
         validation_rows = program.place_rows(host_rows)
         pending: _Pending | None = None
         with tqdm(
-            total=bank.total, initial=completed, unit="step", desc=self.directory.name, disable=None
+            total=bank.total,
+            initial=completed,
+            unit="step",
+            desc=self.directory.name,
+            disable=None if self.progress else True,
         ) as bar:
             report = _Report(bank, log, bar)
             while completed < bank.total:
