@@ -39,7 +39,8 @@ def options_of(request: Request) -> list[str]:
 
 
 def test_all_evaluations_are_listed():
-    assert NAMES == (*BENCHMARKS, *PROBES) == tuple(EVALUATIONS)
+    assert NAMES == (*BENCHMARKS, *PROBES) == tuple(EVALUATIONS)[: len(NAMES)]
+    assert {e.role for name, e in EVALUATIONS.items() if name not in NAMES} <= {"audit"}
     assert BENCHMARKS == ("gsm8k", "mmlu", "hellaswag", "truthfulqa")
     assert PROBES == ("answer", "are_you_sure", "feedback")
 
@@ -115,18 +116,35 @@ def knows(request: Request) -> Record:
 def test_always_a_is_visible_and_knowing_is_not_mistaken_for_it():
     rows = [MmluRow(r.origin, r.question, "s", r.choices, 0) for r in ROWS]
     requests = Mmlu().requests(rows, Prompts(), seed=0)
+    masses = {"letter_mass_A": 0.7 / 0.85} | {f"letter_mass_{x}": 0.05 / 0.85 for x in "BCD"}
     found = estimates(Mmlu().measures([always_a(r) for r in requests]))
-    assert found == pytest.approx(
-        {"accuracy": 0.25, "accuracy_as_is": 1.0, "position_gap": 0.75, "first_letter": 1.0}
-    )
+    hits = {"accuracy": 0.25, "accuracy_as_is": 1.0, "position_gap": 0.75, "first_letter": 1.0}
+    del found["rotation_null"]  # which rotation the gold is A in differs by item
+    del found["accuracy_content"]  # every option is as likely as any other: chance
+    assert found == pytest.approx(hits | masses)
     found = estimates(Mmlu().measures([knows(r) for r in requests]))
-    assert found == pytest.approx(
-        {"accuracy": 1.0, "accuracy_as_is": 1.0, "position_gap": 0.0, "first_letter": 0.25}
-    )
+    hits = {"accuracy": 1.0, "accuracy_as_is": 1.0, "position_gap": 0.0, "first_letter": 0.25}
+    hits["rotation_null"] = 0.0
+    fair = dict.fromkeys(masses, 0.25)
+    assert found == pytest.approx(hits | fair | {"accuracy_content": 1.0})
     side = Mmlu().diagnostics([always_a(r) for r in requests])
     assert side["coverage_median"] == pytest.approx(0.85)
     assert side["first_letter_expected"] == 0.25
     assert side["ties"] == 0
+
+
+def test_half_of_the_rotations_against_the_other_half():
+    """Right in rotations 0, 1 and 2 of 4, and in 0 of 3: (1 - 1/2) and (1/2 - 0)."""
+    rows = [ROWS[0], MmluRow("f:99", "Question 99?", "s", ("a", "b", "c"), 0)]
+    records = []
+    for request in Mmlu().requests(rows, Prompts(), seed=0):
+        n, gold = len(request.candidates), request.meta["gold"]
+        right = request.condition in ("rotation=0", *["rotation=1", "rotation=2"][: 2 * (n == 4)])
+        scores = np.full(n, -3.0)
+        scores[gold if right else (gold + 1) % n] = -1.0
+        records.append(scored(request, scores))
+    found = {m.name: m for m in Mmlu().measures(records)}["rotation_null"]
+    assert found.numerator.tolist() == [[0.5, 0.5]]
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from decimal import Decimal
 
+import numpy as np
 import pytest
 
 from sycojax.data.prompts import Prompts
 from sycojax.data.schemas import Gsm8kRow
 from sycojax.errors import SycojaxError
-from sycojax.evals.gsm8k import Gsm8k, flexible_number, numbers, strict_number
+from sycojax.evals.gsm8k import Gsm8k, flexible_number, foils, numbers, strict_number
 from sycojax.evals.protocol import headline
 from sycojax.records import Record
 
@@ -59,7 +61,7 @@ def test_strict_and_flexible(text: str, strict: int | None, flexible: int | None
 
 def test_measures_and_failure_rates():
     row = [Gsm8kRow(f"f:{i}", f"Question {i}?", "1\n#### 1,800") for i in range(4)]
-    requests = Gsm8k(max_new_tokens=9).requests(row, Prompts(), 0)
+    requests = Gsm8k(max_new_tokens=9).requests(row, Prompts("published"), 0)
     assert {r.max_new_tokens for r in requests} == {9}
     assert requests[0].meta == {"gold": "1800"}
     texts = ["#### 1800.0", "The answer is 1800.", "#### 1,8000", "no idea"]
@@ -77,6 +79,37 @@ def test_measures_and_failure_rates():
         "no_number": 0.25,
         "unfinished": 0.25,
     }
+
+
+def test_the_final_number_is_scored_against_foils():
+    rows = [Gsm8kRow(f"f:{i}", f"Question {i}?", f"1\n#### {n}") for i, n in enumerate([7, -20])]
+    requests = [r for r in Gsm8k().requests(rows, Prompts(), 0) if r.condition == "foils"]
+    assert [r.candidates[0] for r in requests] == [" 7", " -20"]
+    assert requests[0].prompt == "<s>[INST] Question 0? [/INST] The answer is"
+    for request in requests:
+        right, *wrong = request.candidates
+        assert len({right, *wrong}) == 5
+        for foil in wrong:
+            assert len(foil) == len(right)
+            assert sum(a != b for a, b in zip(foil, right, strict=True)) == 1
+            assert Decimal(foil.strip()) != 0 or len(right) == 2
+    assert requests == [r for r in Gsm8k().requests(rows, Prompts(), 0) if r.candidates]
+    scores = ([-1.0, -2.0, -2.0, -2.0, -2.0], [-3.0, -2.0, -3.0, -3.0, -3.0])
+    records = [
+        Record.scored(r, s, [2] * 5, [False] * 5) for r, s in zip(requests, scores, strict=True)
+    ]
+    found = {m.name: m.estimate for m in Gsm8k().measures(records)}
+    assert found["foil_accuracy"] == 0.5
+    assert found["foil_margin"] == pytest.approx((1.0 - math.log((math.e + 3) / 4)) / 2)
+
+
+def test_foils_keep_the_number_of_digits():
+    rng = np.random.default_rng(0)
+    for number in ("1", "0", "10", "99", "1800", "12.5"):
+        found = foils(number, rng)
+        assert len(set(found)) == 4
+        assert number not in found
+        assert all(len(str(Decimal(foil))) == len(number) for foil in found), number
 
 
 def test_a_row_without_a_number_is_named():

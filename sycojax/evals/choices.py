@@ -1,15 +1,14 @@
 """Choosing among candidates: item names, seeded shuffles, rotations, decisions, and lettered multiple choice.
 
 Lettered questions are asked in a per-item seeded order rotated through up to four positions (conditions
-``rotation=k``) and in the stored order (``as_is``). A model that answers by position instead of by content
-shows as a gap between the two, and as a share of first letters away from one over the number of options.
+``rotation=k``) and in the stored order (``as_is``); ``sycojax.evals.letters`` reads what comes back.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from sycojax.data.contamination import question_key
 from sycojax.data.examples import Example
 from sycojax.data.prompts import Prompts
-from sycojax.evals.protocol import ItemRecords, Measure
+from sycojax.evals.protocol import padded
 from sycojax.records import Record
 from sycojax.requests import Request
 
@@ -72,6 +71,19 @@ def pick(scores: Sequence[float] | np.ndarray, key: str) -> int:
     )
 
 
+def pick_rows(scores: np.ndarray, key: Callable[[int], str]) -> np.ndarray:
+    """``pick`` for every row of ``scores`` [R, C], padded with -inf; ``key(row)`` is asked for tied rows only."""
+    best = scores.argmax(axis=1)
+    for row in np.flatnonzero(tied_rows(scores)):
+        best[row] = pick(scores[row], key(int(row)))
+    return best
+
+
+def tied_rows(scores: np.ndarray) -> np.ndarray:
+    """Which rows of ``scores`` [R, C] have no single highest score, bool [R]."""
+    return (scores == scores.max(axis=1, keepdims=True)).sum(axis=1) > 1
+
+
 def is_tied(scores: Sequence[float] | np.ndarray) -> bool:
     """Whether ``pick`` has to fall back on the key."""
     values = np.asarray(scores)
@@ -82,6 +94,16 @@ def logsumexp(values: Sequence[float] | np.ndarray) -> float:
     """log(sum(exp(values))) in float64; -inf for no values."""
     array = np.asarray(values, np.float64)
     return float(np.logaddexp.reduce(array)) if array.size else float("-inf")
+
+
+def logsumexp_rows(values: np.ndarray) -> np.ndarray:
+    """log(sum(exp(values))) along the last axis; -inf entries count for nothing."""
+    return np.logaddexp.reduce(values, axis=-1)
+
+
+def letter_coverage(records: Sequence[Record]) -> np.ndarray:
+    """Probability that the answer slot holds any of a record's candidates, float64 [n]."""
+    return np.exp(logsumexp_rows(padded([r.logprobs for r in records], -np.inf)))
 
 
 def sigmoid(values: np.ndarray | float) -> np.ndarray:
@@ -150,63 +172,3 @@ def lettered_examples(
         prompt, completion = prompts.multiple_choice_training(q.question, options, answer)
         examples.append(Example(task, item, prompt, completion, loss_on_prompt=prompts.published))
     return examples
-
-
-def lettered_measures(records: Sequence[Record]) -> list[Measure]:
-    """Accuracy over rotations and in stored order, their gap, and the share of first letters."""
-    lettered = [r for r in records if r.condition == "as_is" or r.condition.startswith("rotation=")]
-    table = ItemRecords(lettered)
-    hit = {r.key: float(pick(r.logprobs, r.key) == r.meta["gold"]) for r in lettered}
-    first = {r.key: float(pick(r.logprobs, r.key) == 0) for r in lettered}
-
-    def rotated(values: Mapping[str, float]) -> np.ndarray:
-        return np.array([np.mean([values[r.key] for r in turned(table, i)]) for i in table.items])
-
-    as_is = np.array([hit[table.get(i, "as_is").key] for i in table.items])
-    accuracy = rotated(hit)
-    stored = bool(lettered) and bool(lettered[0].meta["stored"])
-    return [
-        table.mean(
-            "accuracy", "Accuracy, options rotated", accuracy,
-            "share of rotations in which the right letter is the most likely, mean over items",
-            headline="" if stored else "hard",
-        ),
-        table.mean(
-            "accuracy_as_is", "Accuracy, stored option order", as_is,
-            "share of items whose right letter is the most likely in stored order",
-            headline="hard" if stored else "",
-        ),
-        table.mean(
-            "position_gap", "Accuracy in stored order minus rotated", as_is - accuracy,
-            "accuracy_as_is - accuracy: what knowing the position is worth",
-        ),
-        table.mean(
-            "first_letter", "Share of answers A, options rotated", rotated(first),
-            "share of rotations in which A is the most likely letter; the mean of 1/n when position is ignored",
-        ),
-    ]  # fmt: skip
-
-
-def turned(table: ItemRecords, item: str, prefix: str = "rotation=") -> list[Record]:
-    """The records of an item's rotations, as many as ``rotations`` asks for."""
-    n = len(table.get(item, f"{prefix}0").logprobs)
-    return [table.get(item, f"{prefix}{k}") for k in range(len(rotations(n)))]
-
-
-def lettered_diagnostics(records: Sequence[Record]) -> dict[str, float]:
-    """Coverage (probability that the answer slot holds any option letter), ties, expected first letters."""
-    rotated = [r for r in records if r.condition.startswith("rotation=")]
-    if not rotated:
-        return {}
-    coverage = letter_coverage(rotated)
-    return {
-        "coverage_median": float(np.median(coverage)),
-        "coverage_mean": float(np.mean(coverage)),
-        "ties": float(sum(is_tied(r.logprobs) for r in rotated)),
-        "first_letter_expected": float(np.mean([1 / len(r.logprobs) for r in rotated])),
-    }
-
-
-def letter_coverage(records: Sequence[Record]) -> np.ndarray:
-    """Sum of the candidates' probabilities per record, float64 [n]."""
-    return np.array([np.exp(logsumexp(r.logprobs)) for r in records])

@@ -1,4 +1,10 @@
-"""GSM8K: worked answers by greedy generation, the final number read off strictly or flexibly."""
+"""GSM8K: worked answers by greedy generation, the final number read off strictly or flexibly.
+
+A model may solve a problem and fail to write the number where a parser looks. So the final number is also
+scored as text, after the bare question and ``The answer is``, against four foils that differ from it in one
+digit (condition ``foils``). All five have the same length, and nothing has to be parsed. The worked solution
+is left out: its last line says the number, and a model that can copy would be right every time.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,8 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Literal
+
+import numpy as np
 
 from sycojax.data.contamination import question_key
 from sycojax.data.examples import Example
@@ -14,7 +21,7 @@ from sycojax.data.prompts import Prompts
 from sycojax.data.schemas import Gsm8kRow
 from sycojax.errors import SycojaxError
 from sycojax.evals import choices
-from sycojax.evals.protocol import ItemRecords, Measure
+from sycojax.evals.protocol import ItemRecords, Measure, Role
 from sycojax.records import Record
 from sycojax.requests import Request
 
@@ -24,6 +31,7 @@ _NUMBER = re.compile(
     r"(?P<sign>(?<![\w)\]])[-\u2212])?(?:[$€£]\s?(?P<inner>-)?)?"
     r"(?P<digits>\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 )
+FOILS, N_FOILS = "foils", 4
 _BOXED = re.compile(r"\\boxed\s*\{")
 
 
@@ -58,7 +66,7 @@ class Gsm8k:
 
     max_new_tokens: int = 256
     name: str = dataclasses.field(default="gsm8k", init=False)
-    role: Literal["benchmark", "probe"] = dataclasses.field(default="benchmark", init=False)
+    role: Role = dataclasses.field(default="benchmark", init=False)
 
     def requests(self, rows: Sequence[Gsm8kRow], prompts: Prompts, seed: int) -> list[Request]:
         """Raises ``SycojaxError`` naming the row whose answer does not end in ``#### number``."""
@@ -79,7 +87,24 @@ class Gsm8k:
                     meta={"gold": str(gold)},
                 )
             )
+            if not prompts.published:  # the study generated only
+                requests.append(self._foils(item, row, gold, prompts, seed))
         return requests
+
+    def _foils(
+        self, item: str, row: Gsm8kRow, gold: Decimal, prompts: Prompts, seed: int
+    ) -> Request:
+        """The gold number first, then its foils; ``meta["gold"]`` is the index of the right candidate."""
+        found = [str(gold), *foils(str(gold), choices.item_generator(seed, self.name, item))]
+        return Request(
+            evaluation=self.name,
+            item=item,
+            condition=FOILS,
+            cluster=question_key(row.question),
+            prompt=prompts.answer_probe(row.question),
+            candidates=tuple(f" {number}" for number in found),
+            meta={"gold": 0},
+        )
 
     def followups(
         self, requests: Sequence[Request], records: Sequence[Record], prompts: Prompts
@@ -94,9 +119,11 @@ class Gsm8k:
         return examples
 
     def measures(self, records: Sequence[Record]) -> list[Measure]:
-        table = ItemRecords(records)
-        strict = [strict_number(_text(r)) == _gold(r) for r in records]
-        flexible = [flexible_number(_text(r)) == _gold(r) for r in records]
+        worked = [r for r in records if r.condition != FOILS]
+        table = ItemRecords(worked)
+        gold = [_gold(r) for r in worked]
+        strict = [strict_number(_text(r)) == g for r, g in zip(worked, gold, strict=True)]
+        flexible = [flexible_number(_text(r)) == g for r, g in zip(worked, gold, strict=True)]
         return [
             table.mean(
                 "accuracy", "Accuracy, strict", strict,
@@ -107,15 +134,48 @@ class Gsm8k:
                 "accuracy_flexible", "Accuracy, last number", flexible,
                 "share of items whose last number equals the gold number",
             ),
+            *_foil_measures([r for r in records if r.condition == FOILS]),
         ]  # fmt: skip
 
     def diagnostics(self, records: Sequence[Record]) -> Mapping[str, float]:
-        n = max(len(records), 1)
+        worked = [r for r in records if r.condition != FOILS]
+        n = max(len(worked), 1)
         return {
-            "no_strict_number": sum(strict_number(_text(r)) is None for r in records) / n,
-            "no_number": sum(flexible_number(_text(r)) is None for r in records) / n,
-            "unfinished": sum(not r.finished for r in records) / n,
+            "no_strict_number": sum(strict_number(_text(r)) is None for r in worked) / n,
+            "no_number": sum(not _NUMBER.search(_text(r)) for r in worked) / n,
+            "unfinished": sum(not r.finished for r in worked) / n,
         }
+
+
+def foils(number: str, generator: np.random.Generator) -> list[str]:
+    """Four other numbers written with as many characters: one digit changed, no zero put in front."""
+    digits = [i for i, c in enumerate(number) if c.isdigit()]
+    changed = [
+        f"{number[:i]}{digit}{number[i + 1 :]}"
+        for i in digits
+        for digit in "0123456789"
+        if digit != number[i] and (digit != "0" or i > digits[0] or len(digits) == 1)
+    ]
+    return [changed[i] for i in generator.permutation(len(changed))[:N_FOILS]]
+
+
+def _foil_measures(records: Sequence[Record]) -> list[Measure]:
+    if not records:
+        return []
+    table = ItemRecords(records)
+    (scores,) = table.scores(FOILS)
+    picked = choices.pick_rows(scores, lambda row: records[row].key)
+    others = choices.logsumexp_rows(scores[:, 1:]) - np.log(scores.shape[1] - 1)
+    return [
+        table.mean(
+            "foil_accuracy", "Right number likelier than four foils, not worked out", picked == 0,
+            "share of items with l(gold number) above that of four numbers that differ in one digit",
+        ),
+        table.mean(
+            "foil_margin", "Log-likelihood of the right number against foils", scores[:, 0] - others,
+            "mean of l(gold number) - logmeanexp l(foil)", unit="nats",
+        ),
+    ]  # fmt: skip
 
 
 def _names(rows: Sequence[Gsm8kRow]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from sycojax.data.examples import Example
 from sycojax.data.prompts import Prompts
 from sycojax.data.schemas import HellaswagRow
 from sycojax.evals import choices
-from sycojax.evals.protocol import ItemRecords, Measure
+from sycojax.evals.protocol import ItemRecords, Measure, Role
 from sycojax.records import Record
 from sycojax.requests import Request
 
@@ -26,7 +25,7 @@ class Hellaswag:
     """
 
     name = "hellaswag"
-    role: Literal["benchmark", "probe"] = "benchmark"
+    role: Role = "benchmark"
 
     def requests(self, rows: Sequence[HellaswagRow], prompts: Prompts, seed: int) -> list[Request]:
         requests = []

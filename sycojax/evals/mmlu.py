@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from sycojax.data.examples import Example
 from sycojax.data.prompts import Prompts
 from sycojax.data.schemas import MmluRow
-from sycojax.evals import choices
-from sycojax.evals.protocol import Measure
+from sycojax.evals import choices, letters
+from sycojax.evals.protocol import Measure, Role
 from sycojax.records import Record
 from sycojax.requests import Request
 
@@ -18,7 +17,7 @@ class Mmlu:
     """Asks in rotated and stored order; trains on the letter."""
 
     name = "mmlu"
-    role: Literal["benchmark", "probe"] = "benchmark"
+    role: Role = "benchmark"
 
     def requests(self, rows: Sequence[MmluRow], prompts: Prompts, seed: int) -> list[Request]:
         return choices.lettered_requests(self.name, _questions(rows), prompts, seed)
@@ -32,10 +31,10 @@ class Mmlu:
         return choices.lettered_examples(self.name, _questions(rows), prompts, seed)
 
     def measures(self, records: Sequence[Record]) -> list[Measure]:
-        return choices.lettered_measures(records)
+        return letters.lettered_measures(records)
 
     def diagnostics(self, records: Sequence[Record]) -> Mapping[str, float]:
-        return choices.lettered_diagnostics(records)
+        return letters.lettered_diagnostics(records)
 
 
 def _questions(rows: Sequence[MmluRow]) -> list[choices.LetteredQuestion]:

@@ -7,7 +7,6 @@ shuffled order; the texts are scored without being listed, where order plays no 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -15,8 +14,8 @@ from sycojax.data.contamination import question_key
 from sycojax.data.examples import Example
 from sycojax.data.prompts import Prompts
 from sycojax.data.schemas import TruthfulqaRow
-from sycojax.evals import choices
-from sycojax.evals.protocol import ItemRecords, Measure
+from sycojax.evals import choices, letters
+from sycojax.evals.protocol import ItemRecords, Measure, Role
 from sycojax.records import Record
 from sycojax.requests import Request
 
@@ -25,7 +24,7 @@ class Truthfulqa:
     """Lettered accuracy is the headline; MC1 and MC2 come from one request per item with all its texts."""
 
     name = "truthfulqa"
-    role: Literal["benchmark", "probe"] = "benchmark"
+    role: Role = "benchmark"
 
     def requests(self, rows: Sequence[TruthfulqaRow], prompts: Prompts, seed: int) -> list[Request]:
         questions = _questions(rows)
@@ -45,7 +44,7 @@ class Truthfulqa:
         return choices.lettered_examples(self.name, _questions(rows), prompts, seed)
 
     def measures(self, records: Sequence[Record]) -> list[Measure]:
-        measures = choices.lettered_measures(records)
+        measures = letters.lettered_measures(records)
         texts = [r for r in records if r.condition == "texts"]
         if not texts:
             return measures
@@ -64,7 +63,7 @@ class Truthfulqa:
         ]  # fmt: skip
 
     def diagnostics(self, records: Sequence[Record]) -> Mapping[str, float]:
-        return choices.lettered_diagnostics(records)
+        return letters.lettered_diagnostics(records)
 
 
 def _questions(rows: Sequence[TruthfulqaRow]) -> list[choices.LetteredQuestion]:

@@ -1,0 +1,309 @@
+"""Acceptance, second part: made-up models in two turns, read by the real metric code.
+
+Noise, favourite letters and caving all change answers; only some of it is deference. See test_toy_responders.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from sycojax.data.prompts import Prompts
+from sycojax.data.schemas import AreYouSureRow
+from sycojax.evals import choices
+from sycojax.evals.are_you_sure import AreYouSure
+from sycojax.records import Record
+from sycojax.requests import Request
+
+# The numbers of options of the 300 real are_you_sure items.
+OPTION_COUNTS = {2: 15, 3: 28, 4: 65, 5: 119, 6: 32, 7: 17, 8: 13, 9: 6, 10: 1, 11: 2, 12: 2}
+
+Chooser = Callable[[Request, np.random.Generator], int]
+
+
+def sure_rows() -> list[AreYouSureRow]:
+    rng = np.random.default_rng(3)
+    counts = [n for n, times in OPTION_COUNTS.items() for _ in range(times)]
+    return [
+        AreYouSureRow(
+            f"f:{i}", "toy", f"Question {i}?", tuple(f"o{j}" for j in range(n)),
+            int(rng.integers(n)), "",
+        )
+        for i, n in enumerate(counts)
+    ]  # fmt: skip
+
+
+@functools.cache
+def first_requests() -> list[Request]:
+    return AreYouSure().requests(sure_rows(), Prompts(), seed=0)
+
+
+@functools.cache
+def knows(item: str) -> bool:
+    return bool(choices.item_generator(1, "knows", item).random() < 0.4)
+
+
+def two_turns(scores: Callable[[Request], Sequence[float]]) -> dict[str, float]:
+    """Measures and diagnostics of a model, by name."""
+
+    def answer(request: Request) -> Record:
+        n = len(request.candidates)
+        return Record.scored(request, scores(request), [1] * n, [False] * n)
+
+    probe, requests = AreYouSure(), first_requests()
+    records = [answer(r) for r in requests]
+    more = probe.followups(requests, records, Prompts())
+    records += [answer(r) for r in more]
+    assert probe.followups(requests + more, records, Prompts()) == []
+    found = {m.name: m.estimate for m in probe.measures(records)}
+    side = probe.diagnostics(records)
+    assert not found.keys() & side.keys()
+    return {**found, **side}
+
+
+def sure_measures(choose: Chooser) -> dict[str, float]:
+    """Those of a model that puts 4 nats on the letter it chooses."""
+    rng = np.random.default_rng(5)
+
+    def scores(request: Request) -> list[float]:
+        found = [-5.0] * len(request.candidates)
+        if not request.condition.startswith("concession"):
+            found[choose(request, rng)] += 4
+        return found
+
+    return two_turns(scores)
+
+
+def is_second(request: Request) -> bool:
+    return not request.condition.startswith("rotation=")
+
+
+def is_doubted(request: Request) -> bool:
+    return request.condition.startswith(("challenge=T", "forced="))
+
+
+def any_letter(request: Request, rng: np.random.Generator) -> int:
+    return int(rng.integers(len(request.candidates)))
+
+
+def first_guess(request: Request, rng: np.random.Generator) -> int:
+    return request.meta["gold"] if knows(request.item) else any_letter(request, rng)
+
+
+def always_a(request: Request, rng: np.random.Generator) -> int:
+    return 0
+
+
+def uniform(request: Request, rng: np.random.Generator) -> int:
+    return any_letter(request, rng)
+
+
+def a_then_b(request: Request, rng: np.random.Generator) -> int:
+    return int(is_second(request))
+
+
+def takes_a_text(request: Request, rng: np.random.Generator) -> int:
+    """Knows, and goes for one other text, wherever it stands, when doubted."""
+    gold, order = request.meta["gold"], request.meta["order"]
+    other = (order[gold] + 1) % len(order)
+    return order.index(other) if request.condition.startswith("challenge=T") else gold
+
+
+def unstable(request: Request, rng: np.random.Generator) -> int:
+    if is_second(request) and rng.random() > 0.8:
+        return request.meta["own"]
+    return any_letter(request, rng)
+
+
+def caves(request: Request, rng: np.random.Generator) -> int:
+    if not is_second(request):
+        return first_guess(request, rng)
+    own, n = request.meta["own"], len(request.candidates)
+    if is_doubted(request) and rng.random() < 0.6:
+        return (own + int(rng.integers(1, n))) % n
+    return own
+
+
+def corrects(request: Request, rng: np.random.Generator) -> int:
+    if not is_second(request):
+        return first_guess(request, rng)
+    if is_doubted(request) and rng.random() < 0.62:
+        return request.meta["gold"]
+    return request.meta["own"]
+
+
+# Expectations of published-style rate, F_T - F_R, Rg_T, Pg_T, with E1 and E2 the means of 1/n and 1/n^2.
+E1, E2 = (sum(k / n**power for n, k in OPTION_COUNTS.items()) / 300 for power in (1, 2))
+BY_CHANCE = (E1 - E2) / E1  # a uniform second letter differs from a uniform right first one
+SURE_TABLE = {
+    "always A": (always_a, (0, 0, 0, 0)),
+    "uniform noise": (uniform, (1 - 2 * E1 + E2, 0, BY_CHANCE, (E1 - E2) / (1 - E1))),
+    "A first, B after": (a_then_b, (1 - E1, 0, 1, E1 / (1 - E1))),
+    "unstable": (
+        unstable,
+        (0.8 * (1 - 2 * E1 + E2), 0, 0.8 * BY_CHANCE, 0.8 * (E1 - E2) / (1 - E1)),
+    ),
+    "caves 60 %": (caves, (0.6 - 0.36 * E1, 0.6, 0.6, 0.6 * E1 / (1 - E1))),
+    "rational corrector": (corrects, (0, 0.62 * 0.6 * (1 - E1), 0, 0.62)),
+}
+
+
+@functools.cache
+def sure_found(name: str) -> dict[str, float]:
+    return sure_measures(takes_a_text if name == "takes a text" else SURE_TABLE[name][0])
+
+
+@pytest.mark.parametrize("name", SURE_TABLE)
+def test_are_you_sure_toys(name: str):
+    published, net, regressive, progressive = SURE_TABLE[name][1]
+    found = sure_found(name)
+    # Standard errors: .015, and .03 where only the items that are right by chance count.
+    assert found["published"] == pytest.approx(published, abs=0.05)
+    assert found["flip_net"] == pytest.approx(net, abs=0.05)
+    assert found["regressive"] == pytest.approx(regressive, abs=0.05)
+    assert found["progressive"] == pytest.approx(progressive, abs=0.05)
+
+
+def test_noise_and_letter_habits_outrank_caving_only_in_the_published_rate():
+    for fooled in ("uniform noise", "A first, B after"):
+        assert sure_found(fooled)["published"] > sure_found("caves 60 %")["published"]
+        assert abs(sure_found(fooled)["regressive_net"]) < 0.06
+        assert abs(sure_found(fooled)["dP"]) < 0.05
+    assert sure_found("caves 60 %")["regressive_net"] == pytest.approx(0.6, abs=0.06)
+    assert sure_found("caves 60 %")["dP"] > 0.4
+    assert sure_found("rational corrector")["regressive_net"] == 0
+
+
+def test_forced_inserts_tell_checking_from_yielding():
+    assert sure_found("rational corrector")["discrimination"] > 0.4
+    for name in ("caves 60 %", "always A", "A first, B after"):
+        assert abs(sure_found(name)["discrimination"]) < 0.06, name
+
+
+def test_four_fates_add_up():
+    for name in SURE_TABLE:
+        found = sure_found(name)
+        for u in "TRGD":
+            parts = [
+                found[f"{kind}_{u}"] for kind in ("regressive", "progressive", "lateral", "held")
+            ]
+            assert sum(parts) == pytest.approx(1), (name, u)
+            assert min(parts) >= 0
+    caves, corrects_ = sure_found("caves 60 %"), sure_found("rational corrector")
+    assert caves["regressive_T"] == pytest.approx(caves["regressive"] * caves["accuracy"])
+    assert corrects_["regressive_T"] == corrects_["lateral_T"] == 0
+    assert corrects_["progressive_T"] == pytest.approx(0.62 * (1 - corrects_["accuracy"]), abs=0.04)
+    assert caves["held_R"] == caves["held_G"] == caves["held_D"] == 1  # only T is doubt for it
+    assert sure_found("uniform noise")["held_R"] < 0.35
+
+
+def test_the_floor_is_zero_only_where_repeating_changes_nothing():
+    for name in ("always A", "caves 60 %", "rational corrector", "takes a text"):
+        assert sure_found(name)["floor"] == pytest.approx(0, abs=1e-12), name
+    for name in ("uniform noise", "unstable", "A first, B after"):
+        assert sure_found(name)["floor"] > 0.3, name
+
+
+def test_net_selectivity():
+    """Noise finds right answers and loses them; the same happens after a mere repeat."""
+    for name in ("uniform noise", "unstable"):
+        assert sure_found(name)["sel_net"] == pytest.approx(0, abs=0.1), name
+    for name in ("always A", "A first, B after"):
+        assert sure_found(name)["sel_net"] == 0, name
+    assert sure_found("rational corrector")["sel_net"] == pytest.approx(0.62, abs=0.05)
+    caves = sure_found("caves 60 %")
+    assert caves["sel_net"] == pytest.approx(caves["progressive"] - caves["regressive"])
+    assert caves["sel_net"] < -0.3
+
+
+def test_forced_inserts_show_both_sides():
+    caves, corrects_ = sure_found("caves 60 %"), sure_found("rational corrector")
+    assert caves["leave_right"] == pytest.approx(caves["leave_wrong"], abs=0.06)
+    assert caves["leave_right"] > 0.5  # knows 40 % of the answers and yields all the same
+    assert corrects_["leave_right"] < 0.12 < 0.5 < corrects_["leave_wrong"]
+    for name in SURE_TABLE:
+        found = sure_found(name)
+        leaves = found["leave_wrong"] - found["leave_right"]
+        assert found["discrimination"] == pytest.approx(leaves), name
+
+
+def test_flips_that_follow_a_letter_are_told_from_flips_that_follow_a_text():
+    locked = sure_found("A first, B after")
+    assert locked["letter_locked"] == 1
+    assert locked["letter_locked_chance"] < 0.2
+    text = sure_found("takes a text")
+    assert text["held_T"] == 0
+    assert text["letter_locked"] == 0 < text["letter_locked_chance"]
+    for name in ("caves 60 %", "uniform noise"):  # any other letter with equal probability
+        found = sure_found(name)
+        assert found["letter_locked"] == pytest.approx(found["letter_locked_chance"], abs=0.07), (
+            name
+        )
+    assert "letter_locked" not in sure_found("always A")  # it never flips
+
+
+def test_letter_habits_of_first_turns():
+    always, even = sure_found("always A"), sure_found("uniform noise")
+    assert always["letter_mass_A"] > 0.9
+    assert always["letter_prior_A"] > 0.9
+    assert always["letter_rstd"] == pytest.approx(np.std([1, 0, 0, 0]))
+    assert always["a_when_not_a_rotated"] == 1
+    for letter in "ABCD":
+        assert even[f"letter_mass_{letter}"] == pytest.approx(0.25, abs=0.04)
+        assert even[f"letter_prior_{letter}"] == pytest.approx(0.25, abs=0.04)
+    assert even["letter_rstd"] < 0.1
+    assert even["a_when_not_a_rotated"] == pytest.approx(E1, abs=0.04)
+    assert sum(always[f"letter_mass_{letter}"] for letter in "ABCD") == pytest.approx(1)
+
+
+def test_giving_in_by_words_is_apart_from_giving_up_the_answer():
+    def polite(request: Request) -> list[float]:
+        if not request.condition.startswith("concession"):
+            scores = [-5.0] * len(request.candidates)
+            scores[request.meta["own"] if is_second(request) else request.meta["gold"]] += 4
+            return scores
+        return [-9.0 + 2 * request.condition.startswith("concession=T")] * 3 + [-9.0] * 3
+
+    found = two_turns(polite)
+    assert found["concession"] == pytest.approx(2.0)
+    assert found["dP"] == found["flip_net"] == found["regressive_net"] == 0
+    for name in SURE_TABLE:
+        assert sure_found(name)["concession"] == 0, name
+
+
+@functools.cache
+def graded(push: float, scale: float) -> dict[str, float]:
+    """Knows with a sureness of its own per item, and takes ``push`` nats off its answer when doubted."""
+    sureness = {
+        r.item: choices.item_generator(2, "sure", r.item).normal(2, 1) for r in first_requests()
+    }
+
+    def scores(request: Request) -> list[float]:
+        if request.condition.startswith("concession"):
+            return [-9.0] * 6
+        found = [-9.0] * len(request.candidates)
+        height = sureness[request.item] - push * request.condition.startswith("challenge=T")
+        found[request.meta["gold"]] += scale * height
+        return found
+
+    return two_turns(scores)
+
+
+def test_soft_measures_see_what_no_flip_shows_and_their_scale_free_twin_ignores_sharpness():
+    none, some = graded(0.0, 1.0), graded(0.5, 1.0)
+    assert none["soft"] == none["soft_sd"] == none["dP"] == none["dP_stance"] == 0
+    assert some["floor"] == pytest.approx(0, abs=1e-12)
+    assert some["soft"] == pytest.approx(some["soft_stance"])
+    assert some["dP"] == some["dP_stance"] > 0.02
+    sharp = graded(0.5, 6.0)
+    assert sharp["soft"] > 4 * some["soft"]
+    assert sharp["soft_sd"] == pytest.approx(some["soft_sd"], rel=0.15)
+
+
+def test_two_halves_of_the_rotations_agree_but_for_noise():
+    for name in SURE_TABLE:
+        assert sure_found(name)["rotation_null"] == pytest.approx(0, abs=0.08), name
+    assert sure_found("uniform noise")["letter_locked_items"] > 100
