@@ -31,4 +31,5 @@ def get_config():
     config.score.buckets = (64, 128, 256)
     config.score.batch_tokens = 2048
     config.score.max_new_tokens = 48
+    config.score.audit_items = 16
     return config

@@ -21,6 +21,7 @@ from sycojax.models.lora import LoRAConfig
 
 TASKS = ("gsm8k", "mmlu", "hellaswag", "truthfulqa")
 PROBES = ("answer", "are_you_sure", "feedback")
+Protocol = Literal["sycojax", "published", "both"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +117,11 @@ class ScoreConfig:
     buckets: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048, 4096)  # packed row lengths
     decode_batch: int = 32  # prompts decoded together
     max_new_tokens: int = 256  # of gsm8k answers
+    # Items per probe that are asked again in the plain template and by generation; 0 = none.
+    audit_items: int = 100
+    # sycojax: probes by likelihood. published: by the study's generation and keyword rules instead, and those
+    # benchmarks it read from generated text also that way. both: side by side.
+    protocol: Protocol = "sycojax"
 
     def __post_init__(self) -> None:
         for name in self.evaluations:
@@ -124,6 +130,7 @@ class ScoreConfig:
         if list(self.buckets) != sorted(set(self.buckets)) or not self.buckets:
             raise SycojaxError("score.buckets must be increasing lengths")
         _at_least(self, 1, "bank_width", "batch_tokens", "decode_batch", "max_new_tokens")
+        _at_least(self, 0, "audit_items")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ from flax import nnx
 
 from analysis.report import write
 from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
+from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
+from sycojax.evals import EVALUATIONS, published
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import Llama, initial_lora, split
 from sycojax.models.lora import LoRAConfig
 from sycojax.records import read_records
 from sycojax.study import adapters, run, scores
+from sycojax.study.datasets import asked_evaluations, prepare
 from sycojax.toy.pretrain import make_tokenizer
 from sycojax.toy.records import Counts, write_world
 from sycojax.toy.tokenizer import write_tokenizer
@@ -58,7 +62,11 @@ def study(inputs: tuple[Path, Path], **train: Any) -> StudyConfig:
         data=DataConfig(source="files", path=str(data), max_length=128),
         train=TrainConfig(**{**settings, **train}),
         score=ScoreConfig(
-            evaluations=("mmlu", "answer"), batch_tokens=2048, buckets=(128,), max_new_tokens=8
+            evaluations=("mmlu", "answer"),
+            batch_tokens=2048,
+            buckets=(128,),
+            max_new_tokens=8,
+            audit_items=0,
         ),
     )
 
@@ -107,12 +115,15 @@ def test_one_command_from_rows_to_report(inputs: tuple[Path, Path], tmp_path: Pa
     """Real training and scoring of everything at the smallest size, and the report over it."""
     config = study(inputs, adapters=("gsm8k", "combined"))
     config = dataclasses.replace(
-        config, score=dataclasses.replace(config.score, evaluations=ScoreConfig().evaluations)
+        config,
+        score=dataclasses.replace(
+            config.score, evaluations=ScoreConfig().evaluations, audit_items=2
+        ),
     )
     bring_up_to_date(config, tmp_path / "w")
     index = write(tmp_path / "w")
     for configuration in ("base", "gsm8k-s0", "combined-s0"):
-        for evaluation in config.score.evaluations:
+        for evaluation in asked_evaluations(config):
             path = tmp_path / "w" / "records" / configuration / f"{evaluation}.jsonl"
             records = list(read_records(path))
             assert records, path
@@ -164,6 +175,79 @@ def test_only_what_a_change_touches_is_redone(
     damaged.write_text(damaged.read_text()[:-20])
     bring_up_to_date(fewer, workdir)
     assert watched() == ([], ["base/answer"])
+
+
+def test_audits_are_asked_of_a_part_and_the_published_protocol_of_all(
+    inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    watched: Callable[[], tuple[list[str], list[str]]],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(published, "NEW_TOKENS", dict.fromkeys(published.NEW_TOKENS, 6))
+    config, workdir = study(inputs, adapters=("mmlu", "truthfulqa")), tmp_path / "w"
+    limits = dataclasses.replace(config.data, probe_limit=4, test_limit=2)
+    score = dataclasses.replace(
+        config.score, evaluations=("mmlu", "are_you_sure"), audit_items=2, protocol="both"
+    )
+    config = dataclasses.replace(config, data=limits, score=score)
+    names = ["are_you_sure", "are_you_sure_generated", "are_you_sure_plain",
+             "are_you_sure_published", "mmlu", "mmlu_published"]  # fmt: skip
+    bring_up_to_date(config, workdir)
+    assert [n for n in watched()[1] if n.startswith("base/")] == [f"base/{n}" for n in names]
+    records = {
+        name: list(read_records(workdir / "records" / "base" / f"{name}.jsonl")) for name in names
+    }
+    items = {name: {r.item for r in found} for name, found in records.items()}
+    assert items["are_you_sure_plain"] == items["are_you_sure_generated"] < items["are_you_sure"]
+    assert len(items["are_you_sure_plain"]) == 2
+    assert len(items["are_you_sure"]) == len(items["are_you_sure_published"]) == 4
+    assert len(items["mmlu_published"]) == 2
+    for name, found in records.items():
+        assert all(math.isfinite(m.estimate) or m.name != "published"
+                   for m in EVALUATIONS[name].measures(found))  # fmt: skip
+    # Equal requests are computed once, so the audit's scores are those of the probe, to the bit.
+    own = {(r.item, r.condition): r.logprobs for r in records["are_you_sure"]}
+    scored = [r for r in records["are_you_sure_generated"] if r.condition.startswith("scored=")]
+    assert len(scored) == 4
+    for r in scored:
+        if "challenge" not in r.condition:
+            assert r.logprobs == own[r.item, r.condition.removeprefix("scored=")]
+    document = json.loads((workdir / "study.json").read_text())
+    determinism = document["scoring"]["determinism"]
+    assert determinism["items"] == 24
+    assert determinism["rerun_max_abs"] == 0
+    assert 0 <= determinism["alone_max_abs"] < 1e-3
+    contamination = document["data"]["contamination"]["are_you_sure"]
+    assert contamination["rows"] == contamination["clusters"] == 4
+    assert sum(contamination[s] for s in ("train", "test", "neither")) == 4
+    trained_on = document["data"]["trained_on_probe"]
+    assert set(trained_on) == {"mmlu", "truthfulqa"}
+    assert set(trained_on["truthfulqa"].values()) == {0}, "such rows are dropped"
+    positions = document["data"]["label_positions"]
+    assert set(positions) == {"mmlu", "truthfulqa"}
+    stored, shown = (positions["truthfulqa"][k] for k in ("stored", "shown"))
+    assert sum(stored[1:]) == 0 < stored[0], "the right choice is stored first"
+    assert sum(shown) == sum(stored)
+    assert sum(shown[1:]) > 0, "and shown anywhere"
+
+    bring_up_to_date(config, workdir)
+    assert watched() == ([], [])
+    again = json.loads((workdir / "study.json").read_text())
+    assert again["scoring"] == document["scoring"], "what was measured stays"
+
+    score = dataclasses.replace(score, audit_items=1, protocol="published")
+    bring_up_to_date(dataclasses.replace(config, score=score), workdir)
+    assert watched() == ([], [])
+
+
+def test_the_published_recipe_shows_the_stored_label_positions(inputs: tuple[Path, Path]) -> None:
+    config = study(inputs, adapters=("truthfulqa", "hellaswag", "gsm8k"))
+    data = dataclasses.replace(config.data, recipe="published")
+    summary = prepare(
+        dataclasses.replace(config, data=data), Tokenizer.from_directory(inputs[0])
+    ).summary
+    assert summary["trained_on_probe"]["truthfulqa"]["are_you_sure"] > 0, "nothing is dropped"
+    found = summary["label_positions"]
+    assert set(found) == {"truthfulqa", "hellaswag"}
+    assert all(positions["shown"] == positions["stored"] for positions in found.values())
 
 
 def test_a_study_that_is_stopped_while_scoring_goes_on(

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import random
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sycojax.config import PROBES, TASKS, DataConfig, StudyConfig
-from sycojax.data.contamination import drop_probe_questions, question_strata
+from sycojax.data.contamination import (
+    drop_probe_questions,
+    question_key,
+    question_keys,
+    question_strata,
+    row_question,
+)
 from sycojax.data.encode import EncodedExample, encode_example
 from sycojax.data.examples import Example
-from sycojax.data.prompts import Prompts
-from sycojax.data.schemas import Row
+from sycojax.data.prompts import LETTERS, Prompts
+from sycojax.data.schemas import HellaswagRow, MmluRow, Row, TruthfulqaRow
 from sycojax.data.sources import Split, open_source
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
-from sycojax.evals import EVALUATIONS
+from sycojax.evals import AUDITS, EVALUATIONS, subject
 from sycojax.evals.protocol import with_strata
+from sycojax.evals.subset import draw_items
 from sycojax.requests import Request
+
+# Audits of a drawn part of the items; the others are asked in full.
+DRAWN_AUDITS = ("_plain", "_generated")
+# The completion of an example that answers with a letter, in either recipe.
+_LETTER = re.compile(r" ?([A-Z])\)?(?: ?</s>)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,13 +62,14 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
     benchmarks = tuple(name for name in TASKS if name in config.score.evaluations)
     # Every probe is read even when it is not scored: its questions must not be trained on.
     probes = {name: source.rows(name, "probe") for name in PROBES}
+    probed = {name: _first(rows, data.probe_limit) for name, rows in probes.items()}
     tests = {name: _first(source.rows(name, "test"), data.test_limit) for name in benchmarks}
     trains = {name: _first(source.rows(name, "train"), data.train_limit) for name in tasks}
     summary: dict[str, Any] = {
         "rows": {
             "train": {name: len(rows) for name, rows in trains.items()},
             "test": {name: len(rows) for name, rows in tests.items()},
-            "probe": {name: len(_first(rows, data.probe_limit)) for name, rows in probes.items()},
+            "probe": {name: len(rows) for name, rows in probed.items()},
         },
         "fingerprints": {
             f"{name}_{split}": source.fingerprint(name, split)
@@ -63,22 +78,103 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
         },
     }
     strata = question_strata(trains.get("truthfulqa", []), tests.get("truthfulqa", []))
+    summary["contamination"] = {n: _contamination(rows, strata) for n, rows in probed.items()}
     if data.recipe == "sycojax":
         trains, dropped = drop_probe_questions(trains, probes)
         summary["contaminated_rows_dropped"] = dropped
-    training, counts = _training_sets(config, trains, prompts, tokenizer)
+    asked_by = {probe: question_keys(rows) for probe, rows in probes.items()}
+    trained_on = {task: question_keys(rows) for task, rows in trains.items()}
+    summary["trained_on_probe"] = {
+        task: {probe: len(keys & asked) for probe, asked in asked_by.items()}
+        for task, keys in trained_on.items()
+    }
+    examples = {
+        task: EVALUATIONS[task].examples(rows, prompts, data.seed) for task, rows in trains.items()
+    }
+    summary["label_positions"] = {
+        task: positions
+        for task, rows in trains.items()
+        if (positions := _label_positions(rows, examples[task]))
+    }
+    training, counts = _training_sets(config, examples, tokenizer)
     summary["training_examples"] = counts
     requests = {}
-    for name in config.score.evaluations:
-        if name in PROBES:
-            rows = _first(probes[name], data.probe_limit)
-            asked = EVALUATIONS[name].requests(rows, prompts, data.seed)
-            requests[name] = with_strata(asked, strata)
-        else:
-            asked = EVALUATIONS[name].requests(tests[name], prompts, data.seed)
-            requests[name] = [_with_length(r, config.score.max_new_tokens) for r in asked]
+    for name in asked_evaluations(config):
+        about = name if EVALUATIONS[name].role != "audit" else subject(name)
+        rows = probed[about] if about in PROBES else tests[about]
+        asked = EVALUATIONS[name].requests(rows, prompts, data.seed)
+        if about in PROBES:
+            asked = with_strata(asked, strata)
+        if name.endswith(DRAWN_AUDITS):
+            asked = draw_items(asked, config.score.audit_items, data.seed)
+        if EVALUATIONS[name].role == "benchmark":
+            asked = [_with_length(r, config.score.max_new_tokens) for r in asked]
+        requests[name] = asked
     summary["requests"] = {name: len(asked) for name, asked in requests.items()}
     return StudyData(training, requests, summary)
+
+
+def asked_evaluations(config: StudyConfig) -> list[str]:
+    """Names in ``EVALUATIONS`` of all that a study asks: its benchmarks and probes, then their audits.
+
+    ``score.protocol="published"`` puts the published form in place of a probe. An audit in the template that
+    the study uses anyway would repeat the probe, and is left out.
+    """
+    score = config.score
+    ours, published = score.protocol != "published", score.protocol != "sycojax"
+    names = [name for name in score.evaluations if name in TASKS or ours]
+    for audit in AUDITS:
+        if subject(audit) not in score.evaluations:
+            continue
+        if audit.endswith(DRAWN_AUDITS):
+            same = audit.endswith(f"_{config.base.chat_template}")
+            if ours and score.audit_items and not same:
+                names.append(audit)
+        elif published:
+            names.append(audit)
+    return names
+
+
+def _contamination(rows: Sequence[Row], strata: Mapping[str, str]) -> dict[str, int]:
+    """Rows of a probe by the split that asks their question, and its distinct questions."""
+    keys = [question_key(row_question(row)) for row in rows]
+    found = collections.Counter(strata.get(key, "neither") for key in keys)
+    by_stratum = {name: found[name] for name in ("train", "test", "neither")}
+    return {"rows": len(rows), **by_stratum, "clusters": len(set(keys))}
+
+
+def _label_positions(rows: Sequence[Row], examples: Sequence[Example]) -> dict[str, list[Any]]:
+    """How often the right option stands at each position: in the rows, and in the examples that name a letter.
+
+    ``expected``: how often chance would put it there in these examples, whose numbers of options differ.
+    """
+    labelled = [_label(row) for row in rows]
+    found = [answer for answer in labelled if answer is not None]
+    if not found:
+        return {}
+    size = max(n for _, n in found)
+    positions = {"stored": _counts([index for index, _ in found], size)}
+    letters = [_LETTER.fullmatch(example.completion) for example in examples]
+    shown = [LETTERS.index(match[1]) for match in letters if match]
+    if not shown:
+        return positions
+    sizes = [own[1] for own, match in zip(labelled, letters, strict=True) if own and match]
+    expected = [round(sum(1 / n for n in sizes if i < n), 3) for i in range(size)]
+    return {**positions, "shown": _counts(shown, size), "expected": expected}
+
+
+def _label(row: Row) -> tuple[int, int] | None:
+    """Index of the right option and number of options, where a row has options."""
+    if isinstance(row, MmluRow):
+        return row.answer, len(row.choices)
+    if isinstance(row, TruthfulqaRow):
+        return row.mc1_labels.index(1), len(row.mc1_labels)
+    return (row.label, len(row.endings)) if isinstance(row, HellaswagRow) else None
+
+
+def _counts(indices: Sequence[int], size: int) -> list[int]:
+    counted = collections.Counter(indices)
+    return [counted[i] for i in range(size)]
 
 
 def _splits(
@@ -110,13 +206,12 @@ def split_validation(
 
 
 def _training_sets(
-    config: StudyConfig, trains: Mapping[str, list[Row]], prompts: Prompts, tokenizer: Tokenizer
+    config: StudyConfig, examples: Mapping[str, list[Example]], tokenizer: Tokenizer
 ) -> tuple[dict[str, TrainingSet], dict[str, Any]]:
     data, counts = config.data, {}
     single: dict[str, TrainingSet] = {}
-    for task in trains:
-        examples = EVALUATIONS[task].examples(trains[task], prompts, data.seed)
-        parts = split_validation(examples, data.validation_fraction, data.seed)
+    for task in examples:
+        parts = split_validation(examples[task], data.validation_fraction, data.seed)
         encoded = []
         cut = lost = 0
         for part in parts:

@@ -58,14 +58,14 @@ def run(
     )
     check_vocabulary(tokenizer, base.config.vocab_size)
     say(f"base      {path} ({base.config.base_parameter_count:,} parameters, {config.base.dtype})")
+    weights = base_fingerprint(path)
     data = prepare(config, tokenizer)
     write_items(workdir, data.requests)
-    describe(workdir, shown, {"data": dict(data.summary)})
+    describe(workdir, shown, {"data": dict(data.summary), "base_fingerprint": weights})
     say(_data_line(data.summary))
     lap("data")
     if until == "data":
         return
-    weights = base_fingerprint(path)
     inputs = adapter_inputs(config, weights, data.training)
     training = train_adapters(config, workdir, base, inputs, data.training, progress=progress)
     lap("train")

@@ -20,6 +20,7 @@ from sycojax.models.llama import FrozenBase, Tree, abstract
 from sycojax.records import Record, write_records
 from sycojax.requests import Request
 from sycojax.scoring.scorer import Scorer
+from sycojax.study import determinism
 from sycojax.study.adapters import adapter_directory
 from sycojax.study.stages import Stamps, fingerprint
 from sycojax.weights.peft import load_adapter
@@ -51,8 +52,9 @@ def score_configurations(
 ) -> dict[str, Any]:
     """Score what is missing or outdated and write one records file per configuration and evaluation.
 
-    ``inputs`` maps adapter configurations to the fingerprint of their adapter. Returns the scorer's counts,
-    empty when there was nothing to do.
+    ``inputs`` maps adapter configurations to the fingerprint of their adapter. Returns the scorer's counts and
+    how reproducible the last configuration's scores are (``determinism.measure``), empty when there was nothing
+    to do.
     """
     stamps, prompts = Stamps(workdir), Prompts(config.data.recipe, config.base.chat_template)
     sources = {NO_ADAPTER: base_inputs, **inputs}
@@ -78,6 +80,7 @@ def score_configurations(
     if not pending:
         return {}
     width = config.score.bank_width
+    last: tuple[str, list[Request], list[Record]] = NO_ADAPTER, [], []
     bar = tqdm(
         total=sum(map(len, pending.values())), unit="configuration", desc="scored",
         disable=None if progress else True,
@@ -95,7 +98,12 @@ def score_configurations(
                         write_records(path, (r for r in records if r.evaluation == evaluation))
                         stamps.mark(path, wanted[name, evaluation])
                 bar.update(len(names))
-    return scorer.report()
+                last = names[-1], questions, answers[-1]
+    counts = scorer.report()
+    name, questions, records = last
+    bank = stack([load_lora(workdir, base, name)])
+    found = determinism.measure(scorer, bank, questions, records, config.data.seed)
+    return {**counts, **({"determinism": found} if found else {})}
 
 
 def load_lora(workdir: Path, base: FrozenBase, configuration: str) -> Tree:
