@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import math
+import multiprocessing
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from analysis.strata import of_items, split
 from sycojax.errors import SycojaxError
-from sycojax.evals import EVALUATIONS
+from sycojax.evals import EVALUATIONS, NAMES, PROBES
 from sycojax.evals.protocol import Measure
 from sycojax.files import read_json
 from sycojax.records import read_records
 
 BASE = "base"
+_LARGE = 64 * 2**20  # bytes of records from which a second process is worth its start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +45,10 @@ class Study:
     records: Mapping[tuple[str, str], int]  # records read
     truncated: Mapping[tuple[str, str], int]  # records whose prompt lost tokens on the left
     missing: tuple[str, ...]  # sentences on what should be here and is not
+    # (configuration, evaluation, "train" | "test" | "neither") -> its headline measures
+    strata: Mapping[tuple[str, str, str], tuple[Measure, ...]] = dataclasses.field(
+        default_factory=dict
+    )
 
     @property
     def adapters(self) -> tuple[str, ...]:
@@ -69,6 +78,10 @@ class Study:
                 return self.measures[configuration.name, evaluation]
         return ()
 
+    def measure_of(self, evaluation: str, name: str) -> Measure | None:
+        """One of the measures an evaluation has, or None."""
+        return next((m for m in self.described(evaluation) if m.name == name), None)
+
 
 def load(directory: Path) -> Study:
     """Read ``directory/study.json`` and ``directory/records/*/*.jsonl`` and compute all measures.
@@ -94,35 +107,76 @@ def load(directory: Path) -> Study:
     unknown = sorted({name for _, name in paths} - set(EVALUATIONS))
     evaluations = tuple(n for n in EVALUATIONS if any(name == n for _, name in paths))
     missing = [f"Records of an unknown evaluation were not read: {name}." for name in unknown]
-    measures, diagnostics, counts, truncated = {}, {}, {}, {}
-    for configuration in planned:
-        for name in evaluations:
-            key = (configuration.name, name)
-            records = list(read_records(paths[key])) if key in paths else []
-            if not records:
-                missing.append(f"{configuration.name} has no records of {name}.")
-                continue
-            measures[key] = tuple(EVALUATIONS[name].measures(records))
-            diagnostics[key] = {
-                k: float(v) for k, v in EVALUATIONS[name].diagnostics(records).items()
-            }
-            counts[key] = len(records)
-            truncated[key] = sum(r.dropped_tokens > 0 for r in records)
+    measures, diagnostics, counts, truncated, strata = {}, {}, {}, {}, {}
+    wanted = [(c.name, name) for c in planned for name in evaluations]
+    for key, one in zip(wanted, _read_all([paths.get(k) for k in wanted]), strict=True):
+        if one is None:
+            missing.append(f"{key[0]} has no records of {key[1]}.")
+            continue
+        measures[key], diagnostics[key] = one.measures, one.diagnostics
+        counts[key], truncated[key] = one.records, one.truncated
+        for measure in one.measures:
+            if measure.headline and one.strata:
+                for stratum, part in split(measure, one.strata).items():
+                    strata[*key, stratum] = (*strata.get((*key, stratum), ()), part)
     missing += [f"No configuration has records of {n}." for n in _planned(document, evaluations)]
     scored = tuple(c for c in planned if any(name == c.name for name, _ in measures))
     if not any(c.adapter == BASE for c in scored):
         missing.append("The base was not scored, so no shift against it can be computed.")
     return Study(
         directory, document, scored, evaluations, measures, diagnostics, counts, truncated,
-        tuple(missing),
+        tuple(missing), strata,
     )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class _File:
+    """What is kept of one file of records."""
+
+    measures: tuple[Measure, ...]
+    diagnostics: dict[str, float]
+    records: int
+    truncated: int
+    strata: dict[str, str]  # item -> stratum
+
+
+def _read_all(paths: Sequence[Path | None]) -> list[_File | None]:
+    """Every file reduced to its measures; None for none. Large studies are read by two processes.
+
+    Spawned, not forked: a study that has just trained holds threads that do not survive a fork.
+    """
+    size = sum(path.stat().st_size for path in paths if path)
+    if size < _LARGE:
+        return [_read(path) for path in paths]
+    context = multiprocessing.get_context("spawn")
+    # Records hold no cycles, and looking for some takes a third of the time.
+    with ProcessPoolExecutor(2, context, initializer=gc.disable) as pool:
+        return list(pool.map(_read, paths))
+
+
+def _read(path: Path | None) -> _File | None:
+    if path is None:
+        return None
+    records = list(read_records(path))
+    if not records:
+        return None
+    evaluation = EVALUATIONS[path.stem]
+    return _File(
+        tuple(evaluation.measures(records)),
+        {k: float(v) for k, v in evaluation.diagnostics(records).items()},
+        len(records),
+        sum(r.dropped_tokens > 0 for r in records),
+        of_items(records),
+    )
 
 
 def _planned(document: Mapping[str, Any], found: tuple[str, ...]) -> list[str]:
     config = document.get("config")
     score = config.get("score") if isinstance(config, dict) else None
     wanted = score.get("evaluations") if isinstance(score, dict) else None
-    return [name for name in wanted or EVALUATIONS if name not in found]
+    by_rules = isinstance(score, dict) and score.get("protocol") == "published"
+    asked = [f"{n}_published" if by_rules and n in PROBES else n for n in wanted or NAMES]
+    return [name for name in asked if name not in found]
 
 
 def _configurations(directory: Path, document: Mapping[str, Any]) -> list[Configuration]:

@@ -8,32 +8,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from analysis.amplification import Amplification, amplify
+from analysis.comparisons import NOT_SCORED, Compared, Result, compare
 from analysis.load import BASE, Study
-from analysis.statistics import (
-    Correlation,
-    Estimate,
-    Resampled,
-    common_items,
-    correlation,
-    holm,
-    level,
-    resample,
-    shift,
-    swap_test,
-)
+from analysis.statistics import Correlation, Estimate, correlation, holm
+from analysis.strata import STRATA, seen_minus_unseen
 from sycojax.evals.protocol import Measure
-
-NOT_SCORED = Estimate(math.nan, note="not scored")
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """One measure of one configuration or adapter."""
-
-    level: Estimate
-    shift: Estimate | None = None  # None for the base and where the base was not scored
-    p: float = math.nan  # swap test; only for the leading measure of a probe
-    p_holm: float = math.nan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +24,12 @@ class Results:
     by_configuration: Mapping[tuple[str, str, str], Result]
     by_adapter: Mapping[tuple[str, str, str], Result]  # the base included, under its own name
     notes: tuple[str, ...]
+    # Headlines only. by_stratum: a stratum ("train", "test", "neither") as fourth key. seen_minus_unseen: questions of
+    # the training split minus all others, of the base its level, of an adapter its shift.
+    by_stratum: Mapping[tuple[str, str, str, str], Result]
+    seen_minus_unseen: Mapping[tuple[str, str, str], Estimate]
+    amplification: tuple[Amplification, ...]  # one per probe, where there is a combined adapter
+    replicates: Mapping[tuple[str, str, str], np.ndarray]  # of headlines' levels: [RESAMPLES]
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -102,7 +88,13 @@ class Results:
             return correlation([], [])
         x = [self.of(g, benchmark, lead.name).level.value for g in self.groups]
         y = [self.of(g, probe, measure).level.value for g in self.groups]
-        return correlation(x, y)
+        drawn = [
+            [self.replicates.get((g, *key)) for g in self.groups]
+            for key in ((benchmark, lead.name), (probe, measure))
+        ]
+        known = [np.stack([v for v in column if v is not None]) for column in drawn if column]
+        complete = all(v is not None for column in drawn for v in column)
+        return correlation(x, y, (known[0], known[1]) if complete and known else None)
 
     def _headline_results(self, group: str, role: str) -> list[Result]:
         leads = [(name, self.leading(name)) for name in self.study.with_role(role)]
@@ -110,40 +102,77 @@ class Results:
 
 
 def compute(study: Study) -> Results:
-    """Resample every measure once and form levels and shifts from the replicates."""
+    """Everything the report says, from the study's measures; the same study gives the same numbers."""
     by_configuration: dict[tuple[str, str, str], Result] = {}
     by_adapter: dict[tuple[str, str, str], Result] = {}
+    by_stratum: dict[tuple[str, str, str, str], Result] = {}
+    contrasts: dict[tuple[str, str, str], Estimate] = {}
+    replicates: dict[tuple[str, str, str], np.ndarray] = {}
+    amplification: list[Amplification] = []
     notes: list[str] = []
     for evaluation in study.evaluations:
+        probe = evaluation in study.with_role("probe")
         leading = _leading(study, evaluation)
-        tested = leading.name if leading and evaluation in study.with_role("probe") else None
         for measure in study.described(evaluation):
-            samples = {
-                c.name: resample(m)
-                for c in study.configurations
-                if (m := study.measure(c.name, evaluation, measure.name))
-            }
-            for group in dict.fromkeys(c.adapter for c in study.configurations):
-                names = [c.name for c in study.of_adapter(group) if c.name in samples]
-                for name in names if group != BASE else ():
-                    by_configuration[name, evaluation, measure.name] = _result(
-                        [samples[name]], samples.get(BASE), False, notes
-                    )
-                if names:
-                    result = _result(
-                        [samples[n] for n in names],
-                        samples.get(BASE) if group != BASE else None,
-                        measure.name == tested,
-                        notes,
-                    )
-                    by_adapter[group, evaluation, measure.name] = result
-                    if group == BASE:
-                        by_configuration[names[0], evaluation, measure.name] = result
-    tested_keys = [key for key, result in by_adapter.items() if math.isfinite(result.p)]
-    adjusted = holm([by_adapter[key].p for key in tested_keys])
-    for key, p_holm in zip(tested_keys, adjusted, strict=True):
-        by_adapter[key] = dataclasses.replace(by_adapter[key], p_holm=p_holm)
-    return Results(study, by_configuration, by_adapter, tuple(dict.fromkeys(notes)))
+            name = measure.name
+            measures = _by_configuration(study, evaluation, name)
+            leads = probe and leading is not None and name == leading.name
+            compared = compare(study, measures, tested=leads, keep=bool(measure.headline))
+            notes += compared.notes
+            for one, result in compared.by_configuration.items():
+                by_configuration[one, evaluation, name] = result
+            for group, result in compared.by_group.items():
+                by_adapter[group, evaluation, name] = result
+            for group, drawn in compared.replicates.items():
+                replicates[group, evaluation, name] = drawn
+            if leads and (amplified := amplify(study, evaluation, measures)):
+                amplification.append(amplified)
+            if measure.headline:
+                for stratum in STRATA:
+                    part = compare(study, _by_configuration(study, evaluation, name, stratum))
+                    for group, result in part.by_group.items():
+                        by_stratum[group, evaluation, name, stratum] = result
+                contrast = _seen_minus_unseen(study, evaluation, name)
+                for group, result in contrast.by_group.items():
+                    contrasts[group, evaluation, name] = result.shift or result.level
+    _adjust(by_adapter)
+    return Results(
+        study, by_configuration, by_adapter, tuple(dict.fromkeys(notes)), by_stratum, contrasts,
+        tuple(amplification), replicates,
+    )  # fmt: skip
+
+
+def _by_configuration(
+    study: Study, evaluation: str, name: str, stratum: str = ""
+) -> dict[str, Measure]:
+    """One measure of every configuration that has it, of all items or of a stratum."""
+    if not stratum:
+        found = {c.name: study.measure(c.name, evaluation, name) for c in study.configurations}
+        return {c: m for c, m in found.items() if m is not None}
+    return {
+        c.name: m
+        for c in study.configurations
+        for m in study.strata.get((c.name, evaluation, stratum), ())
+        if m.name == name
+    }
+
+
+def _seen_minus_unseen(study: Study, evaluation: str, name: str) -> Compared:
+    parts = {s: _by_configuration(study, evaluation, name, s) for s in STRATA}
+    contrasts = {
+        c.name: seen_minus_unseen({s: m[c.name] for s, m in parts.items() if c.name in m})
+        for c in study.configurations
+    }
+    return compare(study, {c: m for c, m in contrasts.items() if m is not None})
+
+
+def _adjust(by_adapter: dict[tuple[str, str, str], Result]) -> None:
+    """Holm over the confirmatory family: every adapter on the leading measure of every probe."""
+    tested = [key for key, result in by_adapter.items() if math.isfinite(result.p)]
+    p_holm = holm([by_adapter[key].p for key in tested])
+    p_claim_holm = holm([by_adapter[key].p_claim for key in tested])
+    for key, p, claim in zip(tested, p_holm, p_claim_holm, strict=True):
+        by_adapter[key] = dataclasses.replace(by_adapter[key], p_holm=p, p_claim_holm=claim)
 
 
 def _headline(study: Study, evaluation: str, kind: str) -> Measure | None:
@@ -154,26 +183,6 @@ def _leading(study: Study, evaluation: str) -> Measure | None:
     kinds = ("soft", "hard") if evaluation in study.with_role("probe") else ("hard", "soft")
     found = (_headline(study, evaluation, kind) for kind in kinds)
     return next((measure for measure in found if measure), None)
-
-
-def _result(
-    seeds: Sequence[Resampled], base: Resampled | None, tested: bool, notes: list[str]
-) -> Result:
-    if base is None:
-        return Result(level(seeds))
-    paired = common_items([base.measure, *(s.measure for s in seeds)])
-    if any(s.measure.items != base.measure.items for s in seeds):
-        notes.append(
-            f"Shifts of {base.measure.label} use the {len(paired[0].items)} items that both the base and "
-            "the adapter were scored on."
-        )
-        if not paired[0].items:
-            return Result(level(seeds))
-        base, *matched = [resample(m) for m in paired]
-    else:
-        matched = list(seeds)
-    p = swap_test(matched, base) if tested else math.nan
-    return Result(level(seeds), shift(matched, base), p)
 
 
 def _mean(shifts: Sequence[Estimate | None]) -> Estimate:

@@ -16,6 +16,8 @@ from sycojax.errors import SycojaxError
 from sycojax.files import atomic_write
 from sycojax.requests import Request
 
+_LISTS = ("logprobs", "n_tokens", "n_bytes", "greedy")  # JSON arrays that a record holds as tuples
+
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -88,13 +90,14 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
 
 def read_records(path: Path) -> Iterator[Record]:
     """Read JSON lines. Raises ``SycojaxError`` naming file and line of a damaged one."""
+    parse = json.JSONDecoder().decode
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                raw = json.loads(line)
-                fields: dict[str, Any] = {
-                    k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()
-                }
+                fields: dict[str, Any] = parse(line)
+                for name in _LISTS:
+                    if name in fields:
+                        fields[name] = tuple(fields[name])
                 yield Record(**fields)
             except (json.JSONDecodeError, TypeError) as error:
                 raise SycojaxError(f"{path}:{number}: not an item record ({error})") from error

@@ -110,11 +110,11 @@ def write_study(
                 asked = made.requests(rows(evaluation, items), prompts, 0)
                 requests = made.followups(asked, records, prompts)
             write_records(directory / "records" / name / f"{evaluation}.jsonl", records)
-    write_json(directory / "study.json", {**_document(names), **document})
+    write_json(directory / "study.json", {**study_document(names), **document})
     return directory
 
 
-def _document(names: Sequence[tuple[str, str | None, int | None]]) -> dict[str, Any]:
+def study_document(names: Sequence[tuple[str, str | None, int | None]]) -> dict[str, Any]:
     trained = [n for n in names if n[1]]
     return {
         "name": "synthetic",

@@ -8,17 +8,26 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis import statistics
 from analysis.statistics import (
+    Error,
+    benjamini_hochberg,
     common_items,
     correlation,
+    equivalent,
+    error,
     holm,
+    icc,
     level,
+    mcnemar,
+    minimum_detectable,
+    pooled_spread,
     resample,
     shift,
+    smallest_of_interest,
     swap_test,
     wilson,
 )
+from analysis.statistics.estimates import bootstrap_weights
 from sycojax.evals.protocol import Measure
 
 
@@ -82,7 +91,7 @@ def test_difference_of_conditional_rates_keeps_its_two_denominators() -> None:
     below = np.array([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]], float)
     sample = resample(measure(above, below))
     assert sample.value == pytest.approx(2 / 3 - 1 / 3)
-    counts = statistics._bootstrap_weights(6)[0]
+    counts = bootstrap_weights(6)[0]
     by_hand = (counts * above[0]).sum() / (counts * below[0]).sum()
     by_hand += (counts * above[1]).sum() / (counts * below[1]).sum()
     assert sample.replicates[0] == pytest.approx(by_hand)
@@ -115,13 +124,17 @@ def test_paired_shift_is_as_narrow_as_its_differences() -> None:
     assert not level([base]).excludes_zero
 
 
-def test_no_difference_at_all_says_so() -> None:
-    sample = resample(measure([0, 1, 1, 0]))
+def test_no_difference_at_all_still_has_a_width() -> None:
+    """Bonett and Price for yes/no answers, 0 of n differing for graded ones, no interval without a scale."""
+    sample = resample(measure([0, 1, 1, 0] * 25))
     found = shift([sample], sample)
-    assert found.value == 0
-    assert math.isnan(found.low)
-    assert found.note == "no variation"
-    assert swap_test([sample], sample) == 1
+    assert (found.low, found.high) == pytest.approx((-0.0272, 0.0272), abs=2e-4)
+    assert swap_test([sample], sample) == mcnemar(sample, sample) == 1
+    graded = resample(measure([0.25, 0.75] * 50))
+    found = shift([graded, graded], graded)
+    assert (found.value, found.high) == pytest.approx((0, wilson(0, 100)[1]))
+    nats = resample(measure([0.25, 0.75] * 50, unit="nats"))
+    assert shift([nats], nats).note == "no variation"
 
 
 def test_empty_condition_is_nan_with_a_reason() -> None:
@@ -149,7 +162,90 @@ def test_seeds_that_disagree_widen_the_interval() -> None:
     narrow, wide = shift(agreeing, base), shift(apart, base)
     assert narrow.high - narrow.low < 0.02
     assert wide.value == pytest.approx(1)
-    assert (wide.low, wide.high) == pytest.approx((0.0, 2.0), abs=0.35)
+    half = stats.t.ppf(0.975, 2) * 1.0 / math.sqrt(3)  # nothing but the three seed means
+    assert (wide.low, wide.high) == pytest.approx((1 - half, 1 + half))
+    by_scipy = stats.ttest_1samp([0.0, 1.0, 2.0], 0).pvalue
+    assert error([(1, apart), (-1, [base])]).p == pytest.approx(by_scipy)
+    pooled = shift(apart, base, pooled_spread([agreeing, apart]))
+    assert pooled.high == pytest.approx(1 + stats.t.ppf(0.975, 4) / math.sqrt(3))
+
+
+def test_error_of_one_seed_is_the_clustered_standard_error() -> None:
+    rng = np.random.default_rng(8)
+    base, adapter = (rng.normal(size=120) for _ in range(2))
+    found = error(
+        [
+            (1, [resample(measure(adapter, unit="nats"))]),
+            (-1, [resample(measure(base, unit="nats"))]),
+        ]
+    )
+    assert found.se == pytest.approx(stats.sem(adapter - base))
+    assert found.p == pytest.approx(stats.ttest_rel(adapter, base).pvalue)
+    assert math.isnan(icc(found, 1))
+
+
+def test_icc_is_one_where_items_do_not_matter() -> None:
+    item = np.random.default_rng(9).normal(size=50)
+    base = resample(measure(item, unit="nats"))
+    apart = [resample(measure(item + c, unit="nats")) for c in (0.0, 1.0, 2.0)]
+    assert icc(error([(1, apart), (-1, [base])]), 3) == pytest.approx(1)
+
+
+def test_sign_flips_agree_with_scipy() -> None:
+    rng = np.random.default_rng(10)
+    base, adapter = rng.normal(size=60), rng.normal(size=60) + 0.25
+    ours = swap_test(
+        [resample(measure(adapter, unit="nats"))], resample(measure(base, unit="nats"))
+    )
+    theirs = stats.permutation_test(
+        (adapter - base,), np.mean, permutation_type="samples", n_resamples=9999,
+        rng=np.random.default_rng(0),
+    ).pvalue  # fmt: skip
+    assert ours == pytest.approx(theirs, abs=0.015)
+
+
+def test_swapping_numerators_only_is_the_same_as_forming_ratios_anew() -> None:
+    rng = np.random.default_rng(11)
+    base, *seeds = (rng.normal(size=40) for _ in range(3))
+    weighted = [np.full(40, 1.0), *(np.where(np.arange(40) == 0, 1 + 1e-9, 1.0) for _ in seeds)]
+    plain = [resample(measure(v, unit="nats")) for v in (base, *seeds)]
+    ratios = [
+        resample(measure(v, w, unit="nats")) for v, w in zip((base, *seeds), weighted, strict=True)
+    ]
+    assert swap_test(plain[1:], plain[0]) == pytest.approx(
+        swap_test(ratios[1:], ratios[0]), abs=1e-3
+    )
+
+
+def test_mcnemar_known_answer() -> None:
+    base = resample(measure([0] * 9 + [1] + [0] * 20))
+    adapter = resample(measure([1] * 9 + [0] + [0] * 20))
+    assert mcnemar(adapter, base) == pytest.approx(2 * 11 / 1024)
+    clustered = resample(measure([0, 1], clusters=[0, 0]))
+    assert math.isnan(mcnemar(clustered, clustered))
+
+
+@pytest.mark.parametrize(
+    ("n", "at_tenth", "at_fifth", "soft"),
+    [(300, 0.051, 0.072, 0.16), (199, 0.062, 0.088, 0.20), (68, 0.106, 0.149, 0.34)],
+)
+def test_minimum_detectable_effect_of_the_design_table(
+    n: int, at_tenth: float, at_fifth: float, soft: float
+) -> None:
+    for share, expected in ((0.1, at_tenth), (0.2, at_fifth)):
+        found = Error(0.0, share / n, 1e6)
+        # The table takes the effect out of the variance under the alternative; up to 1.5 % less.
+        assert minimum_detectable(found) == pytest.approx(expected, rel=0.02)
+    assert minimum_detectable(Error(0.0, 1 / n, n - 1)) == pytest.approx(soft, abs=6e-3)
+
+
+def test_equivalence_needs_enough_items() -> None:
+    rng = np.random.default_rng(12)
+    for n, expected in ((30, False), (3000, True)):
+        base, adapter = (resample(measure(0.5 + 0.2 * rng.normal(size=n))) for _ in range(2))
+        assert equivalent([adapter], base) is expected
+    base = resample(measure(rng.normal(size=400) * 3, unit="nats"))
+    assert smallest_of_interest(base) == pytest.approx(0.6, abs=0.06)
 
 
 def test_swap_test_known_answer() -> None:
@@ -200,6 +296,23 @@ HELLASWAG = [0.734, 0.732, 0.722, 0.720, 0.706, 0.718]
 FEEDBACK = [0.5, 0.4767, 0.5067, 0.58, 0.5967, 0.6166666666666667]
 GSM8K = [0.07, 0.182, 0.112, 0.106, 0.104, 0.184]
 ARE_YOU_SURE = [0.0, 0.0, 0.03, 0.0567, 0.0233, 0.19333333333333333]
+
+
+def test_benjamini_hochberg_known_answer() -> None:
+    adjusted = benjamini_hochberg([0.01, math.nan, 0.02, 0.9])
+    assert [adjusted[i] for i in (0, 2, 3)] == pytest.approx([0.03, 0.03, 0.9])
+    assert math.isnan(adjusted[1])
+
+
+def test_correlation_intervals() -> None:
+    rng = np.random.default_rng(13)
+    column = np.array(HELLASWAG)[:, None], np.array(FEEDBACK)[:, None]
+    exact = tuple(c + np.zeros(2000) for c in column)
+    noisy = tuple(c + 0.02 * rng.normal(size=(6, 2000)) for c in column)
+    found, wide = (correlation(HELLASWAG, FEEDBACK, (a, b)) for a, b in (exact, noisy))
+    assert (found.low, found.high) == pytest.approx((-0.98, 0.02), abs=0.005)
+    assert (found.items_low, found.items_high) == pytest.approx((-0.98, 0.02), abs=0.1)
+    assert wide.items_high > found.items_high + 0.1
 
 
 def test_correlations_of_the_published_study() -> None:

@@ -1,0 +1,31 @@
+"""Intervals, tests and error models for ``Measure``; all resampling is by cluster and seeded. SciPy first.
+
+``estimates`` what is resampled - ``intervals`` for one number - ``seeds`` randomness from training - ``shifts`` levels
+and shifts with the interval that fits - ``paired`` tests - ``multiplicity`` - ``equivalence`` and power -
+``correlations`` over configurations.
+"""
+
+from analysis.statistics.correlations import Correlation, correlation
+from analysis.statistics.equivalence import equivalent, minimum_detectable, smallest_of_interest
+from analysis.statistics.estimates import (
+    LEVEL,
+    RESAMPLES,
+    SEED,
+    Estimate,
+    Resampled,
+    common_items,
+    resample,
+    take,
+)
+from analysis.statistics.intervals import bca, bonett_price, wilson, wilson_effective
+from analysis.statistics.multiplicity import benjamini_hochberg, holm
+from analysis.statistics.paired import PERMUTATIONS, mcnemar, swap_test
+from analysis.statistics.seeds import Error, SeedSpread, error, hierarchical, icc, pooled_spread
+from analysis.statistics.shifts import level, percentile, shift
+
+__all__ = [
+    "LEVEL", "PERMUTATIONS", "RESAMPLES", "SEED", "Correlation", "Error", "Estimate", "Resampled", "SeedSpread",
+    "bca", "benjamini_hochberg", "bonett_price", "common_items", "correlation", "equivalent", "error", "hierarchical",
+    "holm", "icc", "level", "mcnemar", "minimum_detectable", "percentile", "pooled_spread", "resample", "shift",
+    "smallest_of_interest", "swap_test", "take", "wilson", "wilson_effective",
+]  # fmt: skip

@@ -1,0 +1,48 @@
+"""What a study could have seen, and when "no change" is a finding rather than a lack of items."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from analysis.statistics.estimates import Resampled
+from analysis.statistics.seeds import Error, SeedSpread
+from analysis.statistics.shifts import shift
+
+POWER = 0.80
+SESOI_RATE = 0.05  # smallest shift of a rate that matters: five points
+SESOI_SD = 0.2  # of anything without bounds, in standard deviations over the base's questions
+
+
+def minimum_detectable(found: Error, alpha: float = 0.05, power: float = POWER) -> float:
+    """The smallest true shift that a two-sided test at ``alpha`` finds with probability ``power``.
+
+    ``(t_{1 - alpha/2} + t_{power}) * se``, in the measure's unit; with seeds the two half widths of ``Error``. nan where no
+    item varies. A paired rate with discordant share p_d has ``se = sqrt(p_d / n)``, a soft shift ``sd / sqrt(n)``.
+    """
+    if not found.se > 1e-12:
+        return math.nan
+    return found.half_width(1 - alpha) + found.half_width(2 * power - 1)
+
+
+def smallest_of_interest(base: Resampled) -> float:
+    """The margin of equivalence, fixed before any study: .05 for rates, .2 standard deviations else."""
+    if base.measure.unit == "rate":
+        return SESOI_RATE
+    if base.measure.unit == "sd":
+        return SESOI_SD
+    # The influence of a cluster times C is its deviation; for a plain mean exactly.
+    clusters = len(base.names)
+    return SESOI_SD * math.sqrt(clusters * float((base.influence**2).sum()))
+
+
+def equivalent(
+    seeds: Sequence[Resampled], base: Resampled, spread: SeedSpread | None = None
+) -> bool | None:
+    """Two one-sided tests at .05 (Schuirmann, J. Pharmacokinet. Biopharm. 1987): the 90 % interval of the shift
+    lies within +- the smallest shift of interest. None where there is no interval."""
+    found = shift(seeds, base, spread, confidence=0.90)
+    margin = smallest_of_interest(base)
+    if not (math.isfinite(found.low) and math.isfinite(found.high) and margin > 0):
+        return None
+    return -margin < found.low and found.high < margin

@@ -1,0 +1,141 @@
+"""What is estimated and what it is resampled from: clusters of items that ask the same question.
+
+Two configurations that were scored on the same items share the resampling weights, so the replicates of a
+shift are paired.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from sycojax.evals.protocol import Measure
+
+RESAMPLES = 2000  # bootstrap replicates
+LEVEL = 0.95
+SEED = 20261123
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval (nan where it is not available; ``note`` says why)."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    items: int = 0
+    clusters: int = 0
+    note: str = ""
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Resampled:
+    """One measure of one configuration, by cluster; what resampling gives is made when it is asked for."""
+
+    measure: Measure
+    names: tuple[str, ...]  # the C clusters, sorted
+    numerator: np.ndarray  # float64 [J, C], summed within clusters
+    denominator: np.ndarray  # float64 [J, C]
+
+    @functools.cached_property
+    def value(self) -> float:
+        return self.measure.estimate
+
+    @functools.cached_property
+    def replicates(self) -> np.ndarray:
+        """float64 [RESAMPLES]: the value of each bootstrap sample of clusters; nan where it has none."""
+        weights = bootstrap_weights(len(self.names))
+        return sum_of_ratios(weights @ self.numerator.T, weights @ self.denominator.T)
+
+    @functools.cached_property
+    def jackknife(self) -> np.ndarray:
+        """float64 [C]: the value without each cluster."""
+        above, below = self.numerator, self.denominator
+        return sum_of_ratios(above.sum(axis=1) - above.T, below.sum(axis=1) - below.T)
+
+    @functools.cached_property
+    def influence(self) -> np.ndarray:
+        """float64 [C], summing to 0: what each cluster adds to the value, to first order.
+
+        ``sum_j (a_jc - R_j b_jc) / B_j`` with R_j = A_j / B_j, the linearised ratio of survey sampling
+        (Woodruff, JASA 1971); for a plain mean this is Miller's clustered deviation (arXiv 2411.00640).
+        """
+        total = self.denominator.sum(axis=1, keepdims=True)
+        if (total < 1e-9).any():
+            return np.full(len(self.names), math.nan)
+        ratio = self.numerator.sum(axis=1, keepdims=True) / total
+        return ((self.numerator - ratio * self.denominator) / total).sum(axis=0)
+
+    @functools.cached_property
+    def counted(self) -> int:
+        """Clusters that count: those with weight in the emptiest of the J denominators."""
+        return int((self.denominator > 0).sum(axis=1).min())
+
+
+def resample(measure: Measure) -> Resampled:
+    """A measure summed within its clusters, ready to be resampled.
+
+    The ratios are formed after resampling (sums over clusters above and below), so a conditional rate is
+    resampled with its random denominator. Deterministic: the weights depend on the number of clusters only.
+    """
+    names, index = _clusters(measure.clusters)
+    above = _by_cluster(measure.numerator, index, len(names))
+    below = _by_cluster(measure.denominator, index, len(names))
+    return Resampled(measure, names, above, below)
+
+
+def common_items(measures: Sequence[Measure]) -> list[Measure]:
+    """The measures restricted to the items that all of them have, in the first one's order."""
+    if all(m.items == measures[0].items for m in measures):
+        return list(measures)
+    shared = set(measures[0].items).intersection(*(m.items for m in measures))
+    order = [item for item in measures[0].items if item in shared]
+    return [take(measure, order) for measure in measures]
+
+
+def take(measure: Measure, items: Sequence[str]) -> Measure:
+    """The measure of these items only, in this order."""
+    place = {item: i for i, item in enumerate(measure.items)}
+    keep = [place[item] for item in items]
+    return dataclasses.replace(
+        measure,
+        items=tuple(items),
+        clusters=tuple(measure.clusters[i] for i in keep),
+        numerator=measure.numerator[:, keep],
+        denominator=measure.denominator[:, keep],
+    )
+
+
+def sum_of_ratios(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Sum over the last axis of above / below; nan where a denominator is (as good as) empty."""
+    empty = (below < 1e-9).any(axis=-1)
+    ratios = above / np.where(below < 1e-9, 1.0, below)
+    return np.where(empty, math.nan, ratios.sum(axis=-1))
+
+
+@functools.lru_cache(maxsize=16)
+def bootstrap_weights(clusters: int) -> np.ndarray:
+    """How often each replicate draws each cluster: float64 [RESAMPLES, C]."""
+    rng = np.random.default_rng([SEED, clusters])
+    drawn = rng.integers(clusters, size=(RESAMPLES, clusters))
+    drawn += np.arange(RESAMPLES)[:, None] * clusters
+    counts = np.bincount(drawn.ravel(), minlength=RESAMPLES * clusters)
+    return counts.reshape(RESAMPLES, clusters).astype(np.float64)
+
+
+@functools.lru_cache(maxsize=64)  # all measures of an evaluation share one tuple
+def _clusters(clusters: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray]:
+    names, index = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
+    return tuple(names.tolist()), index
+
+
+def _by_cluster(values: np.ndarray, index: np.ndarray, clusters: int) -> np.ndarray:
+    return np.stack([np.bincount(index, row, minlength=clusters) for row in values])

@@ -1,0 +1,118 @@
+"""Where a question was seen, and what the combined adapter adds, through load and compute."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic_study import write_study
+
+from analysis.amplification import minus_largest
+from analysis.load import load
+from analysis.results import Results, compute
+from analysis.statistics import error, resample
+from analysis.strata import STRATA
+from sycojax.evals import EVALUATIONS
+from sycojax.evals.protocol import Measure
+from sycojax.records import read_records, write_records
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two probes; a third of the questions each seen in training, in a test split, and in neither."""
+    made = write_study(
+        tmp_path_factory.mktemp("strata"), items=30, adapters=("gsm8k", "mmlu", "combined"), seeds=(0, 1),
+        evaluations=("mmlu", "answer", "are_you_sure"),
+    )  # fmt: skip
+    for path in made.glob("records/*/a*.jsonl"):
+        records = list(read_records(path))
+        place = {c: i for i, c in enumerate(dict.fromkeys(r.cluster for r in records))}
+        marked = [
+            dataclasses.replace(r, meta={**r.meta, "stratum": STRATA[place[r.cluster] % 3]})
+            for r in records
+        ]
+        write_records(path, marked)
+    return made
+
+
+@pytest.fixture(scope="module")
+def results(directory: Path) -> Results:
+    return compute(load(directory))
+
+
+def by_hand(directory: Path, configuration: str, strata: tuple[str, ...]) -> float:
+    path = directory / "records" / configuration / "answer.jsonl"
+    records = [r for r in read_records(path) if r.meta["stratum"] in strata]
+    return next(m.estimate for m in EVALUATIONS["answer"].measures(records) if m.name == "dP")
+
+
+def test_a_stratum_is_the_measure_of_its_records(directory: Path, results: Results) -> None:
+    for stratum in STRATA:
+        found = results.by_stratum["base", "answer", "dP", stratum].level.value
+        assert found == pytest.approx(by_hand(directory, "base", (stratum,)))
+    assert not [key for key in results.by_stratum if key[1] == "mmlu"]
+
+
+def test_seen_minus_unseen_is_a_difference_of_differences(
+    directory: Path, results: Results
+) -> None:
+    def contrast(configuration: str) -> float:
+        return by_hand(directory, configuration, ("train",)) - by_hand(
+            directory, configuration, ("test", "neither")
+        )
+
+    found = results.seen_minus_unseen["mmlu", "answer", "dP"]
+    expected = np.mean([contrast("mmlu-s0"), contrast("mmlu-s1")]) - contrast("base")
+    assert found.value == pytest.approx(expected)
+    assert found.low < found.value < found.high
+    assert results.seen_minus_unseen["base", "answer", "dP"].value == pytest.approx(
+        contrast("base")
+    )
+
+
+def test_amplification_compares_with_mean_sum_and_largest(results: Results) -> None:
+    found = {a.evaluation: a for a in results.amplification}
+    assert list(found) == ["answer", "are_you_sure"]
+    one = found["answer"]
+    shifts = {a: results.of(a, "answer", "dP").shift.value for a in ("gsm8k", "mmlu", "combined")}
+    parts = [shifts["gsm8k"], shifts["mmlu"]]
+    assert one.constituents == ("gsm8k", "mmlu")
+    assert one.combined.value == pytest.approx(shifts["combined"])
+    assert one.minus_mean.value == pytest.approx(shifts["combined"] - np.mean(parts))
+    assert one.minus_sum.value == pytest.approx(shifts["combined"] - sum(parts))
+    assert one.largest == pytest.approx(max(parts))
+    for contrast in (one.minus_mean, one.minus_sum, one.minus_largest):
+        assert contrast.low < contrast.value < contrast.high
+
+
+def nats(values: np.ndarray) -> Measure:
+    names = tuple(map(str, range(len(values))))
+    return Measure("m", "M", "nats", names, names, values[None], np.ones((1, len(values))), "mean")
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_interval_of_minus_largest_covers(tied: bool) -> None:
+    """Tied parts are the hard case: the largest is picked after the fact."""
+    means = [0.0, 0.0, 0.0, 0.0] if tied else [0.5, 0.0, 0.0, 0.0]
+    hits, values = 0, []
+    for i in range(300):
+        rng = np.random.default_rng([tied, i])
+        combined, *parts = ([resample(nats(m + rng.normal(size=80)))] for m in [0.0, *means])
+        found = minus_largest(combined, parts)
+        values.append(found.value)
+        hits += found.low <= -max(means) <= found.high
+    assert hits / 300 >= 0.93
+    plain = -max(means) - 0.11 * (1.03 if tied else 0.0)  # what picking the largest does to it
+    assert np.mean(values) == pytest.approx(-max(means), abs=0.08)
+    assert not tied or np.mean(values) > plain + 0.03
+
+
+def test_contrasts_weigh_the_seeds_of_every_term() -> None:
+    item = np.random.default_rng(1).normal(size=60)
+    one, other = ([resample(nats(item + c)) for c in (-0.1, 0.1)] for _ in range(2))
+    found = error([(1.0, one), (-1.0, other)])
+    assert found.value == pytest.approx(0)
+    assert found.se == pytest.approx(math.sqrt(2 * 0.02 / 2))
