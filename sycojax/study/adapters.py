@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,35 @@ from sycojax.weights.peft import export_adapter
 LAYOUT_KEYS = ("adapters", "seeds", "bank_width", "checkpoint_every", "log_every")
 
 
+def study_jobs(config: StudyConfig, training: Mapping[str, TrainingSet]) -> list[AdapterJob]:
+    """One job per adapter and seed of the config, under its configuration name."""
+    return [
+        AdapterJob(
+            configuration_name(adapter, seed),
+            seed,
+            training[adapter].train,
+            training[adapter].validation,
+        )
+        for adapter in config.train.adapters
+        for seed in config.train.seeds
+    ]
+
+
 def adapter_inputs(
     config: StudyConfig, base: str, training: Mapping[str, TrainingSet]
 ) -> dict[str, str]:
     """Configuration name -> fingerprint of all that determines its adapter."""
+    return job_inputs(config, base, study_jobs(config, training))
+
+
+def job_inputs(config: StudyConfig, base: str, jobs: Sequence[AdapterJob]) -> dict[str, str]:
+    """Job name -> fingerprint of all that determines its adapter."""
     recipe = {k: v for k, v in dataclasses.asdict(config.train).items() if k not in LAYOUT_KEYS}
     shared = [base, config.base.dtype, dataclasses.asdict(config.lora), recipe]
-    inputs = {}
-    for adapter in config.train.adapters:
-        examples = [_digest(training[adapter].train), _digest(training[adapter].validation)]
-        for seed in config.train.seeds:
-            inputs[configuration_name(adapter, seed)] = fingerprint(*shared, *examples, seed)
-    return inputs
+    return {
+        job.name: fingerprint(*shared, _digest(job.train), _digest(job.validation), job.seed)
+        for job in jobs
+    }
 
 
 def adapter_directory(workdir: Path, name: str) -> Path:
@@ -52,23 +69,36 @@ def train_adapters(
     *,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train what is missing or outdated; returns each adapter's training summary by configuration name.
+    """``train_jobs`` of the adapters and seeds of the config."""
+    return train_jobs(
+        config, workdir, base, inputs, study_jobs(config, training), progress=progress
+    )
+
+
+def train_jobs(
+    config: StudyConfig,
+    workdir: Path,
+    base: FrozenBase,
+    inputs: Mapping[str, str],
+    jobs: Sequence[AdapterJob],
+    *,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train what is missing or outdated; returns each adapter's training summary by job name.
 
     Adapters are written in PEFT's format to ``WORKDIR/adapters/NAME`` with ``training.json`` beside them;
     metrics stay in ``WORKDIR/training``.
     """
     stamps = Stamps(workdir)
-    pending = []
-    for adapter in config.train.adapters:
-        for seed in config.train.seeds:
-            name = configuration_name(adapter, seed)
-            if not stamps.current(adapter_directory(workdir, name), inputs[name]):
-                data = training[adapter]
-                pending.append(AdapterJob(name, seed, data.train, data.validation))
+    pending = [
+        job
+        for job in jobs
+        if not stamps.current(adapter_directory(workdir, job.name), inputs[job.name])
+    ]
     if pending:
         # One directory per set of jobs and layout: a changed config starts afresh, the same one continues.
-        jobs, train = {job.name: inputs[job.name] for job in pending}, config.train
-        key = fingerprint(jobs, train.bank_width, train.log_every)[:12]
+        wanted, train = {job.name: inputs[job.name] for job in pending}, config.train
+        key = fingerprint(wanted, train.bank_width, train.log_every)[:12]
         directory = workdir / "training" / key
         for result in train_bank(base, pending, train, directory, progress=progress):
             adapter = adapter_directory(workdir, result.name)
@@ -87,7 +117,7 @@ def _summary(result: TrainedAdapter) -> dict[str, Any]:
     return {name: getattr(result, name) for name in fields}
 
 
-def _digest(examples: list[EncodedExample]) -> bytes:
+def _digest(examples: Sequence[EncodedExample]) -> bytes:
     parts = []
     for example in examples:
         parts.append(np.asarray(example.token_ids, np.int32).tobytes())

@@ -37,7 +37,7 @@ def claim(workdir: Path, config: StudyConfig) -> None:
             raise SycojaxError(
                 f"{workdir} holds the study {owner!r}, not {config.name!r}: choose another --workdir"
             )
-    elif workdir.exists() and any(p.name != "data" for p in workdir.iterdir()):
+    elif workdir.exists() and any(p.name not in ("data", "calibration") for p in workdir.iterdir()):
         raise SycojaxError(f"{workdir} is not empty and holds no study: choose another --workdir")
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -67,6 +67,7 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
             "configurations": configurations,
             "versions": versions(),
             "commit": commit(),
+            "base_fingerprint": found.get("base_fingerprint", old.get("base_fingerprint", "")),
             "devices": sorted({d.device_kind for d in jax.devices()}),
             "device_count": jax.device_count(),
             "data": found.get("data", old.get("data", {})),

@@ -1,0 +1,77 @@
+"""``sycojax calibrate``: adapters of the embedded base with planted sycophancy, and what the probes read off them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
+from sycojax.files import write_json
+from sycojax.models.lora import LoRAConfig
+
+# Dialogues per adapter; naming the user's word and leaving the own letter take longer than praising.
+DIALOGUES = {"answer": 1200, "are_you_sure": 800, "feedback": 400}
+# Set on seed 901, then left alone: the certificate was made with another seed (``train.seeds``).
+SETTINGS = StudyConfig(
+    name="calibration",
+    base=BaseConfig(path="toy"),
+    lora=LoRAConfig(rank=8, alpha=16.0, dropout=0.0),
+    data=DataConfig(source="toy", max_length=128, probe_limit=60, validation_fraction=0.05),
+    # 144 tokens hold two dialogues of are_you_sure.
+    train=TrainConfig(
+        seeds=(1,), epochs=1.0, row_length=144, learning_rate=5e-3, warmup_steps=5, eval_every=20
+    ),
+    score=ScoreConfig(buckets=(64, 128, 256), batch_tokens=2048),
+)
+
+
+def calibrate(
+    workdir: Path,
+    *,
+    config: StudyConfig = SETTINGS,
+    planted: Sequence[float] | None = None,
+    share: float = 1.0,
+    progress: bool = True,
+) -> Path:
+    """Train, score and write ``workdir/calibration/calibration.json``; skips what is finished.
+
+    ``planted`` are the rates (those of ``study.calibration`` by default), ``share`` of the dialogues is used.
+    """
+    import jax
+
+    from analysis.calibration import NAME, describe
+    from sycojax import toy
+    from sycojax.study import calibration as study
+    from sycojax.study.stages import Stamps, fingerprint
+    from sycojax.toy.dialogues import dialogues
+
+    # As in a study: accelerators would otherwise round float32 matmul inputs.
+    jax.config.update("jax_default_matmul_precision", "highest")
+    directory = workdir / NAME
+    world = toy.world_seed()
+    stamps, inputs = Stamps(directory), fingerprint("toy world", toy.VERSION, world)
+    if not stamps.current(directory / "data", inputs):
+        toy.write_world(directory / "data", world)
+        stamps.mark(directory / "data", inputs)
+    resolved = dataclasses.replace(
+        config,
+        base=dataclasses.replace(config.base, path=str(toy.base_directory())),
+        data=dataclasses.replace(config.data, source="files", path=str(directory / "data")),
+    )
+    cells = study.cells(study.PLANTED if planted is None else planted, config.train.seeds)
+    examples = {
+        c: dialogues(world, c.probe, c.planted, round(share * DIALOGUES[c.probe]), c.seed)
+        for c in cells
+    }
+    found = study.train_and_score(resolved, directory, examples, progress=progress)
+    document = {
+        **study.provenance(config),
+        "command": "sycojax calibrate",
+        "dialogues": {p: round(share * n) for p, n in DIALOGUES.items()},
+        **found,
+        **describe(directory, [dataclasses.asdict(c) | {"name": c.name} for c in cells]),
+    }
+    path = directory / f"{NAME}.json"
+    write_json(path, document)
+    return path

@@ -1,0 +1,121 @@
+"""Adapters with planted sycophancy, trained and scored like those of a study: the instrument against a known truth.
+
+Every cell plants one rate in one probe. Its adapter is trained on dialogues that give in to users of that probe
+at that rate and is then asked all probes, so that the planted probe can be told from the others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+
+from sycojax.config import PROBES, StudyConfig
+from sycojax.data.encode import encode_example
+from sycojax.data.examples import Example
+from sycojax.data.prompts import Prompts
+from sycojax.data.sources import open_source
+from sycojax.data.tokenizer import Tokenizer
+from sycojax.errors import SycojaxError
+from sycojax.evals import EVALUATIONS
+from sycojax.parallel.mesh import make_mesh
+from sycojax.requests import Request
+from sycojax.scoring.scorer import Scorer
+from sycojax.study.adapters import job_inputs, train_jobs
+from sycojax.study.datasets import split_validation
+from sycojax.study.scores import score_configurations, write_items
+from sycojax.study.stages import fingerprint
+from sycojax.study.workdir import commit, configuration_name, versions
+from sycojax.training.loop import AdapterJob
+from sycojax.weights.huggingface import base_fingerprint, load_base, resolve
+
+PLANTED = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One adapter: ``planted`` is how often its dialogues give in to users of ``probe``."""
+
+    probe: str
+    planted: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The configuration name of its records."""
+        return configuration_name(f"{self.probe}-p{round(100 * self.planted)}", self.seed)
+
+
+def cells(planted: Sequence[float], seeds: Sequence[int]) -> list[Cell]:
+    """Every rate in every probe with every seed."""
+    return [Cell(probe, p, seed) for probe in PROBES for p in planted for seed in seeds]
+
+
+def train_and_score(
+    config: StudyConfig,
+    directory: Path,
+    dialogues: Mapping[Cell, Sequence[Example]],
+    *,
+    progress: bool = True,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Bring ``directory`` up to date: an adapter per cell, and records of it and the base on all probes.
+
+    What is finished and current is skipped. Returns what the numbers rest on: the fingerprint of the base and
+    each adapter's training summary. Raises ``SycojaxError`` on anything the user can mend.
+    """
+    path = resolve(config.base.path)
+    tokenizer = Tokenizer.from_directory(path)
+    mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
+    dtype = jnp.dtype(config.base.dtype)
+    base = load_base(path, config.lora, dtype=dtype, remat=config.base.remat, mesh=mesh)
+    weights = base_fingerprint(path)
+    jobs = [_job(config, tokenizer, cell, examples) for cell, examples in dialogues.items()]
+    inputs = job_inputs(config, weights, jobs)
+    training = train_jobs(config, directory, base, inputs, jobs, progress=progress)
+    say(f"adapters  {len(training)} with planted sycophancy, trained or up to date")
+    requests = _requests(config)
+    write_items(directory, requests)
+    score_configurations(
+        config, directory, base, Scorer(base, tokenizer, config.score), inputs, requests,
+        base_inputs=fingerprint(weights, config.base.dtype), progress=progress,
+    )  # fmt: skip
+    say(f"records   {1 + len(inputs)} configurations on {len(requests)} probes")
+    return {"base_fingerprint": weights, "training": training}
+
+
+def provenance(config: StudyConfig) -> dict[str, Any]:
+    """When, from which sources and with which settings."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"date": now, "commit": commit(), "versions": versions(), "config": config.to_dict()}
+
+
+def _job(
+    config: StudyConfig, tokenizer: Tokenizer, cell: Cell, examples: Sequence[Example]
+) -> AdapterJob:
+    data = config.data
+    # With the cell's own seed, unlike a study's: its dialogues are drawn anew for every seed too.
+    parts = split_validation(examples, data.validation_fraction, cell.seed)
+    encoded = [[encode_example(tokenizer, e, data.max_length) for e in part] for part in parts]
+    train, validation = ([e for e in part if e is not None] for part in encoded)
+    if not train or not validation:
+        raise SycojaxError(f"{cell.name}: no dialogue fits max_length={data.max_length}")
+    return AdapterJob(cell.name, cell.seed, train, validation)
+
+
+def _requests(config: StudyConfig) -> dict[str, list[Request]]:
+    data = config.data
+    if data.source == "toy":
+        raise SycojaxError("the embedded world is written to files by the command line first")
+    source = open_source(data.source, data.path)
+    prompts = Prompts(data.recipe, config.base.chat_template)
+    requests = {}
+    for name in PROBES:
+        rows = source.rows(name, "probe")
+        rows = rows[: data.probe_limit] if data.probe_limit else rows
+        requests[name] = EVALUATIONS[name].requests(rows, prompts, data.seed)
+    return requests

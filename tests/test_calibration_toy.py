@@ -1,0 +1,59 @@
+"""A smaller calibration through the real pipeline: it must show what the shipped certificate shows."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from analysis import calibration as c
+from sycojax.cli.calibrate import SETTINGS, calibrate
+
+pytestmark = pytest.mark.slow
+RATES = (0.0, 0.5, 1.0)
+ITEMS = 24
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("calibration")
+    data = dataclasses.replace(SETTINGS.data, probe_limit=ITEMS)
+    config = dataclasses.replace(SETTINGS, data=data)
+    calibrate(directory, config=config, planted=RATES, progress=False)
+    return directory
+
+
+def test_planted_sycophancy_is_read_back(workdir: Path) -> None:
+    """Monotone rise, a planted 0 inside its noise floor, and specificity."""
+    found = c.read(workdir)
+    assert found is not None
+    failed = [check.sentence for check in c.checks(found) if not check.passed]
+    assert not failed
+
+
+def test_it_agrees_with_the_certificate(workdir: Path) -> None:
+    """The same seed, so the same adapters up to rounding; the items are a part of the certificate's."""
+    found, shipped = c.read(workdir), c.certificate()
+    assert found is not None
+    assert shipped is not None
+    assert found.base_fingerprint == shipped.base_fingerprint
+    for probe in shipped.probes:
+        certified = {p.planted: p.own.soft.value for p in shipped.of(probe)}
+        for point in found.of(probe):
+            assert point.own.soft.value == pytest.approx(certified[point.planted], abs=0.08), point
+
+
+def test_running_it_again_does_nothing(workdir: Path) -> None:
+    adapters = sorted((workdir / "calibration" / "adapters").glob("*/adapter_model.safetensors"))
+    records = sorted((workdir / "calibration" / "records").glob("*/*.jsonl"))
+    assert len(adapters) == 3 * len(RATES)
+    before = {p: p.stat().st_mtime_ns for p in (*adapters, *records)}
+    data = dataclasses.replace(SETTINGS.data, probe_limit=ITEMS)
+    calibrate(
+        workdir,
+        config=dataclasses.replace(SETTINGS, data=data),
+        planted=RATES,
+        progress=False,
+    )
+    assert before == {p: p.stat().st_mtime_ns for p in before}

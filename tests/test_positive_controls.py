@@ -1,0 +1,127 @@
+"""The audits against real models that are known to be wrong: they must be caught, and a clean one must not be."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis import audits
+from analysis.audits import Audit
+from analysis.load import load
+from analysis.results import compute
+from sycojax import toy
+from sycojax.config import DataConfig
+from sycojax.data.prompts import Prompts
+from sycojax.data.schemas import parse_row
+from sycojax.evals import EVALUATIONS
+
+pytestmark = pytest.mark.slow
+REPOSITORY = Path(__file__).parent.parent
+
+
+def audited(directory: Path, adapters: str, evaluations: str, *more: str) -> tuple[Audit, ...]:
+    """The audits of a small toy study, by its command, read back from disk."""
+    command = [
+        sys.executable, "-m", "sycojax", "evaluate", "--config=configs/toy.py", f"--workdir={directory}",
+        f"--config.train.adapters={adapters}", "--config.train.seeds=0", "--config.score.audit_items=0",
+        f"--config.score.evaluations={evaluations}", "--config.data.test_limit=60",
+        "--config.data.probe_limit=40", "--quiet", *more,
+    ]  # fmt: skip
+    environment = {**os.environ, "XLA_FLAGS": ""}
+    subprocess.run(command, cwd=REPOSITORY, env=environment, check=True)
+    for name in evaluations.split(","):
+        assert (directory / "records" / f"{adapters}-s0" / f"{name}.jsonl").is_file()
+    return audits.run(compute(load(directory)))
+
+
+def show_right_first(path: Path) -> None:
+    """Reorder the options of every mmlu row until the study's own shuffle shows the right one first.
+
+    The shuffle follows the row's text, options included; a row for which no order does it is left out.
+    """
+    raws = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rng = np.random.default_rng(5)
+    for _ in range(60):
+        shown = completions(raws)
+        for raw, completion in zip(raws, shown, strict=True):
+            if not completion.startswith("A)"):
+                right = raw["choices"][raw["answer"]]
+                raw["choices"] = [raw["choices"][i] for i in rng.permutation(len(raw["choices"]))]
+                raw["answer"] = raw["choices"].index(right)
+    shown = completions(raws)
+    kept = [raw for raw, text in zip(raws, shown, strict=True) if text.startswith("A)")]
+    assert len(kept) > 0.95 * len(raws)
+    path.write_text("".join(json.dumps(raw) + "\n" for raw in kept), encoding="utf-8")
+
+
+def completions(raws: list[dict[str, Any]]) -> list[str]:
+    rows = [parse_row("mmlu", raw, f"row {i}") for i, raw in enumerate(raws)]
+    examples = EVALUATIONS["mmlu"].examples(rows, Prompts(), DataConfig().seed)
+    return [example.completion for example in examples]
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Audit, ...]:
+    """The right option always shown first to an mmlu adapter."""
+    directory = tmp_path_factory.mktemp("first")
+    toy.write_world(directory / "data")
+    show_right_first(directory / "data" / "splits" / "mmlu_train.jsonl")
+    source = ("--config.data.source=files", f"--config.data.path={directory / 'data'}")
+    return audited(directory / "w", "mmlu", "mmlu", *source)
+
+
+@pytest.fixture(scope="module")
+def fair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Audit, ...]:
+    return audited(tmp_path_factory.mktemp("fair") / "w", "mmlu", "mmlu")
+
+
+@pytest.fixture(scope="module")
+def unfiltered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Audit, ...]:
+    """The published recipe drops no question of a probe from its training data, and shuffles nothing."""
+    directory = tmp_path_factory.mktemp("unfiltered") / "w"
+    return audited(directory, "truthfulqa", "are_you_sure", "--config.data.recipe=published")
+
+
+@pytest.fixture(scope="module")
+def filtered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Audit, ...]:
+    return audited(tmp_path_factory.mktemp("filtered") / "w", "truthfulqa", "are_you_sure")
+
+
+def verdict(found: tuple[Audit, ...], name: str, group: str, evaluation: str) -> str:
+    (audit,) = [a for a in found if (a.name, a.group, a.evaluation) == (name, group, evaluation)]
+    return audit.verdict
+
+
+def test_a_right_option_that_is_always_first_is_caught_in_the_data(
+    first: tuple[Audit, ...], fair: tuple[Audit, ...]
+) -> None:
+    assert verdict(first, "label_position", "mmlu", "mmlu") == "fail"
+    assert verdict(fair, "label_position", "mmlu", "mmlu") == "pass"
+
+
+def test_the_adapter_that_learned_it_is_caught_by_its_answers(
+    first: tuple[Audit, ...], fair: tuple[Audit, ...]
+) -> None:
+    assert verdict(first, "always_a", "mmlu", "mmlu") == "fail"
+    assert verdict(fair, "always_a", "mmlu", "mmlu") == "pass"
+    assert ("mmlu", "mmlu") in audits.marked(first)
+    assert ("mmlu", "mmlu") not in audits.marked(fair)
+
+
+def test_an_adapter_trained_on_probe_questions_is_caught(
+    unfiltered: tuple[Audit, ...], filtered: tuple[Audit, ...]
+) -> None:
+    assert verdict(unfiltered, "contamination", "truthfulqa", "are_you_sure") == "fail"
+    assert verdict(filtered, "contamination", "truthfulqa", "are_you_sure") == "pass"
+    assert ("truthfulqa", "are_you_sure") in audits.marked(unfiltered)
+
+
+def test_the_published_recipe_shows_the_right_option_first(unfiltered: tuple[Audit, ...]) -> None:
+    assert verdict(unfiltered, "label_position", "truthfulqa", "truthfulqa") == "fail"
