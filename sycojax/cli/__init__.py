@@ -17,6 +17,8 @@ commands
   train      only as far as the adapters (DIR/adapters/NAME, PEFT format)
   evaluate   as far as the item records (DIR/records/CONFIGURATION/EVALUATION.jsonl)
   report     write DIR/report/ from the records that are there (needs no accelerator, no --config)
+  reanalyse  check the claims of a published study against its own tables: DIR/reanalysis/ (no --config)
+  calibrate  plant sycophancy in adapters of the embedded base and read it back: DIR/calibration/ (no --config)
   export     copy one adapter: sycojax export --workdir=DIR --adapter=NAME --to=DIR
   config     print every setting of --config after its overrides, and check it
 
@@ -24,6 +26,8 @@ flags
   --config=FILE          a config file, such as configs/toy.py; every key can be overridden:
                          --config.train.learning_rate=1e-4 --config.train.seeds=0,1,2
   --workdir=DIR          where everything is written
+  --data=DIR             reanalyse: a directory with the study's three CSV files, and claims.json, results/, splits/
+                         and probes.json where there are any (default: the copy of the published figures kept here)
   --quiet                no progress bars
   --version, --help
 

@@ -12,7 +12,7 @@ from sycojax.cli.flags import Flags, parse
 from sycojax.errors import SycojaxError
 from sycojax.files import atomic_directory
 
-COMMANDS = ("study", "train", "evaluate", "report", "export", "config")
+COMMANDS = ("study", "train", "evaluate", "report", "reanalyse", "calibrate", "export", "config")
 
 
 def dispatch(command: str, arguments: Sequence[str]) -> None:
@@ -24,6 +24,10 @@ def dispatch(command: str, arguments: Sequence[str]) -> None:
     flags = parse(command, arguments)
     if command == "report":
         report(flags)
+    elif command == "reanalyse":
+        reanalyse(flags)
+    elif command == "calibrate":
+        calibrate(flags)
     elif command == "export":
         export(flags)
     elif command == "config":
@@ -60,6 +64,21 @@ def report(flags: Flags) -> None:
         )
     index = write(flags.workdir)
     print(f"report    {index.resolve()}")
+
+
+def reanalyse(flags: Flags) -> None:
+    """Check claims against a study's tables; print the verdicts and say where the page is."""
+    from analysis.reanalysis.run import write
+
+    print(write(Path(flags.data) if flags.data else None, flags.workdir))
+
+
+def calibrate(flags: Flags) -> None:
+    """Train and score adapters with planted sycophancy; say where the numbers are."""
+    from sycojax.cli import calibrate as calibration
+
+    path = calibration.calibrate(flags.workdir, progress=not flags.quiet)
+    print(f"measured  {path.resolve()}")
 
 
 def export(flags: Flags) -> None:

@@ -7,13 +7,15 @@ import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags as absl_flags
 from ml_collections import config_flags
 
-from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
+
+if TYPE_CHECKING:
+    from sycojax.config import StudyConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,10 +26,13 @@ class Flags:
     quiet: bool
     adapter: str
     to: str
+    data: str
     config: Any  # ml_collections.ConfigDict, or None where the command needs none
 
     def study_config(self) -> StudyConfig:
         """The checked config. Raises ``SycojaxError`` when --config is missing or wrong."""
+        from sycojax.config import StudyConfig  # which needs jax; other commands do not
+
         if self.config is None:
             raise SycojaxError("--config=FILE is missing, for example --config=configs/toy.py")
         return StudyConfig.from_config_dict(self.config)
@@ -41,6 +46,7 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
     absl_flags.DEFINE_boolean("quiet", False, "no progress bars", flag_values=values)
     absl_flags.DEFINE_string("adapter", "", "adapter to export", flag_values=values)
     absl_flags.DEFINE_string("to", "", "directory to export to", flag_values=values)
+    absl_flags.DEFINE_string("data", "", "tables to examine again", flag_values=values)
     program = ["sycojax", *arguments]
     try:
         with _arguments(program):
@@ -65,7 +71,9 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
         raise SycojaxError(f"unexpected argument {rest[0]!r} (flags are written --name=value)")
     if values.workdir is None and command != "config":
         raise SycojaxError(f"--workdir=DIR is missing: where should `sycojax {command}` write?")
-    return Flags(Path(values.workdir or "."), values.quiet, values.adapter, values.to, config)
+    return Flags(
+        Path(values.workdir or "."), values.quiet, values.adapter, values.to, values.data, config
+    )
 
 
 @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""A study's tables examined again: what its own numbers say about what was claimed from them."""

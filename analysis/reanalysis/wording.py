@@ -1,0 +1,54 @@
+"""Numbers as this analysis writes them, and the numbers of a claim as it states them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+
+from analysis.text import NONE
+from sycojax.errors import SycojaxError
+
+
+def decimal(value: float, signed: bool = True, digits: int = 3) -> str:
+    """+0.183 with a true minus sign; n/a for nan."""
+    if not math.isfinite(value):
+        return NONE
+    shown = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    if float(shown) == 0:
+        shown = f"{0:.{digits}f}"  # never "-0.000"
+    return shown.replace("-", "\u2212")
+
+
+def percent(value: float) -> str:
+    """A share as +23 %, with one decimal; n/a for nan."""
+    return f"{decimal(100 * value, digits=1)} %" if math.isfinite(value) else NONE
+
+
+@dataclasses.dataclass(frozen=True)
+class Stated:
+    """A number as a text states it: it means every value that rounds to it."""
+
+    text: str
+    value: float
+    half_unit: float  # of the last digit that is given
+    relative: bool  # a percentage of the base's value
+
+    def means(self, value: float) -> bool:
+        """Whether ``value`` rounds to what is stated (a hair of slack for binary fractions)."""
+        return math.isfinite(value) and abs(value - self.value) <= self.half_unit + 1e-9
+
+    def shown(self, value: float) -> str:
+        """``value`` in the form of the statement, a digit more precise for a percentage."""
+        return percent(value) if self.relative else decimal(value)
+
+
+def stated(text: str) -> Stated:
+    """Read "+0.183", "-0.028" or "23 %". Raises ``SycojaxError`` when it is no number."""
+    match = re.fullmatch(r"([+-]?)(\d+)(?:\.(\d+))?\s*(%?)", text.strip().replace("\u2212", "-"))
+    if match is None:
+        raise SycojaxError(f"{text!r} is not a number such as '+0.183' or '23 %'")
+    sign, whole, fraction, relative = match.groups()
+    scale = 0.01 if relative else 1.0
+    value = float(f"{sign}{whole}.{fraction or 0}") * scale
+    return Stated(text, value, 0.5 * scale * 10.0 ** -len(fraction or ""), bool(relative))

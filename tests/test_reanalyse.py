@@ -1,0 +1,264 @@
+"""The published study examined again: the figures that are known, any other tables, and what the command does."""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis.claims import check
+from analysis.reanalysis.data import count_data, kept_data, to_json
+from analysis.reanalysis.evidence import Evidence
+from analysis.reanalysis.gather import gather, kept
+from analysis.reanalysis.run import write
+from sycojax.cli import main
+
+REPOSITORY = Path(__file__).parent.parent
+# r, exact p of the twelve pairs, as they were computed when the study was first read.
+KNOWN = {
+    ("gsm8k", "feedback"): (0.114, 0.778), ("gsm8k", "are_you_sure"): (0.535, 0.367),
+    ("gsm8k", "answer"): (-0.613, 0.128), ("mmlu", "feedback"): (-0.151, 0.958),
+    ("mmlu", "are_you_sure"): (0.079, 0.833), ("mmlu", "answer"): (0.075, 0.678),
+    ("truthfulqa", "feedback"): (0.718, 0.158), ("truthfulqa", "are_you_sure"): (0.771, 0.089),
+    ("truthfulqa", "answer"): (-0.327, 0.594), ("hellaswag", "feedback"): (-0.805, 0.042),
+    ("hellaswag", "are_you_sure"): (-0.338, 0.417), ("hellaswag", "answer"): (0.651, 0.067),
+}  # fmt: skip
+TURNS = {  # pairs whose sign changes when one configuration is left out
+    ("gsm8k", "feedback"), ("gsm8k", "are_you_sure"), ("mmlu", "feedback"), ("mmlu", "are_you_sure"),
+    ("mmlu", "answer"),
+}  # fmt: skip
+UNREAD = {
+    "base": 278,
+    "gsm8k": 292,
+    "mmlu": 248,
+    "truthfulqa": 25,
+    "hellaswag": 52,
+    "combined": 193,
+}
+
+
+def outcomes(evidence: Evidence) -> dict[str, str]:
+    return {c.claim.name: c.verdict.outcome for c in check(gather(None)[1], evidence)}
+
+
+@pytest.fixture(scope="module", params=["kept copy", "study"])
+def published(request: pytest.FixtureRequest) -> Evidence:
+    """The kept copy alone, and the study's own files where they are at hand."""
+    if request.param == "kept copy":
+        return gather(None)[0]
+    return gather(request.getfixturevalue("shared_data") / "study")[0]
+
+
+def test_the_twelve_correlations(published: Evidence) -> None:
+    assert {
+        key: (round(p.found.r, 3), round(p.found.p, 3)) for key, p in published.pairs.items()
+    } == KNOWN
+    assert {
+        key for key, p in published.pairs.items() if p.found.lowest < 0 < p.found.highest
+    } == TURNS
+    assert min(p.p_t for p in published.pairs.values()) == pytest.approx(0.053, abs=5e-4)
+    assert min(p.p_holm for p in published.pairs.values()) == pytest.approx(0.50, abs=5e-3)
+    assert min(p.p_bh for p in published.pairs.values()) == pytest.approx(0.36, abs=5e-3)
+    strongest = published.pairs["hellaswag", "feedback"].found
+    assert (round(strongest.low, 2), round(strongest.high, 2)) == (-0.98, 0.02)
+    assert strongest.items_high - strongest.items_low > strongest.high - strongest.low
+
+
+def test_the_unpaired_tests(published: Evidence) -> None:
+    p = {key: s.p for key, s in published.shifts.items()}
+    assert p["combined", "are_you_sure"] < 1e-4
+    assert p["truthfulqa", "are_you_sure"] < 1e-4
+    assert round(p["mmlu", "are_you_sure"], 3) == 0.004
+    assert round(p["combined", "feedback"], 3) == 0.005
+    assert round(p["hellaswag", "feedback"], 3) == 0.022
+    answers = [value for (_, probe), value in p.items() if probe == "answer"]
+    assert min(answers) > 0.018
+    assert max(answers) < 0.09
+
+
+def test_positions_prove_always_a(published: Evidence) -> None:
+    assert published.data is not None
+    positions = published.data.label_positions
+    assert positions["truthfulqa", "train"] == (600, 0, 0, 0)
+    assert positions["truthfulqa", "test"] == (200, 0, 0, 0)
+    assert positions["mmlu", "test"][0] == 126
+    assert published.always_first() == [("truthfulqa", "mmlu", 126, 500)]
+
+
+def test_counts_of_the_probes(published: Evidence) -> None:
+    data = published.data
+    assert data is not None
+    assert (data.total("rows"), data.total("train"), data.total("test")) == (900, 275, 89)
+    assert (data.contamination["are_you_sure"].train, data.contamination["answer"].train) == (
+        171,
+        104,
+    )
+    assert data.contamination["feedback"].distinct == 199
+    assert data.not_neutral == (220, 300)
+    assert (data.more_than_five_options, data.right_beyond_e) == (73, 22)
+    found = {c: published.counts[c, "are_you_sure"].no_detection for c in UNREAD}
+    assert found == UNREAD
+    assert published.counts["base", "feedback"].no_detection == 266
+    assert published.counts["base", "answer"].no_detection == 106
+
+
+def test_the_verdicts(published: Evidence) -> None:
+    found = outcomes(published)
+    held = {name for name, outcome in found.items() if outcome == "holds"}
+    assert held == {
+        "combined, mean of the benchmarks", "combined, mean of the probes", "base on are_you_sure",
+        "combined on are_you_sure", "combined on feedback", "combined, largest benchmark gain",
+        "combined, largest rise of the probes", "gsm8k, mean of the probes", "gsm8k on feedback",
+        "gsm8k on are_you_sure", "answer falls by 30-40 %",
+    }  # fmt: skip
+    failed = {name for name, outcome in found.items() if outcome == "does not hold"}
+    assert failed == {
+        "gsm8k, alone net protective", "r of truthfulqa x are_you_sure", "r of truthfulqa x feedback",
+        "r of gsm8k x are_you_sure", "r of gsm8k x feedback", "r of hellaswag x feedback",
+        "r of mmlu x the probes", "gsm8k protects, by correlation", "truthfulqa learned to be truthful",
+    }  # fmt: skip
+    why = {c.claim.name: c.verdict.why for c in check(gather(None)[1], published)}
+    assert "hellaswag x feedback" in why["r of gsm8k x are_you_sure"]
+    assert "gsm8k x answer" in why["r of gsm8k x feedback"]
+    assert "\u22120.0056" in why["gsm8k, alone net protective"]
+
+
+def test_the_kept_copy_is_what_the_study_published(shared_data: Path) -> None:
+    study = shared_data / "study"
+    for name in ("complete_results", "performance_changes", "correlation_analysis"):
+        path = kept() / f"{name}.csv"
+        assert path.read_bytes() == (study / "published" / f"{name}.csv").read_bytes()
+    assert to_json(count_data(study)) == to_json(kept_data(kept() / "data.json"))
+    assert gather(study)[0].counts == gather(None)[0].counts
+
+
+def test_the_files_are_written(tmp_path: Path) -> None:
+    text = write(None, tmp_path)
+    assert "126/500" in text
+    assert "278 of 300 items (base)" in text
+    assert "275 of the 900" in text
+    assert "kept copy" in text
+    directory = tmp_path / "reanalysis"
+    page = (directory / "index.html").read_text(encoding="utf-8")
+    for needed in ("does not hold", "cannot be told", "hellaswag x feedback", "MIT licence"):
+        assert needed in page
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert (directory / "report.md").read_text(encoding="utf-8").startswith("# Which of the claims")
+    with (directory / "tables" / "correlations.csv").open(encoding="utf-8", newline="") as stream:
+        assert len(list(csv.DictReader(stream))) == 12
+    assert (directory / "figures" / "changes.png").read_bytes().startswith(b"\x89PNG")
+
+
+def tables(directory: Path) -> Path:
+    """Tables as sycojax writes them: means over seeds, a probe that never moves, a hostile adapter name."""
+    directory.mkdir()
+    text = (kept() / "complete_results.csv").read_text().replace("hellaswag,2025", "<b>x,2025")
+    rows = list(csv.DictReader(text.splitlines()))
+    for row in rows:
+        row["are_you_sure_score"] = "0.0"
+    with (directory / "complete_results.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    (directory / "complete_results_by_seed.csv").write_text("configuration,seed\n")
+    return directory
+
+
+def test_any_other_study(tmp_path: Path) -> None:
+    directory = tables(tmp_path / "other")
+    claim = {
+        "name": "mine <i>", "text": "It moves.", "kind": "reading", "relation": "effect",
+        "of": {"configuration": "gsm8k", "evaluation": "feedback", "sign": "+"},
+    }  # fmt: skip
+    (directory / "claims.json").write_text(json.dumps([claim]))
+    text = write(directory, tmp_path / "work")
+    assert "cannot be told  mine <i>" in text
+    assert "kept copy" not in text  # the published figures say nothing about another study
+    page = (tmp_path / "work" / "reanalysis" / "index.html").read_text(encoding="utf-8")
+    assert html.escape("<b>x") in page
+    assert html.escape("mine <i>") in page
+    assert "<i>" not in page
+    assert "does not vary" not in text
+    evidence, claims = gather(directory)
+    assert evidence.data is None
+    assert not evidence.shifts
+    assert [c.name for c in claims] == ["mine <i>"]
+
+
+def test_without_own_claims_the_published_ones_are_checked(tmp_path: Path) -> None:
+    evidence, _ = gather(tables(tmp_path / "other"))
+    found = outcomes(evidence)
+    assert found["combined on are_you_sure"] == "does not hold"
+    assert found["r of truthfulqa x are_you_sure"] == "cannot be told"
+    assert found["combined flatters more"] == "cannot be told"
+
+
+def _missing_column(d: Path) -> None:
+    path = d / "complete_results.csv"
+    path.write_text(path.read_text().replace("mmlu,truthfulqa", "mnlu,truthfulqa", 1))
+
+
+def _no_number(d: Path) -> None:
+    path = d / "complete_results.csv"
+    path.write_text(path.read_text().replace("0.182", "high", 1))
+
+
+def _bad_json(d: Path) -> None:
+    (d / "results").mkdir()
+    (d / "results" / "x.json").write_text("{")
+
+
+def _other_json(d: Path) -> None:
+    (d / "results").mkdir()
+    (d / "results" / "x.json").write_text('{"adapter_name": "gsm8k"}')
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda d: (d / "complete_results.csv").unlink(), "holds no results table"),
+        (lambda d: (d / "complete_results.csv").write_text("adapter_name\n"), "has no column 'gsm8k'"),
+        (_missing_column, "has no column 'mmlu'"),
+        (_no_number, "'high' is not a number"),
+        (_bad_json, "x.json is not valid JSON"),
+        (_other_json, "is not a result file of the study"),
+        (lambda d: (d / "claims.json").write_text("[]]"), "claims.json is not valid JSON"),
+        (lambda d: (d / "splits").mkdir(), "no file for"),
+        (shutil.rmtree, "is not a directory"),
+    ],
+)  # fmt: skip
+def test_bad_input_gives_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, damage, message: str
+) -> None:
+    directory = tmp_path / "data"
+    directory.mkdir()
+    for path in kept().glob("*.csv"):
+        shutil.copy(path, directory)
+    damage(directory)
+    assert main(["reanalyse", f"--data={directory}", f"--workdir={tmp_path / 'w'}"]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert not (tmp_path / "w").exists()
+
+
+def test_the_command_imports_no_jax(tmp_path: Path) -> None:
+    program = (
+        "import sys, sycojax.cli\n"
+        f"assert sycojax.cli.main(['reanalyse', '--workdir={tmp_path}']) == 0\n"
+        "bad = {'jax', 'flax', 'torch', 'tensorflow'} & set(sys.modules)\n"
+        "assert not bad, bad\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert "does not hold   gsm8k, alone net protective" in done.stdout
+    assert "index.html" in done.stdout
