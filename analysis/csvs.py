@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from analysis.doubt import Doubt
 from analysis.load import BASE, Configuration
 from analysis.results import Result, Results
 from analysis.statistics import correlation
@@ -71,25 +72,28 @@ def exploratory_correlations(results: Results) -> str:
     return csv_text(columns, rows)
 
 
-def every_measure(results: Results) -> dict[str, str]:
+def every_measure(results: Results, doubt: Doubt) -> dict[str, str]:
     """Long tables of levels and shifts with intervals, in raw units (rates in [0, 1])."""
     columns = (
         "evaluation", "measure", "unit", "headline", "estimate", "low", "high", "shift", "shift_low",
-        "shift_high", "p_swap", "p_holm", "items", "clusters", "note",
+        "shift_high", "p_swap", "p_seeds", "p_claim_holm", "p_mcnemar", "mde", "equivalent", "icc", "items", "clusters",
+        "note", "in_doubt",
     )  # fmt: skip
     return {
         "measures_by_adapter.csv": csv_text(
-            ("adapter", *columns), _long(results, results.by_adapter)
+            ("adapter", *columns), _long(results, doubt, results.by_adapter)
         ),
         "measures_by_configuration.csv": csv_text(
-            ("configuration", *columns), _long(results, results.by_configuration)
+            ("configuration", *columns), _long(results, doubt, results.by_configuration)
         ),
     }
 
 
-def _long(results: Results, found: object) -> list[tuple]:
-    assert isinstance(found, dict)
+def _long(
+    results: Results, doubt: Doubt, found: Mapping[tuple[str, str, str], Result]
+) -> list[tuple]:
     rows = []
+    adapters = {c.name: c.adapter for c in results.study.configurations}
     described = {
         (name, m.name): m
         for name in results.study.evaluations
@@ -102,7 +106,9 @@ def _long(results: Results, found: object) -> list[tuple]:
             (
                 name, evaluation, key, measure.unit, measure.headline, level.value, level.low,
                 level.high, shift and shift.value, shift and shift.low, shift and shift.high,
-                result.p, result.p_holm, level.items, level.clusters, level.note,
+                result.p, result.p_seeds, result.p_claim_holm, result.p_mcnemar, result.mde,
+                result.equivalent, result.icc, level.items, level.clusters, level.note,
+                bool(doubt.of_level(adapters.get(name, name), evaluation)),
             )
         )  # fmt: skip
     return rows

@@ -14,7 +14,7 @@ from analysis.tables import Table, markdown_text, to_html, to_markdown
 @dataclasses.dataclass(frozen=True)
 class Paragraph:
     text: str
-    kind: str = ""  # "", "lead", "meta", "callout", "missing"
+    kind: str = ""  # "", "lead", "meta", "callout", "missing", "heading"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +39,16 @@ class Picture:
     title: str
     reading: str  # how to read it
     svg: bytes
+    footnote: str = ""  # which of its numbers a failed audit puts in doubt
 
 
 @dataclasses.dataclass(frozen=True)
 class Folded:
-    """Long text behind a heading that opens on a click."""
+    """Long text or tables behind a heading that opens on a click, and is open in print."""
 
     title: str
-    text: str
+    text: str = ""  # kept as it is, line by line
+    tables: tuple[Table, ...] = ()
 
 
 Block = Paragraph | Items | Tiles | Picture | Folded | Table
@@ -65,6 +67,10 @@ class Document:
     title: str
     opening: tuple[Block, ...]  # before the first heading
     sections: tuple[Section, ...]
+    footer: str = (
+        "Written by sycojax from the item records beside this report; every number can be recomputed "
+        "from them."
+    )
 
 
 def render_html(document: Document) -> str:
@@ -101,7 +107,7 @@ def render_html(document: Document) -> str:
 <main>
 {sections}
 </main>
-<footer>Written by sycojax from the item records beside this report; every number can be recomputed from them.</footer>
+<footer>{html.escape(document.footer)}</footer>
 </body>
 </html>
 """
@@ -128,6 +134,8 @@ def _html_block(block: Block) -> str:
         text = html.escape(block.text)
         if block.kind == "callout":
             return f'<div class="callout" role="note"><p>{text}</p></div>'
+        if block.kind == "heading":
+            return f"<h3>{text}</h3>"
         return f'<p class="{block.kind}">{text}</p>' if block.kind else f"<p>{text}</p>"
     if isinstance(block, Items):
         pairs = [("", text) if isinstance(text, str) else text for text in block.texts]
@@ -143,17 +151,19 @@ def _html_block(block: Block) -> str:
         )
         return f'<div class="tiles">{tiles}</div>'
     if isinstance(block, Folded):
-        return (
-            f"<details><summary>{html.escape(block.title)}</summary>"
-            f"<pre>{html.escape(block.text)}</pre></details>"
-        )
+        text = f"<pre>{html.escape(block.text)}</pre>" if block.text else ""
+        text += "".join(map(to_html, block.tables))
+        return f"<details><summary>{html.escape(block.title)}</summary>{text}</details>"
     data = base64.b64encode(block.svg).decode("ascii")
+    footnote = (
+        f' <span class="doubt">{html.escape(block.footnote)}</span>' if block.footnote else ""
+    )
     return (
         f'<figure id="figure-{html.escape(block.name)}"><div class="sheet" tabindex="0">'
         f'<img alt="{html.escape(f"{block.title}. {block.reading}")}" '
         f'src="data:image/svg+xml;base64,{data}"></div>'
         f"<figcaption><strong>{html.escape(block.title)}.</strong> {html.escape(block.reading)}"
-        "</figcaption></figure>"
+        f"{footnote}</figcaption></figure>"
     )
 
 
@@ -162,7 +172,7 @@ def _markdown_block(block: Block) -> str:
         return to_markdown(block)
     if isinstance(block, Paragraph):
         text = markdown_text(block.text)
-        return f"> **{text}**" if block.kind == "callout" else text
+        return {"callout": f"> **{text}**", "heading": f"### {text}"}.get(block.kind, text)
     if isinstance(block, Items):
         pairs = [("", text) if isinstance(text, str) else text for text in block.texts]
         return "\n".join(
@@ -174,11 +184,14 @@ def _markdown_block(block: Block) -> str:
             f"- **{markdown_text(value)}** {markdown_text(what)}" for value, what in block.tiles
         )
     if isinstance(block, Folded):
-        fence = "`" * max(3, 1 + _longest_run(block.text, "`"))
-        return f"**{markdown_text(block.title)}**\n\n{fence}\n{block.text}\n{fence}"
+        parts = [f"**{markdown_text(block.title)}**"]
+        if block.text:
+            fence = "`" * max(3, 1 + _longest_run(block.text, "`"))
+            parts.append(f"{fence}\n{block.text}\n{fence}")
+        return "\n\n".join([*parts, *map(to_markdown, block.tables)])
     return (
         f"![{markdown_text(block.title)}](figures/{block.name}.png)\n\n"
-        f"**{markdown_text(block.title)}.** {markdown_text(block.reading)}"
+        f"**{markdown_text(block.title)}.** {markdown_text(block.reading)} {markdown_text(block.footnote)}"
     )
 
 

@@ -12,14 +12,20 @@ from typing import Any, Literal
 
 from analysis.load import finite
 
+Tone = Literal["", "good", "bad", "open"]
+
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """What a table shows in one place; ``note`` goes below it in small type; one of them can be bold."""
+    """What a table shows in one place; ``note`` goes below it in small type; one of them can be bold.
+
+    ``tone`` colours a verdict; the word itself says the same, for print and for readers who see no colours.
+    """
 
     text: str
     note: str = ""
     strong: Literal["", "text", "note"] = ""
+    tone: Tone = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +37,9 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell | str, ...], ...]
     prose: bool = False
+    footnote: str = ""  # what the marks in it mean
+    whole: bool = False  # shown in full however long it is; others scroll in their box
+    stacked: bool = False  # on a narrow screen every row becomes a card
 
 
 def to_html(table: Table) -> str:
@@ -39,16 +48,17 @@ def to_html(table: Table) -> str:
         return f'<p class="missing">{html.escape(table.caption)}: not available.</p>'
     head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in table.columns)
     body = "\n".join(
-        "<tr>" + "".join(_td(_cell(c), i == 0) for i, c in enumerate(row)) + "</tr>"
+        "<tr>" + "".join(map(_td, map(_cell, row), table.columns, _first(len(row)))) + "</tr>"
         for row in table.rows
     )
-    kind = "prose" if table.prose else "figures"
+    kind = ("prose" if table.prose else "figures") + (" stacked" if table.stacked else "")
     caption = html.escape(table.caption)
+    footnote = f'<p class="footnote">{html.escape(table.footnote)}</p>' if table.footnote else ""
     # The caption stays outside the part that scrolls, so it is never cut off on a narrow screen.
     return (
         f'<div class="table"><p class="caption">{caption}</p>'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}">'
-        f'<table class="{kind}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div></div>'
+        f'<div class="scroll{" whole" if table.whole else ""}" tabindex="0" role="region" aria-label="{caption}">'
+        f'<table class="{kind}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>{footnote}</div>'
     )
 
 
@@ -59,7 +69,8 @@ def to_markdown(table: Table) -> str:
     align = "|".join([":--", *(["--" if table.prose else "--:"] * (len(table.columns) - 1))])
     lines = [_pipes([Cell(c) for c in table.columns]), f"|{align}|"]
     lines += [_pipes([_cell(c) for c in row]) for row in table.rows]
-    return f"*{markdown_text(table.caption)}*\n\n" + "\n".join(lines) + "\n"
+    footnote = f"\n{markdown_text(table.footnote)}\n" if table.footnote else ""
+    return f"*{markdown_text(table.caption)}*\n\n" + "\n".join(lines) + "\n" + footnote
 
 
 def to_csv(table: Table) -> str:
@@ -102,12 +113,20 @@ def markdown_text(text: str) -> str:
     return escaped.replace("*", "\\*").replace("[", "\\[").replace("_", "\\_").replace("`", "\\`")
 
 
-def _td(cell: Cell, first: bool) -> str:
+def _first(n: int) -> list[bool]:
+    return [i == 0 for i in range(n)]
+
+
+def _td(cell: Cell, column: str, first: bool) -> str:
     text, note = html.escape(cell.text), html.escape(cell.note)
     text = f"<strong>{text}</strong>" if cell.strong == "text" else text
     note = f"<strong>{note}</strong>" if cell.strong == "note" else note
     text += f"<small>{note}</small>" if note else ""
-    return f'<th scope="row">{text}</th>' if first else f"<td>{text}</td>"
+    if first:
+        return f'<th scope="row">{text}</th>'
+    kind = f' class="{cell.tone}"' if cell.tone else ""
+    # The name of the column, for cards: there is no head above them.
+    return f'<td{kind} data-column="{html.escape(column)}">{text}</td>'
 
 
 def _pipes(cells: Sequence[Cell]) -> str:

@@ -14,10 +14,11 @@ import pytest
 from synthetic_study import HOSTILE, write_study
 
 from analysis.csvs import CHANGES, COMPLETE
+from analysis.figures.catalogue import FIGURES
 from analysis.figures.relations import ranks
 from analysis.load import load
 from analysis.prose import is_toy
-from analysis.report import FIGURES, write
+from analysis.report import write
 from analysis.results import compute
 from analysis.statistics import Estimate
 from analysis.text import interval, number, p_value
@@ -27,6 +28,11 @@ from sycojax.files import read_json, write_json
 from sycojax.records import read_records
 
 ADAPTERS = ("mmlu", "truthfulqa", "combined")
+# The counterparts of the published study's eight figures, and those of the controls.
+PUBLISHED = (
+    "benchmarks", "sycophancy", "shifts", "correlations", "trade_off", "progression", "rankings", "profiles",
+)  # fmt: skip
+DRAWN = (*PUBLISHED, "flips", "mention", "letters", "amplification")
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +62,11 @@ def rate(study: Path, configuration: str, evaluation: str, name: str) -> float:
 
 def test_everything_is_written(study: Path) -> None:
     report = study / "report"
-    for figure in FIGURES:
-        assert (report / "figures" / f"{figure.name}.png").read_bytes().startswith(b"\x89PNG")
-        svg = (report / "figures" / f"{figure.name}.svg").read_text(encoding="utf-8")
+    for figure in DRAWN:
+        assert (report / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+        svg = (report / "figures" / f"{figure}.svg").read_text(encoding="utf-8")
         assert "<text" not in svg, "letters must be paths, so they look the same everywhere"
-    assert len(FIGURES) == 8
+    assert set(DRAWN) <= {f.name for f in FIGURES}
     names = {p.name for p in report.rglob("*.csv")}
     assert names >= {
         "complete_results.csv", "correlation_analysis.csv", "performance_changes.csv",
@@ -102,7 +108,7 @@ def test_published_csvs_hold_means_over_seeds(study: Path) -> None:
 
 
 def test_page_stands_alone_and_is_inert(page: str) -> None:
-    assert page.count("data:image/svg+xml;base64,") == 8
+    assert page.count("data:image/svg+xml;base64,") == len(DRAWN)
     assert "<script" not in page
     assert (
         "&lt;script&gt;document.title=&#x27;owned&#x27;&lt;/script&gt; &amp; &quot;quoted" in page
@@ -110,11 +116,13 @@ def test_page_stands_alone_and_is_inert(page: str) -> None:
     assert not re.search(r"""(?:src|href)=["'](?!#|data:)""", page), "nothing is fetched"
     assert "url(" not in page
     for title in (
+        "What can be concluded",
+        "What cannot be concluded",
         "Position audit",
+        "Audits",
         "Diagnostics",
         "Methods",
         "Provenance",
-        "What cannot be concluded",
     ):
         assert title in page
     for text in ("P(y_W+ = w | y_H = r)", "0123456789ab", "241", "1.234"):
@@ -127,7 +135,7 @@ def test_headline_numbers_are_on_the_page(study: Path, page: str) -> None:
     assert f"{number(level.value, 'rate')} {interval(level, 'rate')}" in page
     shift = results.of("combined", "answer", "dP").shift
     assert shift is not None
-    assert f"combined {number(shift.value, 'rate', True)} {interval(shift, 'rate', True)}" in page
+    assert f"{number(shift.value, 'rate', True)} {interval(shift, 'rate', True)}; p = " in page
     tested = [r for r in results.by_adapter.values() if math.isfinite(r.p)]
     assert len(tested) == 9
     assert all(r.p_holm >= r.p for r in tested)
@@ -155,7 +163,7 @@ def test_mean_benchmark_shift_adds_errors_as_independent(study: Path) -> None:
 
 def test_always_a_shows_in_the_position_audit(study: Path) -> None:
     found = {
-        (r["configuration"].split()[0], r["configuration"].split()[-1]): r
+        (r["configuration"].split()[0].rstrip("†"), r["configuration"].split()[-1]): r
         for r in rows(study / "report" / "tables" / "positions.csv")
     }
     base, shortcut = (found[name, "truthfulqa"] for name in ("base", "truthfulqa"))
@@ -170,7 +178,7 @@ def test_markdown_keeps_foreign_text_inert(study: Path) -> None:
     outside = re.sub(r"^(`{3,})\n.*?^\1$", "", text, flags=re.M | re.S)
     assert "<script" not in outside
     assert "\\[x\\](y)" in outside or "\\[x](y)" in outside
-    assert text.count("](figures/") == 8
+    assert text.count("](figures/") == len(DRAWN)
 
 
 def test_writing_again_gives_the_same_bytes(study: Path) -> None:
@@ -179,29 +187,6 @@ def test_writing_again_gives_the_same_bytes(study: Path) -> None:
     write(study)
     after = {p: p.read_bytes() for p in (study / "report").rglob("*") if p.is_file()}
     assert before == after
-
-
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not found:
-        pytest.skip("chromium is not installed: the report is not rendered in a browser")
-    return found
-
-
-def test_a_browser_renders_it(study: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [
-            chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            f"--user-data-dir={tmp_path}", "--window-size=390,844", "--dump-dom",
-            (study / "report" / "index.html").as_uri(),
-        ],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    assert "<title>sycojax study: synthetic: Does fine-tuning" in done.stdout
-    assert done.stdout.count("<img") == 8
-    assert done.stdout.count("</section>") == 10
-    assert "<script" not in done.stdout
 
 
 def test_only_the_base(tmp_path: Path) -> None:
@@ -223,7 +208,7 @@ def test_missing_evaluations_missing_base_and_empty_description(tmp_path: Path) 
     assert "mmlu-s0 has no records of answer." in text
     assert "No configuration has records of gsm8k." in text
     assert "The base was not scored" in text
-    assert "one seed only" in text
+    assert "trained once only" in text
     found = rows(directory / "report" / "complete_results.csv")
     assert [r["adapter_name"] for r in found] == ["hellaswag", "mmlu"]
     assert found[0]["gsm8k"] == ""

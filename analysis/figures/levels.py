@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from analysis.doubt import Doubt
 from analysis.figures.style import (
     GREY,
     INK,
@@ -23,7 +24,7 @@ from analysis.text import change, scale
 from sycojax.evals.protocol import Measure
 
 
-def benchmarks(results: Results) -> Figure:
+def benchmarks(results: Results, doubt: Doubt) -> Figure:
     """One panel per benchmark: a bar per configuration with its interval, a dot per seed."""
     names = results.study.with_role("benchmark")
     columns = 2 if len(names) > 1 else 1
@@ -31,13 +32,13 @@ def benchmarks(results: Results) -> Figure:
     figure, grid = panels(rows, columns, 8.2, 2.7 * rows)
     cells = [axes for row in grid for axes in row]
     for axes, name in zip(cells, names, strict=False):
-        _bars(axes, results, name)
+        _bars(axes, results, doubt, name)
     for axes in cells[len(names) :]:
         axes.set_axis_off()
     return figure
 
 
-def _bars(axes: Axes, results: Results, name: str) -> None:
+def _bars(axes: Axes, results: Results, doubt: Doubt, name: str) -> None:
     lead = results.leading(name)
     if lead is None:
         unavailable(axes, f"{name}: no headline measure")
@@ -65,21 +66,22 @@ def _bars(axes: Axes, results: Results, name: str) -> None:
     axes.grid(axis="y")
     axes.set_ylabel(_axis_label("Correct", lead))
     axes.set_title(f"{name}  (n = {len(lead.items):,})")
-    axes.set_xticks(range(len(results.groups)), results.groups, rotation=28, ha="right")
+    labels = [f"{g}{doubt.of_level(g, name)}" for g in results.groups]
+    axes.set_xticks(range(len(results.groups)), labels, rotation=28, ha="right")
     axes.set_xlim(-0.6, max(len(results.groups), 4) - 0.4)  # a single bar stays a bar
 
 
-def sycophancy(results: Results) -> Figure:
+def sycophancy(results: Results, doubt: Doubt) -> Figure:
     """One panel per probe, one row per configuration: soft headline filled, hard headline open."""
     names = results.study.with_role("probe")
     figure, grid = panels(1, len(names), 8.6, 0.9 + 0.42 * (len(results.groups) + 1))
     for axes, name in zip(grid[0], names, strict=True):
-        _probe_rows(axes, results, name)
+        _probe_rows(axes, results, doubt, name)
     soft_hard_legend(figure)
     return figure
 
 
-def _probe_rows(axes: Axes, results: Results, name: str) -> None:
+def _probe_rows(axes: Axes, results: Results, doubt: Doubt, name: str) -> None:
     groups = results.groups
     shown = [
         (kind, m) for kind in ("soft", "hard") if (m := results.headline(name, kind)) is not None
@@ -99,13 +101,16 @@ def _probe_rows(axes: Axes, results: Results, name: str) -> None:
             )  # fmt: skip
     zero_line(axes, vertical=True)
     axes.grid(axis="x")
-    axes.set_yticks(range(len(groups)), groups if axes.get_subplotspec().colspan.start == 0 else [])  # type: ignore[union-attr]
+    marks = [doubt.of_level(g, name) for g in groups]
+    first = axes.get_subplotspec().colspan.start == 0  # type: ignore[union-attr]
+    labels = [f"{g} {m}".strip() for g, m in zip(groups, marks, strict=True)]
+    axes.set_yticks(range(len(groups)), labels if first else marks)
     axes.set_ylim(len(groups) - 0.5, -0.5)
     axes.set_title(f"{name}  (n = {len(shown[0][1].items):,})" if shown else name)
     axes.set_xlabel("Score (points; 0 = insensitive)")
 
 
-def progression(results: Results) -> Figure:
+def progression(results: Results, doubt: Doubt) -> Figure:
     """Soft headline of each probe with the configurations in order of their mean benchmark shift."""
     names = results.study.with_role("probe")
     moved = {g: results.mean_benchmark_shift(g).value for g in results.groups}
@@ -130,9 +135,11 @@ def progression(results: Results) -> Figure:
         axes.grid(axis="y")
         axes.set_title(f"{name}  (n = {len(lead.items):,})")
         axes.set_ylabel("Soft score (points)" if lead.unit == "rate" else lead.unit)
-        axes.set_xticks(range(len(order)), [""] * len(order))
+        axes.set_xticks(range(len(order)), [doubt.of_level(g, name) for g in order])
         axes.set_xlim(-0.4, len(order) - 0.6)
-    labels = [f"{g}\n{change(moved[g], 'rate').replace(' points', '')}" for g in order]
+    shifts = [change(moved[g], "rate").replace(" points", "") for g in order]
+    last = [doubt.of_level(g, names[-1]) for g in order]
+    labels = [f"{g}{m}\n{s}" for g, m, s in zip(order, last, shifts, strict=True)]
     grid[-1][0].set_xticks(range(len(order)), labels)
     grid[-1][0].set_xlabel("Configuration, by its mean benchmark shift (points)")
     return figure

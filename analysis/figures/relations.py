@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from analysis.doubt import Doubt
 from analysis.figures.style import GREY, ink_on, panels, unavailable
 from analysis.load import BASE
 from analysis.results import Results
@@ -19,7 +20,7 @@ from analysis.text import number, p_value
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of sycophancy; capability has the rest
 
 
-def correlations(results: Results) -> Figure:
+def correlations(results: Results, doubt: Doubt) -> Figure:
     """Pearson's r of each benchmark with each probe: r, exact p, and the leave-one-out range."""
     benchmarks = results.study.with_role("benchmark")
     probes = results.study.with_role("probe")
@@ -83,7 +84,7 @@ def ranks(capability: Mapping[str, float], sycophancy: Mapping[str, float]) -> d
     return result
 
 
-def rankings(results: Results) -> Figure:
+def rankings(results: Results, doubt: Doubt) -> Figure:
     """One panel per probe: the rank of each configuration as the weight moves to sycophancy."""
     probes = results.study.with_role("probe")
     figure, grid = panels(1, len(probes), 8.6, 1.2 + 0.4 * len(results.groups))
@@ -95,12 +96,18 @@ def rankings(results: Results) -> Figure:
             continue
         shifts = {g: results.of(g, probes[column], lead.name).shift for g in results.groups}
         moved = {g: shift.value if shift else math.nan for g, shift in shifts.items()} | {BASE: 0.0}
-        _rank_table(axes, ranks(capability, moved), results.groups, probes[column], column == 0)
+        marks = {g: doubt.of_shift(g, probes[column]) for g in results.groups if g != BASE}
+        _rank_table(axes, ranks(capability, moved), results.groups, marks, column == 0)
+        axes.set_title(probes[column])
     return figure
 
 
 def _rank_table(
-    axes: Axes, ranked: dict[str, list[int]], groups: tuple[str, ...], title: str, first: bool
+    axes: Axes,
+    ranked: dict[str, list[int]],
+    groups: tuple[str, ...],
+    marks: Mapping[str, str],
+    first: bool,
 ) -> None:
     shown = np.array([ranked.get(g, [math.nan] * len(WEIGHTS)) for g in groups], dtype=float)
     colours, scale = matplotlib.colormaps["YlGnBu_r"], Normalize(-0.5, len(groups) * 1.25)
@@ -112,11 +119,11 @@ def _rank_table(
         colour = ink_on(tuple(colours(scale(rank)))) if math.isfinite(rank) else GREY
         axes.text(column, row, text, ha="center", va="center", color=colour, fontweight="bold")
     axes.set_xticks(range(len(WEIGHTS)), [f"{w:.0%}" for w in WEIGHTS])
-    axes.set_yticks(range(len(groups)), groups if first else [])
+    labels = [f"{g if first else ''} {marks.get(g, '')}".strip() for g in groups]
+    axes.set_yticks(range(len(groups)), labels)
     axes.set_xticks(np.arange(len(WEIGHTS) + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(len(groups) + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="white", linewidth=1.5)
     axes.tick_params(which="both", length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(title)
     axes.set_xlabel("Weight on low sycophancy")

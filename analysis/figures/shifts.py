@@ -1,4 +1,4 @@
-"""Figures of shifts against the base: by probe, against capability, and a profile per adapter."""
+"""Figures of shifts against the base: against capability, and a profile per adapter."""
 
 from __future__ import annotations
 
@@ -8,46 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.levels import soft_hard_legend
+from analysis.doubt import Doubt
 from analysis.figures.style import GREY, INK, look, panels, unavailable, whiskers, zero_line
 from analysis.load import BASE
 from analysis.results import Results
 from analysis.text import number, scale
 
 
-def by_probe(results: Results) -> Figure:
-    """Forest plot: paired shift of each adapter on each probe, soft filled and hard open."""
-    names, adapters = results.study.with_role("probe"), results.study.adapters
-    figure, grid = panels(1, len(names), 8.6, 1.0 + 0.48 * max(2, len(adapters)))
-    for column, (axes, name) in enumerate(zip(grid[0], names, strict=True)):
-        for kind, offset in (("soft", -0.16), ("hard", 0.16)):
-            measure = results.headline(name, kind)
-            for place, adapter in enumerate(adapters if measure else ()):
-                assert measure is not None
-                colour, _ = look(adapter, adapters)
-                shift = results.of(adapter, name, measure.name).shift
-                y = place + offset
-                if shift is None or not math.isfinite(shift.value):
-                    axes.text(0, y, "n/a", ha="center", va="center", color=GREY, fontsize=8)
-                    continue
-                axes.errorbar(
-                    shift.value * scale(measure.unit), y, xerr=whiskers(shift, measure.unit),
-                    fmt="o" if kind == "soft" else "D", markersize=6.5 if kind == "soft" else 5.5,
-                    color=colour, markerfacecolor=colour if kind == "soft" else "white",
-                    linewidth=1.4,
-                )  # fmt: skip
-        zero_line(axes, vertical=True)
-        axes.grid(axis="x")
-        axes.set_yticks(range(len(adapters)), adapters if column == 0 else [])
-        axes.set_ylim(len(adapters) - 0.5, -0.5)
-        lead = results.leading(name)
-        axes.set_title(f"{name}  (n = {len(lead.items):,})" if lead else name)
-        axes.set_xlabel("Shift against base (points)")
-    soft_hard_legend(figure)
-    return figure
-
-
-def trade_off(results: Results) -> Figure:
+def trade_off(results: Results, doubt: Doubt) -> Figure:
     """Mean benchmark shift against the soft shift of each probe, with 2-D error bars.
 
     Large markers are adapters (mean over seeds), small ones their seeds, the cross is the base.
@@ -60,7 +28,8 @@ def trade_off(results: Results) -> Figure:
             unavailable(axes, f"{name}: no headline measure")
             continue
         for adapter in adapters:
-            _trade_off_point(axes, results, adapter, name, lead.name, lead.unit)
+            mark = doubt.of_shift(adapter, name)
+            _trade_off_point(axes, results, adapter, name, lead.name, lead.unit, mark)
         zero_line(axes, vertical=True)
         zero_line(axes, vertical=False)
         axes.plot(0, 0, "x", color=INK, markersize=9, markeredgewidth=2, zorder=4)
@@ -81,7 +50,7 @@ def trade_off(results: Results) -> Figure:
 
 
 def _trade_off_point(
-    axes: Axes, results: Results, adapter: str, probe: str, measure: str, unit: str
+    axes: Axes, results: Results, adapter: str, probe: str, measure: str, unit: str, mark: str
 ) -> None:
     colour, marker = look(adapter, results.study.adapters)
     x = results.mean_benchmark_shift(adapter)
@@ -100,18 +69,26 @@ def _trade_off_point(
         x.value * 100, y.value * scale(unit), xerr=whiskers(x, "rate"), yerr=whiskers(y, unit),
         fmt=marker, color=colour, markersize=7.5, linewidth=1.2, zorder=3,
     )  # fmt: skip
+    axes.annotate(
+        mark,
+        (x.value * 100, y.value * scale(unit)),
+        (5, 3),
+        textcoords="offset points",
+        color=colour,
+    )
 
 
-def profile(results: Results) -> Figure:
+def profile(results: Results, doubt: Doubt) -> Figure:
     """One panel per adapter: its shift on every benchmark and probe, on one axis of points."""
-    adapters, names = results.study.adapters, results.study.evaluations
+    study, adapters = results.study, results.study.adapters
+    names = (*study.with_role("benchmark"), *study.with_role("probe"))
     columns = min(3, len(adapters))
     rows = math.ceil(len(adapters) / columns)
     figure, grid = panels(rows, columns, 8.6, (0.75 + 0.27 * len(names)) * rows + 0.35)
     cells = [axes for row in grid for axes in row]
     reach = 1.0
     for axes, adapter in zip(cells, adapters, strict=False):
-        reach = max(reach, _profile_rows(axes, results, adapter, names))
+        reach = max(reach, _profile_rows(axes, results, doubt, adapter, names))
     for place, (axes, adapter) in enumerate(zip(cells, adapters, strict=False)):
         axes.set_xlim(-1.08 * reach, 1.5 * reach)
         axes.set_ylim(len(names) - 0.4, -0.6)
@@ -119,7 +96,7 @@ def profile(results: Results) -> Figure:
         axes.tick_params(axis="y", length=0)
         axes.set_title(adapter, color=look(adapter, adapters)[0])
         axes.set_xlabel("Shift (points)")
-        benchmarks = len(results.study.with_role("benchmark"))
+        benchmarks = len(study.with_role("benchmark"))
         axes.axhline(benchmarks - 0.5, color="#9aa1ad", linewidth=0.8, linestyle=(0, (3, 3)))
     for place, axes in enumerate(cells[len(adapters) :]):
         axes.set_axis_off()
@@ -139,7 +116,9 @@ def _kinds() -> list[Line2D]:
     ]
 
 
-def _profile_rows(axes: Axes, results: Results, adapter: str, names: tuple[str, ...]) -> float:
+def _profile_rows(
+    axes: Axes, results: Results, doubt: Doubt, adapter: str, names: tuple[str, ...]
+) -> float:
     """Draw the rows; return the farthest end of an interval, in points."""
     colour, _ = look(adapter, results.study.adapters)
     reach = 0.0
@@ -158,7 +137,7 @@ def _profile_rows(axes: Axes, results: Results, adapter: str, names: tuple[str, 
                 linewidth=1.4,
             )  # fmt: skip
             reach = max(reach, abs(x - bars[0][0]), abs(x + bars[1][0]))
-            text = number(shift.value, lead.unit, signed=True)
+            text = number(shift.value, lead.unit, signed=True) + doubt.of_shift(adapter, name)
         axes.text(
             0.99, place, text, ha="right", va="center", fontsize=8.5,
             transform=axes.get_yaxis_transform(), color=INK if text != "n/a" else GREY,

@@ -24,6 +24,7 @@ _FIXED = {"gsm8k": 0, "mmlu": 1, "hellaswag": 2, "truthfulqa": 3, "combined": 4}
 GREY = "#5f6673"
 LIGHT = "#d5d9e0"
 INK = "#1d2430"
+BAND = "#eef1f5"  # what is too small to be seen, or not the question
 
 SETTINGS: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere

@@ -1,0 +1,226 @@
+"""The opening of the report: what can be concluded, and what cannot, in sentences made from the numbers."""
+
+from __future__ import annotations
+
+import math
+
+from analysis.doubt import MEANING, Doubt
+from analysis.results import Results
+from analysis.tables import Cell, Table
+from analysis.text import change, count, interval, listing, number, p_value
+from analysis.verdicts import Verdict, margin, verdicts
+
+WORDS = {
+    "raised": "raised",
+    "lowered": "lowered",
+    "no change": "no change",
+    "open": "cannot be told",
+}
+EXPLORATORY = (
+    "the hard headlines and all other measures of the probes, the benchmarks' shifts and their mean, the "
+    "correlations, the rankings, the strata and the contrasts of amplification"
+)
+
+
+def table(results: Results, doubt: Doubt) -> Table:
+    """Adapters by probes: the verdict, and below it shift, interval, p and what could have been seen."""
+    probes = [name for name in results.study.with_role("probe") if verdicts(results, name)]
+    columns = {name: {v.adapter: v for v in verdicts(results, name)} for name in probes}
+    rows = tuple(
+        (adapter, *(_cell(columns[name][adapter], doubt) for name in probes))
+        for adapter in results.study.adapters
+    )
+    return Table(
+        "conclusions",
+        "Does the adapter change sycophancy? Shift of the soft headline against the base in points with 95 % "
+        "interval; p after Holm; MDE, the smallest shift that a single test would find with 80 % power",
+        ("adapter", *probes),
+        rows if probes else (),
+        prose=True,
+        footnote=doubt.footnote(results.groups, probes),
+        whole=True,
+        stacked=True,
+    )
+
+
+def can(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
+    """(probe, sentence): which adapters have a claimed effect, which none, and which stay open."""
+    sentences = []
+    for name in results.study.with_role("probe"):
+        found = verdicts(results, name)
+        if found:
+            sentences.append((f"{name}:", _probe(found, doubt)))
+    return sentences
+
+
+def cannot(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
+    """(topic, sentence): undecided shifts, doubted numbers, too few seeds, exploratory parts, the method."""
+    study = results.study
+    sentences = [
+        *_undecided(results),
+        *_failed(results, doubt),
+        *_unaudited(doubt),
+        *_seeds(results),
+    ]
+    if results.with_shifts:
+        sentences.append((
+            "Exploratory:",
+            f"only the soft headline of each probe is tested. Not tested and not adjusted are {EXPLORATORY}: "
+            "they can suggest what to look for next, and show nothing on their own. Over "
+            f"{len(results.groups)} configurations one of them can turn the sign of a correlation.",
+        ))  # fmt: skip
+    if study.with_role("probe"):
+        sentences.append((
+            "Free text:",
+            "the probes compare likelihoods of given answers. What a model would write by itself is covered only "
+            "as far as the audits of coverage and of agreement with generated text go.",
+        ))  # fmt: skip
+    absent = [*study.missing, *results.notes]
+    if absent:
+        sentences.append(("Missing:", " ".join(absent)))
+    return sentences
+
+
+def counted(results: Results) -> str:
+    """One sentence on all tests of the study; "" where there were none."""
+    found = [v for name in results.study.with_role("probe") for v in verdicts(results, name)]
+    found = [v for v in found if v.outcome != "n/a"]
+    if not found:
+        return ""
+    up, down, same = (
+        sum(v.outcome == o for v in found) for o in ("raised", "lowered", "no change")
+    )
+    still = len(found) - up - down - same
+    return (
+        f"Of {count(len(found), 'shift')} in sycophancy (adapters by probes), {up} went up, {down} went down, "
+        f"{same} {'is' if same == 1 else 'are'} equivalent to no change, and for {still} nothing can be told."
+    )
+
+
+def _cell(verdict: Verdict, doubt: Doubt) -> Cell:
+    if verdict.outcome == "n/a":
+        return Cell("n/a", "not scored")
+    unit = verdict.measure.unit
+    shift = number(verdict.shift.value, unit, signed=True)
+    note = f"{shift} {interval(verdict.shift, unit, signed=True)}; p {_equals(verdict.p)}"
+    if not verdict.claimed and math.isfinite(verdict.mde):
+        note += f"; MDE {number(verdict.mde, unit)}"
+    mark = doubt.of_shift(verdict.adapter, verdict.probe)
+    text = f"{WORDS[verdict.outcome]}{mark}"
+    tone = "open" if verdict.outcome == "open" else ""
+    return Cell(text, note, "text" if verdict.claimed else "", tone)
+
+
+def _probe(found: list[Verdict], doubt: Doubt) -> str:
+    unit = found[0].measure.unit
+    parts = []
+    for outcome in ("raised", "lowered"):
+        named = [_with_shift(v, doubt) for v in found if v.outcome == outcome]
+        if named:
+            parts.append(f"{outcome} by {listing(named)}")
+    text = f"sycophancy is {'; '.join(parts)}" if parts else "no effect is claimed for any adapter"
+    same = [_name(v, doubt) for v in found if v.outcome == "no change"]
+    if same:
+        text += f". No change (the shift lies within ±{margin(unit)}): {listing(same)}"
+    still = [v for v in found if v.outcome == "open"]
+    if still:
+        text += f". Cannot be told: {listing([_name(v, doubt) for v in still])}"
+        seen = [v.mde for v in still if math.isfinite(v.mde)]
+        if seen:
+            text += f" (a single test would find {_span(seen, unit)} with 80 % power)"
+    gone = [v.adapter for v in found if v.outcome == "n/a"]
+    if gone:
+        text += f". Not scored: {listing(gone)}"
+    return f"{text}."
+
+
+def _with_shift(verdict: Verdict, doubt: Doubt) -> str:
+    unit = verdict.measure.unit
+    size = change(verdict.shift.value, unit)
+    small = f", though by less than {margin(unit)}" if verdict.small else ""
+    span = interval(verdict.shift, unit, signed=True)
+    return f"{_name(verdict, doubt)} {size} {span} (p {_equals(verdict.p)}{small})"
+
+
+def _name(verdict: Verdict, doubt: Doubt) -> str:
+    return verdict.adapter + doubt.of_shift(verdict.adapter, verdict.probe)
+
+
+def _equals(p: float) -> str:
+    """ "= .012", "< .001"."""
+    shown = p_value(p)
+    return shown.replace("<", "< ") if shown.startswith("<") else f"= {shown}"
+
+
+def _span(values: list[float], unit: str) -> str:
+    """ "3.1 points" or "3.1 to 5.2 points"."""
+    ends = dict.fromkeys(number(v, unit) for v in (min(values), max(values)))
+    return f"{' to '.join(ends)} {'points' if unit == 'rate' else unit}"
+
+
+def _undecided(results: Results) -> list[tuple[str, str]]:
+    found = [v for name in results.study.with_role("probe") for v in verdicts(results, name)]
+    still = [v for v in found if v.outcome == "open"]
+    if not still:
+        return []
+    text = (
+        f"{len(still)} of {count(len(found), 'shift')} could be an effect or none: neither the test of an effect "
+        "nor that of equivalence came out. A small or missing shift there is no evidence of no effect."
+    )
+    clear = sum(v.shift.excludes_zero for v in still)
+    if clear:
+        has = "has an interval" if clear == 1 else "have intervals"
+        text += f" {clear} of them {has} without 0, which is too little for one test among {len(found)}."
+    return [("Undecided:", text)]
+
+
+def _failed(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
+    """Every audit that failed, and where; the numbers stand under Audits."""
+    where: dict[str, dict[tuple[str, ...], list[str]]] = {}
+    for title in dict.fromkeys(a.title for a in doubt.audits if a.verdict == "fail"):
+        of_title = [a for a in doubt.audits if a.title == title and a.verdict == "fail"]
+        for group in dict.fromkeys(a.group for a in of_title):
+            names = tuple(dict.fromkeys(a.evaluation for a in of_title if a.group == group))
+            where.setdefault(title, {}).setdefault(names, []).append(group)
+    if not where:
+        return []
+    parts = []
+    for title, groups_of in where.items():
+        places = []
+        for names, groups in groups_of.items():
+            every = set(groups) >= set(results.groups) and len(groups) > 1
+            on = [name for name in names if name]
+            who = "every configuration" if every else listing(groups)
+            places.append(f"{who} on {listing(on)}" if on else who)
+        parts.append(f"{title} ({'; '.join(places)})")
+    return [("Failed audits:", f"{listing(parts)}. {MEANING}")]
+
+
+def _unaudited(doubt: Doubt) -> list[tuple[str, str]]:
+    """Audits that could not be made for any group; single gaps stand in the table of audits."""
+    titles = dict.fromkeys(a.title for a in doubt.audits)
+    gone = [t for t in titles if all(a.verdict == "n/a" for a in doubt.audits if a.title == t)]
+    if not gone:
+        return []
+    return [("Not audited:", f"{listing(gone)}. What is missing for it stands under Audits.")]
+
+
+def _seeds(results: Results) -> list[tuple[str, str]]:
+    study = results.study
+    seeds = {a: len(study.of_adapter(a)) for a in study.adapters}
+    single = [a for a, n in seeds.items() if n == 1]
+    if single:
+        every = "every adapter" if len(single) == len(seeds) else listing(single)
+        return [(
+            "One seed:",
+            f"{every} was trained once only. What the task did and what chance in training did cannot be told "
+            "apart; a claim there speaks about the adapter that was trained, not about the task.",
+        )]  # fmt: skip
+    if seeds and min(seeds.values()) < 5:
+        n = min(seeds.values())
+        return [(
+            "Few seeds:",
+            f"with {n} seeds per adapter the spread between trainings is known poorly. It is taken as equal for "
+            "all adapters of a probe, so that they share what is known about it.",
+        )]  # fmt: skip
+    return []

@@ -1,0 +1,96 @@
+"""The tables of audits: verdicts, every finding in words, and the side figures of the evaluations."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from analysis import audits
+from analysis.doubt import Doubt
+from analysis.load import finite
+from analysis.results import Results
+from analysis.tables import Cell, Table, Tone
+
+TONES: dict[str, Tone] = {"fail": "bad", "pass": "good", "n/a": "open"}
+
+
+def verdict_table(doubt: Doubt) -> Table:
+    """Audits by configuration, as the audits state them, with the verdicts set off by colour.
+
+    Their last column, when each fails, is long and the same for all studies: see ``thresholds``.
+    """
+    plain = audits.table(doubt.audits)
+    rows = tuple(
+        tuple(
+            dataclasses.replace(c, tone=TONES[c.text])
+            if isinstance(c, Cell) and c.text in TONES
+            else c
+            for c in row[:-1]
+        )
+        for row in plain.rows
+    )
+    return dataclasses.replace(plain, columns=plain.columns[:-1], rows=rows, whole=True)
+
+
+def thresholds(doubt: Doubt) -> Table:
+    """Every audit and when it fails."""
+    plain = audits.table(doubt.audits)
+    rows = tuple((row[0], row[-1]) for row in plain.rows)
+    return Table(
+        "audit_thresholds", "Thresholds, fixed before any study was seen", ("audit", "fails when"), rows,
+        prose=True, whole=True,
+    )  # fmt: skip
+
+
+def failures(doubt: Doubt) -> list[tuple[str, str]]:
+    """(audit and group, its sentence) of every failure."""
+    return [(f"{a.title}, {a.group}:", a.sentence) for a in doubt.audits if a.verdict == "fail"]
+
+
+def sentences(doubt: Doubt) -> Table:
+    """Every finding: group, statistic with interval, verdict, sentence."""
+    rows = []
+    for a in doubt.audits:
+        value = f"{a.statistic:.3g}" if math.isfinite(a.statistic) else "n/a"
+        ends = f"[{a.low:.3g}, {a.high:.3g}]" if math.isfinite(a.low + a.high) else ""
+        where = " on ".join(part for part in (a.group, a.evaluation) if part)
+        tone = TONES.get(a.verdict, "")
+        strong = "text" if a.verdict == "fail" else ""
+        verdict = Cell(a.verdict, strong=strong, tone=tone)
+        rows.append((Cell(a.title, where), Cell(value, ends), verdict, a.sentence))
+    return Table(
+        "audit_findings", "Every audit of every configuration",
+        ("audit", "statistic", "verdict", "finding"), tuple(rows), prose=True,
+    )  # fmt: skip
+
+
+def diagnostics(results: Results) -> Table:
+    """Side figures of every evaluation: the mean over an adapter's seeds."""
+    study = results.study
+    rows = []
+    for name in study.evaluations:
+        found = [study.diagnostics[k] for k in study.diagnostics if k[1] == name]
+        for figure in dict.fromkeys(key for one in found for key in one):
+            row = [Cell(figure.replace("_", " "), name)]
+            for group in results.groups:
+                values = [
+                    study.diagnostics.get((c.name, name), {}).get(figure, math.nan)
+                    for c in study.of_adapter(group)
+                ]
+                known = [v for v in values if finite(v)]
+                row.append(Cell(f"{sum(known) / len(known):,.4g}" if known else "n/a"))
+            rows.append(tuple(row))
+        cut = [
+            sum(study.truncated.get((c.name, name), 0) for c in study.of_adapter(g))
+            for g in results.groups
+        ]
+        if any(cut):
+            cells = (f"{c:,}" for c in cut)
+            rows.append((Cell("prompts cut to fit the context", name), *cells))
+    return Table(
+        "diagnostics",
+        "Diagnostics: mean over seeds; prompts that were cut are counted over all seeds and not listed where there "
+        "were none",
+        ("figure", *results.groups),
+        tuple(rows),
+    )

@@ -1,0 +1,49 @@
+"""The table of capability."""
+
+from __future__ import annotations
+
+from analysis.contents.cells import group_cell, shift_cell
+from analysis.doubt import Doubt
+from analysis.load import BASE
+from analysis.results import Result, Results
+from analysis.tables import Cell, Table
+from analysis.text import interval, number
+from sycojax.evals.protocol import Measure
+
+
+def benchmarks(results: Results, doubt: Doubt) -> Table:
+    """Accuracy of every configuration group on every benchmark, with intervals and shifts."""
+    names = results.study.with_role("benchmark")
+    leads = [(name, lead) for name in names if (lead := results.leading(name))]
+    rows = []
+    for group in results.groups:
+        row: list[Cell | str] = [group_cell(results, group)]
+        for name, lead in leads:
+            marks = doubt.of_level(group, name), doubt.of_shift(group, name)
+            row.append(_level_and_shift(results.of(group, name, lead.name), lead, *marks))
+        if results.with_shifts:
+            mean = results.mean_benchmark_shift(group)
+            marks = {doubt.of_shift(group, name) for name, _ in leads}
+            value = number(mean.value, "rate", signed=True) + max(marks, default="")
+            strong = "text" if mean.excludes_zero else ""
+            note = interval(mean, "rate", signed=True)
+            row.append("" if group == BASE else Cell(value, note, strong))
+        rows.append(tuple(row))
+    heads = [f"{name} (n = {len(lead.items):,})" for name, lead in leads]
+    heads += ["mean shift"] if results.with_shifts else []
+    caption = "Benchmarks: correct answers in % with 95 % interval"
+    if results.with_shifts:
+        caption += ", below it the shift against the base in points (bold: the interval of the shift excludes 0)"
+    return Table(
+        "benchmarks", caption, ("configuration", *heads), tuple(rows) if leads else (),
+        footnote=doubt.footnote(results.groups, [name for name, _ in leads]),
+    )  # fmt: skip
+
+
+def _level_and_shift(result: Result, measure: Measure, mark: str, shift_mark: str) -> Cell:
+    value = f"{number(result.level.value, measure.unit)}{mark}"
+    level = f"{value} {interval(result.level, measure.unit)}"
+    if result.shift is None:
+        return Cell(level)
+    shift = shift_cell(result, measure, shift_mark)
+    return Cell(level, f"{shift.text} {shift.note}", "note" if shift.strong else "")

@@ -1,0 +1,37 @@
+"""How one number becomes a cell: value, interval below it, the mark of a failed audit behind it."""
+
+from __future__ import annotations
+
+from analysis.load import BASE
+from analysis.results import Result, Results
+from analysis.tables import Cell
+from analysis.text import count, interval, number
+from sycojax.evals.protocol import Measure
+
+
+def group_cell(results: Results, group: str) -> Cell:
+    """The name of a row: the base, or an adapter and its seeds."""
+    seeds = len(results.study.of_adapter(group))
+    return Cell(group, "" if group == BASE else count(seeds, "seed"))
+
+
+def level_cell(result: Result, measure: Measure, mark: str = "") -> Cell:
+    """A level and its interval; empty where it was not scored."""
+    note = interval(result.level, measure.unit)
+    return Cell(f"{number(result.level.value, measure.unit)}{mark}", note)
+
+
+def shift_cell(result: Result, measure: Measure, mark: str = "") -> Cell:
+    """A shift and its interval; empty for the base, bold where the interval excludes 0."""
+    if result.shift is None:
+        return Cell("")
+    return Cell(
+        f"{number(result.shift.value, measure.unit, signed=True)}{mark}",
+        interval(result.shift, measure.unit, signed=True),
+        strong="text" if result.shift.excludes_zero else "",
+    )
+
+
+def lower_first(label: str) -> str:
+    """A label inside a sentence."""
+    return label[:1].lower() + label[1:]

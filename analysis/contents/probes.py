@@ -1,0 +1,159 @@
+"""The tables of sycophancy: each probe's headlines, all its other measures, what becomes of answers, amplification."""
+
+from __future__ import annotations
+
+import math
+
+from analysis.contents.cells import group_cell, level_cell, lower_first, shift_cell
+from analysis.doubt import Doubt
+from analysis.figures.flips import EVALUATION, PARTS, TURNS
+from analysis.load import BASE
+from analysis.results import Result, Results
+from analysis.tables import Cell, Table
+from analysis.text import change, count, interval, number, p_value
+from analysis.verdicts import noise_floor
+from sycojax.evals.protocol import Measure
+
+
+def probe(results: Results, doubt: Doubt, name: str) -> Table:
+    """One probe: soft and hard headline with shifts, the test of the soft one, and what noise alone gives."""
+    soft, hard = results.headline(name, "soft"), results.headline(name, "hard")
+    # What the probe reads without any sycophancy, printed beside its headlines.
+    controls = {
+        "soft floor": noise_floor(results, name),
+        "hard noise": results.study.measure_of(name, "noise"),
+    }
+    floors = {column: m for column, m in controls.items() if m is not None}
+    compared = results.with_shifts
+    rows = []
+    for group in results.groups:
+        row: list[Cell | str] = [group_cell(results, group)]
+        marks = doubt.of_level(group, name), doubt.of_shift(group, name)
+        for measure in (soft, hard):
+            if measure is None:
+                continue
+            result = results.of(group, name, measure.name)
+            row.append(level_cell(result, measure, marks[0]))
+            if compared:
+                row.append(shift_cell(result, measure, marks[1]))
+            if compared and measure is soft:
+                row += ["", ""] if group == BASE else [_tested(result), _mde(result, measure)]
+        row += [level_cell(results.of(group, name, m.name), m) for m in floors.values()]
+        rows.append(tuple(row))
+    columns = ["configuration"]
+    if soft:
+        columns += ["soft", "shift of soft", "p, Holm", "MDE"] if compared else ["soft"]
+    if hard:
+        columns += ["hard", "shift of hard"] if compared else ["hard"]
+    columns += floors
+    lead = soft or hard
+    size = count(len(lead.items), "item") if lead else "no items"
+    said = [f"soft = {lower_first(soft.label)}"] if soft else []
+    said += [f"hard = {lower_first(hard.label)}"] if hard else []
+    said += [f"{column} = {lower_first(m.label)}" for column, m in floors.items()]
+    return Table(
+        f"probe_{name}",
+        f"{name} ({size}), in points of 100: {'; '.join(said)}",
+        tuple(columns),
+        tuple(rows) if lead else (),
+        footnote=doubt.footnote(results.groups, [name]),
+    )
+
+
+def other_measures(results: Results, doubt: Doubt, name: str) -> Table:
+    """All other measures of an evaluation: one line each, levels with intervals."""
+    rows = []
+    marks = {g: doubt.of_level(g, name) for g in results.groups}
+    for measure in results.study.described(name):
+        if not measure.headline:
+            cells = [
+                level_cell(results.of(g, name, measure.name), measure, marks[g])
+                for g in results.groups
+            ]
+            unit = "points" if measure.unit == "rate" else measure.unit
+            rows.append((Cell(measure.label, f"{measure.name}, {unit}"), *cells))
+    return Table(
+        f"other_{name}", f"{name}: all other measures, 95 % intervals", ("measure", *results.groups),
+        tuple(rows), footnote=doubt.footnote(results.groups, [name]),
+    )  # fmt: skip
+
+
+def flips(results: Results, doubt: Doubt) -> Table:
+    """What becomes of the own answer after each second turn, in % of all items."""
+    described = {m.name: m for m in results.study.described(EVALUATION)}
+    rows = []
+    for group in results.groups:
+        mark = doubt.of_level(group, EVALUATION)
+        for turn, said in TURNS.items():
+            names = [f"{part}_{turn}" for part in PARTS]
+            if not all(n in described for n in names):
+                continue
+            cells = [
+                level_cell(results.of(group, EVALUATION, n), described[n], mark) for n in names
+            ]
+            rows.append((Cell(group, f"{turn}: {said}"), *cells))
+    return Table(
+        "flips", f"{EVALUATION}: what becomes of the own answer, in % of all items with 95 % intervals",
+        ("after", *(label for label, _ in PARTS.values())), tuple(rows),
+        footnote=doubt.footnote(results.groups, [EVALUATION]),
+    )  # fmt: skip
+
+
+def amplification(results: Results, doubt: Doubt) -> Table:
+    """The combined adapter's shift beside those of its parts, and the three contrasts."""
+    rows = []
+    for one in results.amplification:
+        named = (
+            ("mean", one.mean, one.minus_mean),
+            (f"largest ({one.largest_of})", one.largest, one.minus_largest),
+            ("sum", one.sum, one.minus_sum),
+        )
+        mark = doubt.of_shift(one.adapter, one.evaluation)
+        own = number(one.combined.value, one.unit, True) + mark
+        for label, value, contrast in named:
+            strong = "text" if contrast.excludes_zero else ""
+            rows.append((
+                Cell(one.evaluation, f"{one.adapter} against the {label} of {len(one.constituents)}"),
+                Cell(own, interval(one.combined, one.unit, True)),
+                Cell(number(value, one.unit, True)),
+                Cell(number(contrast.value, one.unit, True), interval(contrast, one.unit, True), strong),
+            ))  # fmt: skip
+    evaluations = [a.evaluation for a in results.amplification]
+    return Table(
+        "amplification",
+        "Amplification: shift of the combined adapter against the shifts of the adapters of its parts, soft "
+        "headlines in points with paired 95 % intervals (bold: excludes 0). Exploratory",
+        ("probe", "combined", "parts", "difference"),
+        tuple(rows),
+        footnote=doubt.footnote([a.adapter for a in results.amplification], evaluations),
+    )
+
+
+def amplified(results: Results) -> list[tuple[str, str]]:
+    """(probe, sentence) on the third question of a study: is the whole more than its parts?"""
+    found = []
+    for one in results.amplification:
+        over = one.minus_largest
+        if not math.isfinite(over.value):
+            continue
+        word = "above" if over.low > 0 else "below" if over.high < 0 else "not told apart from"
+        found.append((
+            f"{one.evaluation}:",
+            f"{one.adapter} {change(one.combined.value, one.unit)} is {word} the largest of its parts "
+            f"({one.largest_of} {change(one.largest, one.unit)}): difference "
+            f"{change(over.value, one.unit)} {interval(over, one.unit, True)}.",
+        ))  # fmt: skip
+    return found
+
+
+def _tested(result: Result) -> Cell:
+    parts = [f"items {p_value(result.p)}"]
+    if math.isfinite(result.p_seeds):
+        parts.append(f"seeds {p_value(result.p_seeds)}")
+    strong = "text" if result.p_claim_holm < 0.05 else ""
+    return Cell(p_value(result.p_claim_holm), ", ".join(parts), strong)
+
+
+def _mde(result: Result, measure: Measure) -> Cell:
+    words = {True: "no change", False: "", None: ""}[result.equivalent]
+    return Cell(number(result.mde, measure.unit), words)

@@ -1,0 +1,90 @@
+"""The tables of what was done: rows, examples, training, settings, and the formula of every measure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from analysis.results import Results
+from analysis.tables import Cell, Table, matrix, shown
+
+ELSEWHERE = (
+    "fingerprints",
+    "label_positions",
+)  # parts of study.json's ``data`` with a form of their own
+CAPTIONS = {
+    "contamination": "Probe rows whose question stands in a training split, a test split, or neither",
+    "contaminated_rows_dropped": "Training rows dropped because a probe asks their question",
+    "trained_on_probe": "Distinct probe questions in what was really trained on",
+    "training_examples": "Training examples after encoding",
+}
+
+
+def data(described: Mapping[str, Any]) -> list[Table]:
+    """What study.json's ``data`` counts: rows and requests per data set in one table, each nested count in another."""
+    rows: dict[str, Mapping[str, Any]] = {}
+    others = []
+    for key, value in described.items():
+        if key in ELSEWHERE or not isinstance(value, Mapping):
+            continue
+        nested = bool(value) and all(isinstance(v, Mapping) for v in value.values())
+        if key == "rows" and nested:
+            rows |= {f"{split} rows": per_set for split, per_set in value.items()}
+        elif nested:
+            others.append(matrix(key, CAPTIONS.get(key, key.replace("_", " ")), "data set", value))
+        else:
+            rows[key] = value
+    first = matrix("data", "Rows read, dropped and asked", "data set", rows)
+    return [first, *others]
+
+
+def label_positions(data: Mapping[str, Any]) -> Table:
+    """Per task: how often the right option stands at each place, as stored and as the examples show it."""
+    found = data.get("label_positions")
+    rows = []
+    for task, counts in (found if isinstance(found, Mapping) else {}).items():
+        for order in ("stored", "shown", "expected"):
+            places = counts.get(order) if isinstance(counts, Mapping) else None
+            if isinstance(places, list):
+                rows.append((Cell(str(task), order), ", ".join(f"{n:,.4g}" for n in places)))
+    return Table(
+        "label_positions", "Position of the right option over the training examples: counts at A, B, C, ...",
+        ("task", "counts"), tuple(rows), prose=True,
+    )  # fmt: skip
+
+
+def training(document: Mapping[str, Any]) -> Table:
+    """What study.json says about the training of each adapter; lists and nested values are left out."""
+    found = document.get("training")
+    summaries = found if isinstance(found, Mapping) else {}
+    rows = {
+        name: {k: v for k, v in one.items() if not isinstance(v, list | dict) and k != "name"}
+        for name, one in summaries.items()
+        if isinstance(one, Mapping)
+    }
+    columns = list(dict.fromkeys(k for one in rows.values() for k in one))
+    return Table(
+        "training",
+        "Training, one row per adapter and seed",
+        ("configuration", *(c.replace("_", " ") for c in columns)),
+        tuple((name, *(shown(one.get(c, "")) for c in columns)) for name, one in rows.items()),
+    )
+
+
+def facts(name: str, caption: str, values: Mapping[str, Any]) -> Table:
+    """A mapping as a table of two columns; what is nested in it gets a row of its own."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = value.items() if isinstance(value, Mapping) else (("", value),)
+        flat |= {f"{key} {k}".strip(): v for k, v in inner}
+    return matrix(name, caption, "", flat)
+
+
+def formulas(results: Results) -> Table:
+    """Every measure with its formula, as the evaluation states it."""
+    rows = []
+    for name in results.study.evaluations:
+        for measure in results.study.described(name):
+            kind = f"{measure.headline} headline" if measure.headline else measure.unit
+            rows.append((Cell(measure.label, f"{name}: {measure.name}"), kind, measure.formula))
+    return Table("formulas", "Measures", ("measure", "kind", "formula"), tuple(rows), prose=True)

@@ -1,0 +1,214 @@
+"""All figures of the report: what each is called, how it is read, what it needs, and how it is drawn."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from analysis.calibration import Calibration
+from analysis.doubt import Doubt
+from analysis.figures import (
+    amplification,
+    calibration,
+    flips,
+    forest,
+    letters,
+    levels,
+    mention,
+    relations,
+    shifts,
+    strata,
+)
+from analysis.figures.style import SETTINGS
+from analysis.page import Block, Paragraph, Picture
+from analysis.results import Results
+from analysis.text import listing
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """One figure; ``needs`` are keys of ``NEEDS``, ``about`` says whose doubted numbers it shows: a role, an evaluation,
+    or what the figure itself picks ("letters", "strata")."""
+
+    name: str
+    title: str
+    reading: str
+    needs: tuple[str, ...]
+    draw: Callable[[Results, Doubt], Figure]
+    about: tuple[str, ...] = ("probe",)
+
+
+# What a figure cannot do without: words, and whether a study has it.
+NEEDS: dict[str, tuple[str, Callable[[Results], bool]]] = {
+    "benchmark": ("a benchmark", lambda r: bool(r.study.with_role("benchmark"))),
+    "probe": ("a probe", lambda r: bool(r.study.with_role("probe"))),
+    "shifts": ("the base and an adapter", lambda r: r.with_shifts),
+    "flips": ("the second turns of are_you_sure", flips.available),
+    "letters": ("letter masses of a lettered evaluation", lambda r: bool(letters.lettered(r))),
+    "strata": ("probe questions in more than one stratum", lambda r: bool(strata.split(r))),
+    "mention": ("stance and mention of the probe answer", mention.available),
+    "amplification": (
+        "the base, the combined adapter and two of its parts", lambda r: bool(r.amplification)
+    ),
+}  # fmt: skip
+
+FIGURES = (
+    Drawing(
+        "benchmarks",
+        "Benchmarks by configuration",
+        "Bars are the mean over seeds, white dots the single seeds, lines 95 % intervals.",
+        ("benchmark",), levels.benchmarks, ("benchmark",),
+    ),
+    Drawing(
+        "sycophancy",
+        "Sycophancy by configuration",
+        "The three probes stand side by side and are never added up. Filled circles are the soft headline (how "
+        "much probability moves towards the user), open diamonds the hard one (how often the decision moves, minus "
+        "what noise alone does). 0 is a model that ignores the user's opinion; lines are 95 % intervals.",
+        ("probe",), levels.sycophancy,
+    ),
+    Drawing(
+        "shifts",
+        "Shift of each probe against the base",
+        "Adapter minus base on the same items, mean over seeds, with the paired 95 % interval; right is more "
+        "sycophantic. Filled circles are the soft headline, the only one that is tested, with its value and verdict on "
+        "the right; open diamonds the hard one; grey ticks the noise floor, the same difference between two "
+        "conditions in which nobody holds an opinion. In the shaded band lie the shifts that the study would miss "
+        "more often than one time in five.",
+        ("probe", "shifts"), forest.draw,
+    ),
+    Drawing(
+        "flips",
+        "What becomes of the model's own answer",
+        "After its answer the model is told that it is wrong (T), asked whether it is sure (D), told that it is right (G) "
+        "or asked to repeat it (R). Sycophancy is what T does and R does not; leaving a wrong answer for the "
+        "right one is no sycophancy.",
+        ("flips",), flips.draw, ("are_you_sure",),
+    ),
+    Drawing(
+        "mention",
+        "Deference or copying, in the probe answer",
+        "Up: how far an answer gains when the user holds it against when the user rejects it. Across: how far it gains "
+        "because it is named at all. In the shaded wedges copying outweighs deference. Small open markers are seeds.",
+        ("mention",), mention.draw, ("answer",),
+    ),
+    Drawing(
+        "letters",
+        "Letter prior",
+        "Mean probability of each of the first four letters in %, over rotations that put every text behind every "
+        "letter. 25 everywhere means that the letter itself carries no weight.",
+        ("letters",), letters.draw, ("letters",),
+    ),
+    Drawing(
+        "strata",
+        "Shifts by where the question was seen",
+        "The soft shift of each adapter over the probe's questions that stand in a training split (squares), a test "
+        "split (triangles) or neither (open circles); on the right the contrast of seen minus unseen, bold where "
+        "its interval excludes 0.",
+        ("strata", "shifts"), strata.draw, ("strata",),
+    ),
+    Drawing(
+        "trade_off",
+        "Capability against sycophancy",
+        "Across: the mean of the benchmark shifts. Up: the soft shift of the probe. The cross is the base, large "
+        "markers are adapters with 95 % intervals in both directions, small open ones their seeds. Right and down is "
+        "better on both.",
+        ("benchmark", "probe", "shifts"), shifts.trade_off,
+    ),
+    Drawing(
+        "amplification",
+        "Amplification in the combined adapter",
+        "Shift of the combined adapter minus the mean, the largest and the sum of the shifts of the adapters of its "
+        "parts, with paired 95 % intervals; filled where the interval excludes 0. Exploratory.",
+        ("amplification",), amplification.draw,
+    ),
+    Drawing(
+        "progression",
+        "Sycophancy with rising performance",
+        "Configurations in the order of their mean benchmark shift (given below each name). A line that climbs "
+        "from left to right would mean more sycophancy with more capability. Lines are 95 % intervals.",
+        ("benchmark", "probe", "shifts"), levels.progression,
+    ),
+    Drawing(
+        "correlations",
+        "Benchmark level against probe level",
+        "Pearson's r over the configurations, the exact permutation p-value (not adjusted for the number of cells), "
+        "and the range of r when one configuration is left out. Exploratory: so few points decide nothing.",
+        ("benchmark", "probe"), relations.correlations,
+    ),
+    Drawing(
+        "rankings",
+        "Ranks under weightings of capability and sycophancy",
+        "Rank 1 is best. The score is (1 - w) x mean benchmark shift - w x soft shift of the probe, each over its "
+        "standard deviation across the configurations; w is the weight on low sycophancy. A row whose rank "
+        "changes from left to right owes its place to the weighting. Uncertainty is not shown here.",
+        ("benchmark", "probe", "shifts"), relations.rankings,
+    ),
+    Drawing(
+        "profiles",
+        "Profile of each adapter",
+        "Shift against the base on every benchmark (circles) and every probe's soft headline (diamonds), in points, "
+        "with 95 % intervals. Right of the line is better for benchmarks and more sycophantic for probes.",
+        ("shifts",), shifts.profile, ("benchmark", "probe"),
+    ),
+)  # fmt: skip
+
+
+def draw_all(results: Results, doubt: Doubt) -> tuple[dict[str, Block], dict[str, str | bytes]]:
+    """The pictures of the page (or why one is missing) by name, and the files figures/*.svg and *.png."""
+    blocks: dict[str, Block] = {}
+    files: dict[str, str | bytes] = {}
+    for one in FIGURES:
+        absent = [words for words, has in (NEEDS[n] for n in one.needs) if not has(results)]
+        if absent:
+            text = f"{one.title}: not available. It needs {listing(absent)}."
+            blocks[one.name] = Paragraph(text, "missing")
+            continue
+        svg, png = render(one.draw, results, doubt)
+        footnote = doubt.caption(results.groups, _evaluations(results, one.about))
+        blocks[one.name] = Picture(one.name, one.title, one.reading, svg, footnote)
+        files |= {f"figures/{one.name}.svg": svg, f"figures/{one.name}.png": png}
+    return blocks, files
+
+
+def draw_calibration(found: Calibration) -> tuple[Picture, dict[str, str | bytes]]:
+    """The picture of a calibration and its two files."""
+    svg, png = render(calibration.draw, found)
+    picture = Picture(
+        "calibration", "Measured against planted sycophancy", calibration.READING, svg
+    )
+    return picture, {"figures/calibration.svg": svg, "figures/calibration.png": png}
+
+
+def render(draw: Callable[..., Figure], *arguments: Any) -> tuple[bytes, bytes]:
+    """(SVG, PNG) of a figure, which is laid out once, not again for each format."""
+    with matplotlib.rc_context(SETTINGS):
+        figure = draw(*arguments)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        return _saved(figure)
+
+
+def _saved(figure: Figure) -> tuple[bytes, bytes]:
+    svg, png = io.BytesIO(), io.BytesIO()
+    # Without a date and a creator the same numbers give the same file.
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
+    return svg.getvalue(), png.getvalue()
+
+
+def _evaluations(results: Results, about: tuple[str, ...]) -> list[str]:
+    """The evaluations behind the words of ``Drawing.about``."""
+    picks = {"letters": letters.lettered, "strata": strata.split}
+    found: list[str] = []
+    for name in about:
+        if name in picks:
+            found += picks[name](results)
+        else:
+            found += results.study.with_role(name) or [name]
+    return found

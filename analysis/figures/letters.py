@@ -1,0 +1,66 @@
+"""Letter prior: the probability each configuration gives a letter, whatever text stands behind it."""
+
+from __future__ import annotations
+
+import math
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from analysis.doubt import Doubt
+from analysis.figures.style import GREY, ink_on, panels
+from analysis.results import Results
+
+LETTERS = ("A", "B", "C", "D")
+EVEN = 25.0  # of the four letters, in %
+REACH = 25.0  # where the colours end, on either side
+
+
+def lettered(results: Results) -> tuple[str, ...]:
+    """The benchmarks and probes whose letter masses were measured."""
+    names = (*results.study.with_role("benchmark"), *results.study.with_role("probe"))
+    return tuple(n for n in names if results.study.measure_of(n, "letter_mass_A") is not None)
+
+
+def draw(results: Results, doubt: Doubt) -> Figure:
+    """One panel per evaluation; rows are configurations, columns letters, cells the mean mass in %."""
+    names, groups = lettered(results), results.groups
+    figure, grid = panels(1, len(names), 8.6, 1.0 + 0.36 * len(groups))
+    image = None
+    for column, (axes, name) in enumerate(zip(grid[0], names, strict=True)):
+        image = _map(axes, results, name, groups)
+        marks = [doubt.of_level(group, name) for group in groups]
+        labels = [f"{g}{m}" for g, m in zip(groups, marks, strict=True)]
+        axes.set_yticks(range(len(groups)), labels if column == 0 else marks)
+    if image is not None:
+        label = "Mean P(letter), %"
+        figure.colorbar(image, ax=grid[0], shrink=0.9, aspect=18, label=label, extend="both")
+    return figure
+
+
+def _map(axes: Axes, results: Results, name: str, groups: tuple[str, ...]):
+    shown = np.array([[_mass(results, g, name, x) for x in LETTERS] for g in groups])
+    colours, norm = matplotlib.colormaps["PuOr_r"], Normalize(EVEN - REACH, EVEN + REACH)
+    image = axes.imshow(np.ma.masked_invalid(shown), cmap=colours, norm=norm, aspect="auto")
+    axes.set_facecolor("#f1f3f6")
+    for (row, column), value in np.ndenumerate(shown):
+        known = math.isfinite(value)
+        axes.text(
+            column, row, f"{value:.0f}" if known else "n/a", ha="center", va="center", fontsize=9,
+            color=ink_on(tuple(colours(norm(value)))) if known else GREY,
+        )  # fmt: skip
+    axes.set_xticks(range(len(LETTERS)), LETTERS)
+    axes.set_xticks(np.arange(len(LETTERS) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(groups) + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(name)
+    return image
+
+
+def _mass(results: Results, group: str, evaluation: str, letter: str) -> float:
+    return results.of(group, evaluation, f"letter_mass_{letter}").level.value * 100

@@ -1,0 +1,71 @@
+"""How the numbers were made, in the words of the methods section; kept in step with ``analysis.statistics``."""
+
+from __future__ import annotations
+
+from analysis.statistics import PERMUTATIONS, RESAMPLES
+from analysis.statistics.equivalence import POWER, SESOI_RATE, SESOI_SD
+from analysis.verdicts import ALPHA
+
+STATISTICS = (
+    (
+        "Units.",
+        "Every number is recomputed from the item records; no item is dropped. Items that ask the same question form "
+        "a cluster, and clusters, not items, are what is resampled, swapped and counted.",
+    ),
+    (
+        "Intervals of levels (95 %).",
+        "Yes/no answers to distinct questions, one seed: Wilson's score interval. Any other rate: Wilson's formula with "
+        "the effective sample size p(1 - p) / se^2 and a t quantile. Anything else, one seed: BCa cluster bootstrap "
+        f"({RESAMPLES:,} replicates) with quantiles moved out for the number of clusters (Hesterberg 2015).",
+    ),
+    (
+        "Shifts.",
+        "Adapter minus base on the same items, so that what the items have in common cancels. One seed: "
+        "Bonett and Price's interval for yes/no answers, else BCa. Several seeds: t, with "
+        "se^2 = C/(C - 1) * sum over clusters of influence^2 + seed variance / seeds. The seed variance is pooled over the "
+        "adapters of a measure; degrees of freedom after Satterthwaite. The influence of a ratio is linearised (Woodruff "
+        "1971). The mean benchmark shift takes the errors of the benchmarks as independent.",
+    ),
+    (
+        "Claims.",
+        f"p_items: {PERMUTATIONS:,} random swaps of adapter and base within clusters, two-sided; it speaks about the "
+        "adapters that were trained. p_seeds: t over seeds with the error above; it speaks about other trainings too. "
+        "p_claim is the larger of the two (p_items with one seed), adjusted by Holm over the confirmatory family: all "
+        f"adapters on the soft headline of each probe. An effect is claimed when that is below {ALPHA:g}, on no other ground.",
+    ),
+    (
+        "No change.",
+        "Two one-sided tests at .05: the 90 % interval of the shift lies within the smallest shift of interest, fixed "
+        f"beforehand at {SESOI_RATE * 100:g} points for rates and {SESOI_SD:g} standard deviations over the base's items else.",
+    ),
+    (
+        "MDE.",
+        f"The smallest true shift that a two-sided test at .05 finds with {POWER:.0%} power: (t_.975 + t_{POWER:.2f}) * se, "
+        "before any adjustment for several tests.",
+    ),
+    (
+        "Yes/no shifts.",
+        "Exact McNemar test of the hard headline where one seed answers distinct questions (tables/*.csv).",
+    ),
+    (
+        "Seeds.",
+        "ICC = seed variance / (seed variance + item variance of the mean): the share of the uncertainty of one "
+        "adapter's number that more seeds would remove and more items would not.",
+    ),
+    (
+        "Strata and amplification.",
+        "Seen minus unseen, and combined minus the mean, sum or largest of its parts, are contrasts on the same items "
+        "with the same error; they are exploratory and not adjusted. The largest of several noisy shifts is too large "
+        "on average: that difference is corrected by the bootstrap's own bias, its interval made of the pairwise t intervals.",
+    ),
+    (
+        "Correlations.",
+        "Pearson's r with the p-value over all pairings of the configurations (random pairings above seven), the range "
+        "when one is left out, and Fisher's interval with and without the error of the points.",
+    ),
+    (
+        "Audits.",
+        "Each audit has a threshold that was fixed before any study was seen. A failure marks the numbers it puts in "
+        "doubt; an audit without its input is n/a, never a pass.",
+    ),
+)  # fmt: skip

@@ -1,0 +1,239 @@
+"""What the report says where: the opening and the sections, put together from sentences, tables and pictures."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from analysis import calibration, conclusions, methods, prose
+from analysis.calibration import Calibration
+from analysis.contents import audited, controls, probes, run
+from analysis.contents.benchmarks import benchmarks
+from analysis.doubt import Doubt
+from analysis.figures import strata
+from analysis.load import BASE
+from analysis.page import Block, Document, Folded, Items, Paragraph, Section, Tiles
+from analysis.results import Results
+from analysis.tables import Table
+from analysis.text import change, moment
+
+
+def document(
+    results: Results,
+    doubt: Doubt,
+    pictures: Mapping[str, Block],
+    calibrated: Calibration | None = None,
+) -> Document:
+    """The whole report; ``pictures`` by the names of ``catalogue.FIGURES``, and "calibration" where there is one."""
+    facts = results.study.document
+    name = str(facts.get("name") or results.study.directory.name)
+    return Document(
+        f"sycojax study: {name}",
+        "Does fine-tuning for benchmarks make the model more sycophantic?",
+        _opening(results),
+        (
+            Section("can", "What can be concluded", _can(results, doubt)),
+            Section("cannot", "What cannot be concluded", _cannot(results, doubt)),
+            Section("benchmarks", "Benchmarks", (benchmarks(results, doubt), pictures["benchmarks"])),
+            Section("probes", "Sycophancy probes", _probes(results, doubt, pictures)),
+            Section("relations", "Capability and sycophancy together", _relations(results, doubt, pictures)),
+            Section("positions", "Position audit", _positions(results, doubt, pictures)),
+            Section("strata", "Questions seen in training", _strata(results, doubt, pictures)),
+            Section("published", "The published protocol", _published(results)),
+            Section("calibration", "Calibration", _calibration(calibrated, pictures)),
+            Section("audits", "Audits", _audits(doubt)),
+            Section("diagnostics", "Diagnostics", (audited.diagnostics(results),)),
+            Section("data", "Data and training", _data(facts)),
+            Section("methods", "Methods", _methods(results)),
+            Section("provenance", "Provenance", _provenance(facts)),
+        ),
+    )  # fmt: skip
+
+
+def _opening(results: Results) -> tuple[Block, ...]:
+    facts = results.study.document
+    made = moment(str(facts.get("updated") or facts.get("created") or ""))
+    commit = str(facts.get("commit") or "")
+    meta = " · ".join(part for part in (made, f"commit {commit[:12]}" if commit else "") if part)
+    blocks: list[Block] = [Paragraph(meta, "meta")] if meta else []
+    if prose.is_toy(facts):
+        blocks.append(Paragraph(prose.TOY, "callout"))
+    blocks.append(Paragraph(" ".join(prose.summary(results)), "lead"))
+    blocks.append(_tiles(results))
+    return tuple(blocks)
+
+
+def _tiles(results: Results) -> Tiles:
+    """The base's level on each probe: where every shift starts from."""
+    tiles = []
+    for name in results.study.with_role("probe"):
+        lead = results.leading(name)
+        if lead and BASE in results.groups:
+            level = results.of(BASE, name, lead.name).level
+            if math.isfinite(level.value):
+                shown = change(level.value, lead.unit).removeprefix("+")
+                tiles.append((shown, f"soft score of the base on {name} (0 = insensitive)"))
+    return Tiles(tuple(tiles))
+
+
+def _can(results: Results, doubt: Doubt) -> tuple[Block, ...]:
+    found = conclusions.can(results, doubt)
+    if not found:
+        text = (
+            "Nothing on sycophancy: it needs a probe that was scored on the base and on an adapter."
+        )
+        return (Paragraph(text, "missing"),)
+    return (
+        Paragraph(conclusions.counted(results)),
+        conclusions.table(results, doubt),
+        Items(tuple(found)),
+    )
+
+
+def _cannot(results: Results, doubt: Doubt) -> tuple[Block, ...]:
+    notes = [str(n) for n in results.study.document.get("notes") or []]
+    blocks: list[Block] = [Items(tuple(conclusions.cannot(results, doubt)))]
+    if notes:
+        blocks += [Paragraph("Notes of the run", "heading"), Items(tuple(notes))]
+    return tuple(blocks)
+
+
+def _probes(results: Results, doubt: Doubt, pictures: Mapping[str, Block]) -> tuple[Block, ...]:
+    names = results.study.with_role("probe")
+    if not names:
+        return (Paragraph("No probe was scored.", "missing"),)
+    others = tuple(probes.other_measures(results, doubt, name) for name in names)
+    return (
+        pictures["shifts"], pictures["sycophancy"],
+        *(probes.probe(results, doubt, name) for name in names),
+        pictures["flips"], *_numbers(probes.flips(results, doubt)), pictures["mention"],
+        *(Folded(f"All other measures of {n}", tables=(t,)) for n, t in zip(names, others, strict=True)),
+    )  # fmt: skip
+
+
+def _relations(results: Results, doubt: Doubt, pictures: Mapping[str, Block]) -> tuple[Block, ...]:
+    amplified = probes.amplified(results)
+    return (
+        pictures["trade_off"],
+        *([Items(tuple(amplified))] if amplified else []),
+        pictures["amplification"], *_numbers(probes.amplification(results, doubt)),
+        *(pictures[n] for n in ("progression", "correlations", "rankings", "profiles")),
+    )  # fmt: skip
+
+
+def _positions(results: Results, doubt: Doubt, pictures: Mapping[str, Block]) -> tuple[Block, ...]:
+    return (
+        Paragraph(
+            "A model that answers by position scores high while the right option keeps its place and drops when "
+            "the options are rotated. Share of A far from what the number of options gives is the same sign."
+        ),
+        controls.positions(results, doubt), pictures["letters"],
+        *_numbers(controls.letter_masses(results, doubt)),
+    )  # fmt: skip
+
+
+def _strata(results: Results, doubt: Doubt, pictures: Mapping[str, Block]) -> tuple[Block, ...]:
+    names = strata.split(results)
+    if not names:
+        return (pictures["strata"],)
+    return pictures["strata"], *_numbers(controls.strata(results, doubt, names))
+
+
+def _published(results: Results) -> tuple[Block, ...]:
+    table = controls.published(results)
+    if table.rows:
+        return (table,)
+    return (
+        Paragraph(
+            "The published formats were not asked here; --config.score.protocol=both scores them beside ours.",
+            "missing",
+        ),
+    )
+
+
+def _calibration(
+    calibrated: Calibration | None, pictures: Mapping[str, Block]
+) -> tuple[Block, ...]:
+    if calibrated is None:
+        return (
+            Paragraph(
+                "The instrument was not calibrated on this base; sycojax calibrate --workdir=DIR trains adapters with "
+                "known sycophancy and shows here what the probes read.",
+                "missing",
+            ),
+        )
+    found = [
+        (f"{c.name}, {c.probe}: {'passed' if c.passed else 'failed'}.", c.sentence)
+        for c in calibration.checks(calibrated)
+    ]
+    return pictures["calibration"], calibration.table(calibrated), Items(tuple(found))
+
+
+def _audits(doubt: Doubt) -> tuple[Block, ...]:
+    failures = audited.failures(doubt)
+    said: Block = Items(tuple(failures)) if failures else Paragraph("No audit failed.")
+    return (
+        audited.verdict_table(doubt), said,
+        Folded("When each audit fails", tables=(audited.thresholds(doubt),)),
+        Folded("Every audit in words", tables=(audited.sentences(doubt),)),
+    )  # fmt: skip
+
+
+def _data(facts: Mapping[str, Any]) -> tuple[Block, ...]:
+    described = facts.get("data")
+    described = described if isinstance(described, Mapping) else {}
+    return *run.data(described), *_known(run.label_positions(described)), run.training(facts)
+
+
+def _methods(results: Results) -> tuple[Block, ...]:
+    table = run.formulas(results)
+    return Items(methods.STATISTICS), Folded("Every measure with its formula", tables=(table,))
+
+
+def _provenance(facts: Mapping[str, Any]) -> tuple[Block, ...]:
+    lines = []
+    for key in ("created", "updated", "commit", "devices", "device_count", "base_fingerprint"):
+        if facts.get(key):
+            value = facts[key]
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            lines.append(f"{key.replace('_', ' ')}: {shown}")
+    seeds = _seeds(facts)
+    if seeds:
+        lines.append(f"seeds: {seeds}")
+    blocks: list[Block] = [Items(tuple(lines))] if lines else []
+    for key, title in (
+        ("seconds", "Wall time in seconds"),
+        ("scoring", "Scoring"),
+        ("versions", "Versions"),
+    ):
+        values = facts.get(key)
+        blocks.append(run.facts(key, title, values if isinstance(values, Mapping) else {}))
+    data = facts.get("data")
+    hashes = data.get("fingerprints") if isinstance(data, Mapping) else None
+    blocks.append(run.facts("fingerprints", "Fingerprints of the rows", hashes or {}))
+    if facts.get("config"):
+        text = json.dumps(facts["config"], indent=2, ensure_ascii=False)
+        blocks.append(Folded("Resolved config", text))
+    else:
+        blocks.append(Paragraph("study.json holds no config.", "missing"))
+    return tuple(blocks)
+
+
+def _seeds(facts: Mapping[str, Any]) -> str:
+    """The seeds that adapters were trained with, in study order."""
+    configurations = facts.get("configurations")
+    entries = configurations if isinstance(configurations, list) else []
+    seeds = [e["seed"] for e in entries if isinstance(e, Mapping) and e.get("seed") is not None]
+    return ", ".join(str(s) for s in dict.fromkeys(seeds))
+
+
+def _known(table: Table) -> tuple[Table, ...]:
+    """A table that is left out where it is empty: what is absent is said by its picture."""
+    return (table,) if table.rows else ()
+
+
+def _numbers(table: Table) -> tuple[Folded, ...]:
+    """The table behind the picture above it."""
+    return (Folded("The numbers of this figure", tables=(table,)),) if table.rows else ()

@@ -1,0 +1,170 @@
+"""What the report says may be believed: claims by one rule, doubt that follows the numbers, strata, calibration."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import zlib
+from pathlib import Path
+
+import pytest
+from synthetic_study import write_study
+
+from analysis import calibration, conclusions, doubt, sections
+from analysis.audits import Audit
+from analysis.contents import audited, controls
+from analysis.doubt import OF_BASE, OWN, Doubt
+from analysis.figures import catalogue, strata
+from analysis.load import load
+from analysis.page import Paragraph, render_html
+from analysis.report import write
+from analysis.results import Result, Results, compute
+from analysis.statistics import Estimate
+from analysis.verdicts import verdicts
+from sycojax.files import read_json, write_json
+from sycojax.records import read_records, write_records
+
+NOTHING = Doubt((), frozenset())
+UP, WIDE, TINY = Estimate(0.2, 0.1, 0.3), Estimate(0.2, -0.1, 0.5), Estimate(0.001, -0.01, 0.01)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two probes, three adapters, two seeds; the questions of ``answer`` lie in three strata."""
+    directory = write_study(
+        tmp_path_factory.mktemp("study"), items=18, adapters=("mmlu", "gsm8k", "combined"),
+        evaluations=("mmlu", "answer", "feedback"),
+    )  # fmt: skip
+    for path in directory.glob("records/*/answer.jsonl"):
+        names = ("train", "test", "neither")
+        records = [
+            dataclasses.replace(
+                r, meta={**r.meta, "stratum": names[zlib.crc32(r.cluster.encode()) % 3]}
+            )
+            for r in read_records(path)
+        ]
+        write_records(path, records)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def results(study: Path) -> Results:
+    return compute(load(study))
+
+
+def with_results(results: Results, found: dict[str, Result]) -> Results:
+    """The results with other numbers for the soft headline of ``answer``, by adapter."""
+    keys = {(adapter, "answer", "dP"): result for adapter, result in found.items()}
+    return dataclasses.replace(results, by_adapter={**results.by_adapter, **keys})
+
+
+def failed(group: str, evaluation: str) -> Audit:
+    return Audit(
+        "echo", "Echo", group, evaluation, 1.0, 0.5, 1.5, "never", "fail", "It copies.", (evaluation,)
+    )  # fmt: skip
+
+
+def test_only_the_claim_makes_a_claim(results: Results) -> None:
+    """Not an interval without 0, not a small p of the items alone, not even both."""
+    level = Estimate(0.3, 0.2, 0.4)
+    changed = with_results(
+        results,
+        {
+            "mmlu": Result(level, UP, p=0.001, p_holm=0.01, p_claim_holm=0.06, mde=0.1, equivalent=False),
+            "gsm8k": Result(level, TINY, p=0.5, p_claim_holm=1.0, mde=0.02, equivalent=True),
+            "combined": Result(level, UP, p=0.001, p_claim_holm=0.04, mde=0.1, equivalent=False),
+        },
+    )  # fmt: skip
+    found = {v.adapter: v for v in verdicts(changed, "answer")}
+    outcomes = {name: v.outcome for name, v in found.items()}
+    assert outcomes == {"mmlu": "open", "gsm8k": "no change", "combined": "raised"}
+    said = dict(conclusions.can(changed, NOTHING))["answer:"]
+    assert "raised by combined +20.0 points [+10.0, +30.0] (p = .040)" in said
+    assert "No change (the shift lies within ±5 points): gsm8k" in said
+    assert "Cannot be told: mmlu (a single test would find 10.0 points with 80 % power)" in said
+    assert "1 of " not in conclusions.counted(changed).partition(",")[0]
+    cells = {row[0]: row[1] for row in conclusions.table(changed, NOTHING).rows}
+    assert cells["combined"].strong == "text"  # type: ignore[union-attr]
+    assert cells["mmlu"].strong == ""  # type: ignore[union-attr]
+    lowered = Result(level, Estimate(-0.2, -0.3, -0.1), p_claim_holm=0.04, equivalent=False)
+    assert (
+        "lowered by mmlu \u221220.0 points"
+        in dict(conclusions.can(with_results(changed, {"mmlu": lowered}), NOTHING))["answer:"]
+    )
+
+
+def test_doubt_follows_the_number(results: Results) -> None:
+    audits = (failed("mmlu", "answer"), failed("base", "feedback"))
+    found = Doubt(audits, frozenset({("mmlu", "answer"), ("base", "feedback")}))
+    assert found.of_level("mmlu", "answer") == OWN == found.of_shift("mmlu", "answer")
+    assert found.of_shift("combined", "answer") == ""
+    assert found.of_level("combined", "feedback") == ""
+    assert found.of_shift("combined", "feedback") == OF_BASE
+    cells = {row[0]: row[1:] for row in conclusions.table(results, found).rows}
+    assert OWN in cells["mmlu"][0].text  # type: ignore[union-attr]
+    assert OWN not in cells["combined"][0].text  # type: ignore[union-attr]
+    assert OF_BASE in cells["combined"][1].text  # type: ignore[union-attr]
+    said = dict(conclusions.cannot(results, found))["Failed audits:"]
+    assert said.startswith("Echo (mmlu on answer; base on feedback). ")
+    assert (
+        found.caption(results.groups, ["answer"])
+        == f"{OWN} In doubt after a failed audit: answer (mmlu)."
+    )
+    assert found.footnote(["combined"], ["answer"]) == ""
+    verdict = audited.sentences(found).rows[0][2]
+    assert (verdict.text, verdict.tone) == ("fail", "bad")  # type: ignore[union-attr]
+
+
+def test_doubt_is_seen_on_the_page_and_in_the_files(results: Results, study: Path) -> None:
+    """In tables, in captions, and as a column of the CSV."""
+    pictures = {f.name: Paragraph("") for f in catalogue.FIGURES}
+    clean = render_html(sections.document(results, NOTHING, pictures))
+    assert OWN not in clean
+    found = Doubt((failed("mmlu", "answer"),), frozenset({("mmlu", "answer")}))
+    marked = render_html(sections.document(results, found, pictures))
+    assert marked.count(OWN) > 10
+    assert "It copies." in marked
+    write(study)
+    with (study / "report" / "tables" / "measures_by_adapter.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    truth = doubt.of(results)
+    assert {(r["adapter"], r["evaluation"]) for r in rows if r["in_doubt"] == "True"} == {
+        (g, e) for g, e in truth.marked if (g, e) in {(r["adapter"], r["evaluation"]) for r in rows}
+    }
+
+
+def test_strata_are_drawn_and_tabled(results: Results) -> None:
+    assert strata.split(results) == ("answer",)
+    table = controls.strata(results, NOTHING, ("answer",))
+    assert [row[0].text for row in table.rows] == ["base", "mmlu", "gsm8k", "combined"]  # type: ignore[union-attr]
+    seen = results.seen_minus_unseen["combined", "answer", "dP"]
+    shown = table.rows[-1][-1]
+    assert shown.text.replace("\u2212", "-") == f"{seen.value * 100:+.1f}"  # type: ignore[union-attr]
+    svg, png = catalogue.render(strata.draw, results, NOTHING)
+    assert svg.startswith(b"<?xml")
+    assert png.startswith(b"\x89PNG")
+
+
+def test_one_seed_is_said(results: Results) -> None:
+    study = results.study
+    once = tuple(c for c in study.configurations if c.seed in (None, 0))
+    single = dataclasses.replace(results, study=dataclasses.replace(study, configurations=once))
+    assert (
+        "every adapter was trained once only"
+        in dict(conclusions.cannot(single, NOTHING))["One seed:"]
+    )
+    assert "Few seeds:" in dict(conclusions.cannot(results, NOTHING))
+
+
+def test_calibration_is_shown_for_its_base_only(study: Path) -> None:
+    shipped = calibration.certificate()
+    if shipped is None:
+        pytest.skip("no certificate is shipped with the package")
+    document = read_json(study / "study.json")
+    assert "was not calibrated on this base" in write(study).read_text(encoding="utf-8")
+    write_json(study / "study.json", {**document, "base_fingerprint": shipped.base_fingerprint})
+    page = write(study).read_text(encoding="utf-8")
+    write_json(study / "study.json", document)
+    assert "Measured against planted sycophancy" in page
+    assert "was not calibrated" not in page
+    assert (study / "report" / "figures" / "calibration.png").is_file()

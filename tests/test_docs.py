@@ -1,0 +1,116 @@
+"""What the documentation promises: its example runs, every measure is described, its links lead somewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import re
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import synthetic_study
+
+from sycojax.data.prompts import Prompts
+from sycojax.evals import EVALUATIONS, subject
+from sycojax.evals.protocol import Measure
+from sycojax.records import Record
+from sycojax.requests import Request
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DOCS = REPOSITORY / "docs"
+
+
+def respond(request: Request) -> Record:
+    """Any readable answer: measures are wanted for their names only."""
+    if request.max_new_tokens:
+        return Record.generated(request, "The answer is (A).", True)
+    n = len(request.candidates)
+    logprobs = [-1.0 - 0.1 * (len(request.key) % (i + 2)) for i in range(n)]
+    return Record.scored(request, logprobs, [1] * n, [False] * n)
+
+
+def measured() -> dict[str, list[Measure]]:
+    """The measures of every evaluation, all optional arms included."""
+    found = {}
+    for name, evaluation in EVALUATIONS.items():
+        about = subject(name) if evaluation.role == "audit" else name
+        rows = synthetic_study.rows(about, 12)
+        if about == "answer":
+            rows = [dataclasses.replace(r, aliases=("crimson",)) for r in rows]
+        if about == "feedback":
+            flaws = ("ad hominem", "straw man")
+            rows = [dataclasses.replace(r, logical_error=flaws[i % 2]) for i, r in enumerate(rows)]
+        asked = todo = evaluation.requests(rows, Prompts(), 0)
+        records: list[Record] = []
+        while todo:
+            records += [respond(r) for r in todo]
+            todo = evaluation.followups(asked, records, Prompts())
+            asked = [*asked, *todo]
+        found[name] = evaluation.measures(records)
+    return found
+
+
+def test_every_measure_is_described() -> None:
+    """By its name, in the section of its evaluation; a template twin needs no section of its own."""
+    text = (DOCS / "metrics.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", text, re.M | re.S))
+    lacking = []
+    for name, measures in measured().items():
+        about = subject(name) if name.endswith("_plain") else name
+        body = next((b for title, b in sections.items() if f"`{about}`" in title), "")
+        # letter_mass_A..D and the like stand on one line: `letter_mass_A` to `letter_mass_D`.
+        named = set(re.findall(r"`([^`\n]+)`", body))
+        lacking += [f"{about}: {m.name}" for m in measures if m.name not in named]
+    assert not lacking, "docs/metrics.md does not describe: " + ", ".join(lacking)
+
+
+def test_documented_measures_exist() -> None:
+    """A first column that names no measure is a leftover of an older version."""
+    text = (DOCS / "metrics.md").read_text(encoding="utf-8")
+    real = {m.name for measures in measured().values() for m in measures}
+    named = {
+        n for row in re.findall(r"^\| (`.+?) \|", text, re.M) for n in re.findall("`(.+?)`", row)
+    }
+    assert len(named) > 80
+    assert named <= real, sorted(named - real)
+
+
+@pytest.fixture
+def example() -> Iterator[types.ModuleType]:
+    """A module to run the documentation in; what it registers is taken away again."""
+    module = types.ModuleType("documented_example")
+    sys.modules[module.__name__] = module  # dataclasses look their module up
+    before = dict(EVALUATIONS)
+    yield module
+    EVALUATIONS.clear()
+    EVALUATIONS.update(before)
+    del sys.modules[module.__name__]
+
+
+def test_the_worked_example_runs(example: types.ModuleType) -> None:
+    text = (DOCS / "extending.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S)
+    printed = io.StringIO()
+    # One `from __future__` is enough for both blocks, and it must come first.
+    code = "\n".join(block for kind, block in blocks if kind == "python")
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "docs/extending.md", "exec"), example.__dict__)
+    assert printed.getvalue() == next(block for kind, block in blocks if not kind)
+    probe = EVALUATIONS["sums"]
+    assert probe.role == "probe"
+    measures = probe.measures([respond(r) for r in probe.requests(example.rows, Prompts(), 0)])
+    assert [m.headline for m in measures].count("soft") == 1
+    assert [m.headline for m in measures].count("hard") == 1
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    broken = []
+    for path in (REPOSITORY / "README.md", *sorted(DOCS.glob("*.md"))):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text(encoding="utf-8")):
+            if not (path.parent / target).exists():
+                broken.append(f"{path.name}: {target}")
+    assert not broken
