@@ -8,9 +8,9 @@ import zlib
 from pathlib import Path
 
 import pytest
-from synthetic_study import write_study
+from synthetic_study import rows, write_study
 
-from analysis import calibration, conclusions, doubt, sections
+from analysis import calibration, conclusions, csvs, sections
 from analysis.audits import Audit
 from analysis.contents import audited, controls
 from analysis.doubt import OF_BASE, OWN, Doubt
@@ -21,8 +21,10 @@ from analysis.report import write
 from analysis.results import Result, Results, compute
 from analysis.statistics import Estimate
 from analysis.verdicts import verdicts
+from sycojax.data.prompts import Prompts
+from sycojax.evals import EVALUATIONS
 from sycojax.files import read_json, write_json
-from sycojax.records import read_records, write_records
+from sycojax.records import Record, read_records, write_records
 
 NOTHING = Doubt((), frozenset())
 UP, WIDE, TINY = Estimate(0.2, 0.1, 0.3), Estimate(0.2, -0.1, 0.5), Estimate(0.001, -0.01, 0.01)
@@ -115,22 +117,20 @@ def test_doubt_follows_the_number(results: Results) -> None:
     assert (verdict.text, verdict.tone) == ("fail", "bad")  # type: ignore[union-attr]
 
 
-def test_doubt_is_seen_on_the_page_and_in_the_files(results: Results, study: Path) -> None:
+def test_doubt_is_seen_on_the_page_and_in_the_files(results: Results) -> None:
     """In tables, in captions, and as a column of the CSV."""
     pictures = {f.name: Paragraph("") for f in catalogue.FIGURES}
     clean = render_html(sections.document(results, NOTHING, pictures))
     assert OWN not in clean
+    assert "was not calibrated on this base" in clean
     found = Doubt((failed("mmlu", "answer"),), frozenset({("mmlu", "answer")}))
     marked = render_html(sections.document(results, found, pictures))
     assert marked.count(OWN) > 10
     assert "It copies." in marked
-    write(study)
-    with (study / "report" / "tables" / "measures_by_adapter.csv").open(encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    truth = doubt.of(results)
-    assert {(r["adapter"], r["evaluation"]) for r in rows if r["in_doubt"] == "True"} == {
-        (g, e) for g, e in truth.marked if (g, e) in {(r["adapter"], r["evaluation"]) for r in rows}
-    }
+    text = csvs.every_measure(results, found)["measures_by_configuration.csv"]
+    read = list(csv.DictReader(text.splitlines()))
+    doubted = {(r["configuration"], r["evaluation"]) for r in read if r["in_doubt"] == "True"}
+    assert doubted == {("mmlu-s0", "answer"), ("mmlu-s1", "answer")}
 
 
 def test_strata_are_drawn_and_tabled(results: Results) -> None:
@@ -161,10 +161,32 @@ def test_calibration_is_shown_for_its_base_only(study: Path) -> None:
     if shipped is None:
         pytest.skip("no certificate is shipped with the package")
     document = read_json(study / "study.json")
-    assert "was not calibrated on this base" in write(study).read_text(encoding="utf-8")
+    assert calibration.read(study) is None
     write_json(study / "study.json", {**document, "base_fingerprint": shipped.base_fingerprint})
     page = write(study).read_text(encoding="utf-8")
     write_json(study / "study.json", document)
     assert "Measured against planted sycophancy" in page
     assert "was not calibrated" not in page
     assert (study / "report" / "figures" / "calibration.png").is_file()
+
+
+def test_published_rates_stand_beside_ours(tmp_path: Path) -> None:
+    """A model that always writes "B" is right in a quarter of the items, and is always parsed."""
+    directory = write_study(
+        tmp_path, items=8, adapters=("gsm8k",), seeds=(0,), evaluations=("mmlu",)
+    )
+    assert not controls.published(compute(load(directory))).rows
+    evaluation = EVALUATIONS["mmlu_published"]
+    asked = evaluation.requests(rows("mmlu", 8), Prompts(), 0)
+    for name in ("base", "gsm8k-s0"):
+        path = directory / "records" / name / "mmlu_published.jsonl"
+        write_records(path, [Record.generated(r, "B", True) for r in asked])
+    results = compute(load(directory))
+    table = controls.published(results)
+    by_name = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert [r["configuration"].text for r in by_name] == ["base", "gsm8k"]  # type: ignore[union-attr]
+    assert by_name[1]["published rate"].text == "25.0"  # type: ignore[union-attr]
+    assert by_name[1]["its shift"].text == "0.0"  # type: ignore[union-attr]
+    assert by_name[1]["not parsed"].text == "0.0"  # type: ignore[union-attr]
+    hard = results.of("gsm8k", "mmlu", "accuracy").level.value
+    assert by_name[1]["hard headline"].text == f"{hard * 100:.1f}"  # type: ignore[union-attr]

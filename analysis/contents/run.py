@@ -31,7 +31,7 @@ def data(described: Mapping[str, Any]) -> list[Table]:
         if key == "rows" and nested:
             rows |= {f"{split} rows": per_set for split, per_set in value.items()}
         elif nested:
-            others.append(matrix(key, CAPTIONS.get(key, key.replace("_", " ")), "data set", value))
+            others.append(matrix(key, CAPTIONS.get(key, key.replace("_", " ")), "", value))
         else:
             rows[key] = value
     first = matrix("data", "Rows read, dropped and asked", "data set", rows)
