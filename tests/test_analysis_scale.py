@@ -23,7 +23,8 @@ def main():
     from analysis.report import write
     write(Path(sys.argv[1]))
     seconds = time.monotonic() - started
-    used = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    own, reader = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    used = own + 2 * reader  # each at its peak; the larger reader counts for both
     cpu = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print(json.dumps({"seconds": seconds, "cpu": cpu, "kib": used, "jax": "jax" in sys.modules}))
 if __name__ == "__main__":
@@ -36,7 +37,7 @@ def test_a_large_study_is_analysed_in_a_minute(tmp_path: Path) -> None:
     """The seven evaluations' real shapes; the records of two configurations are copied to fill sixteen."""
     write_study(tmp_path, items=1000, adapters=("mmlu",), seeds=(0,))
     records = tmp_path / "records"
-    count = sum(1 for path in (records / "base").glob("*.jsonl") for _ in path.open())
+    count = sum(path.read_bytes().count(b"\n") for path in (records / "base").glob("*.jsonl"))
     assert count >= 60_000
     names = [("base", None, None)] + [(f"{a}-s{s}", a, s) for a in ADAPTERS for s in range(3)]
     for index, (name, _, _) in enumerate(names):
@@ -50,9 +51,10 @@ def test_a_large_study_is_analysed_in_a_minute(tmp_path: Path) -> None:
     )
     found = json.loads(finished.stdout.splitlines()[-1])
     assert not found["jax"]
-    assert found["kib"] <= 2 * 2**20  # the parent and the larger of its two readers
-    # Two cores give two seconds of work per second; on a busy machine only the work counts.
+    assert found["kib"] <= 2 * 2**20, found
+    # On a machine that does nothing else the first holds; on a busy one the work that was done counts.
     assert min(found["seconds"], found["cpu"]) <= 60, found
+    print(found)
 
 
 def test_reading_in_two_processes_gives_the_same(
