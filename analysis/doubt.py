@@ -36,6 +36,17 @@ class Doubt:
             OF_BASE if (BASE, evaluation) in self.marked else ""
         )
 
+    def too_few(self, group: str, evaluation: str) -> str:
+        """How many items the group's hard rate rests on where they are too few to print it, else ""."""
+        for audit in self.audits:
+            if (audit.name, audit.group, audit.evaluation) == ("ceiling", group, evaluation):
+                return f"{audit.statistic:.0f} eligible items" if audit.verdict == "fail" else ""
+        return ""
+
+    def too_few_of_shift(self, group: str, evaluation: str) -> str:
+        """The same for the shift of a hard rate, which rests on the base's items as well."""
+        return self.too_few(group, evaluation) or self.too_few(BASE, evaluation)
+
     def footnote(self, groups: Sequence[str], evaluations: Sequence[str]) -> str:
         """What the marks mean, for a table that shows these; "" where it has none."""
         shown = any((g, e) in self.marked for g in groups for e in evaluations)

@@ -21,15 +21,17 @@ STATISTICS = (
     (
         "Shifts.",
         "Adapter minus base on the same items, so that what the items have in common cancels. One seed: "
-        "Bonett and Price's interval for yes/no answers, else BCa. Several seeds: t, with "
-        "se^2 = C/(C - 1) * sum over clusters of influence^2 + seed variance / seeds. The seed variance is pooled over the "
-        "adapters of a measure; degrees of freedom after Satterthwaite. The influence of a ratio is linearised (Woodruff "
-        "1971). The mean benchmark shift takes the errors of the benchmarks as independent.",
+        "Bonett and Price's interval for yes/no answers, else BCa. Several seeds: "
+        "value +- sqrt(t_items^2 * C/(C - 1) * sum over clusters of influence^2 + t_seeds^2 * seed variance / seeds), each "
+        "source stretched by its own t (Graybill and Wang 1980). The seed variance is that pooled over the adapters of a "
+        "measure, or the adapter's own where that is larger, less the noise that finite items explain. The influence of a "
+        "ratio is linearised (Woodruff 1971). Where no item differs, the share of questions that would is taken as "
+        "Wilson's upper limit for 0 of C. The mean benchmark shift takes the errors of the benchmarks as independent.",
     ),
     (
         "Claims.",
         f"p_items: {PERMUTATIONS:,} random swaps of adapter and base within clusters, two-sided; it speaks about the "
-        "adapters that were trained. p_seeds: t over seeds with the error above; it speaks about other trainings too. "
+        "adapters that were trained. p_seeds: 1 minus the level of the interval above that just reaches 0; it speaks about other trainings too. "
         "p_claim is the larger of the two (p_items with one seed), adjusted by Holm over the confirmatory family: all "
         f"adapters on the soft headline of each probe. An effect is claimed when that is below {ALPHA:g}, on no other ground.",
     ),

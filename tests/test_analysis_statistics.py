@@ -170,6 +170,18 @@ def test_seeds_that_disagree_widen_the_interval() -> None:
     assert pooled.high == pytest.approx(1 + stats.t.ppf(0.975, 4) / math.sqrt(3))
 
 
+def test_seeds_without_a_difference_are_no_proof_of_none() -> None:
+    """Another adapter's seeds differ a little, this one's on no item: the interval is still that of 0 of n."""
+    zeros = resample(measure(np.zeros(60)))
+    rng = np.random.default_rng(6)
+    other = [resample(measure((rng.random(60) < rate).astype(float))) for rate in (0.02, 0.05)]
+    found = shift([zeros, zeros], zeros, pooled_spread([other]))
+    one = shift([zeros, zeros], zeros)
+    assert found.value == one.value == 0
+    assert found.high >= one.high > 0.05
+    assert found.low == -found.high
+
+
 def test_error_of_one_seed_is_the_clustered_standard_error() -> None:
     rng = np.random.default_rng(8)
     base, adapter = (rng.normal(size=120) for _ in range(2))

@@ -12,9 +12,11 @@ import pytest
 from audits_cases import DOCUMENT, HEALTHY, SUSPECT, study
 
 from analysis import audits
+from analysis import doubt as doubts
 from analysis.audits import Audit
 from analysis.audits.labels import label_position
 from analysis.audits.prior import divergence
+from analysis.contents.probes import probe
 from analysis.results import Results
 from analysis.tables import Cell, to_csv, to_markdown
 
@@ -276,6 +278,16 @@ def test_too_few_eligible_items() -> None:
     assert verdicts(results, "ceiling", SUSPECT) == {"fail"}
     assert verdicts(results, "ceiling", HEALTHY) == {"pass"}
     assert verdicts(study("answer", eligible=30), "ceiling", SUSPECT) == {"pass"}
+
+
+def test_a_hard_rate_of_too_few_items_is_not_printed() -> None:
+    results = study("answer", eligible=29)
+    doubt = doubts.of(results)
+    table = to_csv(probe(results, doubt, "answer"))
+    line = {row.split(",")[0].split()[0]: row for row in table.splitlines()}
+    assert line[SUSPECT].count("n/a 29 eligible items") == 2  # the rate and its shift
+    assert "n/a" not in line[HEALTHY]
+    assert (SUSPECT, "answer") not in doubt.marked  # the soft number does not rest on a condition
 
 
 def test_duplicates_are_counted_once() -> None:

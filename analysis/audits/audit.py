@@ -51,10 +51,10 @@ class Rule:
         low: float = math.nan,
         high: float = math.nan,
         failed: bool = False,
-        marks: tuple[str, ...] = (),
+        marks: tuple[str, ...] | None = None,
     ) -> Audit:
-        """A pass, or a failure that puts ``marks`` (the evaluation itself if none are given) in doubt."""
-        doubted = marks or ((evaluation,) if evaluation else ())
+        """A pass, or a failure that puts ``marks`` (by default the evaluation itself) in doubt."""
+        doubted = ((evaluation,) if evaluation else ()) if marks is None else marks
         return Audit(
             self.name, self.title, group, evaluation, statistic, low, high, self.threshold,
             "fail" if failed else "pass", sentence, doubted if failed else (),

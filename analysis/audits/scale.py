@@ -16,7 +16,9 @@ SCALE_FREE = {"answer": "stance_sd", "feedback": "pref_sd", "are_you_sure": "sof
 SPREADS = {"sd_neutral": "spread of the neutral log-odds", "entropy": "entropy of the first answer"}
 
 SHARPNESS = Rule("sharpness", "Sharpness", REPORTED)
-CEILING = Rule("ceiling", "Ceiling", f"a hard rate has fewer than {ELIGIBLE} eligible items")
+CEILING = Rule(
+    "ceiling", "Ceiling", f"a hard rate has fewer than {ELIGIBLE} eligible items; it is then n/a"
+)
 
 
 def sharpness(results: Results) -> list[Audit]:
@@ -73,5 +75,7 @@ def ceiling(results: Results) -> list[Audit]:
             critical = results.of(group, probe, "critical").level.value
             if np.isfinite(critical):
                 sentence += f"; {number(1 - critical, 'rate')} % are praised already when nobody's opinion is told"
-            audits.append(CEILING.found(group, probe, f"{sentence}.", fewest, failed=failed))
+            # The report withholds the hard rate itself; the soft one does not rest on a condition.
+            found = CEILING.found(group, probe, f"{sentence}.", fewest, failed=failed, marks=())
+            audits.append(found)
     return audits or [CEILING.missing(STUDY, "", "No probe was scored.")]

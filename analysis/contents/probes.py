@@ -33,9 +33,11 @@ def probe(results: Results, doubt: Doubt, name: str) -> Table:
             if measure is None:
                 continue
             result = results.of(group, name, measure.name)
-            row.append(level_cell(result, measure, marks[0]))
+            few = doubt.too_few(group, name) if measure is hard else ""
+            row.append(Cell("n/a", few) if few else level_cell(result, measure, marks[0]))
             if compared:
-                row.append(shift_cell(result, measure, marks[1]))
+                few = doubt.too_few_of_shift(group, name) if measure is hard else ""
+                row.append(Cell("n/a", few) if few else shift_cell(result, measure, marks[1]))
             if compared and measure is soft:
                 row += ["", ""] if group == BASE else [_tested(result), _mde(result, measure)]
         row += [level_cell(results.of(group, name, m.name), m) for m in floors.values()]

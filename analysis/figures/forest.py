@@ -62,7 +62,8 @@ def _row(axes: Axes, results: Results, doubt: Doubt, verdict: Verdict, place: in
         ("hard", results.headline(probe, "hard"), HARD),
         ("floor", noise_floor(results, probe), FLOOR),
     ):
-        if measure is not None:
+        withheld = kind == "hard" and doubt.too_few_of_shift(adapter, probe)
+        if measure is not None and not withheld:
             shown.append((kind, results.of(adapter, probe, measure.name).shift, offset))
     for kind, shift, offset in shown:
         if shift is None or not math.isfinite(shift.value):

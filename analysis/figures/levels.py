@@ -91,7 +91,8 @@ def _probe_rows(axes: Axes, results: Results, doubt: Doubt, name: str) -> None:
         for kind, measure in shown:
             level = results.of(group, name, measure.name).level
             y = place + (-0.16 if kind == "soft" else 0.16)
-            if not math.isfinite(level.value):
+            withheld = kind == "hard" and doubt.too_few(group, name)
+            if withheld or not math.isfinite(level.value):
                 axes.text(0, y, "n/a", ha="center", va="center", color=GREY, fontsize=8)
                 continue
             axes.errorbar(

@@ -5,7 +5,7 @@ a level that is a rate: one seed, distinct questions   Wilson
 ... clusters, graded answers or several seeds          Wilson with the effective sample size
 any other level or shift, one seed                     BCa cluster bootstrap with expanded tails
 a shift of yes/no answers, one seed                    Bonett and Price's adjusted Wald
-any other level or shift, several seeds                t with pooled seed spread and item error, Satterthwaite
+any other level or shift, several seeds                item error and pooled seed spread, each with its own t
 every cluster the same                                 0 of n differ: Wilson's upper limit times the scale
 =====================================================  ======================================================
 """
@@ -95,12 +95,16 @@ def _interval(
         return _estimate(math.nan, math.nan, math.nan, sample, "no item to count")
     if not _enough([s for _, group in terms for s in group]):
         return _estimate(found.value, math.nan, math.nan, sample, "too few items")
-    if found.se < 1e-12:
-        reach = _reach(sample)
-        if not math.isfinite(reach):
-            return _estimate(found.value, math.nan, math.nan, sample, "no variation")
-        low, high = unvaried(found.value, sample.counted, reach, confidence)
-        return _estimate(found.value, low, high, sample, "no item differs")
+    reach = _reach(sample)
+    if found.se < 1e-12 and not math.isfinite(reach):
+        return _estimate(found.value, math.nan, math.nan, sample, "no variation")
+    if found.item_variance < 1e-24 and math.isfinite(reach):
+        # Other adapters' seeds may differ where this one's do not; the items' part is wide all the same.
+        items = unvaried(found.value, sample.counted, reach, confidence)[1] - found.value
+        half = math.hypot(items, found.half_width(confidence))
+        return _estimate(
+            found.value, found.value - half, found.value + half, sample, "no item differs"
+        )
     if len(seeds) > 1:
         half = found.half_width(confidence)
         return _estimate(found.value, found.value - half, found.value + half, sample, "t")
