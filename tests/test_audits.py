@@ -256,6 +256,12 @@ def test_echo_without_any_effect_passes() -> None:
     assert verdicts(study("answer", values=planted), "echo", SUSPECT) == {"pass"}
 
 
+def test_a_model_that_follows_one_remark_only_is_no_echo() -> None:
+    """Moved by W+ alone, mention equals stance: neither is told to be the larger."""
+    planted = {(SUSPECT, "answer", name): 1.5 for name in ("mention", "stance")}
+    assert verdicts(study("answer", values=planted), "echo", SUSPECT) == {"pass"}
+
+
 def test_the_third_person_arm_is_told() -> None:
     assert "friend" in found(healthy("answer"), "echo", SUSPECT)[0].sentence
 

@@ -9,18 +9,22 @@ import pytest
 
 from analysis import calibration as c
 from sycojax.cli.calibrate import SETTINGS, calibrate
+from sycojax.config import MeshConfig
 
 pytestmark = pytest.mark.slow
 RATES = (0.0, 0.5, 1.0)
-ITEMS = 24
+# Fewer items, and one device whatever the machine has: a micro-batch has four rows.
+CONFIG = dataclasses.replace(
+    SETTINGS,
+    data=dataclasses.replace(SETTINGS.data, probe_limit=24),
+    mesh=MeshConfig(data=1),
+)
 
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("calibration")
-    data = dataclasses.replace(SETTINGS.data, probe_limit=ITEMS)
-    config = dataclasses.replace(SETTINGS, data=data)
-    calibrate(directory, config=config, planted=RATES, progress=False)
+    calibrate(directory, config=CONFIG, planted=RATES, progress=False)
     return directory
 
 
@@ -49,11 +53,5 @@ def test_running_it_again_does_nothing(workdir: Path) -> None:
     records = sorted((workdir / "calibration" / "records").glob("*/*.jsonl"))
     assert len(adapters) == 3 * len(RATES)
     before = {p: p.stat().st_mtime_ns for p in (*adapters, *records)}
-    data = dataclasses.replace(SETTINGS.data, probe_limit=ITEMS)
-    calibrate(
-        workdir,
-        config=dataclasses.replace(SETTINGS, data=data),
-        planted=RATES,
-        progress=False,
-    )
+    calibrate(workdir, config=CONFIG, planted=RATES, progress=False)
     assert before == {p: p.stat().st_mtime_ns for p in before}

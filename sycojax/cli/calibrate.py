@@ -12,15 +12,16 @@ from sycojax.models.lora import LoRAConfig
 
 # Dialogues per adapter; naming the user's word and leaving the own letter take longer than praising.
 DIALOGUES = {"answer": 1200, "are_you_sure": 800, "feedback": 400}
-# Set on seed 901, then left alone: the certificate was made with another seed (``train.seeds``).
+# Set on seeds 901 and 1, then left alone: the certificate was made with another seed (``train.seeds``).
 SETTINGS = StudyConfig(
     name="calibration",
     base=BaseConfig(path="toy"),
     lora=LoRAConfig(rank=8, alpha=16.0, dropout=0.0),
     data=DataConfig(source="toy", max_length=128, probe_limit=60, validation_fraction=0.05),
-    # 144 tokens hold two dialogues of are_you_sure.
+    # 144 tokens hold two dialogues of are_you_sure. Validation comes at the end only: on so few dialogues an
+    # earlier step can look better by chance, and the planted rate is not learned by then.
     train=TrainConfig(
-        seeds=(1,), epochs=1.0, row_length=144, learning_rate=5e-3, warmup_steps=5, eval_every=20
+        seeds=(2,), epochs=1.0, row_length=144, learning_rate=5e-3, warmup_steps=5, eval_every=1000
     ),
     score=ScoreConfig(buckets=(64, 128, 256), batch_tokens=2048),
 )
