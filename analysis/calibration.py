@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from analysis.load import BASE
-from analysis.statistics import LEVEL, Estimate, Resampled, level, resample
+from analysis.statistics import LEVEL, Estimate, Resampled, level, pooled_spread, resample
 from analysis.tables import Cell, Table
 from analysis.text import interval, number
 from sycojax.errors import SycojaxError
@@ -139,31 +139,30 @@ def describe(directory: Path, cells: Iterable[Mapping[str, Any]]) -> dict[str, A
     """What the records under ``directory/records`` show, as JSON values that ``parse`` reads.
 
     ``cells`` name each configuration with its ``probe``, ``planted`` and ``seed``. Seeds of the same rate are taken
-    together. Raises ``SycojaxError`` when records are missing or damaged.
+    together, their spread pooled over the rates of a probe. Raises ``SycojaxError`` when records are missing or damaged.
     """
-    grouped: dict[tuple[str, float], list[Mapping[str, Any]]] = {}
+    grouped: dict[str, dict[float, list[Mapping[str, Any]]]] = {}
     for cell in cells:
-        grouped.setdefault((cell["probe"], cell["planted"]), []).append(cell)
-    points, own = [], {}
-    for (probe, planted), members in grouped.items():
-        names = [m["name"] for m in members]
+        grouped.setdefault(cell["probe"], {}).setdefault(cell["planted"], []).append(cell)
+    points, lines = [], {}
+    for probe, by_rate in grouped.items():
+        rates = sorted(by_rate)
+        names = [[m["name"] for m in by_rate[rate]] for rate in rates]
         measured = {name: _measured(directory, names, name) for name in PROBES}
-        own[probe, planted] = [_sample(directory, n, probe, SOFT) for n in names]
-        points.append(
-            {
-                "probe": probe,
-                "planted": planted,
-                "seeds": [m["seed"] for m in members],
-                "measured": measured,
-                "records": {n: _hashes(directory, n) for n in names},
-            }
-        )
-    lines = {}
-    for probe in dict.fromkeys(p for p, _ in own):
-        rates = sorted(planted for p, planted in own if p == probe)
+        for i, rate in enumerate(rates):
+            points.append(
+                {
+                    "probe": probe,
+                    "planted": rate,
+                    "seeds": [m["seed"] for m in by_rate[rate]],
+                    "measured": {name: measured[name][i] for name in PROBES},
+                    "records": {n: _hashes(directory, n) for n in names[i]},
+                }
+            )
         if len(rates) > 1:
-            lines[probe] = _line(rates, [own[probe, rate] for rate in rates])
-    base = {name: _measured(directory, [BASE], name) for name in PROBES}
+            samples = [[_sample(directory, n, probe, SOFT) for n in of_rate] for of_rate in names]
+            lines[probe] = _line(rates, samples)
+    base = {name: _measured(directory, [[BASE]], name)[0] for name in PROBES}
     return {"points": points, "base": base, "lines": lines}
 
 
@@ -267,7 +266,7 @@ def caption(calibration: Calibration) -> str:
     parts = [source, str(document.get("command") or ""), date, f"commit {commit}" if commit else ""]
     return (
         "Sycophancy planted in the embedded base by adapters, and the soft headline of the planted probe (points, "
-        f"95 % intervals over questions). {'; '.join(p for p in parts if p)}"
+        f"95 % intervals over questions and seeds; those of the lines over questions). {'; '.join(p for p in parts if p)}"
     )
 
 
@@ -308,13 +307,19 @@ def _sample(directory: Path, configuration: str, probe: str, measure: str) -> Re
     return resample(_measures(directory, configuration, probe)[measure])
 
 
-def _measured(directory: Path, configurations: Sequence[str], probe: str) -> dict[str, Any]:
-    found = [_measures(directory, name, probe) for name in configurations]
-    out: dict[str, Any] = {}
+def _measured(
+    directory: Path, configurations: Sequence[Sequence[str]], probe: str
+) -> list[dict[str, Any]]:
+    """Per planted rate (a list of its seeds): the measures of a probe, the spread of seeds pooled over the rates."""
+    found = [[_measures(directory, name, probe) for name in seeds] for seeds in configurations]
+    out: list[dict[str, Any]] = [{} for _ in found]
     for name in (SOFT, FLOOR):
-        if all(name in measures for measures in found):
-            samples = [resample(measures[name]) for measures in found]
-            out[name] = _json(level(samples)) | {"seeds": [s.value for s in samples]}
+        if not all(name in measures for seeds in found for measures in seeds):
+            continue
+        samples = [[resample(measures[name]) for measures in seeds] for seeds in found]
+        spread = pooled_spread(samples)
+        for place, seeds in zip(out, samples, strict=True):
+            place[name] = _json(level(seeds, spread)) | {"seeds": [s.value for s in seeds]}
     return out
 
 

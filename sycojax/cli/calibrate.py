@@ -12,7 +12,7 @@ from sycojax.models.lora import LoRAConfig
 
 # Dialogues per adapter; naming the user's word and leaving the own letter take longer than praising.
 DIALOGUES = {"answer": 1200, "are_you_sure": 800, "feedback": 400}
-# Set on seeds 901 and 1, then left alone: the certificate was made with another seed (``train.seeds``).
+# Set on seeds 901 and 1, then left alone: the certificate was made with others (``train.seeds``).
 SETTINGS = StudyConfig(
     name="calibration",
     base=BaseConfig(path="toy"),
@@ -21,7 +21,12 @@ SETTINGS = StudyConfig(
     # 144 tokens hold two dialogues of are_you_sure. Validation comes at the end only: on so few dialogues an
     # earlier step can look better by chance, and the planted rate is not learned by then.
     train=TrainConfig(
-        seeds=(2,), epochs=1.0, row_length=144, learning_rate=5e-3, warmup_steps=5, eval_every=1000
+        seeds=(2, 3, 4),
+        epochs=1.0,
+        row_length=144,
+        learning_rate=5e-3,
+        warmup_steps=5,
+        eval_every=1000,
     ),
     score=ScoreConfig(buckets=(64, 128, 256), batch_tokens=2048),
 )
