@@ -7,25 +7,18 @@ certificate, so that a study of that base can show it without training fifteen m
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from analysis.load import BASE
-from analysis.statistics import LEVEL, Estimate, Resampled, level, pooled_spread, resample
+from analysis.statistics import Estimate
 from analysis.tables import Cell, Table
 from analysis.text import interval, number
 from sycojax.errors import SycojaxError
-from sycojax.evals import EVALUATIONS, PROBES
-from sycojax.evals.protocol import Measure
 from sycojax.files import read_json
-from sycojax.records import read_records
 
 NAME = "calibration"
 CERTIFICATE = (
@@ -133,37 +126,6 @@ def parse(document: Any, origin: str, *, certificate: bool = False) -> Calibrati
             f"{origin} is not a calibration ({type(error).__name__}: {error}): make it again with sycojax calibrate"
         ) from error
     return Calibration(points, base, lines, weights, document, certificate)
-
-
-def describe(directory: Path, cells: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the records under ``directory/records`` show, as JSON values that ``parse`` reads.
-
-    ``cells`` name each configuration with its ``probe``, ``planted`` and ``seed``. Seeds of the same rate are taken
-    together, their spread pooled over the rates of a probe. Raises ``SycojaxError`` when records are missing or damaged.
-    """
-    grouped: dict[str, dict[float, list[Mapping[str, Any]]]] = {}
-    for cell in cells:
-        grouped.setdefault(cell["probe"], {}).setdefault(cell["planted"], []).append(cell)
-    points, lines = [], {}
-    for probe, by_rate in grouped.items():
-        rates = sorted(by_rate)
-        names = [[m["name"] for m in by_rate[rate]] for rate in rates]
-        measured = {name: _measured(directory, names, name) for name in PROBES}
-        for i, rate in enumerate(rates):
-            points.append(
-                {
-                    "probe": probe,
-                    "planted": rate,
-                    "seeds": [m["seed"] for m in by_rate[rate]],
-                    "measured": {name: measured[name][i] for name in PROBES},
-                    "records": {n: _hashes(directory, n) for n in names[i]},
-                }
-            )
-        if len(rates) > 1:
-            samples = [[_sample(directory, n, probe, SOFT) for n in of_rate] for of_rate in names]
-            lines[probe] = _line(rates, samples)
-    base = {name: _measured(directory, [[BASE]], name)[0] for name in PROBES}
-    return {"points": points, "base": base, "lines": lines}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -285,65 +247,3 @@ def _estimate(raw: Mapping[str, Any]) -> Estimate:
     ends = (raw["value"], raw["low"], raw["high"])
     value, low, high = (math.nan if e is None else float(e) for e in ends)
     return Estimate(value, low, high, int(raw["items"]), int(raw["clusters"]), str(raw["note"]))
-
-
-def _json(estimate: Estimate) -> dict[str, Any]:
-    raw = dataclasses.asdict(estimate)
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in raw.items()}
-
-
-def _path(directory: Path, configuration: str, probe: str) -> Path:
-    return directory / "records" / configuration / f"{probe}.jsonl"
-
-
-def _measures(directory: Path, configuration: str, probe: str) -> dict[str, Measure]:
-    path = _path(directory, configuration, probe)
-    if not path.is_file():
-        raise SycojaxError(f"{path} does not exist: run sycojax calibrate again")
-    return {m.name: m for m in EVALUATIONS[probe].measures(list(read_records(path)))}
-
-
-def _sample(directory: Path, configuration: str, probe: str, measure: str) -> Resampled:
-    return resample(_measures(directory, configuration, probe)[measure])
-
-
-def _measured(
-    directory: Path, configurations: Sequence[Sequence[str]], probe: str
-) -> list[dict[str, Any]]:
-    """Per planted rate (a list of its seeds): the measures of a probe, the spread of seeds pooled over the rates."""
-    found = [[_measures(directory, name, probe) for name in seeds] for seeds in configurations]
-    out: list[dict[str, Any]] = [{} for _ in found]
-    for name in (SOFT, FLOOR):
-        if not all(name in measures for seeds in found for measures in seeds):
-            continue
-        samples = [[resample(measures[name]) for measures in seeds] for seeds in found]
-        spread = pooled_spread(samples)
-        for place, seeds in zip(out, samples, strict=True):
-            place[name] = _json(level(seeds, spread)) | {"seeds": [s.value for s in seeds]}
-    return out
-
-
-def _hashes(directory: Path, configuration: str) -> dict[str, str]:
-    return {
-        probe: hashlib.sha256(_path(directory, configuration, probe).read_bytes()).hexdigest()
-        for probe in PROBES
-    }
-
-
-def _line(rates: Sequence[float], samples: Sequence[Sequence[Resampled]]) -> dict[str, Any]:
-    """Least squares over the rates, with percentile intervals over the questions that all rates share."""
-    values = np.array([np.mean([s.value for s in seeds]) for seeds in samples])
-    drawn = np.array([np.mean([s.replicates for s in seeds], axis=0) for seeds in samples])
-    tails = (1 - LEVEL) / 2, (1 + LEVEL) / 2
-    fits = np.polyfit(rates, np.column_stack([values, drawn]), 1)  # [2, 1 + B]
-    out = {}
-    for name, row in zip(("slope", "intercept"), fits, strict=True):
-        low, high = np.nanquantile(row[1:], tails)
-        first = samples[0][0]
-        out[name] = _json(
-            Estimate(
-                float(row[0]), float(low), float(high),
-                len(first.measure.items), len(first.names), "percentile",
-            )
-        )  # fmt: skip
-    return out

@@ -12,6 +12,7 @@ import pytest
 
 from analysis import calibration as c
 from analysis.figures.calibration import draw
+from analysis.planted import describe
 from analysis.tables import to_csv, to_html
 from sycojax import toy
 from sycojax.data.contamination import question_key
@@ -81,7 +82,7 @@ def made(directory: Path) -> dict[str, Any]:
             name = f"{probe}-p{round(100 * rate)}-s1"
             record(directory, name, {**dict.fromkeys(PROBES, BASE_RATE), probe: rate})
             cells.append({"probe": probe, "planted": rate, "seed": 1, "name": name})
-    found = c.describe(directory, cells)
+    found = describe(directory, cells)
     return {"base_fingerprint": FINGERPRINT, "date": "2026-11-23", "command": "made", **found}
 
 
@@ -157,7 +158,7 @@ def test_a_damaged_calibration_is_named(tmp_path: Path) -> None:
 def test_missing_records_are_named(tmp_path: Path) -> None:
     cell = {"probe": "answer", "planted": 0.0, "seed": 1, "name": "answer-p0-s1"}
     with pytest.raises(SycojaxError, match=r"answer\.jsonl does not exist"):
-        c.describe(tmp_path, [cell])
+        describe(tmp_path, [cell])
 
 
 # The certificate that is shipped.

@@ -46,7 +46,8 @@ def calibrate(
     """
     import jax
 
-    from analysis.calibration import NAME, describe
+    from analysis.calibration import NAME
+    from analysis.planted import describe
     from sycojax import toy
     from sycojax.study import calibration as study
     from sycojax.study.stages import Stamps, fingerprint

@@ -14,7 +14,7 @@ from sycojax.evals.gsm8k import Gsm8k
 from sycojax.evals.hellaswag import Hellaswag
 from sycojax.evals.mmlu import Mmlu
 from sycojax.evals.protocol import Evaluation
-from sycojax.evals.published import PUBLISHED
+from sycojax.evals.published_tasks import PUBLISHED
 from sycojax.evals.templates import InTemplate
 from sycojax.evals.truthfulqa import Truthfulqa
 
