@@ -43,21 +43,21 @@ def adapter(base, tmp_path_factory):
     return ours.peft_adapter(tmp_path_factory.mktemp("adapter"), base, 0.05)
 
 
-def _logits_of(graph, lora, params, token_ids, positions, segment_ids, branch_ids):
+def _logits_of(graph, lora, params, token_ids, positions, segment_ids, ends):
     model = merge(graph, lora, params)
-    return model.logits(model.hidden(token_ids, positions, segment_ids, branch_ids))
+    return model.logits(model.hidden(token_ids, positions, segment_ids, ends))
 
 
 _compiled = jax.jit(_logits_of, static_argnums=0)
 
 
-def forward(base, lora, token_ids, positions=None, segment_ids=None, branch_ids=None):
+def forward(base, lora, token_ids, positions=None, segment_ids=None, ends=None):
     """Logits [B, T, V]; by default rows are one plain sequence each."""
     plain = np.broadcast_to(np.arange(T, dtype=np.int32), (B, T))
     positions = plain if positions is None else positions
     segment_ids = np.ones((B, T), np.int32) if segment_ids is None else segment_ids
-    branch_ids = np.zeros((B, T), np.int32) if branch_ids is None else branch_ids
-    out = _compiled(base.graph, lora, base.params, token_ids, positions, segment_ids, branch_ids)
+    ends = np.full((B, T), T, np.int32) if ends is None else ends
+    out = _compiled(base.graph, lora, base.params, token_ids, positions, segment_ids, ends)
     return np.asarray(out)
 
 
@@ -111,29 +111,35 @@ def test_packed_sequences_equal_the_same_alone(base, adapter):
     np.testing.assert_allclose(shifted[0, 10:25], alone[1, :15], atol=2e-4)
 
 
-def test_branches_of_a_shared_prefix_equal_separate_rows(base, adapter):
+def test_branches_of_a_tree_equal_separate_rows(base, adapter):
     one = tokens()
-    rows = np.stack([one[0, :14], np.concatenate([one[0, :9], one[1, :5]])])  # 9 shared + 5 own
+    # Three sequences: 9 tokens shared by all, 3 more by the last two.
+    second = np.concatenate([one[0, :9], one[1, :5]])
+    third = np.concatenate([second[:12], one[1, 7:9]])
     padded = np.zeros((B, T), np.int32)
-    padded[:2, :14] = rows
+    padded[0, :14], padded[1, :14] = one[0, :14], second
     alone = forward(base, adapter, padded)
-    tree, positions, branch_ids, segments = (np.zeros((B, T), np.int32) for _ in range(4))
-    tree[0, :19] = np.concatenate([rows[0], rows[1, 9:]])
-    positions[0, :19] = np.concatenate([np.arange(14), np.arange(9, 14)])
-    branch_ids[0, :19] = np.repeat([0, 1, 2], [9, 5, 5])
-    segments[0, :19] = 1
-    out = forward(base, adapter, tree, positions, segments, branch_ids)
+    padded[1, :14] = third
+    other = forward(base, adapter, padded)
+    tree, positions, ends, segments = (np.zeros((B, T), np.int32) for _ in range(4))
+    tree[0, :21] = np.concatenate([one[0, :14], second[9:], third[12:]])
+    positions[0, :21] = np.concatenate([np.arange(14), np.arange(9, 14), np.arange(12, 14)])
+    ends[0, :21] = np.repeat([21, 14, 21, 19, 21], [9, 5, 3, 2, 2])
+    segments[0, :21] = 1
+    out = forward(base, adapter, tree, positions, segments, ends)
     np.testing.assert_allclose(out[0, :14], alone[0, :14], atol=2e-5)
     np.testing.assert_allclose(out[0, 14:19], alone[1, 9:14], atol=2e-5)
+    np.testing.assert_allclose(out[0, 19:21], other[1, 12:14], atol=2e-5)
 
 
 def test_mask_of_a_small_tree():
-    segments = jnp.array([[1, 1, 1, 2, 0]])
-    branches = jnp.array([[0, 1, 2, 0, 0]])
-    expected = [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1]]
-    np.testing.assert_array_equal(packed_mask(segments, branches)[0, 0], np.array(expected, bool))
-    expected[2] = [1, 1, 1, 0, 0]
-    np.testing.assert_array_equal(packed_mask(segments)[0, 0], np.array(expected, bool))
+    segments = jnp.array([[1, 1, 1, 1, 2, 0]])
+    ends = jnp.array([[4, 2, 4, 4, 5, 6]])  # 0 above 1 and 2, 2 above 3
+    expected = np.eye(6, dtype=bool)
+    expected[[1, 2, 3, 3], [0, 0, 0, 2]] = True
+    np.testing.assert_array_equal(packed_mask(segments, ends)[0, 0], expected)
+    expected[[2, 3], [1, 1]] = True
+    np.testing.assert_array_equal(packed_mask(segments)[0, 0], expected)
 
 
 def test_cache_gives_what_the_full_pass_gives(base, adapter):
@@ -266,7 +272,7 @@ def test_eight_devices_compute_what_one_computes(directory, base, adapter):
     # The same for a bank of two adapters, the other one being all zeros.
     bank = jax.tree.map(lambda x: np.stack([x, np.zeros_like(x)]), adapter)
     plain = np.broadcast_to(np.arange(T, dtype=np.int32), (B, T))
-    inputs = (spread.params, one, plain, np.ones((B, T), np.int32), np.zeros((B, T), np.int32))
+    inputs = (spread.params, one, plain, np.ones((B, T), np.int32), np.full((B, T), T))
     both = jax.jit(jax.vmap(lambda lora: _logits_of(spread.graph, lora, *inputs)))(bank)
     np.testing.assert_allclose(both[0], expected, rtol=0, atol=2e-5)
     zero = ours.zero_adapter(base)

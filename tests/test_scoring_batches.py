@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 
-from sycojax.scoring.batches import Buckets, arrange, pack_rows, plan
-from sycojax.scoring.tree import SLOT_TOKENS, Completion
+from sycojax.scoring.batches import Buckets, arrange, pack_neighbours, pack_rows, plan
+from sycojax.scoring.tree import SLOT_TOKENS, Completion, Segment, joined, segments
 
 BUCKETS = Buckets((64, 128, 256, 512), batch_tokens=1024, attention_cost=0.001)
 
@@ -21,19 +23,39 @@ def completions(count: int, low: int, high: int, seed: int = 0) -> list[Completi
     return out
 
 
+def trees(sizes: Iterable[int]) -> list[Segment]:
+    """One chain of each size, with nothing in common."""
+    built = segments([Completion((n, *[0] * size), size) for n, size in enumerate(sizes)])
+    assert all(tree.first[0] == n for n, tree in enumerate(built))
+    return built
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_rows_hold_everything_once_and_no_more_than_fits(seed: int) -> None:
     random = np.random.default_rng(seed)
     sizes = [int(s) for s in random.integers(1, 64, 200)]
-    rows = pack_rows(range(200), sizes, 64)
+    rows = pack_rows(range(200), trees(sizes), 64)
     assert sorted(n for row in rows for n in row) == list(range(200))
     assert max(sum(sizes[n] for n in row) for row in rows) <= 64
     assert len(rows) <= 1.1 * sum(sizes) / 64 + 1
 
 
+def test_rows_take_neighbours_and_fill_up_with_what_fits() -> None:
+    # 30 + 20 leave no room for 40, but for the later 10.
+    assert pack_neighbours(range(5), trees([30, 20, 40, 10, 24]), 64) == [[0, 1, 3], [2, 4]]
+
+
+def test_a_row_holds_more_of_what_begins_alike() -> None:
+    template = tuple(range(2, 22))
+    asked = [Completion((*template, *[100 + n] * 8, 9), 28) for n in range(6)]
+    alone = [tree for one in asked for tree in segments([one])]
+    (row,) = pack_rows(range(6), alone, 20 + 6 * 8)
+    assert joined([alone[n] for n in row]).size == 20 + 6 * 8
+
+
 def test_only_the_longest_rows_leave_a_batch_part_empty() -> None:
     sizes = [int(s) for s in np.random.default_rng(0).integers(10, 250, 300)]
-    arranged = arrange(sizes, (64, 128, 256, 512), BUCKETS)
+    arranged = arrange(trees(sizes), (64, 128, 256, 512), BUCKETS)
     assert sorted(n for rows in arranged.values() for row in rows for n in row) == list(range(300))
     for length, rows in arranged.items():
         assert max(sum(sizes[n] for n in row) for row in rows) <= length
@@ -52,8 +74,11 @@ def test_arrays_hold_every_segment_and_every_read() -> None:
             slot, column = divmod(read, SLOT_TOKENS)
             assert a.read_tokens[slot, column] == completion.token_ids[-1]
             at, n = a.read_at[slot], len(completion.inputs)
-            assert tuple(flat[at - n + 1 : at + 1]) == completion.inputs
-            assert len(set(a.segment_ids.reshape(-1)[at - n + 1 : at + 1])) == 1
+            start = at // length * length
+            row = slice(start, at + 1)
+            seen = (a.ends.reshape(-1)[row] > at - start) & (a.segment_ids.reshape(-1)[row] == 1)
+            assert tuple(flat[row][seen]) == completion.inputs
+            assert tuple(a.positions.reshape(-1)[row][seen]) == tuple(range(n))
         used = int(batch.read.max()) // SLOT_TOKENS + 1
         assert used <= a.chunks * BUCKETS.chunk(length) <= len(a.read_at)
 

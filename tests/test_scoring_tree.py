@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from sycojax.scoring.tree import (
     SLOT_TOKENS,
     Completion,
     Segment,
+    joined,
     segments,
     shared_length,
     unique_tokens,
@@ -17,7 +20,7 @@ from sycojax.scoring.tree import (
 
 def visible(segment: Segment, at: int) -> list[int]:
     """The tokens that the token at index ``at`` sees, in order of position, by the mask's rule."""
-    seen = [i for i in range(at + 1) if segment.branch_ids[i] in (0, segment.branch_ids[at])]
+    seen = [i for i in range(at + 1) if at < segment.ends[i]]
     assert [segment.positions[i] for i in seen] == list(range(len(seen)))
     return [segment.token_ids[i] for i in seen]
 
@@ -25,15 +28,28 @@ def visible(segment: Segment, at: int) -> list[int]:
 def check(completions: list[Completion]) -> list[Segment]:
     """Every scored token of every completion is read once, with its whole history in view."""
     built = segments(completions)
+    check_reads(completions, built)
+    held = [{entry.completion for entry in segment.entries} for segment in built]
+    assert sorted(itertools.chain(*held)) == list(range(len(completions)))
+    for several in (built, built[::2]):  # with neighbours, and with trees from further away
+        together = joined(several)
+        check_reads(completions, [together])
+        behind = sum(tree.size_after(other) for other, tree in itertools.pairwise(several))
+        assert together.size <= several[0].size + behind
+    return built
+
+
+def check_reads(completions: list[Completion], built: list[Segment]) -> None:
+    """Every scored token of the completions that these trees hold is read once, in view of its history."""
     read: dict[int, list[tuple[list[int], int]]] = {n: [] for n in range(len(completions))}
     for segment in built:
         for entry in segment.entries:
             slot = segment.slots[entry.slot]
             read[entry.completion].append((visible(segment, slot.at), slot.tokens[entry.column]))
-    for number, (token_ids, start) in enumerate(completions):
+    for number in {entry.completion for segment in built for entry in segment.entries}:
+        token_ids, start = completions[number]
         expected = [(list(token_ids[:t]), token_ids[t]) for t in range(start, len(token_ids))]
         assert sorted(read[number]) == sorted(expected)
-    return built
 
 
 def test_letters_need_no_tokens_of_their_own() -> None:
@@ -51,7 +67,7 @@ def test_phrases_branch_off_their_prompt() -> None:
     )
     # The first token of both is the same: it belongs to the shared prefix.
     assert segment.token_ids == [1, 5, 6, 7, 8, 9, 20, 21]
-    assert segment.branch_ids == [0, 0, 0, 0, 0, 1, 2, 2]
+    assert segment.ends == [8, 8, 8, 8, 8, 6, 8, 8]
     assert segment.positions == [0, 1, 2, 3, 4, 5, 5, 6]
 
 
@@ -70,6 +86,26 @@ def test_two_prompts_that_share_most_are_computed_together() -> None:
     assert len(segment.token_ids) == len(question) + 1 + 2
 
 
+def test_what_some_share_deeper_down_is_computed_once_too() -> None:
+    question, remark = tuple(range(1, 20)), tuple(range(100, 110))
+    plain = [Completion((*question, 50, *answer), 20) for answer in ((60, 61), (62, 63))]
+    told = [Completion((*question, *remark, *answer), 29) for answer in ((60, 61), (62, 63))]
+    (segment,) = check(plain + told)
+    assert len(segment.token_ids) == len(question) + 1 + 2 + len(remark) + 2
+    assert len(segment.token_ids) == unique_tokens(plain + told)
+
+
+def test_trees_in_one_row_share_what_begins_alike() -> None:
+    template = (1, 5, 6, 7)
+    a = check([Completion((*template, *range(100, 160), 9), 64)])
+    b = check([Completion((*template, *range(200, 260), 9), 64)])
+    assert b[0].size_after(a[0]) == 60
+    row = joined([*a, *b])
+    assert row.token_ids == [*template, *range(100, 160), *range(200, 260)]
+    assert row.ends == [124] * 4 + [64] * 60 + [124] * 60
+    assert row.positions == [*range(64), *range(4, 64)]
+
+
 def test_prompts_that_share_little_stay_apart() -> None:
     a = [Completion((1, *range(100, 140), 9), 41)]
     b = [Completion((1, *range(200, 240), 9), 41)]
@@ -81,7 +117,7 @@ def test_a_prompt_with_hundreds_of_candidates_is_split() -> None:
     candidates = [Completion((*prompt, 30 + i, 31, 32), 19) for i in range(300)]
     built = check(candidates)
     assert len(built) > 1
-    assert max(segment.size for segment in built) <= 4 * (len(prompt) + 2)
+    assert max(segment.size for segment in built) <= 3 * (len(prompt) + 2)
 
 
 def test_boundary_inside_a_token() -> None:

@@ -51,19 +51,18 @@ def rotate(x: jax.Array, table: tuple[jax.Array, jax.Array]) -> jax.Array:
     return rotated.astype(x.dtype)
 
 
-def packed_mask(segment_ids: jax.Array, branch_ids: jax.Array | None = None) -> jax.Array:
+def packed_mask(segment_ids: jax.Array, ends: jax.Array | None = None) -> jax.Array:
     """Who may look at whom in packed rows: bool [B, 1, T, S].
 
     A token sees itself and earlier tokens of its own segment (``segment_ids`` int32 [B, T], 0 = padding).
-    ``branch_ids`` [B, T] turns a segment into a tree: branch 0 is the shared prefix, and a token of
-    branch k sees the prefix and branch k only, so several continuations share one computed prompt.
+    ``ends`` int32 [B, T] turns a segment into a tree in preorder: the token at index s is seen by those at
+    s, ..., ``ends[s]`` - 1, its subtree, so continuations share what they begin with, at any depth.
     """
     length = segment_ids.shape[1]
     mask = jnp.tril(jnp.ones((length, length), bool))
     mask = mask & (segment_ids[:, :, None] == segment_ids[:, None, :])
-    if branch_ids is not None:
-        same = branch_ids[:, :, None] == branch_ids[:, None, :]
-        mask = mask & (same | (branch_ids[:, None, :] == 0))
+    if ends is not None:
+        mask = mask & (jnp.arange(length)[:, None] < ends[:, None, :])
     return mask[:, None]
 
 

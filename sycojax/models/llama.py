@@ -143,14 +143,14 @@ class Llama(nnx.Module):
         token_ids: jax.Array,
         positions: jax.Array,
         segment_ids: jax.Array,
-        branch_ids: jax.Array | None = None,
+        ends: jax.Array | None = None,
         dropout_key: jax.Array | None = None,
     ) -> jax.Array:
         """Final hidden states [B, T, D] of packed rows; all inputs int32 [B, T] (see ``packed_mask``).
 
         ``dropout_key`` turns LoRA dropout on; without it the pass is deterministic.
         """
-        mask = packed_mask(segment_ids, branch_ids)
+        mask = packed_mask(segment_ids, ends)
         table = rotary_table(self.config, positions)
         graph, state = nnx.split(self.layers)
         count = self.config.num_hidden_layers

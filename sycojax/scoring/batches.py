@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sycojax.scoring.tree import SLOT_TOKENS, Completion, Segment, segments, unique_tokens
+from sycojax.scoring.tree import SLOT_TOKENS, Completion, Segment, joined, segments, unique_tokens
 
 # Rows longer than the largest bucket are rounded up to this.
 ROUND = 128
@@ -24,8 +24,8 @@ class BatchArrays(NamedTuple):
 
     token_ids: np.ndarray  # int32 [B, T]
     positions: np.ndarray  # int32 [B, T]
-    segment_ids: np.ndarray  # int32 [B, T], 0 = padding
-    branch_ids: np.ndarray  # int32 [B, T]
+    segment_ids: np.ndarray  # int32 [B, T], 1, or 0 = padding
+    ends: np.ndarray  # int32 [B, T], index in the row behind the last token that sees this one
     read_at: np.ndarray  # int32 [P], row * T + index of the position whose logits are read
     read_tokens: np.ndarray  # int32 [P, K]
     chunks: np.ndarray  # int32 scalar: how many chunks of slots are in use
@@ -100,7 +100,7 @@ class Buckets:
         return count * self.rows(length) * length * (1 + self.attention_cost * length)
 
 
-Rows = list[list[int]]  # which segments, by number, stand in each row
+Rows = list[list[int]]  # which trees, by number, stand in each row
 
 
 def plan(completions: Sequence[Completion], buckets: Buckets, compiled: Collection[int]) -> Plan:
@@ -110,24 +110,28 @@ def plan(completions: Sequence[Completion], buckets: Buckets, compiled: Collecti
     trees = segments(completions, buckets.attention_cost)
     batches = [
         _batch(
-            [[trees[n] for n in row] for row in rows[i : i + buckets.rows(length)]], length, buckets
+            [joined([trees[n] for n in row]) for row in rows[i : i + buckets.rows(length)]],
+            length,
+            buckets,
         )
-        for length, rows in _choose([tree.size for tree in trees], buckets, compiled).items()
+        for length, rows in _choose(trees, buckets, compiled).items()
         for i in range(0, len(rows), buckets.rows(length))
     ]
     return Plan(
         batches,
-        real_tokens=sum(len(tree.token_ids) for tree in trees),
+        real_tokens=sum(int((batch.arrays.segment_ids > 0).sum()) for batch in batches),
         padded_tokens=sum(batch.arrays.token_ids.size for batch in batches),
         unique_tokens=unique_tokens(completions),
     )
 
 
-def _choose(sizes: Sequence[int], buckets: Buckets, compiled: Collection[int]) -> dict[int, Rows]:
+def _choose(
+    trees: Sequence[Segment], buckets: Buckets, compiled: Collection[int]
+) -> dict[int, Rows]:
     """Add row lengths to the compiled ones for as long as the work saved exceeds the price of a program."""
 
     def work(lengths: Collection[int]) -> tuple[float, dict[int, Rows]]:
-        arranged = arrange(sizes, sorted(lengths), buckets)
+        arranged = arrange(trees, sorted(lengths), buckets)
         cost = sum(
             buckets.cost(length, -(-len(rows) // buckets.rows(length)))
             for length, rows in arranged.items()
@@ -135,7 +139,7 @@ def _choose(sizes: Sequence[int], buckets: Buckets, compiled: Collection[int]) -
         new = len(arranged.keys() - set(compiled))
         return cost + new * WORTH_COMPILING * buckets.batch_tokens, arranged
 
-    longest = max(sizes)
+    longest = max(tree.size for tree in trees)
     chosen = set(compiled)
     best = work(chosen) if max(chosen, default=0) >= longest else None
     while True:
@@ -151,21 +155,21 @@ def _choose(sizes: Sequence[int], buckets: Buckets, compiled: Collection[int]) -
         chosen.add(length)
 
 
-def arrange(sizes: Sequence[int], lengths: Sequence[int], buckets: Buckets) -> dict[int, Rows]:
-    """Pack segments of these sizes into rows of these (increasing) lengths.
+def arrange(trees: Sequence[Segment], lengths: Sequence[int], buckets: Buckets) -> dict[int, Rows]:
+    """Pack trees into rows of these (increasing) lengths.
 
-    A segment goes to rows of twice to four times its size if there are any, so that rows fill up, else to
+    A tree goes to rows of twice to four times its size if there are any, so that rows fill up, else to
     the shortest that hold it. What does not fill a whole batch moves on to the next longer rows: only the longest leave a batch part empty.
     """
     assigned: dict[int, list[int]] = {}
-    for number, size in enumerate(sizes):
-        at = bisect.bisect_left(lengths, 2 * size)
-        if at == len(lengths) or lengths[at] > 4 * size:
-            at = bisect.bisect_left(lengths, size)
+    for number, tree in enumerate(trees):
+        at = bisect.bisect_left(lengths, 2 * tree.size)
+        if at == len(lengths) or lengths[at] > 4 * tree.size:
+            at = bisect.bisect_left(lengths, tree.size)
         assigned.setdefault(lengths[at], []).append(number)
     arranged, carried = {}, []
     for length in sorted(assigned):
-        rows = pack_rows(assigned[length] + carried, sizes, length)
+        rows = pack_rows(assigned[length] + carried, trees, length)
         count = buckets.rows(length)
         whole = len(rows) if length == max(assigned) else len(rows) // count * count
         carried = [number for row in rows[whole:] for number in row]
@@ -174,12 +178,18 @@ def arrange(sizes: Sequence[int], lengths: Sequence[int], buckets: Buckets) -> d
     return arranged
 
 
-def pack_rows(numbers: Sequence[int], sizes: Sequence[int], length: int) -> Rows:
-    """Best-fit decreasing: each segment goes to the fullest row that still holds it. Fullest rows first."""
+def pack_rows(numbers: Sequence[int], trees: Sequence[Segment], length: int) -> Rows:
+    """Two ways are tried and the one with fewer rows is kept: sharing helps the first, large trees the second."""
+    return min(
+        (pack_neighbours(numbers, trees, length), pack_largest(numbers, trees, length)), key=len
+    )
+
+
+def pack_largest(numbers: Sequence[int], trees: Sequence[Segment], length: int) -> Rows:
+    """Best-fit decreasing: each tree goes to the fullest row that still holds it. Fullest rows first."""
     rows: Rows = []
     room: list[tuple[int, int]] = []  # (places left, row), sorted
-    for number in sorted(numbers, key=lambda number: -sizes[number]):
-        size = sizes[number]
+    for size, number in sorted(((trees[n].size, n) for n in numbers), reverse=True):
         at = bisect.bisect_left(room, (size, -1))
         if at < len(room):
             left, row = room.pop(at)
@@ -188,33 +198,65 @@ def pack_rows(numbers: Sequence[int], sizes: Sequence[int], length: int) -> Rows
             rows.append([])
         rows[row].append(number)
         bisect.insort(room, (left - size, row))
-    return [rows[row] for _, row in room]
+    return [sorted(rows[row]) for _, row in room]
 
 
-def _batch(rows: Sequence[Sequence[Segment]], length: int, buckets: Buckets) -> Batch:
+def pack_neighbours(numbers: Sequence[int], trees: Sequence[Segment], length: int) -> Rows:
+    """Neighbours share most, so a row takes trees in their order; what is left of it, the largest that fit."""
+    rows: Rows = []
+    waiting = sorted(numbers, reverse=True)  # the next one last
+    by_size = sorted((trees[n].size, n) for n in numbers)
+    placed: set[int] = set()
+
+    def take(number: int) -> int:
+        placed.add(number)
+        by_size.pop(bisect.bisect_left(by_size, (trees[number].size, number)))
+        rows[-1].append(number)
+        return number
+
+    while by_size:
+        while waiting[-1] in placed:
+            waiting.pop()
+        rows.append([])
+        last = take(waiting.pop())
+        room = length - trees[last].size
+        while waiting:
+            number = waiting[-1]
+            if number not in placed:
+                size = trees[number].size_after(trees[last])
+                if size > room:
+                    break
+                last = take(number)
+                room -= size
+            waiting.pop()
+        while at := bisect.bisect_left(by_size, (room + 1, -1)):
+            number = take(by_size[at - 1][1])
+            room -= trees[number].size_after(trees[last])
+        rows[-1].sort()
+    return rows
+
+
+def _batch(rows: Sequence[Segment], length: int, buckets: Buckets) -> Batch:
+    """Each row is one tree."""
     count, capacity, chunk = buckets.rows(length), buckets.capacity(length), buckets.chunk(length)
-    token_ids, positions, segment_ids, branch_ids = np.zeros((4, count, length), np.int32)
+    token_ids, positions, segment_ids, ends = np.zeros((4, count, length), np.int32)
+    ends[:] = length
     read_at = np.zeros(capacity, np.int32)
     read_tokens = np.zeros((capacity, SLOT_TOKENS), np.int32)
     completion, read = [], []
     used = 0
-    for r, row in enumerate(rows):
-        begin = 0
-        for number, tree in enumerate(row, 1):
-            span = slice(begin, begin + len(tree.token_ids))
-            token_ids[r, span], positions[r, span] = tree.token_ids, tree.positions
-            segment_ids[r, span], branch_ids[r, span] = number, tree.branch_ids
-            for entry in tree.entries:
-                completion.append(entry.completion)
-                read.append((used + entry.slot) * SLOT_TOKENS + entry.column)
-            for slot in tree.slots:
-                read_at[used] = r * length + begin + slot.at
-                read_tokens[used, : len(slot.tokens)] = slot.tokens
-                used += 1
-            begin = span.stop
+    for r, tree in enumerate(rows):
+        span = slice(len(tree.token_ids))
+        token_ids[r, span], positions[r, span] = tree.token_ids, tree.positions
+        segment_ids[r, span], ends[r, span] = 1, tree.ends
+        for entry in tree.entries:
+            completion.append(entry.completion)
+            read.append((used + entry.slot) * SLOT_TOKENS + entry.column)
+        for slot in tree.slots:
+            read_at[used] = r * length + slot.at
+            read_tokens[used, : len(slot.tokens)] = slot.tokens
+            used += 1
     chunks = np.asarray(-(-used // chunk), np.int32)
-    arrays = BatchArrays(
-        token_ids, positions, segment_ids, branch_ids, read_at, read_tokens, chunks
-    )
+    arrays = BatchArrays(token_ids, positions, segment_ids, ends, read_at, read_tokens, chunks)
     numbers, owner = np.unique(np.asarray(completion, int), return_inverse=True)
     return Batch(arrays, numbers, owner, np.asarray(read, int))

@@ -233,9 +233,7 @@ class Scorer:
 
     def _read(self, lora: Any, params: Any, arrays: Any) -> tuple[jax.Array, jax.Array]:
         model = merge(self.base.graph, lora, params)
-        hidden = model.hidden(
-            arrays.token_ids, arrays.positions, arrays.segment_ids, arrays.branch_ids
-        )
+        hidden = model.hidden(arrays.token_ids, arrays.positions, arrays.segment_ids, arrays.ends)
         length = hidden.shape[1]
         hidden = hidden.reshape(-1, hidden.shape[2])
         chunk = self.buckets.chunk(length)

@@ -1,7 +1,8 @@
-"""Completions that begin alike, as one row segment: the shared prefix once, then one branch per continuation.
+"""Completions that begin alike, as a tree in one row: what several of them share is computed once.
 
-Pure Python on token ids. Two levels (prefix, branches) are what ``models.attention.packed_mask`` can show
-to the model; which completions go together is chosen so that the fewest tokens are computed.
+Pure Python on token ids. A tree stands in preorder (a token, then everything below it), so that one number
+per token, where its subtree ends, tells ``models.attention.packed_mask`` who may look at whom. Which
+completions go together is chosen so that the fewest tokens are computed.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ Tokens = tuple[int, ...]
 
 # Tokens that one slot can read from the logits of one position. More at the same position take more slots.
 SLOT_TOKENS = 8
-# A segment may grow to this many times the longest sequence in it: attention memory grows with the row.
-GROWTH = 4
-# Different contexts are computed together where that takes at most this share of the work.
-WORTH = 0.9
+# A tree may grow to this many times the longest sequence in it: a row is at least as long as its trees.
+GROWTH = 3
+# Completions are computed together where that takes less than this share of the work.
+WORTH = 0.97
 
 
 class Completion(NamedTuple):
@@ -59,11 +60,13 @@ class Entry(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """One tree. ``branch_ids`` is 0 on the shared prefix; ``positions`` restart behind it on each branch."""
+    """One tree in preorder. The token at index i is seen by those at i, ..., ``ends[i]`` - 1."""
 
+    first: Tokens  # the inputs that come first and last in sorted order
+    last: Tokens
     token_ids: list[int]
     positions: list[int]
-    branch_ids: list[int]
+    ends: list[int]
     slots: list[Slot]
     entries: list[Entry]
 
@@ -72,38 +75,30 @@ class Segment:
         """Places it takes in a row. Slots count too, so that a batch never holds more slots than tokens."""
         return max(len(self.token_ids), len(self.slots))
 
+    def size_after(self, other: Segment) -> int:
+        """Places it takes behind ``other``, an earlier one, with what begins alike computed there."""
+        own = len(self.token_ids) - shared_length(other.last, self.first)
+        return max(own, len(self.slots))
 
-class _Group(NamedTuple):
-    """Completions (by number) that are computed together."""
 
-    members: list[int]
-    inputs: dict[Tokens, None]  # distinct, in order
-    prefix: int  # tokens that all inputs share
-    total: int  # tokens of all inputs
-    longest: int
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of the tree."""
-        return self.total - (len(self.inputs) - 1) * self.prefix
-
-    def work(self, attention_cost: float) -> float:
-        """Of computing the tree, in tokens. Its row is taken to be twice as long as it is."""
-        return self.tokens * (1 + 2 * attention_cost * self.tokens)
-
-    def joined(self, other: _Group) -> _Group:
-        """Both as one tree."""
-        inputs = self.inputs | other.inputs
-        total = self.total + other.total
-        if len(inputs) < len(self.inputs) + len(other.inputs):
-            total = sum(map(len, inputs))
-        prefix = min(
-            self.prefix,
-            other.prefix,
-            shared_length(next(iter(self.inputs)), next(iter(other.inputs))),
-        )
-        longest = max(self.longest, other.longest)
-        return _Group(self.members + other.members, inputs, prefix, total, longest)
+def joined(trees: Sequence[Segment]) -> Segment:
+    """One tree of several in their sorted order; slots and entries stay those of each."""
+    whole = Segment(trees[0].first, trees[-1].last, [], [], [], [], [])
+    path: list[int] = []  # index of each token of the last inputs so far
+    for number, tree in enumerate(trees):
+        common = shared_length(trees[number - 1].last, tree.first) if number else 0
+        begin, slots = len(whole.token_ids), len(whole.slots)
+        shift = begin - common
+        for index, end in zip(path[:common], tree.ends, strict=False):
+            whole.ends[index] = shift + end
+        at = [*path[:common], *range(begin, shift + len(tree.token_ids))]
+        whole.token_ids.extend(tree.token_ids[common:])
+        whole.positions.extend(tree.positions[common:])
+        whole.ends.extend(shift + end for end in tree.ends[common:])
+        whole.slots.extend(Slot(at[slot.at], slot.tokens) for slot in tree.slots)
+        whole.entries.extend(e._replace(slot=slots + e.slot) for e in tree.entries)
+        path = [at[i] for i, end in enumerate(tree.ends) if end == len(tree.token_ids)]
+    return whole
 
 
 def shared_length(a: Tokens, b: Tokens) -> int:
@@ -119,76 +114,77 @@ def shared_length(a: Tokens, b: Tokens) -> int:
 
 
 def segments(completions: Sequence[Completion], attention_cost: float = 0.0) -> list[Segment]:
-    """Cover distinct completions with segments, each completion exactly once.
+    """Cover distinct completions with trees, each completion exactly once; trees are in sorted order.
 
     ``attention_cost`` is the work of one more token of row length, as a share of a token's other work:
     sharing more makes rows longer.
     """
-    return [_segment(group, completions) for group in _groups(completions, attention_cost)]
+    order = sorted(range(len(completions)), key=lambda n: completions[n].inputs)
+    inputs = [completions[n].inputs for n in order]
+    shared = _shared(inputs)
+    return [
+        _segment([(n, completions[n]) for n in order[run]], shared[run])
+        for run in _runs([len(i) for i in inputs], shared, attention_cost)
+    ]
 
 
 def unique_tokens(completions: Iterable[Completion]) -> int:
     """Nodes of the prefix trie of all inputs: no scheme that computes every distinct state can do with fewer."""
-    inputs = sorted({c.inputs for c in completions})
-    shared = sum(shared_length(a, b) for a, b in itertools.pairwise(inputs))
-    return sum(map(len, inputs)) - shared
+    inputs = sorted(c.inputs for c in completions)
+    return sum(map(len, inputs)) - sum(_shared(inputs))
 
 
-def _groups(completions: Sequence[Completion], attention_cost: float) -> list[_Group]:
-    """First the completions of each context; then neighbours in sorted order, where that saves work."""
-
-    def joined(a: _Group, b: _Group, worth: float) -> _Group | None:
-        both = a.joined(b)
-        separate = a.work(attention_cost) + b.work(attention_cost)
-        saves = both.work(attention_cost) < worth * separate
-        return both if saves and both.tokens <= GROWTH * both.longest else None
-
-    order = sorted(range(len(completions)), key=lambda n: (completions[n].context, completions[n]))
-    by_context: list[_Group] = []
-    context: Tokens = ()
-    for number in order:
-        completion = completions[number]
-        inputs = completion.inputs
-        same = bool(by_context) and completion.context == context
-        context = completion.context
-        if same and inputs in by_context[-1].inputs:
-            by_context[-1].members.append(number)
-            continue
-        alone = _Group([number], {inputs: None}, len(inputs), len(inputs), len(inputs))
-        if same and (both := joined(by_context[-1], alone, worth=1.0)):
-            by_context[-1] = both
-        else:
-            by_context.append(alone)
-    merged: list[_Group] = []
-    for group in by_context:
-        if merged and (both := joined(merged[-1], group, WORTH)):
-            merged[-1] = both
-        else:
-            merged.append(group)
-    return merged
+def _shared(inputs: Sequence[Tokens]) -> list[int]:
+    """What each of the sorted ``inputs`` has in common with the one before; 0 for the first."""
+    return [0, *(shared_length(a, b) for a, b in itertools.pairwise(inputs))][: len(inputs)]
 
 
-def _segment(group: _Group, completions: Sequence[Completion]) -> Segment:
-    prefix = group.prefix
-    first = next(iter(group.inputs))
-    token_ids, positions, branch_ids = list(first[:prefix]), list(range(prefix)), [0] * prefix
-    offsets = {}  # where the branch of each distinct input begins
-    for inputs in group.inputs:
-        offsets[inputs] = len(token_ids)
-        token_ids += inputs[prefix:]
-        positions += range(prefix, len(inputs))
-        branch_ids += [len(offsets)] * (len(inputs) - prefix)
+def _runs(lengths: Sequence[int], shared: Sequence[int], attention_cost: float) -> list[slice]:
+    """Runs of the sorted inputs, each to become a tree: neighbours that share most are joined first."""
 
+    def work(tokens: int) -> float:
+        """In tokens. A row is taken to be twice as long as its tree."""
+        return tokens * (1 + 2 * attention_cost * tokens)
+
+    # The other end of a run, by its last and by its first place; its tokens and longest input, by its first.
+    begin, end = list(range(len(lengths))), list(range(len(lengths)))
+    tokens, longest = list(lengths), list(lengths)
+    for place in sorted(range(1, len(lengths)), key=lambda place: -shared[place]):
+        first, last = begin[place - 1], end[place]
+        left, right = tokens[first], tokens[place]
+        both, most = left + right - shared[place], max(longest[first], longest[place])
+        if work(both) < WORTH * (work(left) + work(right)) and both <= GROWTH * most:
+            begin[last], end[first] = first, last
+            tokens[first], longest[first] = both, most
+    runs = []
+    first = 0
+    while first < len(lengths):
+        runs.append(slice(first, end[first] + 1))
+        first = end[first] + 1
+    return runs
+
+
+def _segment(members: Sequence[tuple[int, Completion]], shared: Sequence[int]) -> Segment:
+    """The tree of (number, completion) in sorted order of inputs."""
+    token_ids: list[int] = []
+    positions: list[int] = []
+    ends: list[int] = []
+    path: list[int] = []  # index of each token of the inputs at hand
     columns: dict[tuple[int, int], tuple[int, int]] = {}  # (index, token) -> (slot, column)
     slot_tokens: list[tuple[int, list[int]]] = []
     open_slot: dict[int, int] = {}  # index -> the last slot that reads there
     entries = []
-    for number in group.members:
-        completion = completions[number]
-        offset = offsets[completion.inputs]
+    for (number, completion), common in zip(members, shared, strict=True):
+        kept = min(common, len(path))  # the first shares nothing with what is in this tree
+        for index in path[kept:]:
+            ends[index] = len(token_ids)
+        inputs = completion.inputs
+        path[kept:] = range(len(token_ids), len(token_ids) + len(inputs) - kept)
+        token_ids += inputs[kept:]
+        positions += range(kept, len(inputs))
+        ends += [0] * (len(inputs) - kept)
         for target in range(completion.start, len(completion.token_ids)):
-            before, token = target - 1, completion.token_ids[target]
-            at = before if before < prefix else offset + before - prefix
+            at, token = path[target - 1], completion.token_ids[target]
             if (at, token) not in columns:
                 if at not in open_slot or len(slot_tokens[open_slot[at]][1]) == SLOT_TOKENS:
                     open_slot[at] = len(slot_tokens)
@@ -197,5 +193,8 @@ def _segment(group: _Group, completions: Sequence[Completion]) -> Segment:
                 columns[at, token] = (open_slot[at], len(tokens))
                 tokens.append(token)
             entries.append(Entry(number, *columns[at, token]))
+    for index in path:
+        ends[index] = len(token_ids)
     slots = [Slot(at, tuple(tokens)) for at, tokens in slot_tokens]
-    return Segment(token_ids, positions, branch_ids, slots, entries)
+    first, last = members[0][1].inputs, members[-1][1].inputs
+    return Segment(first, last, token_ids, positions, ends, slots, entries)
