@@ -19,6 +19,8 @@ from sycojax.data.tokenizer import Tokenizer, check_vocabulary
 from sycojax.evals import EVALUATIONS
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import abstract, parameter_count
+from sycojax.scoring.batches import Buckets
+from sycojax.scoring.prepare import Encoder, prepare
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 ARCHITECTURE = {
@@ -97,3 +99,19 @@ def test_the_study_fits_its_lengths(shared_data: Path, tokenizer: Tokenizer) -> 
         steps[task] = math.ceil(config.train.epochs * kept / config.train.examples_per_step)
     assert lost == {"gsm8k": 0, "mmlu": 15, "hellaswag": 0, "truthfulqa": 0}
     assert min(steps.values()) > 4 * config.train.warmup_steps, steps
+
+
+def test_scoring_computes_little_twice(shared_data: Path, tokenizer: Tokenizer) -> None:
+    """Padding included, within 1.15 of the unique tokens: conditions differ early, late and in between."""
+    source, prompts = open_source("files", str(shared_data / "study")), Prompts()
+    encoder = Encoder(tokenizer, ARCHITECTURE["vocab_size"], 4096)
+    requests = [
+        request
+        for name in ("answer", "are_you_sure", "feedback")
+        for request in EVALUATIONS[name].requests(source.rows(name, "probe")[:40], prompts, 42)
+    ]
+    buckets = Buckets(study("llama2_7b").score.buckets, batch_tokens=2048, attention_cost=4e-5)
+    plan = prepare(requests, encoder, buckets, ()).plan
+    assert plan.unique_tokens <= plan.real_tokens <= plan.padded_tokens
+    assert plan.padded_tokens <= 1.15 * plan.unique_tokens
+    assert len({batch.arrays.token_ids.shape for batch in plan.batches}) <= 2
