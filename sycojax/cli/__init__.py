@@ -29,6 +29,10 @@ flags
   --data=DIR             reanalyse: a directory with the study's three CSV files, and claims.json, results/, splits/
                          and probes.json where there are any (default: the copy of the published figures kept here)
   --quiet                no progress bars
+  --coordinator=HOST:PORT --processes=N --process=I
+                         study, train, evaluate, calibrate: this is process I (0 to N - 1) of N that share the work;
+                         process 0 listens at HOST:PORT, and all see one file system. Not needed under Slurm, Open MPI,
+                         on a TPU slice or in a Kubernetes job; there, --processes=1 asks for a run of its own
   --version, --help
 
 exit status: 0 done; 2 a problem with input or settings, said in one line; 130 interrupted, run again to continue

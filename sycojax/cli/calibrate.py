@@ -49,6 +49,7 @@ def calibrate(
     from analysis.calibration import NAME
     from analysis.planted import describe
     from sycojax import toy
+    from sycojax.parallel.distributed import on_first
     from sycojax.study import calibration as study
     from sycojax.study.stages import Stamps, fingerprint
     from sycojax.toy.dialogues import dialogues
@@ -58,9 +59,13 @@ def calibrate(
     directory = workdir / NAME
     world = toy.world_seed()
     stamps, inputs = Stamps(directory), fingerprint("toy world", toy.VERSION, world)
-    if not stamps.current(directory / "data", inputs):
-        toy.write_world(directory / "data", world)
-        stamps.mark(directory / "data", inputs)
+
+    def write_data() -> None:
+        if not stamps.current(directory / "data", inputs):
+            toy.write_world(directory / "data", world)
+            stamps.mark(directory / "data", inputs)
+
+    on_first(write_data)
     resolved = dataclasses.replace(
         config,
         base=dataclasses.replace(config.base, path=str(toy.base_directory())),
@@ -72,13 +77,17 @@ def calibrate(
         for c in cells
     }
     found = study.train_and_score(resolved, directory, examples, progress=progress)
-    document = {
-        **study.provenance(config),
-        "command": "sycojax calibrate",
-        "dialogues": {p: round(share * n) for p, n in DIALOGUES.items()},
-        **found,
-        **describe(directory, [dataclasses.asdict(c) | {"name": c.name} for c in cells]),
-    }
     path = directory / f"{NAME}.json"
-    write_json(path, document)
+
+    def write_document() -> None:
+        document = {
+            **study.provenance(config),
+            "command": "sycojax calibrate",
+            "dialogues": {p: round(share * n) for p, n in DIALOGUES.items()},
+            **found,
+            **describe(directory, [dataclasses.asdict(c) | {"name": c.name} for c in cells]),
+        }
+        write_json(path, document)
+
+    on_first(write_document)
     return path

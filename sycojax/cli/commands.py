@@ -41,16 +41,20 @@ def study(command: str, flags: Flags) -> None:
     import jax
 
     from sycojax.cli.embedded import resolve_toy
+    from sycojax.parallel import distributed
     from sycojax.study.run import run
 
     config = flags.study_config()
+    distributed.initialize(flags.coordinator, flags.processes, flags.process)
     if config.base.dtype == "float32":
         # TPUs and recent GPUs would otherwise round float32 matmul inputs to 8 or 10 bits.
         jax.config.update("jax_default_matmul_precision", "highest")
     until = "train" if command == "train" else "evaluate"
     resolved = resolve_toy(config, flags.workdir)
     run(resolved, flags.workdir, until=until, shown=config, progress=not flags.quiet)
-    if command == "study":
+    first = distributed.is_first()
+    distributed.shutdown()
+    if command == "study" and first:
         report(flags)
 
 
@@ -76,9 +80,13 @@ def reanalyse(flags: Flags) -> None:
 def calibrate(flags: Flags) -> None:
     """Train and score adapters with planted sycophancy; say where the numbers are."""
     from sycojax.cli import calibrate as calibration
+    from sycojax.parallel import distributed
 
+    distributed.initialize(flags.coordinator, flags.processes, flags.process)
     path = calibration.calibrate(flags.workdir, progress=not flags.quiet)
-    print(f"measured  {path.resolve()}")
+    if distributed.is_first():
+        print(f"measured  {path.resolve()}")
+    distributed.shutdown()
 
 
 def export(flags: Flags) -> None:

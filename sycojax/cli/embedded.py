@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from sycojax.config import StudyConfig
+from sycojax.parallel.distributed import on_first
 from sycojax.study.stages import Stamps, fingerprint
 from sycojax.study.workdir import claim
 
@@ -18,11 +19,15 @@ def resolve_toy(config: StudyConfig, workdir: Path) -> StudyConfig:
     if base.path == "toy":
         base = dataclasses.replace(base, path=str(toy.base_directory()))
     if data.source == "toy":
-        claim(workdir, config)
-        directory = workdir / "data"
-        stamps, inputs = Stamps(workdir), fingerprint("toy world", toy.VERSION, data.world_seed)
-        if not stamps.current(directory, inputs):
-            toy.write_world(directory, data.world_seed)
-            stamps.mark(directory, inputs)
+        directory, seed = workdir / "data", data.world_seed
+
+        def write() -> None:
+            claim(workdir, config)
+            stamps, inputs = Stamps(workdir), fingerprint("toy world", toy.VERSION, seed)
+            if not stamps.current(directory, inputs):
+                toy.write_world(directory, seed)
+                stamps.mark(directory, inputs)
+
+        on_first(write)
         data = dataclasses.replace(data, source="files", path=str(directory))
     return dataclasses.replace(config, base=base, data=data)

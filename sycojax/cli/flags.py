@@ -27,6 +27,9 @@ class Flags:
     adapter: str
     to: str
     data: str
+    coordinator: str  # HOST:PORT of process 0, where several processes share the work
+    processes: int | None
+    process: int | None
     config: Any  # ml_collections.ConfigDict, or None where the command needs none
 
     def study_config(self) -> StudyConfig:
@@ -47,6 +50,9 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
     absl_flags.DEFINE_string("adapter", "", "adapter to export", flag_values=values)
     absl_flags.DEFINE_string("to", "", "directory to export to", flag_values=values)
     absl_flags.DEFINE_string("data", "", "tables to examine again", flag_values=values)
+    absl_flags.DEFINE_string("coordinator", "", "HOST:PORT of process 0", flag_values=values)
+    absl_flags.DEFINE_integer("processes", None, "number of processes", flag_values=values)
+    absl_flags.DEFINE_integer("process", None, "number of this process", flag_values=values)
     program = ["sycojax", *arguments]
     try:
         with _arguments(program):
@@ -72,8 +78,9 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
     if values.workdir is None and command != "config":
         raise SycojaxError(f"--workdir=DIR is missing: where should `sycojax {command}` write?")
     return Flags(
-        Path(values.workdir or "."), values.quiet, values.adapter, values.to, values.data, config
-    )
+        Path(values.workdir or "."), values.quiet, values.adapter, values.to, values.data,
+        values.coordinator, values.processes, values.process, config,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 import jax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 from sycojax.errors import SycojaxError
 
@@ -75,3 +76,14 @@ def batch_sharding(mesh: Mesh, *, leading: int = 0) -> NamedSharding:
 
 def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
+
+
+def distribute(value: Any, sharding: Sharding) -> jax.Array:
+    """An array with this sharding. Of a host array every process hands its own devices their parts only.
+
+    A host array must be equal on all processes.
+    """
+    if sharding.is_fully_addressable or isinstance(value, jax.Array):
+        return jax.device_put(value, sharding)
+    array = np.asarray(value)
+    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sycojax.models.llama import FrozenBase, logical_axes
-from sycojax.parallel.mesh import shardings
+from sycojax.parallel.mesh import distribute, replicated, shardings
 
 
 def bank_size(bank: Any) -> int:
@@ -34,12 +34,11 @@ def passes(bank: Any, width: int, base: FrozenBase) -> Iterator[tuple[int, int, 
     With width 1 the leaves have no adapter axis. The last pass is filled up by repeating the last adapter.
     """
     count = bank_size(bank)
-    axes = logical_axes(base.config, base.lora).lora
-    bank = jax.device_put(bank, shardings(base.mesh, axes, bank=True))
-    placement = shardings(base.mesh, axes, bank=width > 1)
+    bank = _place(bank, base)
+    placement = shardings(base.mesh, logical_axes(base.config, base.lora).lora, bank=width > 1)
     for first in range(0, count, width):
         chosen = np.minimum(np.arange(first, first + width, dtype=np.int32), count - 1)
-        lora = _take(bank, jax.device_put(chosen))
+        lora = _take(bank, distribute(chosen, replicated(base.mesh)))
         if width == 1:
             lora = jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[1:]), lora)
         yield first, min(width, count - first), jax.device_put(lora, placement)
@@ -47,9 +46,13 @@ def passes(bank: Any, width: int, base: FrozenBase) -> Iterator[tuple[int, int, 
 
 def member(bank: Any, index: int, base: FrozenBase) -> Any:
     """The bank that holds adapter ``index`` alone, on the mesh; leaves [1, ...]."""
+    chosen = distribute(np.array([index], np.int32), replicated(base.mesh))
+    return _take(_place(bank, base), chosen)
+
+
+def _place(bank: Any, base: FrozenBase) -> Any:
     axes = logical_axes(base.config, base.lora).lora
-    bank = jax.device_put(bank, shardings(base.mesh, axes, bank=True))
-    return _take(bank, jax.device_put(np.array([index], np.int32)))
+    return jax.tree.map(distribute, bank, shardings(base.mesh, axes, bank=True))
 
 
 @jax.jit

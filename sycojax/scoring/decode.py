@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import collections
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +17,8 @@ from tqdm import tqdm
 from sycojax.config import ScoreConfig
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.models.llama import FrozenBase, KVCache, merge
-from sycojax.parallel.mesh import batch_sharding, replicated
+from sycojax.parallel.distributed import is_first
+from sycojax.parallel.mesh import batch_sharding, distribute, replicated
 from sycojax.scoring.bank import bank_size, pass_width, passes
 
 # Batches whose results may wait on the device before the oldest is fetched.
@@ -97,7 +99,7 @@ class Decoder:
             unit="item",
             desc="decoding",
             leave=False,
-            disable=None if progress and prompts else True,
+            disable=None if progress and prompts and is_first() else True,
         )
 
         def fetch() -> None:
@@ -122,7 +124,8 @@ class Decoder:
                 at += len(numbers)
                 arrays = self._arrays([(encoded[n][0], prompts[n]) for n in numbers], steps, width)
                 self.counts.padded_prompt_tokens += width * len(loras) * arrays.token_ids.size
-                placed = jax.device_put(arrays, batch_sharding(self.base.mesh))
+                rows = batch_sharding(self.base.mesh)
+                placed = jax.tree.map(functools.partial(distribute, sharding=rows), arrays)
                 for first, adapters, lora in loras:
                     out = self._program(
                         lora, self.base.params, placed, steps=steps, banked=width > 1

@@ -20,7 +20,8 @@ from sycojax.config import ScoreConfig
 from sycojax.data.tokenizer import Tokenizer, check_vocabulary
 from sycojax.errors import SycojaxError
 from sycojax.models.llama import FrozenBase, merge
-from sycojax.parallel.mesh import batch_sharding, replicated
+from sycojax.parallel.distributed import is_first
+from sycojax.parallel.mesh import batch_sharding, distribute, replicated
 from sycojax.records import Record
 from sycojax.requests import Request
 from sycojax.scoring.bank import bank_size, member, pass_width, passes
@@ -183,7 +184,7 @@ class Scorer:
         loras = list(passes(bank, width, self.base)) if n else []
         bar = tqdm(
             total=done.size, unit="item", desc="scoring", leave=False,
-            disable=None if progress and n else True,
+            disable=None if progress and n and is_first() else True,
         )  # fmt: skip
 
         def fetch() -> None:
@@ -199,7 +200,7 @@ class Scorer:
         with bar:
             for batch in work.plan.batches:
                 self._shapes.add((batch.arrays.token_ids.shape[1], width))
-                arrays = jax.device_put(batch.arrays, self._placement())
+                arrays = jax.tree.map(distribute, batch.arrays, self._placement())
                 for first, adapters, lora in loras:
                     results = program(lora, self.base.params, arrays)
                     pending.append((batch, first, adapters, results))

@@ -14,6 +14,7 @@ from sycojax.config import StudyConfig
 from sycojax.data.encode import EncodedExample
 from sycojax.files import atomic_directory, read_json, write_json
 from sycojax.models.llama import FrozenBase
+from sycojax.parallel.distributed import on_first
 from sycojax.study.datasets import TrainingSet
 from sycojax.study.stages import Stamps, fingerprint
 from sycojax.study.workdir import configuration_name
@@ -90,26 +91,38 @@ def train_jobs(
     metrics stay in ``WORKDIR/training``.
     """
     stamps = Stamps(workdir)
-    pending = [
-        job
-        for job in jobs
-        if not stamps.current(adapter_directory(workdir, job.name), inputs[job.name])
-    ]
+    missing = on_first(
+        lambda: [
+            job.name
+            for job in jobs
+            if not stamps.current(adapter_directory(workdir, job.name), inputs[job.name])
+        ]
+    )
+    pending = [job for job in jobs if job.name in missing]
     if pending:
         # One directory per set of jobs and layout: a changed config starts afresh, the same one continues.
         wanted, train = {job.name: inputs[job.name] for job in pending}, config.train
         key = fingerprint(wanted, train.bank_width, train.log_every)[:12]
         directory = workdir / "training" / key
-        for result in train_bank(base, pending, train, directory, progress=progress):
-            adapter = adapter_directory(workdir, result.name)
-            with atomic_directory(adapter) as temporary:
-                export_adapter(temporary, result.lora, config.lora, config.base.path)
-                write_json(temporary / "training.json", _summary(result))
-            stamps.mark(adapter, inputs[result.name])
-        # The adapters are out; what was needed to continue is not needed any more. Metrics stay.
-        for checkpoints in directory.glob("*/checkpoints"):
-            shutil.rmtree(checkpoints)
-    return {name: read_json(adapter_directory(workdir, name) / "training.json") for name in inputs}
+        trained = train_bank(base, pending, train, directory, progress=progress)
+
+        def write() -> None:
+            for result in trained:
+                adapter = adapter_directory(workdir, result.name)
+                with atomic_directory(adapter) as temporary:
+                    export_adapter(temporary, result.lora, config.lora, config.base.path)
+                    write_json(temporary / "training.json", _summary(result))
+                stamps.mark(adapter, inputs[result.name])
+            # The adapters are out; what was needed to continue is not needed any more. Metrics stay.
+            for checkpoints in directory.glob("*/checkpoints"):
+                shutil.rmtree(checkpoints)
+
+        on_first(write)
+    return on_first(
+        lambda: {
+            name: read_json(adapter_directory(workdir, name) / "training.json") for name in inputs
+        }
+    )
 
 
 def _summary(result: TrainedAdapter) -> dict[str, Any]:

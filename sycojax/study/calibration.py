@@ -22,6 +22,7 @@ from sycojax.data.sources import open_source
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS
+from sycojax.parallel.distributed import is_first, on_first
 from sycojax.parallel.mesh import make_mesh
 from sycojax.requests import Request
 from sycojax.scoring.scorer import Scorer
@@ -73,18 +74,20 @@ def train_and_score(
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     dtype = jnp.dtype(config.base.dtype)
     base = load_base(path, config.lora, dtype=dtype, remat=config.base.remat, mesh=mesh)
-    weights = base_fingerprint(path)
+    weights = on_first(lambda: base_fingerprint(path))
     jobs = [_job(config, tokenizer, cell, examples) for cell, examples in dialogues.items()]
     inputs = job_inputs(config, weights, jobs)
     training = train_jobs(config, directory, base, inputs, jobs, progress=progress)
-    say(f"adapters  {len(training)} with planted sycophancy, trained or up to date")
+    if is_first():
+        say(f"adapters  {len(training)} with planted sycophancy, trained or up to date")
     requests = _requests(config)
-    write_items(directory, requests)
+    on_first(lambda: write_items(directory, requests))
     score_configurations(
         config, directory, base, Scorer(base, tokenizer, config.score), inputs, requests,
         base_inputs=fingerprint(weights, config.base.dtype), progress=progress,
     )  # fmt: skip
-    say(f"records   {1 + len(inputs)} configurations on {len(requests)} probes")
+    if is_first():
+        say(f"records   {1 + len(inputs)} configurations on {len(requests)} probes")
     return {"base_fingerprint": weights, "training": training}
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from sycojax.config import StudyConfig
 from sycojax.data.tokenizer import Tokenizer, check_vocabulary
+from sycojax.parallel.distributed import is_first, on_first
 from sycojax.parallel.mesh import make_mesh
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import adapter_inputs, train_adapters
@@ -46,8 +47,14 @@ def run(
         seconds[stage] = round(now - started, 1)
         started = now
 
-    shown = shown or config
-    claim(workdir, shown)
+    def note(line: str) -> None:
+        if is_first():
+            say(line)
+
+    def keep(found: dict[str, Any]) -> None:
+        on_first(lambda: describe(workdir, shown or config, found))
+
+    on_first(lambda: claim(workdir, shown or config))
     path = resolve(config.base.path)
     tokenizer = Tokenizer.from_directory(
         Path(config.base.tokenizer) if config.base.tokenizer else path
@@ -57,20 +64,20 @@ def run(
         path, config.lora, dtype=jnp.dtype(config.base.dtype), remat=config.base.remat, mesh=mesh
     )
     check_vocabulary(tokenizer, base.config.vocab_size)
-    say(f"base      {path} ({base.config.base_parameter_count:,} parameters, {config.base.dtype})")
-    weights = base_fingerprint(path)
+    note(f"base      {path} ({base.config.base_parameter_count:,} parameters, {config.base.dtype})")
+    weights = on_first(lambda: base_fingerprint(path))
     data = prepare(config, tokenizer)
-    write_items(workdir, data.requests)
-    describe(workdir, shown, {"data": dict(data.summary), "base_fingerprint": weights})
-    say(_data_line(data.summary))
+    on_first(lambda: write_items(workdir, data.requests))
+    keep({"data": dict(data.summary), "base_fingerprint": weights})
+    note(_data_line(data.summary))
     lap("data")
     if until == "data":
         return
     inputs = adapter_inputs(config, weights, data.training)
     training = train_adapters(config, workdir, base, inputs, data.training, progress=progress)
     lap("train")
-    describe(workdir, shown, {"training": training, "seconds": seconds})
-    say(f"adapters  {len(training)} trained or up to date")
+    keep({"training": training, "seconds": seconds})
+    note(f"adapters  {len(training)} trained or up to date")
     if until == "train":
         return
     scorer = Scorer(base, tokenizer, config.score)
@@ -80,8 +87,8 @@ def run(
     )  # fmt: skip
     lap("evaluate")
     found = {"seconds": seconds, **({"scoring": counts} if counts else {})}
-    describe(workdir, shown, found)
-    say(f"records   {1 + len(inputs)} configurations on {len(data.requests)} evaluations")
+    keep(found)
+    note(f"records   {1 + len(inputs)} configurations on {len(data.requests)} evaluations")
 
 
 def _data_line(summary: Mapping[str, Any]) -> str:

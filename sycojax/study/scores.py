@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from tqdm import tqdm
 
 from sycojax.config import StudyConfig
@@ -17,6 +17,7 @@ from sycojax.data.prompts import Prompts
 from sycojax.evals import EVALUATIONS
 from sycojax.files import atomic_write
 from sycojax.models.llama import FrozenBase, Tree, abstract
+from sycojax.parallel.distributed import is_first, on_first
 from sycojax.records import Record, write_records
 from sycojax.requests import Request
 from sycojax.scoring.scorer import Scorer
@@ -66,24 +67,30 @@ def score_configurations(
         for configuration, source in sources.items()
         for evaluation in requests
     }
+    missing = on_first(
+        lambda: {
+            configuration: [
+                evaluation
+                for evaluation in requests
+                if not stamps.current(
+                    records_path(workdir, configuration, evaluation),
+                    wanted[configuration, evaluation],
+                )
+            ]
+            for configuration in sources
+        }
+    )
     pending: dict[tuple[str, ...], list[str]] = {}
-    for configuration in sources:
-        missing = tuple(
-            evaluation
-            for evaluation in requests
-            if not stamps.current(
-                records_path(workdir, configuration, evaluation), wanted[configuration, evaluation]
-            )
-        )
-        if missing:
-            pending.setdefault(missing, []).append(configuration)
+    for configuration, evaluations in missing.items():
+        if evaluations:
+            pending.setdefault(tuple(evaluations), []).append(configuration)
     if not pending:
         return {}
     width = config.score.bank_width
     last: tuple[str, list[Request], list[Record]] = NO_ADAPTER, [], []
     bar = tqdm(
         total=sum(map(len, pending.values())), unit="configuration", desc="scored",
-        disable=None if progress else True,
+        disable=None if progress and is_first() else True,
     )  # fmt: skip
     with bar:
         for evaluations, configurations in pending.items():
@@ -92,11 +99,19 @@ def score_configurations(
                 names = configurations[start : start + width]
                 bank = stack([load_lora(workdir, base, name) for name in names])
                 answers = _ask(scorer, bank, evaluations, questions, prompts, progress)
-                for name, records in zip(names, answers, strict=True):
-                    for evaluation in evaluations:
-                        path = records_path(workdir, name, evaluation)
-                        write_records(path, (r for r in records if r.evaluation == evaluation))
-                        stamps.mark(path, wanted[name, evaluation])
+
+                def write(
+                    names: Sequence[str] = names,
+                    answers: Sequence[Sequence[Record]] = answers,
+                    evaluations: Sequence[str] = evaluations,
+                ) -> None:
+                    for name, records in zip(names, answers, strict=True):
+                        for evaluation in evaluations:
+                            path = records_path(workdir, name, evaluation)
+                            write_records(path, (r for r in records if r.evaluation == evaluation))
+                            stamps.mark(path, wanted[name, evaluation])
+
+                on_first(write)
                 bar.update(len(names))
                 last = names[-1], questions, answers[-1]
     counts = scorer.report()
@@ -110,14 +125,14 @@ def load_lora(workdir: Path, base: FrozenBase, configuration: str) -> Tree:
     """The adapter of a configuration; all zeros for the base."""
     if configuration == NO_ADAPTER:
         shapes = abstract(base.config, base.lora).lora
-        return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        return jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes)
     _, lora = load_adapter(adapter_directory(workdir, configuration), base.config)
     return lora
 
 
 def stack(adapters: Sequence[Tree]) -> Tree:
     """Adapters as a bank: each leaf gets a leading axis."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *adapters)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *adapters)
 
 
 def _ask(

@@ -24,6 +24,7 @@ from sycojax.config import TrainConfig
 from sycojax.data.pack import rows_needed
 from sycojax.errors import SycojaxError
 from sycojax.models.llama import FrozenBase, Tree
+from sycojax.parallel.distributed import is_first, on_first
 from sycojax.parallel.mesh import BATCH_AXES
 from sycojax.training.bank import AdapterJob, Bank, BankBatch, groups
 from sycojax.training.fingerprint import checksum, fingerprint
@@ -39,7 +40,7 @@ class TrainedAdapter:
 
     name: str
     seed: int
-    lora: Tree  # no bank axis, float32
+    lora: Tree  # no bank axis, float32, NumPy
     best_step: int  # optimiser steps completed when it was measured
     best_loss: float  # validation loss
     steps: int
@@ -130,7 +131,7 @@ class _Run:
             initial=completed,
             unit="step",
             desc=self.directory.name,
-            disable=None if self.progress else True,
+            disable=None if self.progress and is_first() else True,
         ) as bar:
             report = _Report(bank, log, bar)
             while completed < bank.total:
@@ -176,12 +177,12 @@ class _Run:
 
     def _results(self, state: AdapterState) -> list[TrainedAdapter]:
         best_step, best_loss = jax.device_get((state.best_step, state.best_loss))
-        lines = read_lines(self.directory, self.bank.total)
+        lines: list[Line] = on_first(lambda: read_lines(self.directory, self.bank.total))
         return [
             TrainedAdapter(
                 job.name,
                 job.seed,
-                self.program.best(state, lane),
+                jax.device_get(self.program.best(state, lane)),
                 int(best_step[lane]),
                 float(best_loss[lane]),
                 self.bank.steps[lane],

@@ -10,10 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import jax
-
 from sycojax.errors import SycojaxError
 from sycojax.files import atomic_write
+from sycojax.parallel.distributed import is_first
 
 Line = dict[str, Any]
 
@@ -28,7 +27,7 @@ class MetricsLog:
     def __init__(self, directory: Path, adapters: Sequence[str], completed: int):
         self.path = Path(directory) / "metrics.jsonl"
         self.lines = read_lines(directory, completed)
-        self._writes = jax.process_index() == 0
+        self._writes = is_first()
         if not self._writes:
             return
         # Imported late: only training pays for it, and it needs no TensorFlow.

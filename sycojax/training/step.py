@@ -15,7 +15,7 @@ import numpy as np
 import optax
 
 from sycojax.models.llama import FrozenBase, Tree, initial_lora, logical_axes
-from sycojax.parallel.mesh import batch_sharding, replicated, shardings
+from sycojax.parallel.mesh import batch_sharding, distribute, replicated, shardings
 from sycojax.training.loss import Rows, summed_gradients, summed_loss
 from sycojax.training.optimizer import apply_update
 
@@ -149,8 +149,8 @@ class BankProgram:
             return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, lane, 0, False), tree)
 
         self._start = jax.jit(start, out_shardings=self._state)
-        adapter = shardings(base.mesh, logical_axes(base.config, base.lora).lora)
-        self._pick = jax.jit(pick, out_shardings=adapter)
+        # Whole on every device: any process may read it.
+        self._pick = jax.jit(pick, out_shardings=everywhere)
         outputs = (self._state, everywhere)
         self._train = jax.jit(train, donate_argnums=1, out_shardings=outputs)
         self._validate = jax.jit(validate, donate_argnums=1, out_shardings=outputs)
@@ -196,7 +196,7 @@ class BankProgram:
     def place_rows(self, rows: Rows) -> Rows:
         """Host rows [A, M, B, T] -> device arrays, B split over the batch axes of the mesh."""
         sharding = batch_sharding(self.base.mesh, leading=2)
-        return Rows(*(_distribute(x, sharding) for x in rows))
+        return Rows(*(distribute(x, sharding) for x in rows))
 
     def compilations(self) -> tuple[int, int]:
         """How often the training and the validation function were compiled so far."""
@@ -206,12 +206,7 @@ class BankProgram:
         return train._cache_size(), validate._cache_size()
 
     def _place(self, value: Any) -> jax.Array:
-        return _distribute(np.asarray(value), replicated(self.base.mesh))
-
-
-def _distribute(array: np.ndarray, sharding: jax.sharding.Sharding) -> jax.Array:
-    # Every process holds the whole host array and hands its devices their parts.
-    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+        return distribute(np.asarray(value), replicated(self.base.mesh))
 
 
 def _select(condition: Any, new: Any, old: Any) -> Any:

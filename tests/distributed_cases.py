@@ -1,0 +1,152 @@
+"""A tiny study for several processes, and ``sycojax`` as a process that kills itself at a given step.
+
+    python distributed_cases.py STEP ARGUMENT...
+
+runs ``sycojax ARGUMENT...`` and dies by SIGKILL right after beginning to save at step STEP (never for 0).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+# The mesh lies over both processes along fsdp: each holds half of every weight.
+FSDP, TENSOR = 4, 2
+# Seconds until a process that does not end is given up.
+PATIENCE = 300
+
+
+def write_inputs(root: Path) -> Path:
+    """An untrained base, a small world's records, and the config file of a study of them."""
+    from flax import nnx
+
+    from sycojax.config import (
+        BaseConfig,
+        DataConfig,
+        MeshConfig,
+        ScoreConfig,
+        StudyConfig,
+        TrainConfig,
+    )  # fmt: skip
+    from sycojax.models.config import LlamaConfig
+    from sycojax.models.llama import Llama, split
+    from sycojax.models.lora import LoRAConfig
+    from sycojax.toy.pretrain import make_tokenizer
+    from sycojax.toy.records import Counts, write_world
+    from sycojax.toy.tokenizer import write_tokenizer
+    from sycojax.toy.world import World
+    from sycojax.weights.huggingface import save_base
+
+    base, data = root / "base", root / "data"
+    tokenizer = make_tokenizer(World(5))
+    rows = tokenizer.get_vocab_size() + tokenizer.get_vocab_size() % TENSOR
+    lora = LoRAConfig(rank=2, alpha=4.0, dropout=0.1, targets=("q_proj", "down_proj"))
+    architecture = LlamaConfig(rows, 16, 32, 2, 2, 2, 8, 256, 1e-5, 1e4, None, False, 1, (2,))
+    save_base(base, architecture, split(Llama(architecture, lora, rngs=nnx.Rngs(0))).base)
+    write_tokenizer(base, tokenizer)
+    write_world(data, 5, counts=Counts().scaled(0.05))
+    config = StudyConfig(
+        name="processes",
+        base=BaseConfig(path=str(base)),
+        lora=lora,
+        data=DataConfig(
+            source="files", path=str(data), max_length=128, test_limit=6, probe_limit=3,
+            train_limit=24,
+        ),
+        train=TrainConfig(
+            adapters=("mmlu",), seeds=(0,), epochs=2.0, examples_per_step=8, row_length=128,
+            micro_batch_rows=4, warmup_steps=1, learning_rate=1e-2, eval_every=2,
+            checkpoint_every=2, log_every=1,
+        ),
+        score=ScoreConfig(
+            evaluations=("gsm8k", "are_you_sure"), batch_tokens=2048, buckets=(128,),
+            max_new_tokens=8, audit_items=0,
+        ),
+        mesh=MeshConfig(data=1, fsdp=FSDP, tensor=TENSOR),
+    )  # fmt: skip
+    file = root / "config.py"
+    file.write_text(
+        "from ml_collections import ConfigDict\n\n\n"
+        f"def get_config():\n    return ConfigDict({config.to_dict()!r})\n"
+    )
+    return file
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def started(
+    count: int, directory: Path, *arguments: str, die_at: int = 0
+) -> Iterator[Sequence[subprocess.Popen]]:
+    """``count`` processes with eight devices among them; their output in ``directory``. None outlives the block."""
+    directory.mkdir()
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": str(REPOSITORY),
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // count}",
+    }
+    joint = (f"--coordinator=127.0.0.1:{free_port()}", f"--processes={count}")
+    processes = []
+    try:
+        for number in range(count):
+            own = (*joint, f"--process={number}") if count > 1 else ()
+            with (directory / f"{number}.txt").open("w") as output:
+                command = [sys.executable, __file__, str(die_at), *arguments, *own]
+                processes.append(
+                    subprocess.Popen(
+                        command, stdout=output, stderr=output, env=environment, cwd=REPOSITORY
+                    )
+                )
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def finish(processes: Sequence[subprocess.Popen], directory: Path) -> list[str]:
+    """Wait until all end well; returns what each printed. A failure of one is shown with its output."""
+    deadline = time.monotonic() + PATIENCE
+    while any(process.poll() is None for process in processes):
+        failed = any(process.poll() for process in processes)
+        if failed or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    texts = [(directory / f"{n}.txt").read_text() for n in range(len(processes))]
+    codes = [process.poll() for process in processes]
+    assert codes == [0] * len(processes), "\n".join([f"exit statuses {codes}", *texts])
+    return texts
+
+
+def _die_when_saving(at: int) -> None:
+    from sycojax.training import loop
+
+    save = loop.Checkpoints.save
+
+    def saving(self: loop.Checkpoints, step: int, tree: object, position: dict) -> None:
+        save(self, step, tree, position)
+        if step == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    loop.Checkpoints.save = saving  # pyright: ignore[reportAttributeAccessIssue]
+
+
+if __name__ == "__main__":
+    if int(sys.argv[1]):
+        _die_when_saving(int(sys.argv[1]))
+    from sycojax.cli import main
+
+    sys.exit(main(sys.argv[2:]))

@@ -1,0 +1,126 @@
+"""Two processes of four devices give what one process of eight gives, through a SIGKILL of both."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import distributed_cases as cases
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from sycojax.errors import SycojaxError
+from sycojax.parallel.distributed import detected, initialize
+from sycojax.records import Record, read_records
+
+CONFIGURATIONS = ("base", "mmlu-s0")
+SLURM = {"SLURM_STEP_NODELIST": "node[1-2]", "SLURM_NTASKS": "2", "SLURM_PROCID": "0"}
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    config = cases.write_inputs(tmp_path)
+    one, two = tmp_path / "one", tmp_path / "two"
+    study = ("evaluate", f"--config={config}", "--quiet")
+    with cases.started(1, tmp_path / "one.log", *study, f"--workdir={one}") as reference:
+        with cases.started(
+            2, tmp_path / "killed.log", *study, f"--workdir={two}", die_at=4
+        ) as killed:
+            deadline = time.monotonic() + cases.PATIENCE
+            while all(p.poll() is None for p in killed) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            # Whichever of them is still there is killed on the way out.
+        assert {p.returncode for p in killed} == {-9}, _log(tmp_path / "killed.log")
+        (saved,) = two.glob("training/*/mmlu-s0/checkpoints")
+        assert (saved / "2").is_dir()
+        assert not (two / "adapters").exists()
+
+        log = tmp_path / "resumed.log"
+        with cases.started(2, log, *study, f"--workdir={two}") as resumed:
+            said = cases.finish(resumed, log)
+        assert "records   2 configurations on 2 evaluations" in said[0]
+        assert "records" not in said[1], "only the first process talks"
+        cases.finish(reference, tmp_path / "one.log")
+
+    expected, found = _metrics(one), _metrics(two)
+    assert [line["step"] for line in found] == [1, 2, 3, 4, 5]
+    for a, b in zip(expected, found, strict=True):
+        for name in ("loss", "grad_norm", "learning_rate", "validation_loss"):
+            assert b.get(name) == pytest.approx(a.get(name), rel=1e-5), (a["step"], name)
+    adapters = [_adapter(workdir) for workdir in (one, two)]
+    assert adapters[0].keys() == adapters[1].keys()
+    for name, value in adapters[0].items():
+        np.testing.assert_allclose(adapters[1][name], value, rtol=0, atol=2e-5, err_msg=name)
+    for configuration in CONFIGURATIONS:
+        for evaluation in ("gsm8k", "are_you_sure"):
+            file = Path("records") / configuration / f"{evaluation}.jsonl"
+            pairs = zip(read_records(one / file), read_records(two / file), strict=True)
+            assert sum(_same(a, b) for a, b in pairs) > 0
+    first, second = (
+        list(read_records(two / "records" / c / "are_you_sure.jsonl")) for c in CONFIGURATIONS
+    )
+    assert first[0].logprobs != second[0].logprobs, "the adapter does something"
+    names = [sorted(str(p.relative_to(w)) for p in w.rglob("*")) for w in (one, two)]
+    assert _without_events(names[1]) == _without_events(names[0])
+
+
+def _same(a: Record, b: Record) -> bool:
+    assert (a.key, a.n_tokens, a.text, a.finished) == (b.key, b.n_tokens, b.text, b.finished)
+    np.testing.assert_allclose(b.logprobs, a.logprobs, rtol=1e-5, atol=1e-4)
+    return True
+
+
+def _metrics(workdir: Path) -> list[dict[str, Any]]:
+    (file,) = workdir.glob("training/*/mmlu-s0/metrics.jsonl")
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def _adapter(workdir: Path) -> dict[str, np.ndarray]:
+    return safetensors.numpy.load_file(workdir / "adapters/mmlu-s0/adapter_model.safetensors")
+
+
+def _without_events(names: list[str]) -> list[str]:
+    return [name for name in names if "tfevents" not in name]
+
+
+def _log(directory: Path) -> str:
+    return "\n".join(file.read_text() for file in sorted(directory.iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("host:1234", None, None), "--processes=N and --process=I missing"),
+        (("", 2, 0), "--coordinator=HOST:PORT missing"),
+        (("", None, 0), "--coordinator=HOST:PORT and --processes=N missing"),
+        (("host:1234", 2, 2), "numbered from 0"),
+        (("host:1234", 0, 0), "numbered from 0"),
+        (("host", 2, 0), "must be HOST:PORT"),
+        (("host:port", 2, 0), "must be HOST:PORT"),
+    ],
+)
+def test_half_given_flags(arguments: Any, message: str) -> None:
+    with pytest.raises(SycojaxError, match=message):
+        initialize(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("environment", "launcher"),
+    [
+        ({}, ""),
+        (SLURM, "Slurm"),
+        ({**SLURM, "SLURM_NTASKS": "1"}, ""),
+        ({"SLURM_NTASKS": "4"}, ""),  # an allocation, outside any step
+        ({"OMPI_MCA_orte_hnp_uri": "1.0;tcp://h:1", "OMPI_COMM_WORLD_SIZE": "2"}, "Open MPI"),
+        ({"TPU_WORKER_HOSTNAMES": "a,b"}, "TPU"),
+        ({"TPU_WORKER_HOSTNAMES": "localhost"}, ""),
+        ({"MEGASCALE_NUM_SLICES": "2"}, "TPU"),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "JOB_COMPLETION_INDEX": "0"}, "Kubernetes"),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, ""),
+    ],
+)
+def test_launchers(environment: dict[str, str], launcher: str) -> None:
+    assert detected(environment) == launcher
