@@ -84,12 +84,15 @@ def mesh_of(devices: int) -> Mesh:
     )
 
 
-def make_base(config: LlamaConfig = CONFIG, devices: int = 1, seed: int = 0) -> FrozenBase:
+def make_base(
+    config: LlamaConfig = CONFIG, devices: int = 1, seed: int = 0, mesh: Mesh | None = None
+) -> FrozenBase:
     """Random weights with opinionated logits, on all three mesh axes if there are eight devices.
 
     Drawn by NumPy: nothing is compiled.
     """
-    shapes = abstract(config, LORA)
+    mesh = mesh_of(devices) if mesh is None else mesh
+    shapes = abstract(config, LORA, mesh=mesh)
     random = np.random.default_rng(seed)
 
     def draw(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
@@ -99,7 +102,6 @@ def make_base(config: LlamaConfig = CONFIG, devices: int = 1, seed: int = 0) -> 
         return noise if path[-1].key == "embedding" else noise / math.sqrt(leaf.shape[-2])
 
     params = jax.tree_util.tree_map_with_path(draw, shapes.base)
-    mesh = mesh_of(devices)
     placement = shardings(mesh, logical_axes(config, LORA).base)
     return FrozenBase(config, LORA, shapes.graph, jax.device_put(params, placement), mesh)
 

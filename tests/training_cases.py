@@ -65,7 +65,7 @@ def make_base(mesh: Mesh, dropout: float = 0.1) -> FrozenBase:
     # Few targets: every dropout site costs compile time.
     targets = ("v_proj", "down_proj")
     lora = LoRAConfig(rank=2, alpha=4.0, dropout=dropout, targets=targets)
-    parts = abstract(config, lora)
+    parts = abstract(config, lora, mesh=mesh)
     # NumPy's draws are the same bits in every process, however jax was told to compile.
     rng = np.random.default_rng(7)
     weights = jax.tree.map(

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from sycojax.models.attention import attend, packed_mask, rotary_table, rotate
 from sycojax.models.config import LlamaConfig
@@ -161,7 +161,7 @@ class Llama(nnx.Module):
             q, k, v = layer.queries_keys_values(h, table, key)
             return self._by_rows(layer.finish(h, attend(q, k, v, mask), key)), None
 
-        h = self._by_rows(self.embed_tokens.embedding[...][token_ids])
+        h = self._embed(token_ids)
         h, _ = jax.lax.scan(_rematerialised(body, self.remat), h, (state, keys))
         return self.norm(h)
 
@@ -192,7 +192,7 @@ class Llama(nnx.Module):
             attended = attend(q, cache.keys[index], cache.values[index], mask)
             return (self._by_rows(layer.finish(h, attended, None)), cache), None
 
-        h = self._by_rows(self.embed_tokens.embedding[...][token_ids])
+        h = self._embed(token_ids)
         indices = jnp.arange(self.config.num_hidden_layers)
         (h, cache), _ = jax.lax.scan(body, (h, cache), (state, indices))
         return self.norm(h), cache
@@ -204,6 +204,16 @@ class Llama(nnx.Module):
         else:
             kernel = self.lm_head.kernel[...]
         return jnp.matmul(hidden, kernel, preferred_element_type=jnp.float32)
+
+    def _embed(self, token_ids: jax.Array) -> jax.Array:
+        """Rows of the embedding table [B, T, D], split by rows over the mesh's batch axes."""
+        h = self.embed_tokens.embedding[...][token_ids]
+        if self.mesh is None or h.shape[0] % math.prod(self.mesh.shape[a] for a in BATCH_AXES):
+            return h
+        # The table is split along D over fsdp. Asked for all rows at once, the partitioner would look up the
+        # whole batch on every device; in two steps it looks up its data part and exchanges the rest.
+        looked_up = NamedSharding(self.mesh, PartitionSpec("data", None, "fsdp"))
+        return self._by_rows(jax.lax.with_sharding_constraint(h, looked_up))
 
     def _by_rows(self, h: jax.Array) -> jax.Array:
         """Keep activations [B, T, D] split by rows over the mesh's batch axes.
