@@ -11,6 +11,7 @@ from sycojax.config import inherit
 def get_config():
     config = inherit(__file__, "llama2_7b")
     config.name = "llama2_7b_published"
+    config.base.quantization = "nf4"  # and double quantisation; activations bfloat16, not float16
     config.data.recipe = "published"
     config.train.seeds = (42,)
     config.train.warmup_steps = 100

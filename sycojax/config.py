@@ -18,6 +18,7 @@ from sycojax.data.prompts import ChatTemplate, Recipe
 from sycojax.errors import SycojaxError
 from sycojax.models.llama import Remat
 from sycojax.models.lora import LoRAConfig
+from sycojax.models.quantize import Quantization
 
 TASKS = ("gsm8k", "mmlu", "hellaswag", "truthfulqa")
 PROBES = ("answer", "are_you_sure", "feedback")
@@ -33,8 +34,15 @@ class BaseConfig:
     )
     tokenizer: str = ""  # directory of the tokenizer; empty = the base's own
     dtype: Literal["float32", "bfloat16"] = "float32"  # of base weights and activations
+    quantization: Quantization = "none"  # of the layers' projections; embeddings and norms stay
     chat_template: ChatTemplate = "llama2"
     remat: Remat = "none"  # what the backward pass recomputes instead of storing
+
+    @property
+    def precision(self) -> str:
+        """What the same checkpoint is computed in: all numbers depend on it, so every fingerprint does."""
+        quantized = "" if self.quantization == "none" else f", {self.quantization} projections"
+        return self.dtype + quantized
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.models.llama import FrozenBase, Tree, abstract
 from sycojax.models.lora import LoRAConfig
+from sycojax.models.quantize import Quantization
 from sycojax.parallel.mesh import make_mesh
 from sycojax.scoring.decode import Prompt
 from sycojax.scoring.scorer import Scorer
@@ -110,6 +111,7 @@ def load(
     adapter: str | Path | None = None,
     *,
     dtype: Literal["float32", "bfloat16"] = "float32",
+    quantization: Quantization = "none",
     tokenizer: str | Path | None = None,
     mesh: Mesh | None = None,
     batch_tokens: int = 8192,
@@ -117,12 +119,15 @@ def load(
 ) -> LanguageModel:
     """Load a Llama in Hugging Face layout, and a PEFT adapter on top of it if one is named.
 
-    ``dtype`` is that of weights and activations (the adapter stays float32, unmerged); ``tokenizer`` a
-    directory, the base's own by default; ``mesh`` all devices along its data axis by default. Raises
-    ``SycojaxError`` when a file is missing, damaged or not supported.
+    ``dtype`` is that of weights and activations (the adapter stays float32, unmerged); ``quantization`` what the
+    base's projections are stored in, the same as in the adapter's training; ``tokenizer`` a directory, the
+    base's own by default; ``mesh`` all devices along its data axis by default. Raises ``SycojaxError`` when a
+    file is missing, damaged or not supported.
     """
     if dtype not in ("float32", "bfloat16"):
         raise SycojaxError(f"dtype={dtype!r} must be float32 or bfloat16")
+    if quantization not in get_args(Quantization):
+        raise SycojaxError(f"quantization={quantization!r} must be none, int8 or nf4")
     directory = resolve(path_or_hub_id)
     config = load_config(directory)
     if adapter is None:
@@ -135,6 +140,7 @@ def load(
         directory,
         lora_config,
         dtype=jnp.dtype(dtype),
+        quantization=quantization,
         mesh=make_mesh() if mesh is None else mesh,
     )
     return LanguageModel(

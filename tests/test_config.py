@@ -51,6 +51,7 @@ def changed(group: str, key: str, value: object) -> ml_collections.ConfigDict:
         ("lora", "dropout", 1.0, "lora.dropout must be in [0, 1)"),
         ("data", "validation_fraction", 1.0, "data.validation_fraction"),
         ("data", "source", "files", "needs data.path"),
+        ("base", "quantization", "fp4", "must be one of none, int8, nf4"),
         ("score", "buckets", (128, 64), "increasing"),
         ("score", "evaluations", ("mmul",), "unknown evaluation 'mmul'"),
     ],

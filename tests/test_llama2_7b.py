@@ -19,6 +19,7 @@ from sycojax.data.tokenizer import Tokenizer, check_vocabulary
 from sycojax.evals import EVALUATIONS
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import abstract, parameter_count
+from sycojax.models.quantize import Quantization
 from sycojax.scoring.batches import Buckets
 from sycojax.scoring.prepare import Encoder, prepare
 
@@ -43,6 +44,7 @@ def test_published_recipe() -> None:
     assert (train.weight_decay, train.clip_norm, train.examples_per_step) == (0.01, 1.0, 16)
     assert (train.epochs, config.data.max_length, train.loss_average) == (3.0, 512, "micro")
     assert config.score.max_new_tokens == 512
+    assert (config.base.quantization, config.base.dtype) == ("nf4", "bfloat16")
     assert config.data.recipe == "published"
 
 
@@ -66,6 +68,19 @@ def test_abstract_model() -> None:
     mlp = shapes.base["layers"]["mlp"]
     assert mlp["down_proj"]["kernel"].shape == (32, 11008, 4096)
     assert shapes.lora["layers"]["mlp"]["down_proj"]["lora_a"].shape == (32, 11008, 16)
+
+
+@pytest.mark.parametrize(
+    ("quantization", "most"), [("none", 13.5e9), ("int8", 7.1e9), ("nf4", 4.2e9)]
+)
+def test_bytes_of_the_base(quantization: Quantization, most: float) -> None:
+    """All leaves, with embeddings and head in bfloat16."""
+    shapes = abstract(
+        LlamaConfig.from_hf(ARCHITECTURE), study("llama2_7b").lora,
+        dtype=jnp.dtype("bfloat16"), quantization=quantization,
+    )  # fmt: skip
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes.base))
+    assert 0.9 * most < size < most
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from sycojax.models.attention import attend, packed_mask, rotary_table, rotate
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import BaseParam, LoRAConfig, LoRAParam, Projection
+from sycojax.models.quantize import Quantization, Storage
 from sycojax.parallel.mesh import BATCH_AXES, batch_sharding
 
 Remat = Literal["none", "dots", "full"]
@@ -55,23 +56,23 @@ class RMSNorm(nnx.Module):
 class SelfAttention(nnx.Module):
     """The four attention projections of every layer."""
 
-    def __init__(self, c: LlamaConfig, lora: LoRAConfig, dtype: jnp.dtype, rngs: nnx.Rngs):
+    def __init__(self, c: LlamaConfig, lora: LoRAConfig, kept: Storage, rngs: nnx.Rngs):
         layers, d = c.num_hidden_layers, c.hidden_size
         q, kv = c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim
-        self.q_proj = Projection("q_proj", layers, d, q, ("embed", "q_heads"), lora, dtype, rngs)
-        self.k_proj = Projection("k_proj", layers, d, kv, ("embed", "kv_heads"), lora, dtype, rngs)
-        self.v_proj = Projection("v_proj", layers, d, kv, ("embed", "kv_heads"), lora, dtype, rngs)
-        self.o_proj = Projection("o_proj", layers, q, d, ("q_heads", "embed"), lora, dtype, rngs)
+        self.q_proj = Projection("q_proj", layers, d, q, ("embed", "q_heads"), lora, kept, rngs)
+        self.k_proj = Projection("k_proj", layers, d, kv, ("embed", "kv_heads"), lora, kept, rngs)
+        self.v_proj = Projection("v_proj", layers, d, kv, ("embed", "kv_heads"), lora, kept, rngs)
+        self.o_proj = Projection("o_proj", layers, q, d, ("q_heads", "embed"), lora, kept, rngs)
 
 
 class MLP(nnx.Module):
     """The three SwiGLU projections of every layer (Shazeer 2020, arXiv:2002.05202)."""
 
-    def __init__(self, c: LlamaConfig, lora: LoRAConfig, dtype: jnp.dtype, rngs: nnx.Rngs):
+    def __init__(self, c: LlamaConfig, lora: LoRAConfig, kept: Storage, rngs: nnx.Rngs):
         layers, d, f = c.num_hidden_layers, c.hidden_size, c.intermediate_size
-        self.gate_proj = Projection("gate_proj", layers, d, f, ("embed", "mlp"), lora, dtype, rngs)
-        self.up_proj = Projection("up_proj", layers, d, f, ("embed", "mlp"), lora, dtype, rngs)
-        self.down_proj = Projection("down_proj", layers, f, d, ("mlp", "embed"), lora, dtype, rngs)
+        self.gate_proj = Projection("gate_proj", layers, d, f, ("embed", "mlp"), lora, kept, rngs)
+        self.up_proj = Projection("up_proj", layers, d, f, ("embed", "mlp"), lora, kept, rngs)
+        self.down_proj = Projection("down_proj", layers, f, d, ("mlp", "embed"), lora, kept, rngs)
 
     def __call__(self, x: jax.Array, key: jax.Array | None) -> jax.Array:
         return self.down_proj(jax.nn.silu(self.gate_proj(x, key)) * self.up_proj(x, key), key)
@@ -80,12 +81,13 @@ class MLP(nnx.Module):
 class DecoderLayers(nnx.Module):
     """All decoder layers as one module whose leaves carry a leading layer axis."""
 
-    def __init__(self, c: LlamaConfig, lora: LoRAConfig, dtype: jnp.dtype, rngs: nnx.Rngs):
-        norm = ((c.num_hidden_layers, c.hidden_size), ("layers", "norm"), c.rms_norm_eps, dtype)
+    def __init__(self, c: LlamaConfig, lora: LoRAConfig, kept: Storage, rngs: nnx.Rngs):
+        shape, axes = (c.num_hidden_layers, c.hidden_size), ("layers", "norm")
+        norm = (shape, axes, c.rms_norm_eps, kept.dtype)
         self.input_layernorm = RMSNorm(*norm)
-        self.self_attn = SelfAttention(c, lora, dtype, rngs)
+        self.self_attn = SelfAttention(c, lora, kept, rngs)
         self.post_attention_layernorm = RMSNorm(*norm)
-        self.mlp = MLP(c, lora, dtype, rngs)
+        self.mlp = MLP(c, lora, kept, rngs)
         self.head_dim = c.head_dim
 
     def queries_keys_values(
@@ -126,6 +128,7 @@ class Llama(nnx.Module):
         lora: LoRAConfig,
         *,
         dtype: jnp.dtype = jnp.float32,  # pyright: ignore[reportArgumentType]
+        quantization: Quantization = "none",
         remat: Remat = "none",
         mesh: Mesh | None = None,
         rngs: nnx.Rngs,
@@ -134,7 +137,7 @@ class Llama(nnx.Module):
         self.remat: Remat = remat
         self.mesh = mesh
         self.embed_tokens = Embedding(config, dtype, rngs)
-        self.layers = DecoderLayers(config, lora, dtype, rngs)
+        self.layers = DecoderLayers(config, lora, Storage(dtype, quantization), rngs)
         self.norm = RMSNorm((config.hidden_size,), ("norm",), config.rms_norm_eps, dtype)
         self.lm_head = None if config.tie_word_embeddings else Head(config, dtype, rngs)
 
@@ -271,6 +274,7 @@ def abstract(
     lora: LoRAConfig,
     *,
     dtype: jnp.dtype = jnp.float32,  # pyright: ignore[reportArgumentType]
+    quantization: Quantization = "none",
     remat: Remat = "none",
     mesh: Mesh | None = None,
 ) -> Split:
@@ -280,14 +284,24 @@ def abstract(
     """
 
     def build() -> Llama:
-        return Llama(config, lora, dtype=dtype, remat=remat, mesh=mesh, rngs=nnx.Rngs(0))
+        return Llama(
+            config,
+            lora,
+            dtype=dtype,
+            quantization=quantization,
+            remat=remat,
+            mesh=mesh,
+            rngs=nnx.Rngs(0),
+        )
 
     return split(nnx.eval_shape(build))
 
 
-def logical_axes(config: LlamaConfig, lora: LoRAConfig) -> Split:
+def logical_axes(
+    config: LlamaConfig, lora: LoRAConfig, quantization: Quantization = "none"
+) -> Split:
     """Like ``abstract``, each leaf being its tuple of logical axis names."""
-    model = nnx.eval_shape(lambda: Llama(config, lora, rngs=nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: Llama(config, lora, quantization=quantization, rngs=nnx.Rngs(0)))
     graph, adapters, base = nnx.split(model, LoRAParam, BaseParam)
 
     def names(state: nnx.State) -> Tree:

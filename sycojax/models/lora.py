@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from sycojax.errors import SycojaxError
+from sycojax.models import quantize
+from sycojax.models.quantize import Storage
 
 ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP_TARGETS = ("gate_proj", "up_proj", "down_proj")
@@ -62,7 +64,8 @@ class LoRAConfig:
 class Projection(nnx.Module):
     """A bias-free linear map stacked over layers, with an adapter where ``lora`` names it.
 
-    Leaves carry a leading layer axis; the layer scan slices it off before the call.
+    Leaves carry a leading layer axis; the layer scan slices it off before the call. The kernel is one leaf, or
+    those of its quantised form, which start at zero: only ``load_base`` fills them.
     """
 
     def __init__(
@@ -73,11 +76,20 @@ class Projection(nnx.Module):
         fan_out: int,
         axes: tuple[str, str],
         lora: LoRAConfig,
-        dtype: jnp.dtype,
+        kept: Storage,
         rngs: nnx.Rngs,
     ):
-        kernel = jax.random.normal(rngs.params(), (layers, fan_in, fan_out), jnp.float32) * 0.02
-        self.kernel = BaseParam(kernel.astype(dtype), axes=("layers", *axes))
+        self.quantized = None
+        if kept.quantization == "none":
+            kernel = jax.random.normal(rngs.params(), (layers, fan_in, fan_out), jnp.float32) * 0.02
+            self.kernel = BaseParam(kernel.astype(kept.dtype), axes=("layers", *axes))
+        else:
+            forms = quantize.shapes(kept.quantization, fan_in, fan_out)
+            names = quantize.logical_axes(kept.quantization, axes)
+            self.quantized = type(forms)
+            for leaf, form, axis in zip(forms._fields, forms, names, strict=True):
+                zeros = jnp.zeros((layers, *form.shape), form.dtype)
+                setattr(self, leaf, BaseParam(zeros, axes=("layers", *axis)))
         self.adapted = name in lora.targets
         self.scaling, self.dropout = lora.scaling, lora.dropout
         # Each projection draws its own dropout mask from the layer's key.
@@ -93,7 +105,11 @@ class Projection(nnx.Module):
 
     def __call__(self, x: jax.Array, dropout_key: jax.Array | None) -> jax.Array:
         """[..., fan_in] -> [..., fan_out] in x's dtype; the adapter branch runs in float32."""
-        y = x @ self.kernel[...]
+        if self.quantized is None:
+            y = x @ self.kernel[...]
+        else:
+            leaves = [getattr(self, leaf)[...] for leaf in self.quantized._fields]
+            y = quantize.product(x, self.quantized(*leaves))
         if not self.adapted:
             return y
         h = x.astype(jnp.float32)

@@ -24,6 +24,7 @@ RULES: dict[str, str | None] = {
     "mlp": "tensor",
     "norm": None,
     "lora_rank": None,
+    "blocks": None,
     "bank": None,
 }
 

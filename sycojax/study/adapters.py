@@ -50,7 +50,7 @@ def adapter_inputs(
 def job_inputs(config: StudyConfig, base: str, jobs: Sequence[AdapterJob]) -> dict[str, str]:
     """Job name -> fingerprint of all that determines its adapter."""
     recipe = {k: v for k, v in dataclasses.asdict(config.train).items() if k not in LAYOUT_KEYS}
-    shared = [base, config.base.dtype, dataclasses.asdict(config.lora), recipe]
+    shared = [base, config.base.precision, dataclasses.asdict(config.lora), recipe]
     return {
         job.name: fingerprint(*shared, _digest(job.train), _digest(job.validation), job.seed)
         for job in jobs

@@ -72,8 +72,10 @@ def train_and_score(
     path = resolve(config.base.path)
     tokenizer = Tokenizer.from_directory(path)
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
-    dtype = jnp.dtype(config.base.dtype)
-    base = load_base(path, config.lora, dtype=dtype, remat=config.base.remat, mesh=mesh)
+    base = load_base(
+        path, config.lora, dtype=jnp.dtype(config.base.dtype),
+        quantization=config.base.quantization, remat=config.base.remat, mesh=mesh,
+    )  # fmt: skip
     weights = on_first(lambda: base_fingerprint(path))
     jobs = [_job(config, tokenizer, cell, examples) for cell, examples in dialogues.items()]
     inputs = job_inputs(config, weights, jobs)
@@ -84,7 +86,7 @@ def train_and_score(
     on_first(lambda: write_items(directory, requests))
     score_configurations(
         config, directory, base, Scorer(base, tokenizer, config.score), inputs, requests,
-        base_inputs=fingerprint(weights, config.base.dtype), progress=progress,
+        base_inputs=fingerprint(weights, config.base.precision), progress=progress,
     )  # fmt: skip
     if is_first():
         say(f"records   {1 + len(inputs)} configurations on {len(requests)} probes")

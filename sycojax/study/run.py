@@ -61,10 +61,12 @@ def run(
     )
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     base = load_base(
-        path, config.lora, dtype=jnp.dtype(config.base.dtype), remat=config.base.remat, mesh=mesh
-    )
+        path, config.lora, dtype=jnp.dtype(config.base.dtype),
+        quantization=config.base.quantization, remat=config.base.remat, mesh=mesh,
+    )  # fmt: skip
     check_vocabulary(tokenizer, base.config.vocab_size)
-    note(f"base      {path} ({base.config.base_parameter_count:,} parameters, {config.base.dtype})")
+    count = base.config.base_parameter_count
+    note(f"base      {path} ({count:,} parameters, {config.base.precision})")
     weights = on_first(lambda: base_fingerprint(path))
     data = prepare(config, tokenizer)
     on_first(lambda: write_items(workdir, data.requests))
@@ -83,7 +85,7 @@ def run(
     scorer = Scorer(base, tokenizer, config.score)
     counts = score_configurations(
         config, workdir, base, scorer, inputs, data.requests,
-        base_inputs=fingerprint(weights, config.base.dtype), progress=progress,
+        base_inputs=fingerprint(weights, config.base.precision), progress=progress,
     )  # fmt: skip
     lap("evaluate")
     found = {"seconds": seconds, **({"scoring": counts} if counts else {})}

@@ -28,6 +28,7 @@ from sycojax.models import llama
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import FrozenBase, Remat, Tree
 from sycojax.models.lora import LoRAConfig
+from sycojax.models.quantize import Quantization, quantize
 from sycojax.parallel.mesh import shardings
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -78,6 +79,7 @@ def load_base(
     lora: LoRAConfig,
     *,
     dtype: Any = jnp.float32,
+    quantization: Quantization = "none",
     remat: Remat = "none",
     mesh: Mesh,
 ) -> FrozenBase:
@@ -85,24 +87,33 @@ def load_base(
 
     Linear weights [out, in] become kernels [in, out], stacked over layers. Only the windows that this
     process's devices hold are read, one stacked leaf at a time, so host memory over the arrays
-    themselves stays below twice the largest leaf.
+    themselves stays below twice the largest leaf. A quantised projection is read whole by every process,
+    layer by layer, from the stored numbers whatever ``dtype`` is: NF4's mean is over all of a layer's kernel.
 
     Raises ``SycojaxError`` naming the tensor that is missing, extra, misshapen or of another type, the
     file that is truncated or missing, or the mesh axis that does not divide a weight.
     """
     directory = resolve(path)
     config = load_config(directory)
-    shapes = llama.abstract(config, lora, dtype=dtype, remat=remat, mesh=mesh)
-    places = shardings(mesh, llama.logical_axes(config, lora).base)
+    kept: Any = {"dtype": dtype, "quantization": quantization}
+    shapes = llama.abstract(config, lora, **kept, remat=remat, mesh=mesh)
+    places = shardings(mesh, llama.logical_axes(config, lora, quantization).base)
     with contextlib.ExitStack() as stack:
         tensors = _open(directory, stack)
-        _check_tensors(tensors, shapes.base, directory)
+        _check_tensors(tensors, llama.abstract(config, lora).base, directory)
 
-        def load(path: Any, leaf: jax.ShapeDtypeStruct, sharding: Sharding) -> jax.Array:
-            names = tensor_names(tuple(part.key for part in path), config.num_hidden_layers)
-            return _load_leaf([tensors[name] for name in names], names, leaf, sharding)
+        def load(path: Any, leaf: Any, place: Any) -> Any:
+            keys = tuple(part.key for part in path)
+            whole = _quantized(
+                leaf
+            )  # a node of several leaves: made together, from the same tensors
+            names = tensor_names((*keys, "codes") if whole else keys, config.num_hidden_layers)
+            slices = [tensors[name] for name in names]
+            if whole:
+                return _load_quantized(slices, names, leaf, place, quantization)
+            return _load_leaf(slices, names, leaf, place)
 
-        params = jax.tree_util.tree_map_with_path(load, shapes.base, places)
+        params = jax.tree_util.tree_map_with_path(load, shapes.base, places, is_leaf=_quantized)
     return FrozenBase(config=config, lora=lora, graph=shapes.graph, params=params, mesh=mesh)
 
 
@@ -110,8 +121,11 @@ def save_base(path: Path, config: LlamaConfig, params: Tree, dtype: Any = None) 
     """Write ``config.json`` and ``model.safetensors`` (cast to ``dtype`` if given) as transformers reads them.
 
     Other files in the directory stay. Without a ``config.json`` the directory is no model; it is
-    written last, so an interrupted call never leaves a readable half.
+    written last, so an interrupted call never leaves a readable half. Raises ``SycojaxError`` on a quantised
+    base, whose full-precision weights are gone.
     """
+    if any(map(_quantized, jax.tree.leaves(params, is_leaf=_quantized))):
+        raise SycojaxError("a quantised base cannot be saved; load it with quantization='none'")
     path = Path(path)
     tensors: dict[str, np.ndarray] = {}
     for keys, leaf in jax.tree_util.tree_leaves_with_path(params):
@@ -256,13 +270,7 @@ def _stored_shapes(base: Tree) -> Iterator[tuple[str, tuple[int, ...]]]:
 def _load_leaf(
     slices: list[Any], names: list[str], leaf: jax.ShapeDtypeStruct, sharding: Sharding
 ) -> jax.Array:
-    try:
-        sharding.shard_shape(leaf.shape)
-    except ValueError as error:
-        raise SycojaxError(
-            f"{names[0]}: the mesh does not divide its shape {leaf.shape} evenly ({error}); choose other "
-            "mesh sizes"
-        ) from error
+    _check_divides(names[0], leaf, sharding)
     transposed, stacked = _transposed(names[0]), _stacked(names[0])
     windows: dict[str, np.ndarray] = {}  # replicas of a window share one buffer
 
@@ -281,6 +289,41 @@ def _load_leaf(
         return out
 
     return jax.make_array_from_callback(leaf.shape, sharding, window, leaf.dtype)
+
+
+def _load_quantized(
+    slices: list[Any],
+    names: list[str],
+    leaves: dict[str, jax.ShapeDtypeStruct],
+    places: dict[str, Sharding],
+    quantization: Quantization,
+) -> dict[str, jax.Array]:
+    """One projection's quantised leaves, stacked over layers; one layer at a time in full precision."""
+    for key, leaf in leaves.items():
+        _check_divides(names[0], leaf, places[key])
+    host = {key: np.empty(leaf.shape, leaf.dtype) for key, leaf in leaves.items()}
+    for layer, stored in enumerate(slices):
+        for key, value in quantize(quantization, stored[:].T)._asdict().items():
+            host[key][layer] = value
+    return {
+        key: jax.make_array_from_callback(leaf.shape, places[key], host[key].__getitem__)
+        for key, leaf in leaves.items()
+    }
+
+
+def _quantized(node: Any) -> bool:
+    """Whether this node of a base tree is the quantised kernel of a projection."""
+    return isinstance(node, dict) and "codes" in node
+
+
+def _check_divides(name: str, leaf: jax.ShapeDtypeStruct, sharding: Sharding) -> None:
+    try:
+        sharding.shard_shape(leaf.shape)
+    except ValueError as error:
+        raise SycojaxError(
+            f"{name}: the mesh does not divide its shape {leaf.shape} evenly ({error}); choose other "
+            "mesh sizes"
+        ) from error
 
 
 def _some(names: list[str], limit: int = 5) -> str:
