@@ -19,6 +19,7 @@ from sycojax.models.attention import attend, packed_mask, rotary_table, rotate
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import KVCache, merge
 from sycojax.models.lora import ATTENTION_TARGETS, TARGETS, LoRAConfig, Projection
+from sycojax.models.quantize import Storage
 from sycojax.parallel.mesh import batch_sharding, make_mesh
 from sycojax.weights.huggingface import load_base
 
@@ -370,7 +371,9 @@ def test_fresh_adapter_is_drawn_as_peft_draws_it():
 def _identity_projection(name):
     """A projection whose output is the dropped-out input: kernel 0, A = B = identity."""
     lora = LoRAConfig(rank=64, alpha=64, dropout=0.25, targets=(name,))
-    module = Projection(name, 1, 64, 64, ("embed", "mlp"), lora, jnp.float32, nnx.Rngs(0))
+    module = Projection(
+        name, 1, 64, 64, ("embed", "mlp"), lora, Storage(jnp.dtype(jnp.float32)), nnx.Rngs(0)
+    )
     module.kernel[...] = jnp.zeros((64, 64))
     module.lora_a[...] = module.lora_b[...] = jnp.eye(64)
     return module
