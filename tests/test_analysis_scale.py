@@ -37,7 +37,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc"
+)
 def test_a_large_study_is_analysed_in_a_minute(tmp_path: Path) -> None:
     """The seven evaluations' real shapes; the records of two configurations are copied to fill sixteen."""
     write_study(tmp_path, items=1000, adapters=("mmlu",), seeds=(0,))
