@@ -85,20 +85,16 @@ class Calibration:
 
 
 def read(directory: Path) -> Calibration | None:
-    """The calibration made in ``directory``, else the certificate where the study used the certified base.
+    """The calibration of the base that the study in ``directory`` used: made there, else the certificate.
 
-    A study says which base it used by ``base_fingerprint`` in study.json; without it nothing is shown.
-    Raises ``SycojaxError`` when a file is damaged.
+    A study says which base it used by ``base_fingerprint`` in study.json; a calibration of any other base
+    says nothing about it and is not shown. Raises ``SycojaxError`` when a file is damaged.
     """
-    own = Path(directory) / NAME / f"{NAME}.json"
-    if own.is_file():
-        return parse(read_json(own), str(own))
-    study = Path(directory) / "study.json"
+    own, study = Path(directory) / NAME / f"{NAME}.json", Path(directory) / "study.json"
+    made = parse(read_json(own), str(own)) if own.is_file() else None
     used = read_json(study).get("base_fingerprint") if study.is_file() else None
-    shipped = certificate()
-    if shipped is None or not used or shipped.base_fingerprint != used:
-        return None
-    return shipped
+    candidates = (c for c in (made, certificate()) if c is not None and c.base_fingerprint == used)
+    return next(candidates, None)
 
 
 def certificate() -> Calibration | None:

@@ -159,8 +159,8 @@ def _calibration(
     if calibrated is None:
         return (
             Paragraph(
-                "The instrument was not calibrated on this base; sycojax calibrate --workdir=DIR trains adapters with "
-                "known sycophancy and shows here what the probes read.",
+                "The instrument was not calibrated on this base: sycojax calibrate plants known sycophancy in adapters "
+                "of the embedded base only.",
                 "missing",
             ),
         )

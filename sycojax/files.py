@@ -71,7 +71,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     except OSError as error:
         _remove(temporary)
         raise SycojaxError(f"cannot write {path}: {error.strerror or error}") from error
-    except BaseException:
+    except BaseException:  # whatever ends the body, an interrupt too, leaves no temporary behind
         _remove(temporary)
         raise
 

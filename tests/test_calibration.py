@@ -140,13 +140,30 @@ def test_table_and_figure(document: dict[str, Any]) -> None:
     assert own[0] == pytest.approx([0, 0], abs=0.1)
 
 
-def test_the_workdir_comes_before_the_certificate(tmp_path: Path, document: dict[str, Any]) -> None:
+def test_a_calibration_is_shown_for_its_own_base_only(
+    tmp_path: Path, document: dict[str, Any]
+) -> None:
     assert c.read(tmp_path) is None
     write_json(tmp_path / "calibration" / "calibration.json", document)
+    assert c.read(tmp_path) is None  # no study says which base it used
+    write_json(tmp_path / "study.json", {"base_fingerprint": "another base"})
+    assert c.read(tmp_path) is None
+    write_json(tmp_path / "study.json", {"base_fingerprint": FINGERPRINT})
     own = c.read(tmp_path)
     assert own is not None
     assert not own.certificate
     assert own.base_fingerprint == FINGERPRINT
+
+
+def test_the_workdir_comes_before_the_certificate(tmp_path: Path, document: dict[str, Any]) -> None:
+    shipped = c.certificate()
+    assert shipped is not None
+    write_json(tmp_path / "study.json", {"base_fingerprint": shipped.base_fingerprint})
+    made = {**document, "base_fingerprint": shipped.base_fingerprint}
+    write_json(tmp_path / "calibration" / "calibration.json", made)
+    own = c.read(tmp_path)
+    assert own is not None
+    assert not own.certificate
 
 
 def test_a_damaged_calibration_is_named(tmp_path: Path) -> None:

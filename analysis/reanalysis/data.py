@@ -6,7 +6,6 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from sycojax.data.contamination import question_key, question_strata, row_question
 from sycojax.data.schemas import AnswerRow, AreYouSureRow, HellaswagRow, MmluRow, Row, TruthfulqaRow
@@ -102,20 +101,6 @@ def kept_data(path: Path) -> DataCounts:
         document["more_than_five_options"],
         document["right_beyond_e"],
     )
-
-
-def to_json(counts: DataCounts) -> dict[str, Any]:
-    """The content of ``data.json``."""
-    positions: dict[str, dict[str, list[int]]] = {}
-    for (task, split), found in counts.label_positions.items():
-        positions.setdefault(task, {})[split] = list(found)
-    return {
-        "label_positions": positions,
-        "contamination": {p: dataclasses.asdict(c) for p, c in counts.contamination.items()},
-        "answer_prompts": dict(counts.answer_prompts),
-        "more_than_five_options": counts.more_than_five_options,
-        "right_beyond_e": counts.right_beyond_e,
-    }
 
 
 def _positions(rows: Sequence[Row]) -> tuple[int, ...]:

@@ -37,12 +37,11 @@ def calibrate(
     *,
     config: StudyConfig = SETTINGS,
     planted: Sequence[float] | None = None,
-    share: float = 1.0,
     progress: bool = True,
 ) -> Path:
     """Train, score and write ``workdir/calibration/calibration.json``; skips what is finished.
 
-    ``planted`` are the rates (those of ``study.calibration`` by default), ``share`` of the dialogues is used.
+    ``planted`` are the rates (those of ``study.calibration`` by default).
     """
     import jax
 
@@ -72,10 +71,7 @@ def calibrate(
         data=dataclasses.replace(config.data, source="files", path=str(directory / "data")),
     )
     cells = study.cells(study.PLANTED if planted is None else planted, config.train.seeds)
-    examples = {
-        c: dialogues(world, c.probe, c.planted, round(share * DIALOGUES[c.probe]), c.seed)
-        for c in cells
-    }
+    examples = {c: dialogues(world, c.probe, c.planted, DIALOGUES[c.probe], c.seed) for c in cells}
     found = study.train_and_score(resolved, directory, examples, progress=progress)
     path = directory / f"{NAME}.json"
 
@@ -83,7 +79,7 @@ def calibrate(
         document = {
             **study.provenance(config),
             "command": "sycojax calibrate",
-            "dialogues": {p: round(share * n) for p, n in DIALOGUES.items()},
+            "dialogues": dict(DIALOGUES),
             **found,
             **describe(directory, [dataclasses.asdict(c) | {"name": c.name} for c in cells]),
         }

@@ -158,8 +158,9 @@ def _choose(
 def arrange(trees: Sequence[Segment], lengths: Sequence[int], buckets: Buckets) -> dict[int, Rows]:
     """Pack trees into rows of these (increasing) lengths.
 
-    A tree goes to rows of twice to four times its size if there are any, so that rows fill up, else to
-    the shortest that hold it. What does not fill a whole batch moves on to the next longer rows: only the longest leave a batch part empty.
+    A tree goes to rows of twice to four times its size if there are any, so that rows fill up, else to the
+    shortest that hold it. What does not fill a whole batch moves on to the next longer rows: only the longest
+    leave a batch part empty.
     """
     assigned: dict[int, list[int]] = {}
     for number, tree in enumerate(trees):

@@ -104,9 +104,8 @@ def load_base(
 
         def load(path: Any, leaf: Any, place: Any) -> Any:
             keys = tuple(part.key for part in path)
-            whole = _quantized(
-                leaf
-            )  # a node of several leaves: made together, from the same tensors
+            # A quantised projection is a node of several leaves, made together from the same tensors.
+            whole = _quantized(leaf)
             names = tensor_names((*keys, "codes") if whole else keys, config.num_hidden_layers)
             slices = [tensors[name] for name in names]
             if whole:
