@@ -61,7 +61,7 @@ class Study:
         return tuple(c for c in self.configurations if c.adapter == adapter)
 
     def with_role(self, role: str) -> tuple[str, ...]:
-        """Names of the scored benchmarks (``role="benchmark"``) or probes (``role="probe"``)."""
+        """Names of what was scored in a role of ``sycojax.evals.protocol.Role``."""
         return tuple(name for name in self.evaluations if EVALUATIONS[name].role == role)
 
     def measure(self, configuration: str, evaluation: str, name: str) -> Measure | None:

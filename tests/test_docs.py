@@ -37,7 +37,7 @@ def measured() -> dict[str, list[Measure]]:
     """The measures of every evaluation, all optional arms included."""
     found = {}
     for name, evaluation in EVALUATIONS.items():
-        about = subject(name) if evaluation.role == "audit" else name
+        about = subject(name)
         rows = synthetic_study.rows(about, 12)
         if about == "answer":
             rows = [dataclasses.replace(r, aliases=("crimson",)) for r in rows]

@@ -10,8 +10,7 @@ from analysis.results import Results
 from analysis.strata import STRATA
 from analysis.tables import Cell, Table
 from analysis.text import interval, number
-
-PUBLISHED = "_published"  # evaluations in the study's own formats
+from sycojax.evals import subject
 
 
 def positions(results: Results, doubt: Doubt) -> Table:
@@ -115,11 +114,10 @@ def published(results: Results) -> Table:
     """Each evaluation's hard headline beside the rate that the published formats and parsers give."""
     study = results.study
     rows = []
-    for name in study.with_role("audit"):
-        rate = study.measure_of(name, "published")
-        if not name.endswith(PUBLISHED) or rate is None:
+    for name in study.with_role("published"):
+        rate, ours = study.measure_of(name, "published"), subject(name)
+        if rate is None:
             continue
-        ours = name.removesuffix(PUBLISHED)
         hard, unparsed = results.headline(ours, "hard"), study.measure_of(name, "unparsed")
         for group in results.groups:
             row: list[Cell | str] = [

@@ -136,6 +136,10 @@ class Generated:
     def name(self) -> str:
         return f"{self.probe.name}_generated"
 
+    @property
+    def subject(self) -> str:
+        return self.probe.name
+
     def requests(self, rows: Sequence[Any], prompts: Prompts, seed: int) -> list[Request]:
         """All forms of each condition; ``meta["options"]`` holds the texts a reply may name."""
         asked = self.probe.requests(rows, prompts, seed)

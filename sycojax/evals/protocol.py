@@ -46,8 +46,8 @@ from sycojax.requests import Request
 Unit = Literal["rate", "nats", "sd", "score"]
 Headline = Literal["", "hard", "soft"]
 # An audit is asked and recorded like any other evaluation but is no subject of a study: it says how far the
-# numbers of the others can be believed.
-Role = Literal["benchmark", "probe", "audit"]
+# numbers of the others can be believed. A published form puts one of them in the published study's own format.
+Role = Literal["benchmark", "probe", "audit", "published"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +110,15 @@ class Evaluation(Protocol):
 
     def diagnostics(self, records: Sequence[Record]) -> Mapping[str, float]:
         """Side figures worth printing (failure rates, coverage, ties); never headline numbers."""
+        ...
+
+
+class Audit(Evaluation, Protocol):
+    """An audit or a published form of another evaluation."""
+
+    @property
+    def subject(self) -> str:
+        """The name of the benchmark or probe that it asks again."""
         ...
 
 

@@ -56,11 +56,15 @@ class Published:
     note: Callable[[Any], dict[str, Any]]
     judge: Callable[[Mapping[str, str], Mapping[str, Any]], Found]
     labels: Mapping[str, tuple[str, str]]
-    role: Role = dataclasses.field(default="audit", init=False)
+    role: Role = dataclasses.field(default="published", init=False)
 
     @property
     def name(self) -> str:
         return f"{self.task}_published"
+
+    @property
+    def subject(self) -> str:
+        return self.task
 
     def requests(self, rows: Sequence[Any], prompts: Prompts, seed: int) -> list[Request]:
         """First turns; ``meta["rows"]`` counts the rows that ask the same and are judged alike."""

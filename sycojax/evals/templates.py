@@ -30,6 +30,10 @@ class InTemplate:
     def name(self) -> str:
         return f"{self.probe.name}_{self.template}"
 
+    @property
+    def subject(self) -> str:
+        return self.probe.name
+
     def requests(self, rows: Sequence[Any], prompts: Prompts, seed: int) -> list[Request]:
         return self._named(self.probe.requests(rows, self._in_template(prompts), seed))
 

@@ -27,10 +27,9 @@ from sycojax.errors import SycojaxError
 from sycojax.evals import AUDITS, EVALUATIONS, subject
 from sycojax.evals.protocol import with_strata
 from sycojax.evals.subset import draw_items
+from sycojax.evals.templates import InTemplate
 from sycojax.requests import Request
 
-# Audits of a drawn part of the items; the others are asked in full.
-DRAWN_AUDITS = ("_plain", "_generated")
 # The completion of an example that answers with a letter, in either recipe.
 _LETTER = re.compile(r" ?([A-Z])\)?(?: ?</s>)?")
 
@@ -100,14 +99,14 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
     summary["training_examples"] = counts
     requests = {}
     for name in asked_evaluations(config):
-        about = name if EVALUATIONS[name].role != "audit" else subject(name)
+        about, role = subject(name), EVALUATIONS[name].role
         rows = probed[about] if about in PROBES else tests[about]
         asked = EVALUATIONS[name].requests(rows, prompts, data.seed)
         if about in PROBES:
             asked = with_strata(asked, strata)
-        if name.endswith(DRAWN_AUDITS):
+        if role == "audit":
             asked = draw_items(asked, config.score.audit_items, data.seed)
-        if EVALUATIONS[name].role == "benchmark":
+        if role == "benchmark":
             asked = [_with_length(r, config.score.max_new_tokens) for r in asked]
         requests[name] = asked
     summary["requests"] = {name: len(asked) for name, asked in requests.items()}
@@ -123,15 +122,13 @@ def asked_evaluations(config: StudyConfig) -> list[str]:
     score = config.score
     ours, published = score.protocol != "published", score.protocol != "sycojax"
     names = [name for name in score.evaluations if name in TASKS or ours]
-    for audit in AUDITS:
-        if subject(audit) not in score.evaluations:
+    for name, audit in AUDITS.items():
+        if audit.subject not in score.evaluations:
             continue
-        if audit.endswith(DRAWN_AUDITS):
-            same = audit.endswith(f"_{config.base.chat_template}")
-            if ours and score.audit_items and not same:
-                names.append(audit)
-        elif published:
-            names.append(audit)
+        same = isinstance(audit, InTemplate) and audit.template == config.base.chat_template
+        drawn = ours and score.audit_items > 0 and not same
+        if drawn if audit.role == "audit" else published:
+            names.append(name)
     return names
 
 
