@@ -61,7 +61,7 @@ def tokenizer() -> Tokenizer:
 
     return Tokenizer(
         "test", len(PIECES), {"<unk>": 0, "<s>": 1, "</s>": 2}, "<s>", "</s>",
-        encode, lambda token_ids: "".join(PIECES[i] for i in token_ids),
+        lambda texts: [encode(t) for t in texts], lambda token_ids: "".join(PIECES[i] for i in token_ids),
     )  # fmt: skip
 
 
@@ -147,7 +147,7 @@ def slow_score(
 
 
 def slow_request(base: FrozenBase, lora: Any, request: Request) -> list[tuple[float, bool]]:
-    pairs = [encode_pair(tokenizer(), request.prompt, c) for c in request.candidates]
+    pairs = [encode_pair(tokenizer().encode, request.prompt, c) for c in request.candidates]
     return [slow_score(base, lora, pair.token_ids, pair.start) for pair in pairs]
 
 

@@ -13,7 +13,6 @@ from sycojax.data.encode import (
     LossAverage,
     encode_example,
     encode_pair,
-    encode_pairs,
     loss_weights,
 )
 from sycojax.data.examples import Example
@@ -39,7 +38,9 @@ def toy_tokenizer() -> Tokenizer:
         return "".join(WORDS[i] for i in ids)
 
     specials = {w: i for i, w in enumerate(WORDS[:3])}
-    return Tokenizer("toy", len(WORDS), specials, "<s>", "</s>", encode, decode)
+    return Tokenizer(
+        "toy", len(WORDS), specials, "<s>", "</s>", lambda texts: [encode(t) for t in texts], decode
+    )
 
 
 def ids(*words: str) -> list[int]:
@@ -57,14 +58,14 @@ def encoded(length: int, targets: int) -> EncodedExample:
 
 
 def test_a_pair_is_tokenised_jointly_with_one_bos() -> None:
-    pair = encode_pair(toy_tokenizer(), "cd", " ef")
+    pair = encode_pair(toy_tokenizer().encode, "cd", " ef")
     assert pair.token_ids == ids("<s>", "c", "d", "e", "f")
     assert (pair.start, pair.merged) == (3, False)
-    assert encode_pair(toy_tokenizer(), "<s>cd", "e").token_ids == ids("<s>", "c", "d", "e")
+    assert encode_pair(toy_tokenizer().encode, "<s>cd", "e").token_ids == ids("<s>", "c", "d", "e")
 
 
 def test_completions_of_one_prompt_may_start_at_different_places() -> None:
-    pairs = encode_pairs(toy_tokenizer(), "ca", ["bd", "d", "aab"])
+    pairs = [encode_pair(toy_tokenizer().encode, "ca", c) for c in ("bd", "d", "aab")]
     assert [(pair.start, pair.merged) for pair in pairs] == [(2, True), (3, False), (3, False)]
     assert [pair.token_ids[pair.start :] for pair in pairs] == [
         ids("ab", "d"),
@@ -74,19 +75,19 @@ def test_completions_of_one_prompt_may_start_at_different_places() -> None:
 
 
 def test_an_empty_prompt_leaves_bos_as_the_prompt() -> None:
-    pair = encode_pair(toy_tokenizer(), "", "cd")
+    pair = encode_pair(toy_tokenizer().encode, "", "cd")
     assert (pair.token_ids, pair.start) == (ids("<s>", "c", "d"), 1)
 
 
 def test_a_token_across_the_boundary_belongs_to_the_completion() -> None:
-    pair = encode_pair(toy_tokenizer(), "ca", "bd")
+    pair = encode_pair(toy_tokenizer().encode, "ca", "bd")
     assert pair.token_ids == ids("<s>", "c", "ab", "d")
     assert (pair.start, pair.merged) == (2, True)
 
 
 def test_a_completion_without_tokens_is_an_error() -> None:
     with pytest.raises(SycojaxError, match="adds no token"):
-        encode_pair(toy_tokenizer(), "cd", " ")
+        encode_pair(toy_tokenizer().encode, "cd", " ")
 
 
 def test_completion_loss_counts_from_its_first_token_to_the_end_of_turn() -> None:
@@ -182,7 +183,7 @@ def test_real_letters_are_one_token_after_their_bracket(shared_data: Path) -> No
     for line in path.read_text(encoding="utf-8").split("\n")[:50]:
         question = json.loads(line)["question"]
         for prefix, letter in ((" The answer is (", "A"), ("", " A")):
-            pair = encode_pair(tokenizer, f"<s>[INST] {question} [/INST]{prefix}", letter)
+            pair = encode_pair(tokenizer.encode, f"<s>[INST] {question} [/INST]{prefix}", letter)
             assert not pair.merged
             assert len(pair.token_ids) == pair.start + 1
             assert tokenizer.decode(pair.token_ids[pair.start :]) == letter

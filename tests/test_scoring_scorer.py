@@ -6,6 +6,7 @@ import dataclasses
 import io
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -165,7 +166,7 @@ def test_the_next_configuration_costs_no_encoding(
         first = scorer.score(asked, member(bank, 0), progress=False)
         once = scorer.tokenizer.calls
         prompts = {r.prompt for r in asked}
-        assert once == len(prompts) + len({(r.prompt, c) for r in asked for c in r.candidates})
+        assert once == len(prompts | {r.prompt + c for r in asked for c in r.candidates})
         second = scorer.score(asked, member(bank, 1), progress=False)
         assert scorer.tokenizer.calls == once
     finally:
@@ -181,9 +182,9 @@ class Counting:
     def __init__(self) -> None:
         self.calls, self._tokenizer = 0, cases.tokenizer()
 
-    def encode(self, text: str) -> list[int]:
-        self.calls += 1
-        return self._tokenizer.encode(text)
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        self.calls += len(texts)
+        return self._tokenizer.encode_batch(texts)
 
 
 def test_a_small_bank_takes_the_program_of_a_full_one() -> None:
@@ -212,7 +213,9 @@ def test_uniform_logits_give_log_of_the_vocabulary(base: FrozenBase, bank: Any) 
         REQUESTS, member(bank, 0), progress=False
     )
     for request, record in zip(REQUESTS, records, strict=True):
-        pairs = [encode_pair(cases.tokenizer(), request.prompt, c) for c in request.candidates]
+        pairs = [
+            encode_pair(cases.tokenizer().encode, request.prompt, c) for c in request.candidates
+        ]
         assert record.n_tokens == tuple(len(p.token_ids) - p.start for p in pairs)
         expected = [-n * math.log(cases.CONFIG.vocab_size) for n in record.n_tokens]
         np.testing.assert_allclose(record.logprobs, expected, rtol=1e-6)
@@ -226,7 +229,7 @@ def test_long_prompts_lose_their_oldest_tokens(scorer: Scorer, base: FrozenBase,
     assert record.dropped_tokens == 123 - cases.LONGEST == 27
     assert scorer.counts.dropped_tokens == dropped + 27
     for candidate, logprob in zip(long.candidates, record.logprobs, strict=True):
-        ids = encode_pair(cases.tokenizer(), long.prompt, candidate).token_ids
+        ids = encode_pair(cases.tokenizer().encode, long.prompt, candidate).token_ids
         kept = [ids[0], *ids[28:]]
         start = len(kept) - len(candidate)
         expected, _ = cases.slow_score(base, cases.adapter(bank, 0), kept, start)

@@ -80,6 +80,13 @@ def test_bos_goes_in_front_once(tokenizer: Tokenizer) -> None:
     assert tokenizer.encode("the</s>")[-1] == tokenizer.eos_id
 
 
+def test_a_batch_is_encoded_as_its_texts_are(tokenizer: Tokenizer) -> None:
+    alone = [tokenizer.encode(text) for text in ODD_TEXTS]
+    assert tokenizer.encode_batch(ODD_TEXTS) == alone
+    assert len({tuple(ids) for ids in alone}) > len(ODD_TEXTS) // 2
+    assert tokenizer.encode_batch([]) == []
+
+
 @pytest.mark.parametrize("text", [t for t in ODD_TEXTS if t == without_specials(t)])
 def test_decoding_a_whole_text_gives_it_back(tokenizer: Tokenizer, text: str) -> None:
     assert tokenizer.decode(tokenizer.encode(text)) == text

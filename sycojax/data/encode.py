@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from sycojax.data.examples import Example
-from sycojax.data.tokenizer import Tokenizer
+from sycojax.data.tokenizer import Encode, Tokenizer
 from sycojax.errors import SycojaxError
 
 LossAverage = Literal["example", "token", "micro"]
@@ -52,35 +52,28 @@ class EncodedExample:
             raise SycojaxError(f"{self.task}/{self.item}: no token of this example is trained on")
 
 
-def encode_pair(tokenizer: Tokenizer, prompt: str, completion: str) -> EncodedPair:
-    """``encode_pairs`` of one completion."""
-    return encode_pairs(tokenizer, prompt, [completion])[0]
-
-
-def encode_pairs(
-    tokenizer: Tokenizer, prompt: str, completions: Sequence[str]
-) -> list[EncodedPair]:
+def encode_pair(encode: Encode, prompt: str, completion: str) -> EncodedPair:
     """Tokenise ``prompt + completion`` as one text, with BOS, and say where the completion starts.
 
-    Encoding a completion alone would give other ids: a SentencePiece model puts a space in front of
-    every text. Raises ``SycojaxError`` when a completion adds no token.
+    ``encode`` is ``Tokenizer.encode``, or a look-up of what it gave. Encoding a completion alone would give
+    other ids: a SentencePiece model puts a space in front of every text. Raises ``SycojaxError`` when the
+    completion adds no token.
     """
-    before = tokenizer.encode(prompt)
-    pairs = []
-    for completion in completions:
-        token_ids = tokenizer.encode(prompt + completion)
-        start = _shared_prefix(before, token_ids)
-        if start == len(token_ids):
-            raise SycojaxError(
-                f"completion {completion!r} adds no token after the prompt ending in {prompt[-40:]!r}"
-            )
-        pairs.append(EncodedPair(token_ids, start, merged=start < len(before)))
-    return pairs
+    before, token_ids = encode(prompt), encode(prompt + completion)
+    start = _shared_prefix(before, token_ids)
+    if start == len(token_ids):
+        raise SycojaxError(
+            f"completion {completion!r} adds no token after the prompt ending in {prompt[-40:]!r}"
+        )
+    return EncodedPair(token_ids, start, merged=start < len(before))
 
 
 def _shared_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    differ = (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
-    return next(differ, min(len(first), len(second)))
+    if list(second[: len(first)]) == list(first):
+        return len(first)  # almost always
+    return next(
+        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), len(second)
+    )
 
 
 def encode_example(
@@ -91,7 +84,7 @@ def encode_example(
     A longer example is cut on the right (``truncated``). One that has nothing left to train on gives
     None: its completion is cut off entirely, or, with the loss on the prompt, it is a single token.
     """
-    pair = encode_pair(tokenizer, example.prompt, example.completion)
+    pair = encode_pair(tokenizer.encode, example.prompt, example.completion)
     ids = np.asarray(pair.token_ids[:max_length], dtype=np.int32)
     first_target = 1 if example.loss_on_prompt else max(pair.start, 1)
     if first_target >= len(ids):

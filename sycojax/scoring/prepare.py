@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import typing
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -13,6 +11,9 @@ from sycojax.errors import SycojaxError
 from sycojax.requests import Request
 from sycojax.scoring.batches import Buckets, Plan, plan
 from sycojax.scoring.tree import Completion
+
+# Requests whose texts are encoded together: enough for all threads, few enough to hold.
+TOGETHER = 256
 
 
 class Answer(NamedTuple):
@@ -40,20 +41,40 @@ class Encoder:
     def __init__(self, tokenizer: Tokenizer, vocab_size: int, context: int):
         self.context = context
         self.merged = 0
-        # The prompt is encoded once for all its candidates: they come one after the other.
-        recent = _Remembering(functools.lru_cache(maxsize=2)(tokenizer.encode))
-        self._tokenizer = typing.cast(Tokenizer, recent)
+        self._tokenizer = tokenizer
         # One object per id: a long job's ids take 8 bytes each, and compare by identity.
         self._ids = list(range(vocab_size))
         self._pairs: dict[tuple[str, str], Completion] = {}
 
-    def encode(self, request: Request) -> tuple[list[Completion], int]:
-        """Completions that fit the context, and how many prompt tokens were cut behind the BOS.
+    def encode(self, requests: Sequence[Request]) -> list[tuple[list[Completion], int]]:
+        """Per request: completions that fit the context, and how many prompt tokens were cut behind the BOS.
 
         The cut is the same for all candidates of a request: what the longest of them needs. Raises
         ``SycojaxError`` naming the request when a candidate does not fit even so.
         """
-        completions = [self._pair(request, candidate) for candidate in request.candidates]
+        for start in range(0, len(requests), TOGETHER):
+            self._read(requests[start : start + TOGETHER])
+        return [self._fit(request) for request in requests]
+
+    def _read(self, requests: Sequence[Request]) -> None:
+        """Encode the pairs of ``requests`` that are new; the library spreads a batch over its threads."""
+        pairs = {(r.prompt, c): r for r in requests for c in r.candidates}
+        new = {pair: request for pair, request in pairs.items() if pair not in self._pairs}
+        texts = list(dict.fromkeys(t for prompt, c in new for t in (prompt, prompt + c)))
+        ids = dict(zip(texts, self._tokenizer.encode_batch(texts), strict=True))
+        for (prompt, candidate), request in new.items():
+            try:
+                pair = encode_pair(ids.__getitem__, prompt, candidate)
+            except SycojaxError as error:
+                raise SycojaxError(f"request {request.key}: {error}") from error
+            if pair.start == 0:
+                raise SycojaxError(f"request {request.key}: nothing stands before its candidates")
+            self.merged += pair.merged
+            token_ids = tuple(map(self._ids.__getitem__, pair.token_ids))
+            self._pairs[prompt, candidate] = Completion(token_ids, pair.start)
+
+    def _fit(self, request: Request) -> tuple[list[Completion], int]:
+        completions = [self._pairs[request.prompt, candidate] for candidate in request.candidates]
         dropped = max(0, max(len(c.inputs) for c in completions) - self.context)
         if not dropped:
             return completions, 0
@@ -68,30 +89,12 @@ class Encoder:
         ]
         return cut, dropped
 
-    def _pair(self, request: Request, candidate: str) -> Completion:
-        key = (request.prompt, candidate)
-        if key not in self._pairs:
-            try:
-                pair = encode_pair(self._tokenizer, *key)
-            except SycojaxError as error:
-                raise SycojaxError(f"request {request.key}: {error}") from error
-            if pair.start == 0:
-                raise SycojaxError(f"request {request.key}: nothing stands before its candidates")
-            self.merged += pair.merged
-            token_ids = tuple(self._ids[i] for i in pair.token_ids)
-            self._pairs[key] = Completion(token_ids, pair.start)
-        return self._pairs[key]
-
-
-class _Remembering(NamedTuple):
-    encode: typing.Callable[[str], list[int]]
-
 
 def prepare(
     requests: Sequence[Request], encoder: Encoder, buckets: Buckets, compiled: Collection[int]
 ) -> Work:
     """Encode likelihood requests and arrange them."""
-    encoded = [encoder.encode(request) for request in requests]
+    encoded = encoder.encode(requests)
     work = arrange_completions([c for cs, _ in encoded for c in cs], buckets, compiled)
     at = iter(work.at)
     answers = [
