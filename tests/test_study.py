@@ -19,6 +19,7 @@ from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, Tra
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS, published
+from sycojax.files import read_json
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import Llama, initial_lora, split
 from sycojax.models.lora import LoRAConfig
@@ -120,7 +121,12 @@ def test_one_command_from_rows_to_report(inputs: tuple[Path, Path], tmp_path: Pa
             config.score, evaluations=ScoreConfig().evaluations, audit_items=2
         ),
     )
-    bring_up_to_date(config, tmp_path / "w")
+    said: list[str] = []
+    run.run(config, tmp_path / "w", progress=False, say=said.append)
+    counts = read_json(tmp_path / "w" / "study.json")["scoring"]
+    ratio = counts["padded_tokens"] / counts["unique_tokens"]
+    assert ratio >= 1
+    assert any(f"{ratio:.2f}x the {counts['unique_tokens']:,} unique" in line for line in said)
     index = write(tmp_path / "w")
     for configuration in ("base", "gsm8k-s0", "combined-s0"):
         for evaluation in asked_evaluations(config):

@@ -91,6 +91,8 @@ def run(
     found = {"seconds": seconds, **({"scoring": counts} if counts else {})}
     keep(found)
     note(f"records   {1 + len(inputs)} configurations on {len(data.requests)} evaluations")
+    if counts:
+        note(_tokens_line(counts))
 
 
 def _data_line(summary: Mapping[str, Any]) -> str:
@@ -100,3 +102,14 @@ def _data_line(summary: Mapping[str, Any]) -> str:
         counts["rows"] for counts in summary.get("contaminated_rows_dropped", {}).values()
     )
     return f"{text}; {dropped} training rows dropped that a probe asks" if dropped else text
+
+
+def _tokens_line(counts: Mapping[str, Any]) -> str:
+    """What scoring computed against the least that any scheme could, and against no sharing at all."""
+    computed, unique = counts["padded_tokens"], counts["unique_tokens"]
+    line = (
+        f"tokens    {computed:,} scored, padding included: {computed / max(unique, 1):.2f}x the {unique:,} unique "
+        f"ones ({counts['naive_tokens']:,} without sharing)"
+    )
+    generated = counts["generated_tokens"]
+    return f"{line}; {generated:,} generated" if generated else line
