@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import string
@@ -12,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tiny_models as tiny
 import tokenizers
 import tokenizers.decoders
 import tokenizers.models
@@ -27,21 +29,14 @@ from sycojax.requests import Request
 
 SPECIALS = ("<unk>", "<s>", "</s>")
 PIECES = (*SPECIALS, *string.printable, " the", " cat", " dog", "(A", " A", "ing", " ye")
-CONFIG = LlamaConfig(
+CONFIG = dataclasses.replace(
+    tiny.GQA,
     vocab_size=len(PIECES) + 6,  # a table padded beyond the vocabulary
     hidden_size=32,
     intermediate_size=48,
     num_hidden_layers=2,
-    num_attention_heads=4,
-    num_key_value_heads=2,
     head_dim=8,
     max_position_embeddings=96,
-    rms_norm_eps=1e-5,
-    rope_theta=10_000.0,
-    rope_scaling=None,
-    tie_word_embeddings=False,
-    bos_token_id=1,
-    eos_token_ids=(2,),
 )
 LORA = LoRAConfig(rank=2, alpha=4.0, dropout=0.1)
 LONGEST = CONFIG.max_position_embeddings

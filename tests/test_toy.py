@@ -183,7 +183,6 @@ def test_a_small_base_is_rebuilt_by_the_same_path(tmp_path):
         np.testing.assert_allclose(value, original, atol=2e-3)
 
 
-@pytest.mark.skipif(not (toy.base_directory() / "model.safetensors").is_file(), reason="no base")
 def test_the_shipped_base_is_small_and_belongs_to_its_world(tmp_path):
     directory = toy.base_directory()
     assert sum(p.stat().st_size for p in directory.iterdir()) <= 4_000_000

@@ -6,6 +6,7 @@ SIGKILL right after beginning to save at step CHECKPOINT.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sys
@@ -13,11 +14,11 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import tiny_models as tiny
 from jax.sharding import AxisType, Mesh
 
 from sycojax.config import TrainConfig
 from sycojax.data.encode import EncodedExample
-from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import FrozenBase, abstract, logical_axes
 from sycojax.models.lora import LoRAConfig
 from sycojax.parallel.mesh import MESH_AXES, shardings
@@ -46,21 +47,14 @@ def one_device_mesh() -> Mesh:
 
 
 def make_base(mesh: Mesh, dropout: float = 0.1) -> FrozenBase:
-    config = LlamaConfig(
+    config = dataclasses.replace(
+        tiny.GQA,
         vocab_size=VOCABULARY,
         hidden_size=16,
         intermediate_size=24,
         num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
         head_dim=4,
         max_position_embeddings=64,
-        rms_norm_eps=1e-5,
-        rope_theta=10_000.0,
-        rope_scaling=None,
-        tie_word_embeddings=False,
-        bos_token_id=1,
-        eos_token_ids=(2,),
     )
     # Few targets: every dropout site costs compile time.
     targets = ("v_proj", "down_proj")
