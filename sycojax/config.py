@@ -120,6 +120,7 @@ class ScoreConfig:
     """How configurations are scored."""
 
     evaluations: tuple[str, ...] = (*TASKS, *PROBES)
+    adapters: tuple[str, ...] = ()  # trained elsewhere: NAME=PATH of a PEFT adapter of this base
     bank_width: int = 1  # configurations that go through one pass together
     batch_tokens: int = 8192  # tokens of one padded scoring batch
     buckets: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048, 4096)  # packed row lengths

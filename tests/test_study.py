@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import pytest
 from flax import nnx
 
@@ -21,7 +22,7 @@ from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS, published
 from sycojax.files import read_json
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import Llama, initial_lora, split
+from sycojax.models.llama import Llama, abstract, initial_lora, split
 from sycojax.models.lora import LoRAConfig
 from sycojax.records import read_records
 from sycojax.study import adapters, run, scores
@@ -31,7 +32,8 @@ from sycojax.toy.records import Counts, write_world
 from sycojax.toy.tokenizer import write_tokenizer
 from sycojax.toy.world import World
 from sycojax.training.loop import TrainedAdapter
-from sycojax.weights.huggingface import save_base
+from sycojax.weights.huggingface import load_config, save_base
+from sycojax.weights.peft import export_adapter, load_adapter
 
 LORA = LoRAConfig(rank=2, alpha=4.0, dropout=0.0, targets=("q_proj", "down_proj"))
 
@@ -263,10 +265,10 @@ def test_a_study_that_is_stopped_while_scoring_goes_on(
     config, workdir = study(inputs), tmp_path / "w"
     real = scores.load_lora
 
-    def interrupted(workdir: Path, base: Any, configuration: str) -> Any:
-        if configuration != "base":
+    def interrupted(directory: Path | None, base: Any) -> Any:
+        if directory is not None:
             raise KeyboardInterrupt
-        return real(workdir, base, configuration)
+        return real(directory, base)
 
     with monkeypatch.context() as patch:
         patch.setattr(scores, "load_lora", interrupted)
@@ -275,6 +277,42 @@ def test_a_study_that_is_stopped_while_scoring_goes_on(
     assert watched() == (["mmlu-s0"], ["base/answer", "base/mmlu"])
     bring_up_to_date(config, workdir)
     assert watched() == ([], ["mmlu-s0/answer", "mmlu-s0/mmlu"])
+
+
+def test_an_adapter_from_elsewhere_is_scored_like_the_study_s_own(
+    inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Without any training, among adapters of other shapes, its records are those of the model that has it."""
+    first = study(inputs)
+    bring_up_to_date(first, tmp_path / "trained")
+    own = tmp_path / "trained" / "adapters" / "mmlu-s0"
+    config, _ = load_adapter(own, load_config(inputs[0]))
+    other = dataclasses.replace(config, rank=config.rank + 1, targets=("down_proj",))
+    shapes = abstract(load_config(inputs[0]), other).lora
+    (tmp_path / "other").mkdir()
+    noise = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.1, np.float32), shapes)
+    export_adapter(tmp_path / "other", noise, other, "base")
+    second = study(inputs, adapters=())
+    given = (f"mine={own}", f"other={tmp_path / 'other'}")
+    second = dataclasses.replace(second, score=dataclasses.replace(second.score, adapters=given))
+    bring_up_to_date(second, tmp_path / "w")
+    named = read_json(tmp_path / "w" / "study.json")["configurations"]
+    assert [c["name"] for c in named] == ["base", "mine", "other"]
+    assert not (tmp_path / "w" / "adapters").exists()
+    for evaluation in ("mmlu", "answer"):
+        records = {
+            (w, name): {
+                r.key: r.logprobs
+                for r in read_records(tmp_path / w / "records" / name / f"{evaluation}.jsonl")
+            }
+            for w, name in (("trained", "mmlu-s0"), ("w", "mine"), ("w", "other"), ("w", "base"))
+        }
+        expected, found = records["trained", "mmlu-s0"], records["w", "mine"]
+        assert expected.keys() == found.keys()
+        for key, values in expected.items():
+            np.testing.assert_allclose(found[key], values, rtol=1e-5, atol=1e-5)
+        assert records["w", "other"] != records["w", "base"]
+    write(tmp_path / "w")
 
 
 def test_the_workdir_of_another_study_is_left_alone(

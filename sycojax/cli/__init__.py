@@ -28,6 +28,8 @@ flags
   --workdir=DIR          where everything is written
   --data=DIR             reanalyse: a directory with the study's three CSV files, and claims.json, results/, splits/
                          and probes.json where there are any (default: the copy of the published figures kept here)
+  --adapter=NAME=PATH    study, evaluate: also score a PEFT adapter of this base that was trained elsewhere, any number
+                         of times; NAME-s0, NAME-s1, ... are its seeds
   --quiet                no progress bars
   --coordinator=HOST:PORT --processes=N --process=I
                          study, train, evaluate, calibrate: this is process I (0 to N - 1) of N that share the work;

@@ -91,14 +91,14 @@ def calibrate(flags: Flags) -> None:
 
 def export(flags: Flags) -> None:
     """Copy one adapter, in PEFT's format, out of a workdir."""
-    if not flags.adapter or not flags.to:
-        raise SycojaxError("export needs --adapter=NAME and --to=DIR")
-    adapters = flags.workdir / "adapters"
-    source = adapters / flags.adapter
+    if len(flags.adapter) != 1 or not flags.to:
+        raise SycojaxError("export needs one --adapter=NAME and --to=DIR")
+    adapters, (name,) = flags.workdir / "adapters", flags.adapter
+    source = adapters / name
     if not (source / "adapter_model.safetensors").is_file():
         known = sorted(p.name for p in adapters.iterdir()) if adapters.is_dir() else []
         raise SycojaxError(
-            f"{flags.workdir} has no adapter {flags.adapter!r} (there: {', '.join(known) or 'none'})"
+            f"{flags.workdir} has no adapter {name!r} (there: {', '.join(known) or 'none'})"
         )
     target = Path(flags.to)
     if target.exists():

@@ -24,7 +24,7 @@ class Flags:
 
     workdir: Path
     quiet: bool
-    adapter: str
+    adapter: tuple[str, ...]  # export: NAME; study and evaluate: NAME=PATH, any number of times
     to: str
     data: str
     coordinator: str  # HOST:PORT of process 0, where several processes share the work
@@ -38,7 +38,11 @@ class Flags:
 
         if self.config is None:
             raise SycojaxError("--config=FILE is missing, for example --config=configs/toy.py")
-        return StudyConfig.from_config_dict(self.config)
+        config = StudyConfig.from_config_dict(self.config)
+        adapters = (*config.score.adapters, *self.adapter)
+        return dataclasses.replace(
+            config, score=dataclasses.replace(config.score, adapters=adapters)
+        )
 
 
 def parse(command: str, arguments: Sequence[str]) -> Flags:
@@ -47,7 +51,7 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
     config_flags.DEFINE_config_file("config", None, "config file", flag_values=values)
     absl_flags.DEFINE_string("workdir", None, "output directory", flag_values=values)
     absl_flags.DEFINE_boolean("quiet", False, "no progress bars", flag_values=values)
-    absl_flags.DEFINE_string("adapter", "", "adapter to export", flag_values=values)
+    absl_flags.DEFINE_multi_string("adapter", [], "adapter", flag_values=values)
     absl_flags.DEFINE_string("to", "", "directory to export to", flag_values=values)
     absl_flags.DEFINE_string("data", "", "tables to examine again", flag_values=values)
     absl_flags.DEFINE_string("coordinator", "", "HOST:PORT of process 0", flag_values=values)
@@ -78,7 +82,7 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
     if values.workdir is None and command != "config":
         raise SycojaxError(f"--workdir=DIR is missing: where should `sycojax {command}` write?")
     return Flags(
-        Path(values.workdir or "."), values.quiet, values.adapter, values.to, values.data,
+        Path(values.workdir or "."), values.quiet, tuple(values.adapter), values.to, values.data,
         values.coordinator, values.processes, values.process, config,
     )  # fmt: skip
 

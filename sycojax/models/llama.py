@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -308,6 +309,34 @@ def logical_axes(
         return _nested({path: v.get_metadata("axes") for path, v in nnx.to_flat_state(state)})
 
     return Split(graph, names(adapters), names(base))
+
+
+def with_lora(base: FrozenBase, lora: LoRAConfig, quantization: Quantization) -> FrozenBase:
+    """The same base for adapters of another shape. ``quantization`` is what its projections are kept in."""
+    if lora == base.lora:
+        return base
+    dtype = base.params["embed_tokens"]["embedding"].dtype
+    shapes = abstract(base.config, lora, dtype=dtype, quantization=quantization, mesh=base.mesh)
+    return dataclasses.replace(base, lora=lora, graph=shapes.graph)
+
+
+def fit_adapter(tree: Tree, own: LoRAConfig, base: FrozenBase) -> Tree:
+    """An adapter of shape ``own`` (float32 NumPy leaves) as one of ``base.lora``, which must cover it.
+
+    What it lacks in rank and projections is zero; another ``scaling`` goes into B.
+    """
+    if dataclasses.replace(own, dropout=base.lora.dropout) == base.lora:
+        return tree
+    wide = jax.tree.map(
+        lambda shape: np.zeros(shape.shape, np.float32), abstract(base.config, base.lora).lora
+    )
+    for group, projections in tree["layers"].items():
+        for name, matrices in projections.items():
+            target = wide["layers"][group][name]
+            target["lora_a"][..., : own.rank] = matrices["lora_a"]
+            ratio = own.scaling / base.lora.scaling
+            target["lora_b"][:, : own.rank] = matrices["lora_b"] * np.float32(ratio)
+    return wide
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -59,6 +60,15 @@ class LoRAConfig:
     def scaling(self) -> float:
         """The factor on the adapter's output."""
         return self.alpha / self.rank
+
+
+def covering(adapters: Sequence[LoRAConfig]) -> LoRAConfig:
+    """The smallest shape that holds all of ``adapters``; itself where they are one. Without dropout otherwise."""
+    if len({dataclasses.replace(lora, dropout=0.0) for lora in adapters}) == 1:
+        return adapters[0]
+    rank = max(lora.rank for lora in adapters)
+    targets = tuple(t for t in TARGETS if any(t in lora.targets for lora in adapters))
+    return LoRAConfig(rank, alpha=float(rank), dropout=0.0, targets=targets)
 
 
 class Projection(nnx.Module):

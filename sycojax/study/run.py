@@ -11,11 +11,14 @@ import jax.numpy as jnp
 
 from sycojax.config import StudyConfig
 from sycojax.data.tokenizer import Tokenizer, check_vocabulary
+from sycojax.models.llama import with_lora
+from sycojax.models.lora import covering
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.parallel.mesh import make_mesh
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import adapter_inputs, train_adapters
 from sycojax.study.datasets import prepare
+from sycojax.study.external import external_adapters, load_external
 from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.stages import fingerprint
 from sycojax.study.workdir import claim, describe
@@ -65,6 +68,7 @@ def run(
         quantization=config.base.quantization, remat=config.base.remat, mesh=mesh,
     )  # fmt: skip
     check_vocabulary(tokenizer, base.config.vocab_size)
+    places, external, shapes = load_external(external_adapters(config), base.config)
     count = base.config.base_parameter_count
     note(f"base      {path} ({count:,} parameters, {config.base.precision})")
     weights = on_first(lambda: base_fingerprint(path))
@@ -82,9 +86,11 @@ def run(
     note(f"adapters  {len(training)} trained or up to date")
     if until == "train":
         return
-    scorer = Scorer(base, tokenizer, config.score)
+    # Adapters of other shapes share one program with the study's own: the smallest that holds all of them.
+    base = with_lora(base, covering([config.lora, *shapes]), config.base.quantization)
+    scorer, inputs = Scorer(base, tokenizer, config.score), {**inputs, **external}
     counts = score_configurations(
-        config, workdir, base, scorer, inputs, data.requests,
+        config, workdir, base, scorer, inputs, data.requests, external=places,
         base_inputs=fingerprint(weights, config.base.precision), progress=progress,
     )  # fmt: skip
     lap("evaluate")

@@ -16,7 +16,7 @@ from sycojax.config import StudyConfig
 from sycojax.data.prompts import Prompts
 from sycojax.evals import EVALUATIONS
 from sycojax.files import atomic_write
-from sycojax.models.llama import FrozenBase, Tree, abstract
+from sycojax.models.llama import FrozenBase, Tree, abstract, fit_adapter
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.records import Record, write_records
 from sycojax.requests import Request
@@ -49,14 +49,17 @@ def score_configurations(
     requests: Mapping[str, Sequence[Request]],
     *,
     base_inputs: str,
+    external: Mapping[str, Path] | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Score what is missing or outdated and write one records file per configuration and evaluation.
 
-    ``inputs`` maps adapter configurations to the fingerprint of their adapter. Returns the scorer's counts and
+    ``inputs`` maps adapter configurations to the fingerprint of their adapter; ``external`` those of them that
+    were trained elsewhere to their directories, whose shapes ``base.lora`` covers. Returns the scorer's counts and
     how reproducible the last configuration's scores are (``determinism.measure``), empty when there was nothing
     to do.
     """
+    places = {name: adapter_directory(workdir, name) for name in inputs} | dict(external or {})
     stamps, prompts = Stamps(workdir), Prompts(config.data.recipe, config.base.chat_template)
     sources = {NO_ADAPTER: base_inputs, **inputs}
     asked = {
@@ -97,7 +100,7 @@ def score_configurations(
             questions = [r for name in evaluations for r in requests[name]]
             for start in range(0, len(configurations), width):
                 names = configurations[start : start + width]
-                bank = stack([load_lora(workdir, base, name) for name in names])
+                bank = stack([load_lora(places.get(name), base) for name in names])
                 answers = _ask(scorer, bank, evaluations, questions, prompts, progress)
 
                 def write(
@@ -116,18 +119,18 @@ def score_configurations(
                 last = names[-1], questions, answers[-1]
     counts = scorer.report()
     name, questions, records = last
-    bank = stack([load_lora(workdir, base, name)])
+    bank = stack([load_lora(places.get(name), base)])
     found = determinism.measure(scorer, bank, questions, records, config.data.seed)
     return {**counts, **({"determinism": found} if found else {})}
 
 
-def load_lora(workdir: Path, base: FrozenBase, configuration: str) -> Tree:
-    """The adapter of a configuration; all zeros for the base."""
-    if configuration == NO_ADAPTER:
+def load_lora(directory: Path | None, base: FrozenBase) -> Tree:
+    """The adapter in ``directory`` in the shape of ``base.lora``; all zeros for None, the base."""
+    if directory is None:
         shapes = abstract(base.config, base.lora).lora
         return jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes)
-    _, lora = load_adapter(adapter_directory(workdir, configuration), base.config)
-    return lora
+    own, lora = load_adapter(directory, base.config)
+    return fit_adapter(lora, own, base)
 
 
 def stack(adapters: Sequence[Tree]) -> Tree:

@@ -14,6 +14,7 @@ import jax
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json, write_json
+from sycojax.study.external import external_adapters
 
 PACKAGES = (
     "sycojax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "transformers", "tokenizers",
@@ -56,6 +57,7 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
         for seed in config.train.seeds:
             name = configuration_name(adapter, seed)
             configurations.append({"name": name, "adapter": adapter, "seed": seed})
+    configurations += [e.configuration for e in external_adapters(config)]
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     write_json(
         description,

@@ -6,6 +6,7 @@ key, shape and setting must be one that this model computes exactly, or loading 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,7 @@ def _read_config(directory: Path) -> LoRAConfig:
     require("task_type", "CAUSAL_LM", None)
     require("bias", "none")
     require("init_lora_weights", *NEUTRAL_INITIALISATIONS)
+    stabilised = settings.pop("use_rslora", False)
     rank, alpha, dropout = take("r"), take("lora_alpha"), settings.pop("lora_dropout", 0.0)
     for name, value in (("r", rank), ("lora_alpha", alpha), ("lora_dropout", dropout)):
         if isinstance(value, bool) or not isinstance(value, int if name == "r" else int | float):
@@ -177,9 +179,12 @@ def _read_config(directory: Path) -> LoRAConfig:
         raise SycojaxError(
             f"{file}: {shown} is not supported: it would change what the adapter computes"
         )
+    if not isinstance(stabilised, bool):
+        raise SycojaxError(f"{file}: use_rslora={stabilised!r} is neither true nor false")
     return LoRAConfig(
         rank=rank,
-        alpha=float(alpha),
+        # Rank-stabilised adapters are scaled by alpha / sqrt(rank) (Kalajdzievski 2023, arXiv:2312.03732).
+        alpha=float(alpha) * (math.sqrt(rank) if stabilised and rank > 0 else 1.0),
         dropout=float(dropout),
         targets=tuple(t for t in TARGETS if t in targets),
     )

@@ -14,7 +14,8 @@ import tiny_models as tiny
 from flax import nnx
 
 from sycojax.models.attention import attend, packed_mask, rotary_table
-from sycojax.models.llama import merge
+from sycojax.models.llama import fit_adapter, merge, with_lora
+from sycojax.models.lora import TARGETS, covering
 from sycojax.weights.huggingface import load_config, save_base
 from sycojax.weights.peft import export_adapter, load_adapter
 
@@ -184,6 +185,27 @@ def test_what_peft_writes_here(checkpoints, bases, tmp_path):
         ours.logits(base, adapter, prompt), reference.logits(model.eval(), prompt),
         atol=1e-4, what="logits of PEFT's files here",
     )  # fmt: skip
+
+
+def test_adapters_of_other_shapes_share_a_bank(checkpoints, bases, tmp_path):
+    """Other ranks, projections and scalings, rank-stabilised too: each in its place as PEFT computes it."""
+    base, models = bases["gqa"], []
+    kinds = [
+        (4, 6.0, ("q_proj", "v_proj"), True),
+        (24, 8.0, ("up_proj", "o_proj"), False),
+        (tiny.RANK, tiny.ALPHA, TARGETS, False),
+    ]
+    for number, kind in enumerate(kinds):
+        models.append(reference.with_new_adapter(reference.load(checkpoints["gqa"]), *kind))
+        models[-1].save_pretrained(tmp_path / str(number))
+    loaded = [load_adapter(tmp_path / str(n), base.config) for n in range(len(kinds))]
+    wide = with_lora(base, covering([settings for settings, _ in loaded]), "none")
+    assert (wide.lora.rank, set(wide.lora.targets)) == (24, set(TARGETS))
+    prompt = tiny.prompts(base.config)[1]
+    for model, (settings, adapter) in zip(models, loaded, strict=True):
+        expected = reference.logits(model.eval(), prompt)
+        found = ours.logits(wide, fit_adapter(adapter, settings, wide), prompt)
+        close(found, expected, atol=1e-4, what=f"logits of an adapter of rank {settings.rank}")
 
 
 @pytest.mark.parametrize("name", ["gqa", "tied", "llama3"])

@@ -6,6 +6,7 @@ Used by the live comparison and by ``tests/golden/make.py``, which stores a part
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,22 @@ def with_adapter(
     values = {k: torch.tensor(v) for k, v in tiny.adapter(config, b_scale=b_scale).items()}
     result = peft.set_peft_model_state_dict(wrapped, values)
     assert not result.unexpected_keys
+    return wrapped
+
+
+def with_new_adapter(
+    model: torch.nn.Module, rank: int, alpha: float, targets: Sequence[str], stabilised: bool
+) -> peft.PeftModel:
+    """A PEFT model with an adapter of another shape and random matrices."""
+    settings = peft.LoraConfig(
+        r=rank, lora_alpha=alpha, bias="none", task_type="CAUSAL_LM", target_modules=list(targets),
+        use_rslora=stabilised,
+    )  # fmt: skip
+    torch.manual_seed(rank)
+    wrapped = peft.get_peft_model(model, settings)
+    for name, value in wrapped.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(value, std=0.05)
     return wrapped
 
 
