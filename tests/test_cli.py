@@ -55,6 +55,8 @@ def test_config_file_with_a_mistake(capsys: pytest.CaptureFixture[str], tmp_path
         ("--config.train.adapters=gsm9k", "unknown adapter 'gsm9k'"),
         ("--config.data.source=files", "needs data.path"),
         ("--config.base.path=/no/such/model", "/no/such/model"),
+        ("--adapter=a/path", "adapter 'a/path': write NAME=PATH"),
+        ("--adapter=mmlu-s0=a/path", "adapter 'mmlu-s0': the name is taken"),
         ("--epochs=3", "Unknown command line flag 'epochs'"),
         ("epochs=3", "unexpected argument 'epochs=3'"),
     ],
@@ -63,6 +65,7 @@ def test_bad_settings(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, flag: str, message: str
 ) -> None:
     assert message in failure(capsys, "study", TOY, f"--workdir={tmp_path / 'w'}", flag)
+    assert not (tmp_path / "w" / "study.json").exists() or "no/such" in flag
 
 
 def test_report_without_a_study(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ commands
   calibrate  plant sycophancy in adapters of the embedded base and read it back: DIR/calibration/ (no --config)
   export     copy one adapter: sycojax export --workdir=DIR --adapter=NAME --to=DIR
   config     print every setting of --config after its overrides, and check it
+  doctor     devices, memory, versions, disk and access to the hub: what is there, and what to do (--config optional)
 
 flags
   --config=FILE          a config file, such as configs/toy.py; every key can be overridden:

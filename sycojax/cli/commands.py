@@ -12,7 +12,17 @@ from sycojax.cli.flags import Flags, parse
 from sycojax.errors import SycojaxError
 from sycojax.files import atomic_directory
 
-COMMANDS = ("study", "train", "evaluate", "report", "reanalyse", "calibrate", "export", "config")
+COMMANDS = (
+    "study",
+    "train",
+    "evaluate",
+    "report",
+    "reanalyse",
+    "calibrate",
+    "export",
+    "config",
+    "doctor",
+)
 
 
 def dispatch(command: str, arguments: Sequence[str]) -> None:
@@ -30,6 +40,8 @@ def dispatch(command: str, arguments: Sequence[str]) -> None:
         calibrate(flags)
     elif command == "export":
         export(flags)
+    elif command == "doctor":
+        doctor(flags)
     elif command == "config":
         print(json.dumps(flags.study_config().to_dict(), indent=2))
     else:
@@ -42,9 +54,11 @@ def study(command: str, flags: Flags) -> None:
 
     from sycojax.cli.embedded import resolve_toy
     from sycojax.parallel import distributed
+    from sycojax.study.external import external_adapters
     from sycojax.study.run import run
 
     config = flags.study_config()
+    external_adapters(config)  # says what is wrong with --adapter before anything is written
     distributed.initialize(flags.coordinator, flags.processes, flags.process)
     if config.base.dtype == "float32":
         # TPUs and recent GPUs would otherwise round float32 matmul inputs to 8 or 10 bits.
@@ -107,3 +121,15 @@ def export(flags: Flags) -> None:
         for name in ("adapter_model.safetensors", "adapter_config.json"):
             shutil.copyfile(source / name, temporary / name)
     print(f"adapter   {target.resolve()}")
+
+
+def doctor(flags: Flags) -> None:
+    """Print what this machine has and lacks. Raises ``SycojaxError`` when something must be mended."""
+    from sycojax.cli.doctor import examine, render
+
+    path = "" if flags.config is None else flags.study_config().base.path
+    findings = examine(flags.workdir, "" if path == "toy" else path)
+    print(render(findings))
+    problems = [f.subject for f in findings if f.state == "problem"]
+    if problems:
+        raise SycojaxError(f"to be mended: {', '.join(problems)}")

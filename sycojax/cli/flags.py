@@ -79,7 +79,7 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
         ) from error
     if rest:
         raise SycojaxError(f"unexpected argument {rest[0]!r} (flags are written --name=value)")
-    if values.workdir is None and command != "config":
+    if values.workdir is None and command not in ("config", "doctor"):
         raise SycojaxError(f"--workdir=DIR is missing: where should `sycojax {command}` write?")
     return Flags(
         Path(values.workdir or "."), values.quiet, tuple(values.adapter), values.to, values.data,

@@ -1,0 +1,142 @@
+"""``sycojax doctor``: is this machine ready, and if not, what to do. Of a hub base it fetches config.json, nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+State = Literal["ok", "note", "problem"]
+# The pairs of which the whole test suite passes.
+TESTED = (("0.10.2", "0.12.8"), ("0.11.2", "0.12.12"))
+# What cannot be imported together (see pyproject.toml).
+BROKEN_JAX = ("0.11.0", "0.11.1")
+GIB = 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One line: ``advice`` says what to do where there is something to do."""
+
+    state: State
+    subject: str
+    text: str
+    advice: str = ""
+
+
+def examine(workdir: Path, base: str) -> list[Finding]:
+    """Look at everything a study needs; ``base`` is the model it would load, "" for none."""
+    return [*_versions(), *_devices(), *_disk(workdir), *_hub(base)]
+
+
+def render(findings: list[Finding]) -> str:
+    """The findings as a table of plain lines, advice below each."""
+    width = max(len(f.subject) for f in findings)
+    lines = []
+    for f in findings:
+        mark = {"ok": "ok      ", "note": "note    ", "problem": "PROBLEM "}[f.state]
+        lines.append(f"{mark}{f.subject:<{width}}  {f.text}")
+        if f.advice:
+            lines.append(f"{'':8}{'':{width}}  -> {f.advice}")
+    return "\n".join(lines)
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("ok", "python", f"{platform.python_version()} on {platform.platform()}")
+    jax, flax = (importlib.metadata.version(name) for name in ("jax", "flax"))
+    pair = f"jax {jax}, flax {flax}"
+    tested = "; ".join(f"jax {a} with flax {b}" for a, b in TESTED)
+    if jax in BROKEN_JAX:
+        yield Finding(
+            "problem",
+            "versions",
+            pair,
+            f"this jax breaks flax: pip install 'jax!={jax}' ({tested})",
+        )
+    elif (jax, flax) in TESTED:
+        yield Finding("ok", "versions", f"{pair} (tested)")
+    else:
+        yield Finding(
+            "note", "versions", f"{pair}, a pair that was not tested", f"tested: {tested}"
+        )
+
+
+def _devices() -> Iterator[Finding]:
+    import jax
+
+    try:
+        devices = jax.devices()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        yield Finding(
+            "problem", "devices", reason, "JAX_PLATFORMS=cpu runs without the accelerator"
+        )
+        return
+    kinds = ", ".join(sorted({d.device_kind for d in devices}))
+    yield Finding("ok", "devices", f"{len(devices)} x {kinds} ({devices[0].platform})")
+    stats = devices[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+        yield Finding("ok", "memory", f"{stats['bytes_limit'] / GIB:.1f} GiB a device for JAX")
+    if devices[0].platform == "cpu":
+        yield from _unused_accelerators()
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        yield Finding("ok", "memory", f"{memory / GIB:.1f} GiB, {os.cpu_count()} processors")
+
+
+def _unused_accelerators() -> Iterator[Finding]:
+    """A GPU or TPU that is there, and that JAX does not use."""
+    wanted = os.environ.get("JAX_PLATFORMS", "")
+    chosen = f"JAX_PLATFORMS={wanted} hides it" if wanted else ""
+    if shutil.which("nvidia-smi") and Path("/proc/driver/nvidia/version").exists():
+        advice = chosen or "pip install -e '.[cuda]', driver 525 or newer"
+        yield Finding("note", "gpu", "an NVIDIA GPU is present, JAX runs on the CPU", advice)
+    if any(Path("/dev").glob("accel*")) or any(Path("/dev/vfio").glob("[0-9]*")):
+        advice = chosen or "pip install -e '.[tpu]'; is another process using the chips?"
+        yield Finding("note", "tpu", "TPU chips may be present, JAX runs on the CPU", advice)
+
+
+def _disk(workdir: Path) -> Iterator[Finding]:
+    existing = next(p for p in (workdir.resolve(), *workdir.resolve().parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if not os.access(existing, os.W_OK):
+        yield Finding(
+            "problem", "disk", f"{existing} cannot be written", "choose another --workdir"
+        )
+    elif free < 5 * GIB:
+        yield Finding(
+            "note", "disk", f"{free / GIB:.1f} GiB free at {existing}",
+            "a 7B study keeps up to 5 GiB of checkpoints",
+        )  # fmt: skip
+    else:
+        yield Finding("ok", "disk", f"{free / GIB:.0f} GiB free at {existing}")
+
+
+def _hub(base: str) -> Iterator[Finding]:
+    import huggingface_hub
+    from huggingface_hub.errors import EntryNotFoundError
+
+    token = "with" if huggingface_hub.get_token() else "without"
+    if not base or Path(base).is_dir():
+        where = f"{base} is a local directory" if base else "none asked for (--config=FILE)"
+        yield Finding("ok", "base", f"{where}; the hub would be asked {token} a token")
+        return
+    names = ("model.safetensors.index.json", "model.safetensors")
+    cached = any(isinstance(huggingface_hub.try_to_load_from_cache(base, n), str) for n in names)
+    try:
+        huggingface_hub.hf_hub_download(base, "config.json")
+        yield Finding("ok", "base", f"{base} can be fetched from the hub ({token} a token)")
+    except (OSError, ValueError, EntryNotFoundError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if cached:
+            yield Finding("note", "base", f"{base} is cached; the hub says: {reason}")
+        else:
+            yield Finding(
+                "problem", "base", f"{base} is not here and the hub says: {reason}",
+                "check name and network; for a gated model ask for access and run `hf auth login`; or give a "
+                "directory: --config.base.path=DIR",
+            )  # fmt: skip

@@ -1,0 +1,73 @@
+"""``sycojax doctor``: what it says of machines that lack something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+
+from sycojax.cli import doctor, main
+
+
+def test_this_machine_is_ready(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["doctor", f"--workdir={tmp_path / 'new' / 'w'}", "--config=configs/toy.py"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("ok") and "8 x cpu (cpu)" in line for line in lines)
+    assert any("GiB free at" in line and str(tmp_path) in line for line in lines)
+    assert not any(line.startswith("PROBLEM") for line in lines)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("jax", "flax", "state", "said"),
+    [
+        ("0.10.2", "0.12.8", "ok", "tested"),
+        ("0.11.1", "0.12.8", "problem", "jax!=0.11.1"),
+        ("0.12.0", "0.12.12", "note", "jax 0.11.2 with flax 0.12.12"),
+    ],
+)
+def test_versions_are_held_against_the_tested_ones(
+    monkeypatch: pytest.MonkeyPatch, jax: str, flax: str, state: str, said: str
+) -> None:
+    monkeypatch.setattr(
+        doctor.importlib.metadata, "version", {"jax": jax, "flax": flax}.__getitem__
+    )
+    found = {f.subject: f for f in doctor.examine(Path("."), "")}["versions"]
+    assert found.state == state
+    assert said in f"{found.text} {found.advice}"
+
+
+def test_the_tested_pairs_are_those_of_the_package_file() -> None:
+    text = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+    for jax, flax in doctor.TESTED:
+        assert f"jax {jax} + flax {flax}" in text
+    assert all(f"!={version}" in text for version in doctor.BROKEN_JAX)
+
+
+def test_a_base_that_the_hub_does_not_give(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def refused(*_: object, **__: object) -> str:
+        raise OSError("401: access to some/model is restricted\nlong explanation")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refused)
+    arguments = ["doctor", f"--workdir={tmp_path}", "--config=configs/toy.py"]
+    assert main([*arguments, "--config.base.path=some/model"]) == 2
+    captured = capsys.readouterr()
+    assert "PROBLEM base" in captured.out
+    assert "401: access to some/model is restricted" in captured.out
+    assert "hf auth login" in captured.out
+    assert captured.err == "sycojax: to be mended: base\n"
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: "/cache/model")
+    assert main([*arguments, "--config.base.path=some/model"]) == 0
+    assert "some/model is cached" in capsys.readouterr().out
+
+
+def test_a_directory_that_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    found = {f.subject: f for f in doctor.examine(tmp_path, "")}["disk"]
+    assert found.state == "problem"
+    assert "another --workdir" in found.advice
