@@ -149,6 +149,14 @@ class MeshConfig:
     data: int = -1
     fsdp: int = 1
     tensor: int = 1
+    # The adapters of a bank go to different devices along `data`, which then have rows of their own; the rows of
+    # an adapter are split over `fsdp` alone. Their gradients need no sum over `data`.
+    bank_over_data: bool = False
+
+    @property
+    def bank_axis(self) -> str | None:
+        """The mesh axis that the adapters of a bank are laid over."""
+        return "data" if self.bank_over_data else None
 
 
 @dataclasses.dataclass(frozen=True)

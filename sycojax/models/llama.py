@@ -21,7 +21,7 @@ from sycojax.models.attention import attend, packed_mask, rotary_table, rotate
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import BaseParam, LoRAConfig, LoRAParam, Projection
 from sycojax.models.quantize import Quantization, Storage
-from sycojax.parallel.mesh import BATCH_AXES, batch_sharding
+from sycojax.parallel.mesh import batch_axes, batch_sharding
 
 Remat = Literal["none", "dots", "full"]
 Tree = Any  # a nested dict of arrays
@@ -137,6 +137,8 @@ class Llama(nnx.Module):
         self.config = config
         self.remat: Remat = remat
         self.mesh = mesh
+        # Where this is one adapter of a bank (under vmap): the mesh axis that the bank is laid over.
+        self.bank_axis: str | None = None
         self.embed_tokens = Embedding(config, dtype, rngs)
         self.layers = DecoderLayers(config, lora, Storage(dtype, quantization), rngs)
         self.norm = RMSNorm((config.hidden_size,), ("norm",), config.rms_norm_eps, dtype)
@@ -212,11 +214,12 @@ class Llama(nnx.Module):
     def _embed(self, token_ids: jax.Array) -> jax.Array:
         """Rows of the embedding table [B, T, D], split by rows over the mesh's batch axes."""
         h = self.embed_tokens.embedding[...][token_ids]
-        if self.mesh is None or h.shape[0] % math.prod(self.mesh.shape[a] for a in BATCH_AXES):
+        if self.mesh is None or not self._divides(h):
             return h
         # The table is split along D over fsdp. Asked for all rows at once, the partitioner would look up the
         # whole batch on every device; in two steps it looks up its data part and exchanges the rest.
-        looked_up = NamedSharding(self.mesh, PartitionSpec("data", None, "fsdp"))
+        data = None if self.bank_axis == "data" else "data"
+        looked_up = NamedSharding(self.mesh, PartitionSpec(data, None, "fsdp"))
         return self._by_rows(jax.lax.with_sharding_constraint(h, looked_up))
 
     def _by_rows(self, h: jax.Array) -> jax.Array:
@@ -225,9 +228,15 @@ class Llama(nnx.Module):
         Left to itself the partitioner follows the weights: it splits D over ``fsdp`` and gives every device
         the whole batch. Rows that do not divide evenly (a small decoding batch) are left to it.
         """
-        if self.mesh is None or h.shape[0] % math.prod(self.mesh.shape[a] for a in BATCH_AXES):
+        if self.mesh is None or not self._divides(h):
             return h
-        return jax.lax.with_sharding_constraint(h, batch_sharding(self.mesh))
+        return jax.lax.with_sharding_constraint(
+            h, batch_sharding(self.mesh, bank_axis=self.bank_axis)
+        )
+
+    def _divides(self, h: jax.Array) -> bool:
+        assert self.mesh is not None
+        return h.shape[0] % math.prod(self.mesh.shape[a] for a in batch_axes(self.bank_axis)) == 0
 
 
 def _rematerialised(body: Any, remat: Remat) -> Any:
@@ -257,6 +266,18 @@ class FrozenBase:
     graph: Any
     params: Tree
     mesh: Mesh
+    # The mesh axis that adapters of a bank are laid over where they fill it; None: each device has them all.
+    bank_axis: str | None = None
+
+    def axis_of(self, width: int) -> str | None:
+        """The mesh axis that a bank of ``width`` adapters is laid over, if any."""
+        if self.bank_axis is None or width % self.mesh.shape[self.bank_axis]:
+            return None
+        return self.bank_axis if self.mesh.shape[self.bank_axis] > 1 else None
+
+    def graph_of(self, bank_axis: str | None) -> Any:
+        """``graph``, or that of one adapter of a bank that is laid over ``bank_axis``."""
+        return self.graph if bank_axis is None else _banked(self, bank_axis)
 
 
 def split(model: Llama) -> Split:
@@ -268,6 +289,12 @@ def split(model: Llama) -> Split:
 def merge(graph: Any, lora: Tree, base: Tree) -> Llama:
     """The model that ``split`` took apart, with these arrays."""
     return nnx.merge(graph, nnx.State(lora), nnx.State(base))
+
+
+def _banked(base: FrozenBase, bank_axis: str) -> Any:
+    model = merge(base.graph, abstract(base.config, base.lora).lora, base.params)
+    model.bank_axis = bank_axis
+    return split(model).graph
 
 
 def abstract(

@@ -127,6 +127,8 @@ def _join(
     process: int | None = None,
     launcher: str = "",
 ) -> None:
+    # It would take SIGTERM for itself; `parallel.preemption` answers it in training, and elsewhere it ends us.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(coordinator, processes, process)
     except (RuntimeError, ValueError, OSError) as error:

@@ -25,11 +25,16 @@ RULES: dict[str, str | None] = {
     "norm": None,
     "lora_rank": None,
     "blocks": None,
-    "bank": None,
+    "bank": None,  # or "data", where `mesh.bank_over_data` says so
 }
 
 # Rows of a batch are split over both: fsdp shards weights and data alike.
 BATCH_AXES = ("data", "fsdp")
+
+
+def batch_axes(bank_axis: str | None = None) -> tuple[str, ...]:
+    """The mesh axes that split the rows of a batch: those that the adapters of a bank leave free."""
+    return tuple(axis for axis in BATCH_AXES if axis != bank_axis)
 
 
 def make_mesh(data: int = -1, fsdp: int = 1, tensor: int = 1) -> Mesh:
@@ -49,30 +54,37 @@ def make_mesh(data: int = -1, fsdp: int = 1, tensor: int = 1) -> Mesh:
     return jax.make_mesh(tuple(sizes), MESH_AXES, axis_types=(AxisType.Auto,) * 3)
 
 
-def partition_spec(axes: tuple[str, ...]) -> PartitionSpec:
-    """The spec of a parameter with these logical axes. Raises on an unknown name or a mesh axis used twice."""
+def partition_spec(axes: tuple[str, ...], bank_axis: str | None = None) -> PartitionSpec:
+    """The spec of a parameter with these logical axes. Raises on an unknown name or a mesh axis used twice.
+
+    ``bank_axis``: the mesh axis that the adapters of a bank are laid over.
+    """
+    rules = {**RULES, "bank": bank_axis}
     for axis in axes:
-        if axis not in RULES:
-            raise SycojaxError(f"logical axis {axis!r} has no rule (known: {', '.join(RULES)})")
-    spec = [RULES[axis] for axis in axes]
+        if axis not in rules:
+            raise SycojaxError(f"logical axis {axis!r} has no rule (known: {', '.join(rules)})")
+    spec = [rules[axis] for axis in axes]
     used = [axis for axis in spec if axis is not None]
     if len(set(used)) < len(used):
         raise SycojaxError(f"logical axes {axes} use a mesh axis twice: {spec}")
     return PartitionSpec(*spec)
 
 
-def shardings(mesh: Mesh, axes: Any, *, bank: bool = False) -> Any:
-    """NamedShardings for a tree of logical-axis tuples (``llama.logical_axes``); ``bank`` adds the bank axis."""
+def shardings(mesh: Mesh, axes: Any, *, bank: bool = False, bank_axis: str | None = None) -> Any:
+    """NamedShardings for a tree of logical-axis tuples (``llama.logical_axes``).
+
+    ``bank`` adds the bank axis in front, laid over the mesh axis ``bank_axis`` if one is named.
+    """
 
     def one(names: tuple[str, ...]) -> NamedSharding:
-        return NamedSharding(mesh, partition_spec(("bank", *names) if bank else names))
+        return NamedSharding(mesh, partition_spec(("bank", *names) if bank else names, bank_axis))
 
     return jax.tree.map(one, axes, is_leaf=lambda x: isinstance(x, tuple))
 
 
-def batch_sharding(mesh: Mesh, *, leading: int = 0) -> NamedSharding:
-    """Rows over the batch axes; ``leading`` unsharded axes (bank, micro-batch) come first."""
-    return NamedSharding(mesh, PartitionSpec(*[None] * leading, BATCH_AXES))
+def batch_sharding(mesh: Mesh, *, leading: int = 0, bank_axis: str | None = None) -> NamedSharding:
+    """Rows over the ``batch_axes``; ``leading`` unsharded axes (bank, micro-batch) come first."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * leading, batch_axes(bank_axis)))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -31,11 +31,17 @@ def pass_width(count: int, configured: int, compiled: Collection[int]) -> int:
 def passes(bank: Any, width: int, base: FrozenBase) -> Iterator[tuple[int, int, Any]]:
     """Yield (first adapter, number of adapters, lora tree on the mesh), ``width`` adapters at a time.
 
-    With width 1 the leaves have no adapter axis. The last pass is filled up by repeating the last adapter.
+    With width 1 the leaves have no adapter axis; others lie over ``base.axis_of(width)``. The last pass is filled
+    up by repeating the last adapter.
     """
     count = bank_size(bank)
     bank = _place(bank, base)
-    placement = shardings(base.mesh, logical_axes(base.config, base.lora).lora, bank=width > 1)
+    placement = shardings(
+        base.mesh,
+        logical_axes(base.config, base.lora).lora,
+        bank=width > 1,
+        bank_axis=base.axis_of(width),
+    )
     for first in range(0, count, width):
         chosen = np.minimum(np.arange(first, first + width, dtype=np.int32), count - 1)
         lora = _take(bank, distribute(chosen, replicated(base.mesh)))

@@ -124,7 +124,7 @@ class Decoder:
                 at += len(numbers)
                 arrays = self._arrays([(encoded[n][0], prompts[n]) for n in numbers], steps, width)
                 self.counts.padded_prompt_tokens += width * len(loras) * arrays.token_ids.size
-                rows = batch_sharding(self.base.mesh)
+                rows = batch_sharding(self.base.mesh, bank_axis=self.base.axis_of(width))
                 placed = jax.tree.map(functools.partial(distribute, sharding=rows), arrays)
                 for first, adapters, lora in loras:
                     out = self._program(
@@ -198,14 +198,16 @@ class Decoder:
         batch, length = arrays.token_ids.shape
         # Slot s of the cache holds the token at place s of the padded row; the last new token is not fed.
         slots = jnp.arange(length + steps - 1)
+        axis = self.base.axis_of(bank_size(lora)) if banked else None
+        graph = self.base.graph_of(axis)
         real = slots[None, :] >= arrays.padding[:, None]
 
         def prefill(lora: Any) -> tuple[jax.Array, KVCache]:
-            model = merge(self.base.graph, lora, params)
+            model = merge(graph, lora, params)
             dtype = params["embed_tokens"]["embedding"].dtype
             cache = KVCache.zeros(self.base.config, batch, len(slots), dtype)
             cache = jax.lax.with_sharding_constraint(
-                cache, batch_sharding(self.base.mesh, leading=1)
+                cache, batch_sharding(self.base.mesh, leading=1, bank_axis=axis)
             )
             places = jnp.arange(length)
             positions = jnp.maximum(places[None, :] - arrays.padding[:, None], 0)
@@ -217,7 +219,7 @@ class Decoder:
         def step(
             lora: Any, token: jax.Array, cache: KVCache, index: jax.Array
         ) -> tuple[jax.Array, KVCache]:
-            model = merge(self.base.graph, lora, params)
+            model = merge(graph, lora, params)
             slot = length + index - 1  # of the token before this one
             positions = (slot - arrays.padding)[:, None]
             mask = (real & (slots <= slot))[:, None, None]
@@ -226,8 +228,8 @@ class Decoder:
 
         # The bank is mapped inside the loop: a mapped loop would copy the cache at every step.
         if banked:
-            prefill = jax.vmap(prefill)
-            step = jax.vmap(step, in_axes=(0, 0, 0, None))
+            prefill = jax.vmap(prefill, spmd_axis_name=axis)
+            step = jax.vmap(step, in_axes=(0, 0, 0, None), spmd_axis_name=axis)
         token, cache = prefill(lora)
         tokens = jnp.zeros((*token.shape, steps), jnp.int32).at[..., 0].set(token)
         done = self._ends(token) | (arrays.limits <= 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -200,7 +201,7 @@ class Scorer:
         with bar:
             for batch in work.plan.batches:
                 self._shapes.add((batch.arrays.token_ids.shape[1], width))
-                arrays = jax.tree.map(distribute, batch.arrays, self._placement())
+                arrays = jax.tree.map(distribute, batch.arrays, self._placement(width))
                 for first, adapters, lora in loras:
                     results = program(lora, self.base.params, arrays)
                     pending.append((batch, first, adapters, results))
@@ -218,8 +219,9 @@ class Scorer:
         self.counts.padded_tokens += width * len(loras) * work.plan.padded_tokens
         return Scores(sums, matches)
 
-    def _placement(self) -> BatchArrays:
-        rows, everywhere = batch_sharding(self.base.mesh), replicated(self.base.mesh)
+    def _placement(self, width: int) -> BatchArrays:
+        rows = batch_sharding(self.base.mesh, bank_axis=self.base.axis_of(width))
+        everywhere = replicated(self.base.mesh)
         return BatchArrays(*[rows] * 4, *[everywhere] * 3)  # pyright: ignore[reportArgumentType]
 
     def _program(self, banked: bool) -> Any:
@@ -227,13 +229,20 @@ class Scorer:
 
         def run(lora: Any, params: Any, arrays: Any) -> tuple[jax.Array, jax.Array]:
             self._compilations += 1  # this line runs when JAX traces, once per shape
-            each = jax.vmap(self._read, in_axes=(0, None, None)) if banked else self._read
+            if not banked:
+                return self._read(lora, params, arrays)
+            axis = self.base.axis_of(bank_size(lora))
+            each = functools.partial(self._read, bank_axis=axis)
+            each = jax.vmap(each, in_axes=(0, None, None), spmd_axis_name=axis)
             return each(lora, params, arrays)
 
         return jax.jit(run, out_shardings=replicated(self.base.mesh))
 
-    def _read(self, lora: Any, params: Any, arrays: Any) -> tuple[jax.Array, jax.Array]:
-        model = merge(self.base.graph, lora, params)
+    def _read(
+        self, lora: Any, params: Any, arrays: Any, bank_axis: str | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        model = merge(self.base.graph_of(bank_axis), lora, params)
+        by_rows = batch_sharding(self.base.mesh, bank_axis=bank_axis)
         hidden = model.hidden(arrays.token_ids, arrays.positions, arrays.segment_ids, arrays.ends)
         length = hidden.shape[1]
         hidden = hidden.reshape(-1, hidden.shape[2])
@@ -244,7 +253,7 @@ class Scorer:
         def read(index: jax.Array, out: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             at = jax.lax.dynamic_slice_in_dim(arrays.read_at, index * chunk, chunk)
             tokens = jax.lax.dynamic_slice_in_dim(arrays.read_tokens, index * chunk, chunk)
-            rows = jax.lax.with_sharding_constraint(hidden[at], batch_sharding(self.base.mesh))
+            rows = jax.lax.with_sharding_constraint(hidden[at], by_rows)
             logits = model.logits(rows)
             chosen = jnp.take_along_axis(logits, tokens, axis=1)
             logprobs = chosen - jax.nn.logsumexp(logits, axis=1, keepdims=True)

@@ -75,6 +75,7 @@ def train_and_score(
     base = load_base(
         path, config.lora, dtype=jnp.dtype(config.base.dtype),
         quantization=config.base.quantization, remat=config.base.remat, mesh=mesh,
+        bank_axis=config.mesh.bank_axis,
     )  # fmt: skip
     weights = on_first(lambda: base_fingerprint(path))
     jobs = [_job(config, tokenizer, cell, examples) for cell, examples in dialogues.items()]

@@ -66,6 +66,7 @@ def run(
     base = load_base(
         path, config.lora, dtype=jnp.dtype(config.base.dtype),
         quantization=config.base.quantization, remat=config.base.remat, mesh=mesh,
+        bank_axis=config.mesh.bank_axis,
     )  # fmt: skip
     check_vocabulary(tokenizer, base.config.vocab_size)
     places, external, shapes = load_external(external_adapters(config), base.config)

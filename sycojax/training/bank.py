@@ -45,10 +45,16 @@ class BankBatch:
     tokens: list[int]  # real tokens
 
 
-def groups(jobs: Sequence[AdapterJob], config: TrainConfig) -> list[list[AdapterJob]]:
-    """Split jobs into banks of at most ``bank_width``, similar lengths together, sizes as even as can be."""
+def groups(
+    jobs: Sequence[AdapterJob], config: TrainConfig, multiple: int = 1
+) -> list[list[AdapterJob]]:
+    """Split jobs into banks of at most ``bank_width``, similar lengths together, sizes as even as can be.
+
+    All but the last bank hold a ``multiple`` of jobs, which must divide ``bank_width``.
+    """
     ordered = sorted(jobs, key=lambda job: -total_steps(len(job.train), config))
     size = math.ceil(len(jobs) / math.ceil(len(jobs) / config.bank_width))
+    size = math.ceil(size / multiple) * multiple
     return [ordered[i : i + size] for i in range(0, len(ordered), size)]
 
 

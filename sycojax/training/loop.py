@@ -6,13 +6,10 @@ On disk, per bank: ``checkpoints/`` (adapter, best adapter, optimiser, position)
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +22,8 @@ from sycojax.data.pack import rows_needed
 from sycojax.errors import SycojaxError
 from sycojax.models.llama import FrozenBase, Tree
 from sycojax.parallel.distributed import is_first, on_first
-from sycojax.parallel.mesh import BATCH_AXES
+from sycojax.parallel.mesh import batch_axes
+from sycojax.parallel.preemption import Preemption
 from sycojax.training.bank import AdapterJob, Bank, BankBatch, groups
 from sycojax.training.fingerprint import checksum, fingerprint
 from sycojax.training.metrics import Line, MetricsLog, read_lines
@@ -63,9 +61,9 @@ def train_bank(
     not finite, when the directory holds another run, when nothing can be written, and on SIGTERM, after
     the step at hand has been finished and saved.
     """
-    _check(base, jobs, config)
-    banks = groups(jobs, config)
-    width = len(banks[0])
+    lanes = _check(base, jobs, config)
+    banks = groups(jobs, config, lanes)
+    width = math.ceil(len(banks[0]) / lanes) * lanes
     optimizer = make_optimizer(config)
     program = BankProgram(base, optimizer, width)
     base_sum = checksum(base.params)
@@ -73,7 +71,7 @@ def train_bank(
         rows_needed([len(e.token_ids) for e in j.validation], config.row_length) for j in jobs
     )
     trained: dict[str, TrainedAdapter] = {}
-    with _stop_on_sigterm() as stop:
+    with Preemption(base.mesh) as stop:
         for members in banks:
             identity = fingerprint(base_sum, base, config, members, width)
             bank = Bank(members, config, width, rows)
@@ -104,7 +102,7 @@ class _Run:
         self.directory, self.identity, self.progress = directory / name, identity, progress
         self.tokens, self.processed = [0] * bank.width, [0] * bank.width
 
-    def __call__(self, stop: threading.Event) -> list[TrainedAdapter]:
+    def __call__(self, stop: Preemption) -> list[TrainedAdapter]:
         with Checkpoints(self.directory / "checkpoints", self.identity) as checkpoints:
             restored = checkpoints.restore(self.program.abstract_state())
             if restored is None:
@@ -120,7 +118,7 @@ class _Run:
 
     def _steps(
         self, state: AdapterState, completed: int, checkpoints: Checkpoints, log: MetricsLog,
-        stop: threading.Event,
+        stop: Preemption,
     ) -> AdapterState:  # fmt: skip
         bank, config, program = self.bank, self.config, self.program
         host_rows, validation_count = bank.validation()
@@ -151,15 +149,15 @@ class _Run:
                 if pending is not None:
                     report(pending)
                 pending = _Pending(completed, batch, metrics, due, validation)
-                last = completed == bank.total
-                if last or stop.is_set() or completed % config.checkpoint_every == 0:
+                last, stopped = completed == bank.total, stop()
+                if last or stopped or completed % config.checkpoint_every == 0:
                     # Nothing is saved before its losses are known to be finite and logged.
                     report(pending)
                     pending = None
                     log.flush()
                     position = {"tokens": self.tokens, "processed_tokens": self.processed}
                     checkpoints.save(completed, state, position)
-                if stop.is_set() and not last:
+                if stopped and not last:
                     checkpoints.wait()
                     raise SycojaxError(
                         f"stopped by SIGTERM after step {completed} of {bank.total} of "
@@ -257,7 +255,8 @@ class _Report:
         return value
 
 
-def _check(base: FrozenBase, jobs: Sequence[AdapterJob], config: TrainConfig) -> None:
+def _check(base: FrozenBase, jobs: Sequence[AdapterJob], config: TrainConfig) -> int:
+    """Raise on what cannot be trained. Returns over how many devices the adapters of a bank are laid."""
     if not jobs:
         raise SycojaxError("no adapter to train: train.adapters is empty")
     names = [job.name for job in jobs]
@@ -269,23 +268,17 @@ def _check(base: FrozenBase, jobs: Sequence[AdapterJob], config: TrainConfig) ->
                 raise SycojaxError(f"adapter {job.name} has no {what} examples")
         if not 0 <= job.seed < 2**32:
             raise SycojaxError(f"adapter {job.name}: seed {job.seed} is not in [0, 2^32)")
-    ways = math.prod(base.mesh.shape[axis] for axis in BATCH_AXES)
+    axes = batch_axes(base.bank_axis)
+    ways = math.prod(base.mesh.shape[axis] for axis in axes)
     if config.micro_batch_rows % ways:
         raise SycojaxError(
-            f"train.micro_batch_rows={config.micro_batch_rows} must be a multiple of mesh data x fsdp = {ways}"
+            f"train.micro_batch_rows={config.micro_batch_rows} must be a multiple of mesh "
+            f"{' x '.join(axes)} = {ways}"
         )
-
-
-@contextlib.contextmanager
-def _stop_on_sigterm() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets. Only in the main thread of a single process: Python delivers signals
-    nowhere else, and several hosts would stop at different steps (they have their regular checkpoints)."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread() or jax.process_count() > 1:
-        yield stop
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    lanes = base.mesh.shape[base.bank_axis] if base.bank_axis else 1
+    if config.bank_width % lanes:
+        raise SycojaxError(
+            f"train.bank_width={config.bank_width} must be a multiple of mesh {base.bank_axis} = {lanes}, "
+            f"over which mesh.bank_over_{base.bank_axis} lays the adapters"
+        )
+    return lanes

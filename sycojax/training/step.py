@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import NamedSharding, PartitionSpec
 
 from sycojax.models.llama import FrozenBase, Tree, initial_lora, logical_axes
-from sycojax.parallel.mesh import batch_sharding, distribute, replicated, shardings
+from sycojax.parallel.mesh import batch_axes, distribute, replicated, shardings
 from sycojax.training.loss import Rows, summed_gradients, summed_loss
 from sycojax.training.optimizer import apply_update
 
@@ -94,10 +95,18 @@ def validation_step(
     return state._replace(best_lora=best_lora, best_loss=best_loss, best_step=best_step), value
 
 
-def over_bank(function: Callable[..., Any], width: int, in_axes: Sequence[int | None]) -> Any:
-    """``function`` of one adapter -> of a bank. A bank of one is indexed, not vmapped: it costs nothing."""
+def over_bank(
+    function: Callable[..., Any],
+    width: int,
+    in_axes: Sequence[int | None],
+    bank_axis: str | None = None,
+) -> Any:
+    """``function`` of one adapter -> of a bank, laid over the mesh axis ``bank_axis`` if one is named.
+
+    A bank of one is indexed, not vmapped: it costs nothing.
+    """
     if width > 1:
-        return jax.vmap(function, in_axes=tuple(in_axes))
+        return jax.vmap(function, in_axes=tuple(in_axes), spmd_axis_name=bank_axis)
 
     def alone(*arguments: Any) -> Any:
         single = [
@@ -117,12 +126,14 @@ class BankProgram:
     """
 
     def __init__(self, base: FrozenBase, optimizer: optax.GradientTransformation, width: int):
-        self.base, self.width = base, width
-        self._state = _state_shardings(base, optimizer)
+        self.base, self.width, self.bank_axis = base, width, base.axis_of(width)
+        axis, graph = self.bank_axis, base.graph_of(self.bank_axis)
+        self._state = _state_shardings(base, optimizer, axis)
+        self._lanes = NamedSharding(base.mesh, PartitionSpec(axis))
         everywhere = replicated(base.mesh)
 
         def start(seeds: jax.Array) -> AdapterState:
-            return over_bank(lambda s: initial_state(base, optimizer, s), width, (0,))(seeds)
+            return over_bank(lambda s: initial_state(base, optimizer, s), width, (0,), axis)(seeds)
 
         def train(
             params: Tree, state: AdapterState, rows: Rows, count: jax.Array, step: jax.Array,
@@ -131,19 +142,19 @@ class BankProgram:
             def one(state, rows, seed, learning_rate, active):
                 key = dropout_key(seed, step)
                 return train_step(
-                    base.graph, optimizer, params, state, rows, count, key, learning_rate, active
+                    graph, optimizer, params, state, rows, count, key, learning_rate, active
                 )
 
-            return over_bank(one, width, (0,) * 5)(state, rows, seeds, learning_rates, active)
+            return over_bank(one, width, (0,) * 5, axis)(state, rows, seeds, learning_rates, active)
 
         def validate(
             params: Tree, state: AdapterState, rows: Rows, count: jax.Array, step: jax.Array,
             due: jax.Array,
         ) -> tuple[AdapterState, jax.Array]:  # fmt: skip
             def one(state, rows, due):
-                return validation_step(base.graph, params, state, rows, count, step, due)
+                return validation_step(graph, params, state, rows, count, step, due)
 
-            return over_bank(one, width, (0,) * 3)(state, rows, due)
+            return over_bank(one, width, (0,) * 3, axis)(state, rows, due)
 
         def pick(tree: Tree, lane: jax.Array) -> Tree:
             return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, lane, 0, False), tree)
@@ -194,8 +205,9 @@ class BankProgram:
         return self._pick(state.best_lora, self._place(np.int32(lane)))
 
     def place_rows(self, rows: Rows) -> Rows:
-        """Host rows [A, M, B, T] -> device arrays, B split over the batch axes of the mesh."""
-        sharding = batch_sharding(self.base.mesh, leading=2)
+        """Host rows [A, M, B, T] -> device arrays: A over the bank's mesh axis, B over the batch axes."""
+        axes = self.bank_axis, None, batch_axes(self.bank_axis)
+        sharding = NamedSharding(self.base.mesh, PartitionSpec(*axes))
         return Rows(*(distribute(x, sharding) for x in rows))
 
     def compilations(self) -> tuple[int, int]:
@@ -206,22 +218,27 @@ class BankProgram:
         return train._cache_size(), validate._cache_size()
 
     def _place(self, value: Any) -> jax.Array:
-        return distribute(np.asarray(value), replicated(self.base.mesh))
+        """A number for all lanes, or one per lane."""
+        array = np.asarray(value)
+        return distribute(array, self._lanes if array.ndim else replicated(self.base.mesh))
 
 
 def _select(condition: Any, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), new, old)
 
 
-def _state_shardings(base: FrozenBase, optimizer: optax.GradientTransformation) -> AdapterState:
-    lora = shardings(base.mesh, logical_axes(base.config, base.lora).lora, bank=True)
-    everywhere = replicated(base.mesh)
+def _state_shardings(
+    base: FrozenBase, optimizer: optax.GradientTransformation, bank_axis: str | None
+) -> AdapterState:
+    axes = logical_axes(base.config, base.lora).lora
+    lora = shardings(base.mesh, axes, bank=True, bank_axis=bank_axis)
+    lanes = NamedSharding(base.mesh, PartitionSpec(bank_axis))
     shapes = jax.eval_shape(lambda: initial_state(base, optimizer, jnp.uint32(0)))
     opt_state = optax.tree.map_params(
         optimizer,
         lambda _, sharding: sharding,
         shapes.opt_state,
         lora,
-        transform_non_params=lambda _: everywhere,
+        transform_non_params=lambda _: lanes,
     )
-    return AdapterState(lora, opt_state, lora, everywhere, everywhere)
+    return AdapterState(lora, opt_state, lora, lanes, lanes)

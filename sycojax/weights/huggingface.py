@@ -82,8 +82,11 @@ def load_base(
     quantization: Quantization = "none",
     remat: Remat = "none",
     mesh: Mesh,
+    bank_axis: str | None = None,
 ) -> FrozenBase:
     """Load a base, each weight cast to ``dtype`` and placed as its logical axes say.
+
+    ``bank_axis`` names the mesh axis that banks over this base are laid over (``FrozenBase``).
 
     Linear weights [out, in] become kernels [in, out], stacked over layers. Only the windows that this
     process's devices hold are read, one stacked leaf at a time, so host memory over the arrays
@@ -113,7 +116,7 @@ def load_base(
             return _load_leaf(slices, names, leaf, place)
 
         params = jax.tree_util.tree_map_with_path(load, shapes.base, places, is_leaf=_quantized)
-    return FrozenBase(config=config, lora=lora, graph=shapes.graph, params=params, mesh=mesh)
+    return FrozenBase(config, lora, shapes.graph, params, mesh, bank_axis)
 
 
 def save_base(path: Path, config: LlamaConfig, params: Tree, dtype: Any = None) -> None:
