@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -37,21 +38,27 @@ def batch_axes(bank_axis: str | None = None) -> tuple[str, ...]:
     return tuple(axis for axis in BATCH_AXES if axis != bank_axis)
 
 
-def make_mesh(data: int = -1, fsdp: int = 1, tensor: int = 1) -> Mesh:
-    """A mesh over all devices. Raises ``SycojaxError`` when the sizes do not multiply to their number."""
+def make_mesh(
+    data: int = -1, fsdp: int = 1, tensor: int = 1, devices: Sequence[Any] | None = None
+) -> Mesh:
+    """A mesh over all devices, or over those given.
+
+    Raises ``SycojaxError`` when the sizes do not multiply to their number.
+    """
     sizes = [data, fsdp, tensor]
-    devices = jax.device_count()
+    count = jax.device_count() if devices is None else len(devices)
     if sizes.count(-1) > 1 or any(s == 0 or s < -1 for s in sizes):
         raise SycojaxError(f"mesh sizes {sizes}: positive numbers, at most one of them -1")
     if -1 in sizes:
         rest = math.prod(s for s in sizes if s != -1)
-        sizes[sizes.index(-1)] = max(devices // rest, 1)
-    if math.prod(sizes) != devices:
+        sizes[sizes.index(-1)] = max(count // rest, 1)
+    if math.prod(sizes) != count:
         raise SycojaxError(
-            f"mesh data x fsdp x tensor = {sizes} does not use the {devices} devices present"
+            f"mesh data x fsdp x tensor = {sizes} does not use the {count} devices present"
         )
     # GSPMD places the collectives; explicit axes (jax's new default) would need them in every op.
-    return jax.make_mesh(tuple(sizes), MESH_AXES, axis_types=(AxisType.Auto,) * 3)
+    auto = (AxisType.Auto,) * 3
+    return jax.make_mesh(tuple(sizes), MESH_AXES, axis_types=auto, devices=devices)
 
 
 def partition_spec(axes: tuple[str, ...], bank_axis: str | None = None) -> PartitionSpec:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sycojax.models.llama import FrozenBase, logical_axes
+from sycojax.models.llama import FrozenBase, abstract, logical_axes
 from sycojax.parallel.mesh import distribute, replicated, shardings
 
 
@@ -48,6 +48,22 @@ def passes(bank: Any, width: int, base: FrozenBase) -> Iterator[tuple[int, int, 
         if width == 1:
             lora = jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[1:]), lora)
         yield first, min(width, count - first), jax.device_put(lora, placement)
+
+
+def abstract_pass(width: int, base: FrozenBase) -> Any:
+    """Shapes and shardings of what ``passes`` yields: a lora tree of ``width`` adapters on the mesh."""
+    banked = width > 1
+    shapes = abstract(base.config, base.lora).lora
+    axes = logical_axes(base.config, base.lora).lora
+    placement = shardings(base.mesh, axes, bank=banked, bank_axis=base.axis_of(width))
+    leading = (width,) * banked
+    return jax.tree.map(
+        lambda leaf, place: jax.ShapeDtypeStruct(
+            (*leading, *leaf.shape), leaf.dtype, sharding=place
+        ),
+        shapes,
+        placement,
+    )
 
 
 def member(bank: Any, index: int, base: FrozenBase) -> Any:

@@ -19,7 +19,7 @@ from sycojax.data.tokenizer import Tokenizer
 from sycojax.models.llama import FrozenBase, KVCache, merge
 from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import batch_sharding, distribute, replicated
-from sycojax.scoring.bank import bank_size, pass_width, passes
+from sycojax.scoring.bank import abstract_pass, bank_size, pass_width, passes
 
 # Batches whose results may wait on the device before the oldest is fetched.
 QUEUE = 2
@@ -70,7 +70,7 @@ class Decoder:
         self._shapes: set[tuple[int, int, int]] = set()  # (T, new tokens, adapters at once) seen
         self._eos = tuple(sorted({*base.config.eos_token_ids, tokenizer.eos_id}))
         devices = base.mesh.shape["data"] * base.mesh.shape["fsdp"]
-        self._rows = -(-config.decode_batch // devices) * devices
+        self.rows = -(-config.decode_batch // devices) * devices
         self._program = jax.jit(
             self._run, static_argnames=("steps", "banked"), out_shardings=replicated(base.mesh)
         )
@@ -119,7 +119,7 @@ class Decoder:
             while at < len(order):
                 steps = prompts[order[at]].max_new_tokens
                 numbers = [
-                    n for n in order[at : at + self._rows] if prompts[n].max_new_tokens == steps
+                    n for n in order[at : at + self.rows] if prompts[n].max_new_tokens == steps
                 ]
                 at += len(numbers)
                 arrays = self._arrays([(encoded[n][0], prompts[n]) for n in numbers], steps, width)
@@ -142,6 +142,16 @@ class Decoder:
             raise RuntimeError("not every prompt was continued")
         return out
 
+    def lower(self, length: int, steps: int, width: int) -> jax.stages.Lowered:
+        """The program for prompts of ``length`` tokens, ready to be compiled ahead of time (see ``Scorer.lower``)."""
+        rows = batch_sharding(self.base.mesh, bank_axis=self.base.axis_of(width))
+        shapes = ((self.rows, length), (self.rows,), (self.rows,))
+        arrays = DecodeArrays(
+            *(jax.ShapeDtypeStruct(shape, np.int32, sharding=rows) for shape in shapes)  # pyright: ignore[reportArgumentType]
+        )
+        lora = abstract_pass(width, self.base)
+        return self._program.lower(lora, self.base.params, arrays, steps=steps, banked=width > 1)
+
     def _encode(self, prompt: Prompt) -> tuple[list[int], int]:
         """Ids that leave room for the new tokens, and how many were cut behind the BOS."""
         ids = self.tokenizer.encode(prompt.text)
@@ -157,8 +167,8 @@ class Decoder:
         self, rows: Sequence[tuple[list[int], Prompt]], steps: int, width: int
     ) -> DecodeArrays:
         length = self._length(max(len(ids) for ids, _ in rows), steps, width)
-        token_ids = np.full((self._rows, length), self.tokenizer.bos_id, np.int32)
-        padding, limits = np.zeros((2, self._rows), np.int32)
+        token_ids = np.full((self.rows, length), self.tokenizer.bos_id, np.int32)
+        padding, limits = np.zeros((2, self.rows), np.int32)
         for row, (ids, prompt) in enumerate(rows):
             padding[row] = length - len(ids)
             token_ids[row, padding[row] :] = ids

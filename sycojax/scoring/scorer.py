@@ -25,11 +25,11 @@ from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import batch_sharding, distribute, replicated
 from sycojax.records import Record
 from sycojax.requests import Request
-from sycojax.scoring.bank import bank_size, member, pass_width, passes
+from sycojax.scoring.bank import abstract_pass, bank_size, member, pass_width, passes
 from sycojax.scoring.batches import Batch, BatchArrays, Buckets
 from sycojax.scoring.decode import Decoder, Prompt
 from sycojax.scoring.prepare import Encoder, Work, arrange_completions, prepare
-from sycojax.scoring.tree import Completion
+from sycojax.scoring.tree import SLOT_TOKENS, Completion
 
 # Batches whose results may wait on the device before the oldest is fetched.
 QUEUE = 8
@@ -151,6 +151,20 @@ class Scorer:
         work = arrange_completions(completions, self.buckets, self._compiled(bank))
         scores = self._run(work, bank, progress)
         return Scores(scores.logprobs[:, work.at], scores.greedy[:, work.at])
+
+    def lower(self, length: int, width: int) -> jax.stages.Lowered:
+        """The pass over a batch of rows of ``length`` under ``width`` adapters, ready to be compiled ahead of time.
+
+        Nothing is allocated: the base's parameters may be ``ShapeDtypeStruct``s with shardings.
+        """
+        rows, slots = (self.buckets.rows(length), length), self.buckets.capacity(length)
+        shapes = BatchArrays(*[rows] * 4, (slots,), (slots, SLOT_TOKENS), ())  # pyright: ignore[reportArgumentType]
+        arrays = jax.tree.map(
+            lambda shape, place: jax.ShapeDtypeStruct(shape, np.int32, sharding=place),
+            shapes, self._placement(width), is_leaf=lambda x: type(x) is tuple,
+        )  # fmt: skip
+        lora = abstract_pass(width, self.base)
+        return self._programs[width > 1].lower(lora, self.base.params, arrays)
 
     def _prepared(self, requests: Sequence[Request], bank: Any) -> Work:
         """Encode and arrange, unless the same was asked lately: of another adapter, most likely."""

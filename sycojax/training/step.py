@@ -190,6 +190,23 @@ class BankProgram:
             self._place(np.asarray(active, bool)),
         )  # fmt: skip
 
+    def lower(self, rows: Rows) -> jax.stages.Lowered:
+        """The training step for rows of these shapes, ready to be compiled ahead of time.
+
+        Nothing is allocated: the base's parameters may be ``ShapeDtypeStruct``s with shardings.
+        """
+        everywhere, lanes = replicated(self.base.mesh), (self.width,)
+
+        def like(shape: tuple[int, ...], dtype: Any, sharding: Any = everywhere) -> Any:
+            return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
+
+        return self._train.lower(
+            self.base.params, self.abstract_state(),
+            Rows(*(like(x.shape, x.dtype, self._rows_sharding()) for x in rows)),
+            like((), np.int32), like((), np.int32),
+            *(like(lanes, dtype, self._lanes) for dtype in (np.uint32, np.float32, bool)),
+        )  # fmt: skip
+
     def validate(
         self, state: AdapterState, rows: Rows, count: int, step: int, due: Sequence[bool]
     ) -> tuple[AdapterState, jax.Array]:
@@ -206,8 +223,7 @@ class BankProgram:
 
     def place_rows(self, rows: Rows) -> Rows:
         """Host rows [A, M, B, T] -> device arrays: A over the bank's mesh axis, B over the batch axes."""
-        axes = self.bank_axis, None, batch_axes(self.bank_axis)
-        sharding = NamedSharding(self.base.mesh, PartitionSpec(*axes))
+        sharding = self._rows_sharding()
         return Rows(*(distribute(x, sharding) for x in rows))
 
     def compilations(self) -> tuple[int, int]:
@@ -216,6 +232,10 @@ class BankProgram:
         train: Any = self._train
         validate: Any = self._validate
         return train._cache_size(), validate._cache_size()
+
+    def _rows_sharding(self) -> NamedSharding:
+        axes = self.bank_axis, None, batch_axes(self.bank_axis)
+        return NamedSharding(self.base.mesh, PartitionSpec(*axes))
 
     def _place(self, value: Any) -> jax.Array:
         """A number for all lanes, or one per lane."""

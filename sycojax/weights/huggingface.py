@@ -116,7 +116,7 @@ def load_base(
             return _load_leaf(slices, names, leaf, place)
 
         params = jax.tree_util.tree_map_with_path(load, shapes.base, places, is_leaf=_quantized)
-    return FrozenBase(config, lora, shapes.graph, params, mesh, bank_axis)
+    return FrozenBase(config, lora, shapes.graph, params, mesh, bank_axis=bank_axis)
 
 
 def save_base(path: Path, config: LlamaConfig, params: Tree, dtype: Any = None) -> None:
