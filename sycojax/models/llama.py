@@ -140,7 +140,7 @@ class Llama(nnx.Module):
         # Where this is one adapter of a bank (under vmap): the mesh axis that the bank is laid over.
         self.bank_axis: str | None = None
         self.embed_tokens = Embedding(config, dtype, rngs)
-        self.layers = DecoderLayers(config, lora, Storage(dtype, quantization), rngs)
+        self.layers = DecoderLayers(config, lora, Storage(dtype, quantization, mesh), rngs)
         self.norm = RMSNorm((config.hidden_size,), ("norm",), config.rms_norm_eps, dtype)
         self.lm_head = None if config.tie_word_embeddings else Head(config, dtype, rngs)
 
@@ -213,14 +213,18 @@ class Llama(nnx.Module):
 
     def _embed(self, token_ids: jax.Array) -> jax.Array:
         """Rows of the embedding table [B, T, D], split by rows over the mesh's batch axes."""
-        h = self.embed_tokens.embedding[...][token_ids]
-        if self.mesh is None or not self._divides(h):
-            return h
+        table, mesh = self.embed_tokens.embedding[...], self.mesh
+        if mesh is None or not self._divides(token_ids):
+            return table[token_ids]
         # The table is split along D over fsdp. Asked for all rows at once, the partitioner would look up the
-        # whole batch on every device; in two steps it looks up its data part and exchanges the rest.
+        # whole batch on every device; in two steps it looks up its data part and exchanges the rest. It must see
+        # the ids of that part first, or it gathers the table instead where a bank is laid over `data`.
         data = None if self.bank_axis == "data" else "data"
-        looked_up = NamedSharding(self.mesh, PartitionSpec(data, None, "fsdp"))
-        return self._by_rows(jax.lax.with_sharding_constraint(h, looked_up))
+
+        def laid(x: jax.Array, *axes: str | None) -> jax.Array:
+            return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, PartitionSpec(*axes)))
+
+        return self._by_rows(laid(table[laid(token_ids, data)], data, None, "fsdp"))
 
     def _by_rows(self, h: jax.Array) -> jax.Array:
         """Keep activations [B, T, D] split by rows over the mesh's batch axes.

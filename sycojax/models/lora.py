@@ -90,6 +90,7 @@ class Projection(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.quantized = None
+        self.mesh, self.axes = kept.mesh, axes
         if kept.quantization == "none":
             kernel = jax.random.normal(rngs.params(), (layers, fan_in, fan_out), jnp.float32) * 0.02
             self.kernel = BaseParam(kernel.astype(kept.dtype), axes=("layers", *axes))
@@ -119,7 +120,7 @@ class Projection(nnx.Module):
             y = x @ self.kernel[...]
         else:
             leaves = [getattr(self, leaf)[...] for leaf in self.quantized._fields]
-            y = quantize.product(x, self.quantized(*leaves))
+            y = quantize.product(x, self.quantized(*leaves), self.axes, self.mesh)
         if not self.adapted:
             return y
         h = x.astype(jnp.float32)

@@ -94,6 +94,12 @@ def batch_sharding(mesh: Mesh, *, leading: int = 0, bank_axis: str | None = None
     return NamedSharding(mesh, PartitionSpec(*[None] * leading, batch_axes(bank_axis)))
 
 
+def gathered(x: jax.Array, mesh: Mesh, axes: tuple[str, ...]) -> jax.Array:
+    """A weight with these logical axes, put together from its parts on ``fsdp``; its other splits stay."""
+    spec = PartitionSpec(*(None if a == "fsdp" else a for a in partition_spec(axes)))
+    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
