@@ -122,3 +122,49 @@ def test_what_accelerators_write() -> None:
         ("all-reduce", "f32[4]", 16, 4),
         ("all-reduce", "f32[4]", 16, 4),
     ]
+
+
+# A layer loop as the TPU compiler leaves it: no trip count but in the condition, one gather cut into two steps.
+LOOP = """\
+HloModule jit_step, num_partitions=8
+
+%step (a: bf16[8,128]) -> bf16[8,512] {
+  ROOT %ag.1 = bf16[8,512]{1,0} all-gather(%a), channel_id=7, replica_groups=mesh['x'=2,'y'=4] {'y'}, dimensions={1}, frontend_attributes={chain_id="1"}
+}
+
+%next (a: bf16[8,128]) -> bf16[8,512] {
+  ROOT %ag.2 = bf16[8,512]{1,0} all-gather(%a), channel_id=7, replica_groups=mesh['x'=2,'y'=4] {'y'}, dimensions={1}, frontend_attributes={chain_id="1"}
+}
+
+%body (p: (s32[], bf16[8,128])) -> (s32[], bf16[8,128]) {
+  %one = bf16[8,512]{1,0} fusion(%x), kind=kCustom, calls=%step
+  %two = bf16[8,512]{1,0} fusion(%x), kind=kCustom, calls=%next
+  %three = bf16[8,512]{1,0} all-gather(%x), channel_id=8, replica_groups=mesh['x'=2,'y'=4] {'x','y':(1)2}, dimensions={1}
+}
+
+%condition (p: (s32[], bf16[8,128])) -> pred[] {
+  %layers = s32[]{:T(128)} constant(32)
+  %at = s32[]{:T(128)} get-tuple-element(%p), index=0
+  ROOT %lt = pred[]{:T(512)} compare(%at, %layers), direction=LT
+}
+
+%unfinished (p: (s32[], bf16[8,128])) -> pred[] {
+  %most = s32[]{:T(128)} constant(48)
+  ROOT %both = pred[]{:T(512)} and(%a, %b)
+}
+
+%outer (p: (s32[], bf16[8,128])) -> (s32[], bf16[8,128]) {
+  ROOT %layers = (s32[], bf16[8,128]{1,0}) while(%p), condition=%condition, body=%body
+}
+
+ENTRY %main (p: (s32[], bf16[8,128])) -> (s32[], bf16[8,128]) {
+  ROOT %tokens = (s32[], bf16[8,128]{1,0}) while(%p), condition=%unfinished, body=%outer
+}
+"""
+
+
+def test_loops_and_steps_of_a_tpu() -> None:
+    first, second = collectives(LOOP)
+    assert first.loops == second.loops == (None, 32)
+    assert (first.devices, second.devices) == (4, 4)
+    assert first.executions(48) == 48 * 32

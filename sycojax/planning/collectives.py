@@ -14,6 +14,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 KINDS = (
     "all-gather", "all-reduce", "reduce-scatter", "all-to-all", "ragged-all-to-all",
@@ -24,7 +25,7 @@ PAIRED = ("all-gather-start", "collective-permute-start")
 # HLO element types are named by their bits (f32, bf16, s8, u4, f8e4m3fn); `pred` takes a byte.
 ARRAY = re.compile(r"\b(pred|[subf]+(\d+)\w*|c(?:64|128))\[([\d,]*)\]")
 COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.-]+) \(.*\{\s*$")
-INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.-]+) = (.*)$")
+INSTRUCTION = re.compile(r"^\s+(ROOT )?%?([\w.-]+) = (.*)$")
 CALLED = re.compile(
     r"\b(calls|to_apply|body|condition|\w+_computations?)=(?:\{([^}]*)\}|%?([\w.-]+))"
 )
@@ -76,12 +77,17 @@ def collectives(text: str) -> list[Collective]:
 
     Asynchronous pairs count once. A collective that a loop runs is listed once, with the loop's trip count.
     """
-    entry, bodies = _computations(text)
+    bodies = _computations(text)
     header = text.split("\n", 1)[0]
     everyone = math.prod(
         int(n) for n in re.findall(r"\b(?:replica_count|num_partitions)=(\d+)", header)
     )
-    return list(_walk(entry, bodies, (), everyone)) if entry else []
+    found, chains = [], set()
+    for chain, one in _walk("ENTRY", bodies, (), everyone):
+        if chain is None or (chain, one.loops) not in chains:
+            found.append(one)
+        chains.add((chain, one.loops))
+    return found
 
 
 def totals(found: Sequence[Collective], unknown: int = 1) -> list[Total]:
@@ -104,40 +110,49 @@ def totals(found: Sequence[Collective], unknown: int = 1) -> list[Total]:
     return sorted(rows, key=lambda row: -row.received)
 
 
-def _computations(text: str) -> tuple[str, dict[str, list[str]]]:
-    """The name of the entry computation, and the instructions of every computation."""
-    entry, name = "", ""
-    bodies: dict[str, list[str]] = {}
+class _Instruction(NamedTuple):
+    root: bool
+    name: str
+    text: str  # what is right of "="
+
+
+Bodies = dict[str, list[_Instruction]]
+
+
+def _computations(text: str) -> Bodies:
+    """The instructions of every computation; the first one run is called ENTRY."""
+    bodies: Bodies = {"ENTRY": []}
+    at: list[_Instruction] | None = None
     for line in text.splitlines():
         if start := COMPUTATION.match(line):
-            name = start[2]
-            bodies[name] = []
-            entry = name if start[1] else entry
+            at = bodies["ENTRY" if start[1] else start[2]] = []
         elif line.startswith("}"):
-            name = ""
-        elif name and (instruction := INSTRUCTION.match(line)):
-            bodies[name].append(instruction[2])
-    return entry, bodies
+            at = None
+        elif at is not None and (found := INSTRUCTION.match(line)):
+            at.append(_Instruction(bool(found[1]), found[2], found[3]))
+    return bodies
 
 
 def _walk(
-    name: str, bodies: dict[str, list[str]], loops: tuple[int | None, ...], everyone: int
-) -> Iterator[Collective]:
+    name: str, bodies: Bodies, loops: tuple[int | None, ...], everyone: int
+) -> Iterator[tuple[str | None, Collective]]:
+    """Collectives, each with the chain it belongs to: TPUs cut one into steps that run beside other work."""
     for instruction in bodies.get(name, ()):
-        result, opcode, rest = _parts(instruction)
+        result, opcode, rest = _parts(instruction.text)
         if opcode.endswith(("-done", "-update")):
             continue  # its start names the same computation
         kind = opcode.removesuffix("-start")
         if kind in KINDS:
-            yield _collective(kind, opcode, result, rest, loops, everyone)
+            chain = re.search(r"channel_id=\d+|$", rest)[0] if 'chain_id="' in rest else None  # pyright: ignore[reportOptionalSubscript]
+            yield chain, _collective(kind, opcode, result, rest, loops, everyone)
             continue
-        inside = (*loops, _trip_count(rest)) if opcode == "while" else loops
+        inside = (*loops, _trip_count(rest, bodies)) if opcode == "while" else loops
         for attribute, several, single in CALLED.findall(rest):
             # What a reduction applies to its elements is no program of its own.
             if attribute == "to_apply" and opcode != "call":
                 continue
-            for one in re.findall(r"[\w.-]+", several or single):
-                yield from _walk(one, bodies, inside, everyone)
+            for called in re.findall(r"[\w.-]+", several or single):
+                yield from _walk(called, bodies, inside, everyone)
 
 
 def _parts(instruction: str) -> tuple[str, str, str]:
@@ -190,14 +205,29 @@ def _bytes(array: re.Match[str]) -> int:
 
 
 def _group(rest: str, everyone: int) -> int:
-    """How many devices exchange with each other: {{0,1},{2,3}} and [2,2]<=[4] both say two."""
+    """How many devices exchange: {{0,1},{2,3}}, [2,2]<=[4] and mesh['a'=2,'b'=2] {'b'} all say two."""
     if listed := re.search(r"replica_groups=\{\{([\d,]+)\}", rest):
         return listed[1].count(",") + 1
     if iota := re.search(r"replica_groups=\[([\d,]+)\]<=", rest):
         return int(iota[1].split(",")[-1])
+    if named := re.search(r"replica_groups=@?mesh\[([^]]*)\][^{]*\{([^}]*)\}", rest):
+        sizes = dict(re.findall(r"'(\w+)'=(\d+)", named[1]))
+        # An axis may be used in part: 'a':(2)4 is its four-fold part behind a two-fold one.
+        axes = re.findall(r"'(\w+)'(?::\(\d+\)(\d+))?", named[2])
+        return math.prod(int(part or sizes[axis]) for axis, part in axes)
     return everyone
 
 
-def _trip_count(rest: str) -> int | None:
-    known = re.search(r"known_trip_count\W+n\W+(\d+)", rest)
-    return int(known[1]) if known else None
+def _trip_count(rest: str, bodies: Bodies) -> int | None:
+    """What the compiler says of a loop, or the constant up to which its condition counts (from zero, as scans do)."""
+    if known := re.search(r"known_trip_count\W+n\W+(\d+)", rest):
+        return int(known[1])
+    condition = re.search(r"condition=%?([\w.-]+)", rest)
+    body = bodies.get(condition[1], []) if condition else []
+    root = next((one.text for one in body if one.root), "")
+    compared = re.search(r" compare\(%?([\w.-]+), %?([\w.-]+)\), direction=LT", root)
+    for one in body:
+        constant = re.search(r"^s(?:32|64)\[\]\S* constant\((\d+)\)", one.text)
+        if compared and constant and one.name == compared[2]:
+            return int(constant[1])
+    return None
