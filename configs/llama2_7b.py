@@ -26,7 +26,7 @@ def get_config():
     config.train.epochs = 3.0
     config.train.examples_per_step = 16
     config.train.row_length = 512
-    config.train.micro_batch_rows = 4
+    config.train.micro_batch_rows = 2  # a multiple of mesh.data x mesh.fsdp on several devices
     config.train.learning_rate = 2e-4
     config.train.warmup_steps = (
         20  # the published 100 exceed the 99 steps of its truthfulqa adapter

@@ -30,7 +30,7 @@ def get_config():
     config.train.epochs = 1.0
     config.train.examples_per_step = 16
     config.train.row_length = 512
-    config.train.micro_batch_rows = 8
+    config.train.micro_batch_rows = 2
     config.train.learning_rate = 1e-3
     config.train.warmup_steps = 10
     config.train.eval_every = 50

@@ -24,6 +24,7 @@ SETTINGS = StudyConfig(
         seeds=(2, 3, 4),
         epochs=1.0,
         row_length=144,
+        micro_batch_rows=4,
         learning_rate=5e-3,
         warmup_steps=5,
         eval_every=1000,

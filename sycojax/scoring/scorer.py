@@ -158,7 +158,7 @@ class Scorer:
         Nothing is allocated: the base's parameters may be ``ShapeDtypeStruct``s with shardings.
         """
         rows, slots = (self.buckets.rows(length), length), self.buckets.capacity(length)
-        shapes = BatchArrays(*[rows] * 4, (slots,), (slots, SLOT_TOKENS), ())  # pyright: ignore[reportArgumentType]
+        shapes: Any = BatchArrays(*[rows] * 4, (slots,), (slots, SLOT_TOKENS), ())  # pyright: ignore
         arrays = jax.tree.map(
             lambda shape, place: jax.ShapeDtypeStruct(shape, np.int32, sharding=place),
             shapes, self._placement(width), is_leaf=lambda x: type(x) is tuple,
