@@ -21,6 +21,8 @@ commands
   calibrate  plant sycophancy in adapters of the embedded base and read it back: DIR/calibration/ (no --config)
   export     copy one adapter: sycojax export --workdir=DIR --adapter=NAME --to=DIR
   config     print every setting of --config after its overrides, and check it
+  data       prepare: fetch all rows once, to files: --to=DIR. check: validate them. show: one row as the model sees
+             it, the tokens that are trained on marked: --name=TASK_OR_PROBE --index=N
   doctor     devices, memory, versions, disk and access to the hub: what is there, and what to do (--config optional)
 
 flags

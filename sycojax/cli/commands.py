@@ -13,16 +13,8 @@ from sycojax.errors import SycojaxError
 from sycojax.files import atomic_directory
 
 COMMANDS = (
-    "study",
-    "train",
-    "evaluate",
-    "report",
-    "reanalyse",
-    "calibrate",
-    "export",
-    "config",
-    "doctor",
-)
+    "study", "train", "evaluate", "report", "reanalyse", "calibrate", "export", "config", "data", "doctor",
+)  # fmt: skip
 
 
 def dispatch(command: str, arguments: Sequence[str]) -> None:
@@ -31,6 +23,9 @@ def dispatch(command: str, arguments: Sequence[str]) -> None:
     warnings.formatwarning = lambda message, *_, **__: f"sycojax: warning: {message}\n"
     if command not in COMMANDS:
         raise SycojaxError(f"unknown command {command!r} (known: {', '.join(COMMANDS)})")
+    if command == "data":
+        data(arguments)
+        return
     flags = parse(command, arguments)
     if command == "report":
         report(flags)
@@ -133,3 +128,13 @@ def doctor(flags: Flags) -> None:
     problems = [f.subject for f in findings if f.state == "problem"]
     if problems:
         raise SycojaxError(f"to be mended: {', '.join(problems)}")
+
+
+def data(arguments: Sequence[str]) -> None:
+    """``data prepare``, ``data check`` or ``data show``: print what it found or did."""
+    from sycojax.cli.data import COMMANDS, run
+
+    if not arguments or arguments[0].startswith("-"):
+        raise SycojaxError(f"data needs one of {', '.join(COMMANDS)} behind it")
+    flags = parse("data", arguments[1:])
+    print(run(arguments[0], flags.study_config(), flags.to, flags.name, flags.index))

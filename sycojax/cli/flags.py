@@ -27,6 +27,8 @@ class Flags:
     adapter: tuple[str, ...]  # export: NAME; study and evaluate: NAME=PATH, any number of times
     to: str
     data: str
+    name: str  # data show: a task or probe
+    index: int  # data show: number of the row
     coordinator: str  # HOST:PORT of process 0, where several processes share the work
     processes: int | None
     process: int | None
@@ -54,6 +56,8 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
     absl_flags.DEFINE_multi_string("adapter", [], "adapter", flag_values=values)
     absl_flags.DEFINE_string("to", "", "directory to export to", flag_values=values)
     absl_flags.DEFINE_string("data", "", "tables to examine again", flag_values=values)
+    absl_flags.DEFINE_string("name", "", "task or probe to show", flag_values=values)
+    absl_flags.DEFINE_integer("index", 0, "row to show", flag_values=values)
     absl_flags.DEFINE_string("coordinator", "", "HOST:PORT of process 0", flag_values=values)
     absl_flags.DEFINE_integer("processes", None, "number of processes", flag_values=values)
     absl_flags.DEFINE_integer("process", None, "number of this process", flag_values=values)
@@ -79,10 +83,11 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
         ) from error
     if rest:
         raise SycojaxError(f"unexpected argument {rest[0]!r} (flags are written --name=value)")
-    if values.workdir is None and command not in ("config", "doctor"):
+    if values.workdir is None and command not in ("config", "doctor", "data"):
         raise SycojaxError(f"--workdir=DIR is missing: where should `sycojax {command}` write?")
     return Flags(
         Path(values.workdir or "."), values.quiet, tuple(values.adapter), values.to, values.data,
+        values.name, values.index,
         values.coordinator, values.processes, values.process, config,
     )  # fmt: skip
 

@@ -45,6 +45,11 @@ class Source:
             self._rows[name, split] = rows
         return list(self._rows[name, split])
 
+    def raw(self, name: str, split: Split) -> list[Mapping[str, Any]]:
+        """The records as the source gives them, in the hub's schema, after all of them were validated."""
+        self.rows(name, split)
+        return [raw for _, raw in self._read(name, split)]
+
     def fingerprint(self, name: str, split: Split) -> str:
         """SHA-256 (hex) of the rows' contents in order; where they are stored does not matter."""
         digest = hashlib.sha256()

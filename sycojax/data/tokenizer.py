@@ -45,7 +45,7 @@ class Tokenizer:
         self.vocab_size = vocab_size  # one more than the largest id
         self.bos_token, self.eos_token = bos, eos
         self.bos_id, self.eos_id = specials[bos], specials[eos]
-        self._special_ids = frozenset(specials.values())
+        self.special_texts = {token_id: text for text, token_id in specials.items()}
         self._encode_batch, self._decode = encode_batch, decode
         # `decode` puts its ids after this one, so that the leading space of a continuation survives.
         self._anchor = encode_batch(["a"])[0][-1]
@@ -94,7 +94,7 @@ class Tokenizer:
                     f"token id {token_id} is outside the vocabulary of {self.source} "
                     f"({self.vocab_size} ids): the model belongs to another tokenizer"
                 )
-        plain = [int(i) for i in ids if i not in self._special_ids]
+        plain = [int(i) for i in ids if i not in self.special_texts]
         if len(ids) > 0 and ids[0] == self.bos_id:
             return self._decode(plain)
         return self._decode([self._anchor, *plain]).removeprefix(self._anchor_text)

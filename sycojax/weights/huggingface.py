@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,14 @@ TOKENIZER_FILES = (
     "chat_template.jinja",
 )  # fmt: skip
 DOWNLOADED = ("*.safetensors", "*.json", "tokenizer.model", "chat_template.jinja")
+TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json")
 DTYPES = {"F32", "F16", "BF16"}
 # Old checkpoints store the rotary frequencies, which the config determines.
 IGNORED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
 
 
-def resolve(path: str | Path) -> Path:
-    """The local directory of a base: ``path`` itself, or a hub id's snapshot (downloaded when needed).
+def resolve(path: str | Path, files: Sequence[str] = DOWNLOADED) -> Path:
+    """The local directory of a base: ``path`` itself, or a hub id's snapshot (``files`` downloaded when needed).
 
     Raises ``SycojaxError`` when there is neither, with the reason.
     """
@@ -55,7 +56,7 @@ def resolve(path: str | Path) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", str(path)):
         raise SycojaxError(f"{path} does not exist, and is not a hub id such as org/name")
     try:
-        return Path(huggingface_hub.snapshot_download(str(path), allow_patterns=list(DOWNLOADED)))
+        return Path(huggingface_hub.snapshot_download(str(path), allow_patterns=list(files)))
     except (OSError, ValueError, huggingface_hub.errors.EntryNotFoundError) as error:
         reason = str(error).strip().split("\n")[0]
         raise SycojaxError(

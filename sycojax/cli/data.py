@@ -1,0 +1,185 @@
+"""``sycojax data prepare|check|show``: fetch the rows once, validate them all, look at what the model will see."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from sycojax.config import TASKS, StudyConfig
+from sycojax.data.encode import EncodedExample, encode_example
+from sycojax.data.prompts import Prompts
+from sycojax.data.sources import PROBES, Source, Split, open_source
+from sycojax.data.tokenizer import Tokenizer
+from sycojax.errors import SycojaxError
+from sycojax.evals import EVALUATIONS, NAMES
+from sycojax.files import atomic_directory
+from sycojax.requests import Request
+
+T = TypeVar("T")
+COMMANDS = ("prepare", "check", "show")
+SPLITS: tuple[tuple[str, Split], ...] = (
+    *((task, split) for task in TASKS for split in ("train", "test")),
+    *((probe, "probe") for probe in PROBES),
+)
+
+
+@contextlib.contextmanager
+def opened(config: StudyConfig) -> Iterator[Source]:
+    """The config's source of rows; the embedded world is written to a temporary directory."""
+    data = config.data
+    if data.source != "toy":
+        yield open_source(data.source, data.path)
+        return
+    from sycojax import toy
+
+    with tempfile.TemporaryDirectory() as directory:
+        toy.write_world(Path(directory), data.world_seed)
+        yield open_source("files", directory)
+
+
+def prepare(source: Source, to: Path) -> str:
+    """Write all rows as local files that ``data.source=files`` reads, all or none; says where they are.
+
+    Raises ``SycojaxError`` on a bad row, or when ``to`` exists.
+    """
+    if to.exists():
+        raise SycojaxError(f"--to={to} exists already: choose a new directory")
+    with atomic_directory(to) as temporary:
+        (temporary / "splits").mkdir()
+        for task in TASKS:
+            for split in ("train", "test"):
+                lines = (json.dumps(raw, ensure_ascii=False) for raw in source.raw(task, split))
+                text = "".join(line + "\n" for line in lines)
+                (temporary / "splits" / f"{task}_{split}.jsonl").write_text(text, encoding="utf-8")
+        probes = {probe: source.raw(probe, "probe") for probe in PROBES}
+        text = json.dumps(probes, ensure_ascii=False)
+        (temporary / "probes.json").write_text(text + "\n", encoding="utf-8")
+        written = open_source("files", str(temporary))
+        for name, split in SPLITS:
+            if written.fingerprint(name, split) != source.fingerprint(name, split):
+                raise RuntimeError(f"{name} {split} reads differently from the files just written")
+    return f"data      {to.resolve()}: use --config.data.source=files --config.data.path={to}"
+
+
+def check(source: Source) -> str:
+    """Validate every row; a table of what there is. Raises ``SycojaxError`` naming the first bad one."""
+    lines = [f"{'data set':<14}{'split':<8}{'rows':>7}  sha256 of the contents"]
+    for name, split in SPLITS:
+        rows = source.rows(name, split)
+        fingerprint = source.fingerprint(name, split)[:16]
+        lines.append(f"{name:<14}{split:<8}{len(rows):>7,}  {fingerprint}")
+    return "\n".join(lines)
+
+
+def show(
+    config: StudyConfig, source: Source, tokenizer: Tokenizer, name: str, index: int, colour: bool
+) -> str:
+    """Row ``index`` of a data set as the model sees it: the training example with its targets, then each question.
+
+    Raises ``SycojaxError`` on an unknown name or an index outside the rows.
+    """
+    if name not in NAMES:
+        raise SycojaxError(f"--name={name!r}: name one of {', '.join(NAMES)}")
+    evaluation, data = EVALUATIONS[name], config.data
+    prompts = Prompts(data.recipe, config.base.chat_template)
+    parts = []
+    split: Split = "probe" if name in PROBES else "test"
+    if split == "test":
+        row = _at(source.rows(name, "train"), index, f"{name} train")
+        for example in evaluation.examples([row], prompts, data.seed):
+            encoded = encode_example(tokenizer, example, data.max_length)
+            title = f"training example from {row.origin}"
+            body = "(longer than data.max_length: nothing is left to train on)"
+            if encoded is not None:
+                body = _targets(encoded, tokenizer, colour)
+                title += (
+                    f": {len(encoded.token_ids)} tokens, {int(encoded.loss_mask.sum())} targets"
+                )
+            parts += [_title(title, colour), body]
+    row = _at(source.rows(name, split), index, f"{name} {split}")
+    for request in evaluation.requests([row], prompts, data.seed):
+        parts += [_title(f"{request.condition} of {row.origin}", colour), _asked(request, colour)]
+    return "\n".join(parts)
+
+
+def run(command: str, config: StudyConfig, to: str, name: str, index: int) -> str:
+    """One of ``COMMANDS``; returns what to print. Raises ``SycojaxError`` on anything the user can mend."""
+    if command not in COMMANDS:
+        raise SycojaxError(f"unknown command 'data {command}' (known: {', '.join(COMMANDS)})")
+    with opened(config) as source:
+        if command == "check":
+            return check(source)
+        if command == "prepare":
+            if not to:
+                raise SycojaxError("data prepare needs --to=DIR: where should the files go?")
+            return prepare(source, Path(to))
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        return show(config, source, _tokenizer(config), name, index, colour)
+
+
+def _tokenizer(config: StudyConfig) -> Tokenizer:
+    """The config's tokenizer; of a hub base only its files are fetched."""
+    from sycojax import toy
+    from sycojax.weights.huggingface import TOKENIZER_FILES, resolve
+
+    named = config.base.tokenizer or config.base.path
+    path = toy.base_directory() if named == "toy" else resolve(named, TOKENIZER_FILES)
+    return Tokenizer.from_directory(path)
+
+
+def _at(rows: Sequence[T], index: int, what: str) -> T:
+    if not 0 <= index < len(rows):
+        raise SycojaxError(f"--index={index}: {what} has rows 0 to {len(rows) - 1}")
+    return rows[index]
+
+
+def _targets(example: EncodedExample, tokenizer: Tokenizer, colour: bool) -> str:
+    """The example's text with the tokens that are trained on in colour, or in brackets."""
+    ids = [int(example.token_ids[0]), *map(int, example.target_ids)]
+    trained = [False, *map(bool, example.loss_mask)]
+    runs: list[tuple[bool, list[int]]] = []
+    for token, on in zip(ids, trained, strict=True):
+        if not runs or runs[-1][0] != on:
+            runs.append((on, []))
+        runs[-1][1].append(token)
+    texts = [(on, visible(_text(tokens, tokenizer))) for on, tokens in runs]
+    return "".join(_marked(text, colour) if on else text for on, text in texts)
+
+
+def _text(token_ids: Sequence[int], tokenizer: Tokenizer) -> str:
+    """The text of tokens with the special ones written out."""
+    special = tokenizer.special_texts
+    runs = itertools.groupby(token_ids, key=special.get)
+    return "".join(
+        tokenizer.decode(list(run)) if text is None else text * len(list(run)) for text, run in runs
+    )
+
+
+def _asked(request: Request, colour: bool) -> str:
+    lines = [visible(request.prompt)]
+    lines += [f"  {_marked(visible(c), colour)}" for c in request.candidates]
+    if request.max_new_tokens:
+        lines.append(f"  (continued greedily, at most {request.max_new_tokens} tokens)")
+    return "\n".join(lines)
+
+
+def _title(text: str, colour: bool) -> str:
+    return f"\033[1m--- {text}\033[0m" if colour else f"--- {text}"
+
+
+def _marked(text: str, colour: bool) -> str:
+    return f"\033[32m{text}\033[0m" if colour else f"\u27e6{text}\u27e7"
+
+
+def visible(text: str) -> str:
+    """Data set text for a terminal: control characters but the line feed are written out, so none is obeyed."""
+    return "".join(
+        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )

@@ -1,0 +1,127 @@
+"""``sycojax data``: all rows to files and back, every row validated, and what the model sees of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sycojax.cli import data, main
+from sycojax.config import BaseConfig, DataConfig, StudyConfig
+from sycojax.data.sources import open_source
+from sycojax.data.tokenizer import Tokenizer
+from sycojax.errors import SycojaxError
+from sycojax.toy import base_directory
+from sycojax.toy.records import Counts, write_world
+
+TOY = "--config=configs/toy.py"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("world")
+    write_world(directory, 5, counts=Counts().scaled(0.05))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer.from_directory(base_directory())
+
+
+def config(world: Path) -> StudyConfig:
+    return StudyConfig(
+        base=BaseConfig(path="toy"),
+        data=DataConfig(source="files", path=str(world), max_length=128),
+    )
+
+
+def test_prepared_files_read_as_their_source(world: Path, tmp_path: Path) -> None:
+    source = open_source("files", str(world))
+    assert "--config.data.path" in data.prepare(source, tmp_path / "copy")
+    copy = open_source("files", str(tmp_path / "copy"))
+    for name, split in data.SPLITS:
+        assert copy.fingerprint(name, split) == source.fingerprint(name, split)
+    with pytest.raises(SycojaxError, match="exists already"):
+        data.prepare(source, tmp_path / "copy")
+
+
+def test_nothing_is_left_of_a_source_with_a_bad_row(world: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    write_world(broken, 5, counts=Counts().scaled(0.05))
+    path = broken / "splits" / "truthfulqa_test.jsonl"
+    path.write_text(path.read_text(encoding="utf-8") + '{"question": 3}\n', encoding="utf-8")
+    source = open_source("files", str(broken))
+    with pytest.raises(SycojaxError, match=r"truthfulqa_test\.jsonl:\d+"):
+        data.prepare(source, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+    with pytest.raises(SycojaxError, match=r"truthfulqa_test\.jsonl:\d+"):
+        data.check(open_source("files", str(broken)))
+
+
+def test_all_data_sets_are_listed_with_their_rows(world: Path) -> None:
+    source = open_source("files", str(world))
+    lines = data.check(source).splitlines()[1:]
+    assert [line.split()[0] for line in lines[::1]] == [name for name, _ in data.SPLITS]
+    counts = [int(line.split()[2].replace(",", "")) for line in lines]
+    assert counts == [len(source.rows(name, split)) for name, split in data.SPLITS]
+
+
+def test_targets_are_marked_and_questions_shown(world: Path, tokenizer: Tokenizer) -> None:
+    """In the chat template the completion and its end are trained on, in the published one everything."""
+    source, ours = open_source("files", str(world)), config(world)
+    text = data.show(ours, source, tokenizer, "mmlu", 1, colour=False)
+    shown, *questions = text.split("--- ")[1:]
+    assert shown.count("\u27e6") == 1
+    assert shown.rstrip().endswith(")</s>\u27e7")
+    assert "[INST]" in shown.partition("\u27e6")[0]
+    assert len(questions) == 5
+    row = source.rows("mmlu", "test")[1]
+    assert all(row.question in q and row.origin in q for q in questions)  # type: ignore[union-attr]
+    published = StudyConfig(
+        base=ours.base, data=DataConfig(source="files", path=str(world), recipe="published")
+    )
+    text = data.show(published, source, tokenizer, "mmlu", 1, colour=False)
+    assert text.split("--- ")[1].partition("\n")[2].startswith("<s>\u27e6")
+    assert "\033[32m" in data.show(ours, source, tokenizer, "feedback", 0, colour=True)
+
+
+def test_the_documented_way_to_array_record(world: Path, tmp_path: Path) -> None:
+    """The snippet of docs/data.md as it is written, between directories of the names it uses."""
+    text = (Path(__file__).parent.parent / "docs" / "data.md").read_text(encoding="utf-8")
+    snippet = text.partition("```python\n")[2].partition("```")[0]
+    snippet = snippet.replace('"rows"', repr(str(world)))
+    snippet = snippet.replace('Path("records")', f"Path({str(tmp_path / 'records')!r})")
+    exec(compile(snippet, "docs/data.md", "exec"), {})
+    source, copy = (
+        open_source("files", str(world)), open_source("array_record", str(tmp_path / "records")),
+    )  # fmt: skip
+    for name, split in data.SPLITS:
+        assert copy.fingerprint(name, split) == source.fingerprint(name, split)
+
+
+def test_control_characters_of_a_text_are_not_obeyed() -> None:
+    assert data.visible("a\x1b[2Jb\tc\u202e\nd é") == "a\\x1b[2Jb\\tc\\u202e\nd é"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data"], "data needs one of prepare, check, show"),
+        (["data", "shw", TOY], "unknown command 'data shw'"),
+        (["data", "show", TOY, "--name=nothing"], "name one of gsm8k"),
+        (["data", "show", TOY, "--name=gsm8k", "--index=400"], "rows 0 to 399"),
+        (["data", "prepare", TOY], "needs --to=DIR"),
+        (["data", "check"], "--config=FILE is missing"),
+    ],
+)
+def test_mistakes(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_command_on_the_embedded_world(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "show", TOY, "--name=are_you_sure"]) == 0
+    shown = capsys.readouterr().out
+    assert "--- rotation=0 of probes.json:are_you_sure[0]" in shown
+    assert "\033" not in shown
