@@ -16,6 +16,7 @@ import ml_collections
 
 from sycojax.data.prompts import ChatTemplate, Recipe
 from sycojax.errors import SycojaxError
+from sycojax.models.backends import Attention
 from sycojax.models.llama import Remat
 from sycojax.models.lora import LoRAConfig
 from sycojax.models.quantize import Quantization
@@ -37,12 +38,20 @@ class BaseConfig:
     quantization: Quantization = "none"  # of the layers' projections; embeddings and norms stay
     chat_template: ChatTemplate = "llama2"
     remat: Remat = "none"  # what the backward pass recomputes instead of storing
+    attention: Attention = (
+        "auto"  # kernel: cudnn or splash where the device and shapes allow, else xla
+    )
 
     @property
     def precision(self) -> str:
-        """What the same checkpoint is computed in: all numbers depend on it, so every fingerprint does."""
+        """What the same checkpoint is computed in: all numbers depend on it, so every fingerprint does.
+
+        An attention kernel asked for by name belongs to it. What ``auto`` finds does not, as the device does not:
+        a study may be continued elsewhere. ``study.json`` names both.
+        """
         quantized = "" if self.quantization == "none" else f", {self.quantization} projections"
-        return self.dtype + quantized
+        attention = "" if self.attention == "auto" else f", {self.attention} attention"
+        return self.dtype + quantized + attention
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +93,8 @@ class TrainConfig:
     # Rows per forward and backward pass, a multiple of the devices that share them. What does not fill a pass is
     # computed as padding: 16 examples of 150 tokens fill five rows of 512, so four rows a pass waste three.
     micro_batch_rows: int = 1
+    # Places whose logits exist at one time, per device, those with a loss alone. 0 = all places of the pass.
+    logits_chunk: int = 0
     learning_rate: float = 2e-4
     warmup_steps: int = 100
     schedule: Literal["cosine", "constant"] = "cosine"
@@ -113,7 +124,7 @@ class TrainConfig:
             self, 1, "bank_width", "examples_per_step", "row_length", "micro_batch_rows",
             "micro_examples", "eval_every", "checkpoint_every", "log_every",
         )  # fmt: skip
-        _at_least(self, 0, "warmup_steps", "weight_decay", "beta1", "beta2")
+        _at_least(self, 0, "logits_chunk", "warmup_steps", "weight_decay", "beta1", "beta2")
         _positive(self, "epochs", "learning_rate", "clip_norm", "epsilon")
 
 

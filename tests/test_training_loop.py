@@ -48,9 +48,9 @@ def programs() -> Iterator[dict[int, BankProgram]]:
     """The compiled program per width. The tests share them, since compiling is nearly all of their time."""
     made: dict[int, BankProgram] = {}
 
-    def shared(base: FrozenBase, optimizer: Any, width: int) -> BankProgram:
+    def shared(base: FrozenBase, optimizer: Any, width: int, chunk: int) -> BankProgram:
         if width not in made:
-            made[width] = BankProgram(base, optimizer, width)
+            made[width] = BankProgram(base, optimizer, width, chunk)
         return made[width]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -17,7 +17,8 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sycojax.models.attention import attend, packed_mask, rotary_table, rotate
+from sycojax.models.attention import attend, rotary_table, rotate
+from sycojax.models.backends import Backend, packed_attention
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import BaseParam, LoRAConfig, LoRAParam, Projection
 from sycojax.models.quantize import Quantization, Storage
@@ -131,11 +132,13 @@ class Llama(nnx.Module):
         dtype: jnp.dtype = jnp.float32,  # pyright: ignore[reportArgumentType]
         quantization: Quantization = "none",
         remat: Remat = "none",
+        attention: Backend = "xla",
         mesh: Mesh | None = None,
         rngs: nnx.Rngs,
     ):
         self.config = config
         self.remat: Remat = remat
+        self.attention: Backend = attention
         self.mesh = mesh
         # Where this is one adapter of a bank (under vmap): the mesh axis that the bank is laid over.
         self.bank_axis: str | None = None
@@ -156,7 +159,7 @@ class Llama(nnx.Module):
 
         ``dropout_key`` turns LoRA dropout on; without it the pass is deterministic.
         """
-        mask = packed_mask(segment_ids, ends)
+        attention = packed_attention(self.attention, segment_ids, ends, self.mesh)
         table = rotary_table(self.config, positions)
         graph, state = nnx.split(self.layers)
         count = self.config.num_hidden_layers
@@ -165,7 +168,7 @@ class Llama(nnx.Module):
         def body(h: jax.Array, xs: tuple[Tree, jax.Array | None]) -> tuple[jax.Array, None]:
             layer, key = nnx.merge(graph, xs[0]), xs[1]
             q, k, v = layer.queries_keys_values(h, table, key)
-            return self._by_rows(layer.finish(h, attend(q, k, v, mask), key)), None
+            return self._by_rows(layer.finish(h, attention(q, k, v), key)), None
 
         h = self._embed(token_ids)
         h, _ = jax.lax.scan(_rematerialised(body, self.remat), h, (state, keys))
@@ -205,11 +208,13 @@ class Llama(nnx.Module):
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """Vocabulary logits float32 [..., V] of hidden states [..., D]."""
+        return jnp.matmul(hidden, self.head(), preferred_element_type=jnp.float32)
+
+    def head(self) -> jax.Array:
+        """The kernel [D, V] that turns hidden states into logits."""
         if self.lm_head is None:
-            kernel = self.embed_tokens.embedding[...].T
-        else:
-            kernel = self.lm_head.kernel[...]
-        return jnp.matmul(hidden, kernel, preferred_element_type=jnp.float32)
+            return self.embed_tokens.embedding[...].T
+        return self.lm_head.kernel[...]
 
     def _embed(self, token_ids: jax.Array) -> jax.Array:
         """Rows of the embedding table [B, T, D], split by rows over the mesh's batch axes."""
@@ -270,6 +275,7 @@ class FrozenBase:
     graph: Any
     params: Tree
     mesh: Mesh
+    attention: Backend = "xla"
     # The mesh axis that adapters of a bank are laid over where they fill it; None: each device has them all.
     bank_axis: str | None = None
 
@@ -308,6 +314,7 @@ def abstract(
     dtype: jnp.dtype = jnp.float32,  # pyright: ignore[reportArgumentType]
     quantization: Quantization = "none",
     remat: Remat = "none",
+    attention: Backend = "xla",
     mesh: Mesh | None = None,
 ) -> Split:
     """The split model with ``jax.ShapeDtypeStruct`` leaves: nothing is allocated.
@@ -322,6 +329,7 @@ def abstract(
             dtype=dtype,
             quantization=quantization,
             remat=remat,
+            attention=attention,
             mesh=mesh,
             rngs=nnx.Rngs(0),
         )
@@ -347,7 +355,7 @@ def with_lora(base: FrozenBase, lora: LoRAConfig, quantization: Quantization) ->
     if lora == base.lora:
         return base
     dtype = base.params["embed_tokens"]["embedding"].dtype
-    shapes = abstract(base.config, lora, dtype=dtype, quantization=quantization, mesh=base.mesh)
+    shapes = abstract(base.config, lora, dtype=dtype, quantization=quantization, attention=base.attention, mesh=base.mesh)
     return dataclasses.replace(base, lora=lora, graph=shapes.graph)
 
 

@@ -74,7 +74,8 @@ def train_and_score(
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     base = load_base(
         path, config.lora, dtype=jnp.dtype(config.base.dtype),
-        quantization=config.base.quantization, remat=config.base.remat, mesh=mesh,
+        quantization=config.base.quantization, remat=config.base.remat,
+        attention=config.base.attention, row_length=config.train.row_length, mesh=mesh,
         bank_axis=config.mesh.bank_axis,
     )  # fmt: skip
     weights = on_first(lambda: base_fingerprint(path))

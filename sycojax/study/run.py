@@ -65,17 +65,19 @@ def run(
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     base = load_base(
         path, config.lora, dtype=jnp.dtype(config.base.dtype),
-        quantization=config.base.quantization, remat=config.base.remat, mesh=mesh,
+        quantization=config.base.quantization, remat=config.base.remat,
+        attention=config.base.attention, row_length=config.train.row_length, mesh=mesh,
         bank_axis=config.mesh.bank_axis,
     )  # fmt: skip
     check_vocabulary(tokenizer, base.config.vocab_size)
     places, external, shapes = load_external(external_adapters(config), base.config)
     count = base.config.base_parameter_count
-    note(f"base      {path} ({count:,} parameters, {config.base.precision})")
+    chosen = f", {base.attention} attention" if config.base.attention == "auto" else ""
+    note(f"base      {path} ({count:,} parameters, {config.base.precision}{chosen})")
     weights = on_first(lambda: base_fingerprint(path))
     data = prepare(config, tokenizer)
     on_first(lambda: write_items(workdir, data.requests))
-    keep({"data": dict(data.summary), "base_fingerprint": weights})
+    keep({"data": dict(data.summary), "base_fingerprint": weights, "attention": base.attention})
     note(_data_line(data.summary))
     lap("data")
     if until == "data":

@@ -72,6 +72,7 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
             "base_fingerprint": found.get("base_fingerprint", old.get("base_fingerprint", "")),
             "devices": sorted({d.device_kind for d in jax.devices()}),
             "device_count": jax.device_count(),
+            "attention": found.get("attention", old.get("attention", "")),
             "data": found.get("data", old.get("data", {})),
             "training": found.get("training", old.get("training", {})),
             "scoring": found.get("scoring", old.get("scoring", {})),

@@ -65,7 +65,7 @@ def train_bank(
     banks = groups(jobs, config, lanes)
     width = math.ceil(len(banks[0]) / lanes) * lanes
     optimizer = make_optimizer(config)
-    program = BankProgram(base, optimizer, width)
+    program = BankProgram(base, optimizer, width, config.logits_chunk)
     base_sum = checksum(base.params)
     rows = max(
         rows_needed([len(e.token_ids) for e in j.validation], config.row_length) for j in jobs

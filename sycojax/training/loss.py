@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from sycojax.models.llama import Tree, merge
+from sycojax.training.cross_entropy import weighted_cross_entropy
 
 
 class Rows(NamedTuple):
@@ -26,30 +27,48 @@ class Rows(NamedTuple):
 
 
 def loss(
-    graph: Any, lora: Tree, base: Tree, rows: Rows, dropout_key: jax.Array | None = None
+    graph: Any,
+    lora: Tree,
+    base: Tree,
+    rows: Rows,
+    dropout_key: jax.Array | None = None,
+    logits_chunk: int = 0,
 ) -> jax.Array:
     """``sum(loss_weights * -log p(target))`` of rows [B, T]: a float32 scalar.
 
-    ``dropout_key`` turns LoRA dropout on.
+    ``dropout_key`` turns LoRA dropout on. ``logits_chunk`` is how many places' logits exist at a time, those with a
+    weight alone; 0 = those of all places (see ``cross_entropy``).
     """
     model = merge(graph, lora, base)
     hidden = model.hidden(rows.token_ids, rows.positions, rows.segment_ids, dropout_key=dropout_key)
+    if logits_chunk:
+        return weighted_cross_entropy(
+            hidden, model.head(), rows.target_ids, rows.loss_weights, logits_chunk, model.mesh
+        )
     logits = model.logits(hidden)
     target = jnp.take_along_axis(logits, rows.target_ids[..., None], axis=-1)[..., 0]
     return jnp.sum(rows.loss_weights * (jax.nn.logsumexp(logits, axis=-1) - target))
 
 
-def summed_loss(graph: Any, lora: Tree, base: Tree, rows: Rows, count: jax.Array) -> jax.Array:
+def summed_loss(
+    graph: Any, lora: Tree, base: Tree, rows: Rows, count: jax.Array, logits_chunk: int = 0
+) -> jax.Array:
     """``loss`` over the first ``count`` micro-batches of rows [M, B, T], without dropout."""
 
     def body(i: jax.Array, total: jax.Array) -> jax.Array:
-        return total + loss(graph, lora, base, micro_batch(rows, i))
+        return total + loss(graph, lora, base, micro_batch(rows, i), None, logits_chunk)
 
     return jax.lax.fori_loop(0, count, body, jnp.zeros((), jnp.float32))
 
 
 def summed_gradients(
-    graph: Any, lora: Tree, base: Tree, rows: Rows, count: jax.Array, dropout_key: jax.Array
+    graph: Any,
+    lora: Tree,
+    base: Tree,
+    rows: Rows,
+    count: jax.Array,
+    dropout_key: jax.Array,
+    logits_chunk: int = 0,
 ) -> tuple[jax.Array, Tree]:
     """``loss`` and its gradient with respect to ``lora``, summed over micro-batches.
 
@@ -60,7 +79,7 @@ def summed_gradients(
     def body(i: jax.Array, carry: tuple[jax.Array, Tree]) -> tuple[jax.Array, Tree]:
         key = jax.random.fold_in(dropout_key, i)
         value, gradients = jax.value_and_grad(loss, argnums=1)(
-            graph, lora, base, micro_batch(rows, i), key
+            graph, lora, base, micro_batch(rows, i), key, logits_chunk
         )
         return carry[0] + value, jax.tree.map(jnp.add, carry[1], gradients)
 

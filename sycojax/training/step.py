@@ -62,13 +62,15 @@ def train_step(
     key: jax.Array,
     learning_rate: jax.Array,
     active: jax.Array | bool = True,
+    logits_chunk: int = 0,
 ) -> tuple[AdapterState, StepMetrics]:
     """One optimiser step of one adapter.
 
     ``rows`` [M, B, T] of which the first ``count`` (int32) micro-batches are computed; ``key`` seeds dropout;
-    ``learning_rate`` float32. An adapter that is not ``active`` (bool) is returned as it came.
+    ``learning_rate`` float32. An adapter that is not ``active`` (bool) is returned as it came. ``logits_chunk``
+    is static (``loss.loss``).
     """
-    value, gradients = summed_gradients(graph, state.lora, base, rows, count, key)
+    value, gradients = summed_gradients(graph, state.lora, base, rows, count, key, logits_chunk)
     new = apply_update(optimizer, state.lora, state.opt_state, gradients, learning_rate)
     lora, opt_state = _select(active, new, (state.lora, state.opt_state))
     metrics = StepMetrics(value, optax.tree.norm(gradients))
@@ -83,12 +85,13 @@ def validation_step(
     count: jax.Array,
     step: jax.Array,
     due: jax.Array | bool = True,
+    logits_chunk: int = 0,
 ) -> tuple[AdapterState, jax.Array]:
     """Validation loss (float32) over ``rows`` [M, B, T], and the state with the best adapter so far kept.
 
     Ties keep the earlier adapter. An adapter that is not ``due`` (bool) keeps what it has.
     """
-    value = summed_loss(graph, state.lora, base, rows, count)
+    value = summed_loss(graph, state.lora, base, rows, count, logits_chunk)
     better = due & (value < state.best_loss)
     kept = (state.best_lora, state.best_loss, state.best_step)
     best_lora, best_loss, best_step = _select(better, (state.lora, value, step), kept)
@@ -125,7 +128,13 @@ class BankProgram:
     compiles once. States are donated: use the returned one.
     """
 
-    def __init__(self, base: FrozenBase, optimizer: optax.GradientTransformation, width: int):
+    def __init__(
+        self,
+        base: FrozenBase,
+        optimizer: optax.GradientTransformation,
+        width: int,
+        logits_chunk: int = 0,
+    ):
         self.base, self.width, self.bank_axis = base, width, base.axis_of(width)
         axis, graph = self.bank_axis, base.graph_of(self.bank_axis)
         self._state = _state_shardings(base, optimizer, axis)
@@ -142,8 +151,9 @@ class BankProgram:
             def one(state, rows, seed, learning_rate, active):
                 key = dropout_key(seed, step)
                 return train_step(
-                    graph, optimizer, params, state, rows, count, key, learning_rate, active
-                )
+                    graph, optimizer, params, state, rows, count, key, learning_rate, active,
+                    logits_chunk,
+                )  # fmt: skip
 
             return over_bank(one, width, (0,) * 5, axis)(state, rows, seeds, learning_rates, active)
 
@@ -152,7 +162,9 @@ class BankProgram:
             due: jax.Array,
         ) -> tuple[AdapterState, jax.Array]:  # fmt: skip
             def one(state, rows, due):
-                return validation_step(graph, params, state, rows, count, step, due)
+                return validation_step(
+                    graph, params, state, rows, count, step, due, logits_chunk
+                )
 
             return over_bank(one, width, (0,) * 3, axis)(state, rows, due)
 

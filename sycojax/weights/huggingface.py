@@ -25,6 +25,7 @@ from jax.sharding import Mesh, Sharding
 from sycojax.errors import SycojaxError
 from sycojax.files import atomic_write, read_json, write_json
 from sycojax.models import llama
+from sycojax.models.backends import Attention, choose
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import FrozenBase, Remat, Tree
 from sycojax.models.lora import LoRAConfig
@@ -82,6 +83,8 @@ def load_base(
     dtype: Any = jnp.float32,
     quantization: Quantization = "none",
     remat: Remat = "none",
+    attention: Attention = "auto",
+    row_length: int | None = None,
     mesh: Mesh,
     bank_axis: str | None = None,
 ) -> FrozenBase:
@@ -93,6 +96,7 @@ def load_base(
     process's devices hold are read, one stacked leaf at a time, so host memory over the arrays
     themselves stays below twice the largest leaf. A quantised projection is read whole by every process,
     layer by layer, from the stored numbers whatever ``dtype`` is: NF4's mean is over all of a layer's kernel.
+    ``attention`` is resolved for these devices; ``row_length`` is that of the rows to train on, if any.
 
     Raises ``SycojaxError`` naming the tensor that is missing, extra, misshapen or of another type, the
     file that is truncated or missing, or the mesh axis that does not divide a weight.
@@ -100,7 +104,8 @@ def load_base(
     directory = resolve(path)
     config = load_config(directory)
     kept: Any = {"dtype": dtype, "quantization": quantization}
-    shapes = llama.abstract(config, lora, **kept, remat=remat, mesh=mesh)
+    backend = choose(attention, config, dtype, mesh, row_length)
+    shapes = llama.abstract(config, lora, **kept, remat=remat, attention=backend, mesh=mesh)
     places = shardings(mesh, llama.logical_axes(config, lora, quantization).base)
     with contextlib.ExitStack() as stack:
         tensors = _open(directory, stack)
@@ -117,7 +122,7 @@ def load_base(
             return _load_leaf(slices, names, leaf, place)
 
         params = jax.tree_util.tree_map_with_path(load, shapes.base, places, is_leaf=_quantized)
-    return FrozenBase(config, lora, shapes.graph, params, mesh, bank_axis=bank_axis)
+    return FrozenBase(config, lora, shapes.graph, params, mesh, backend, bank_axis=bank_axis)
 
 
 def save_base(path: Path, config: LlamaConfig, params: Tree, dtype: Any = None) -> None:

@@ -1,0 +1,246 @@
+"""Which kernel attends in packed rows, chosen by ``base.attention``: the same function, three ways to compute it.
+
+========  =======================================  =====================================================
+backend   runs on                                  which rows
+========  =======================================  =====================================================
+xla       everything                               all; the reference. Scores [B, N, T, S] exist in memory
+cudnn     NVIDIA GPUs from Ampere on, bfloat16     all: segments and trees go in as a mask (cuDNN's bias)
+splash    TPUs, rows of a multiple of 128 tokens   segments alone, as in training; trees, as in scoring,
+                                                   are xla's: splash takes no mask that is data
+========  =======================================  =====================================================
+
+Decoding against a cache always uses xla. ``auto`` takes the first of cudnn and splash that the platform, the
+dtype and the shapes allow, and xla where neither does.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
+from jax.sharding import Mesh, PartitionSpec
+
+from sycojax.errors import SycojaxError
+from sycojax.models.attention import attend, packed_mask
+from sycojax.models.config import LlamaConfig
+from sycojax.parallel.mesh import batch_axes
+
+Attention = Literal["auto", "xla", "cudnn", "splash"]
+Backend = Literal["xla", "cudnn", "splash"]
+LANES = 128  # a TPU's vector width: splash works on blocks of that many places
+
+Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+def choose(
+    attention: Attention,
+    config: LlamaConfig,
+    dtype: Any,
+    mesh: Mesh | None,
+    row_length: int | None = None,
+) -> Backend:
+    """The backend that ``base.attention`` means on the devices of ``mesh`` (None: the default ones).
+
+    ``row_length`` is that of the rows to train on; None where nothing is trained. Raises ``SycojaxError`` when
+    the backend asked for by name cannot run there.
+    """
+    if attention == "auto":
+        candidates: tuple[Backend, ...] = ("cudnn", "splash")
+        for backend in candidates:
+            if not _obstacle(backend, config, dtype, mesh, row_length):
+                return backend
+        return "xla"
+    obstacle = _obstacle(attention, config, dtype, mesh, row_length)
+    if obstacle:
+        raise SycojaxError(
+            f"base.attention={attention!r} needs {obstacle}: use base.attention=auto or xla"
+        )
+    return attention
+
+
+def packed_attention(
+    backend: Backend,
+    segment_ids: jax.Array,
+    ends: jax.Array | None,
+    mesh: Mesh | None,
+    bank_axis: str | None = None,
+) -> Attend:
+    """Attention inside packed rows (``attention.packed_mask``): (q [B, T, N, H], k, v [B, T, K, H]) -> [B, T, N, H]."""
+    if backend == "splash" and ends is None:
+        return functools.partial(splash, segment_ids=segment_ids, mesh=mesh, bank_axis=bank_axis)
+    mask = packed_mask(segment_ids, ends)
+    return functools.partial(cudnn if backend == "cudnn" else attend, mask=mask)
+
+
+def splash(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    segment_ids: jax.Array,
+    mesh: Mesh | None,
+    *,
+    bank_axis: str | None = None,
+    interpret: bool = False,
+) -> jax.Array:
+    """Causal attention inside segments by JAX's splash kernel; shapes as in ``packed_attention``.
+
+    Every device works on its own rows and heads. ``interpret`` runs the kernel's code on any platform, slowly.
+    Raises ``SycojaxError`` where T is no multiple of 128.
+    """
+    # Importing it takes half a second, which only those pay who use it.
+    from jax.experimental.pallas.ops.tpu.splash_attention import SegmentIds
+
+    _, length, heads, width = q.shape
+    if length % LANES:
+        raise SycojaxError(
+            f"base.attention='splash' needs rows of a multiple of {LANES} tokens, not {length}: change "
+            "train.row_length, or use base.attention=xla"
+        )
+    tensor = 1 if mesh is None else mesh.shape["tensor"]
+
+    def on_device(q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array) -> jax.Array:
+        kernel = _splash_kernel(heads // tensor, length, interpret)
+        # The kernel takes heads first and does not scale.
+        q, k, v = (jnp.swapaxes(x, 1, 2) for x in (q * width**-0.5, k, v))
+        return jnp.swapaxes(jax.vmap(kernel)(q, k, v, SegmentIds(segments, segments)), 1, 2)
+
+    if mesh is None:
+        return on_device(q, k, v, segment_ids)
+    axes = batch_axes(bank_axis)
+    rows, places = PartitionSpec(axes), PartitionSpec(axes, None, "tensor")
+    sharded = jax.shard_map(
+        on_device,
+        mesh=mesh,
+        in_specs=(places, places, places, rows),
+        out_specs=places,
+        check_vma=False,  # a pallas_call does not say over which axes its result varies
+    )
+    return sharded(q, k, v, segment_ids)
+
+
+def _splash_kernel(heads: int, length: int, interpret: bool) -> Any:
+    from jax.experimental.pallas.ops.tpu.splash_attention import (
+        BlockSizes,
+        CausalMask,
+        MultiHeadMask,
+        make_splash_mha,
+    )
+
+    block = math.gcd(length, 4 * LANES)
+    names = (
+        "block_q", "block_kv", "block_kv_compute", "block_q_dkv", "block_kv_dkv",
+        "block_kv_dkv_compute", "block_q_dq", "block_kv_dq",
+    )  # fmt: skip
+    return make_splash_mha(
+        mask=MultiHeadMask([CausalMask((length, length))] * heads),
+        head_shards=1,
+        q_seq_shards=1,
+        block_sizes=BlockSizes(**dict.fromkeys(names, block)),
+        interpret=interpret,
+    )
+
+
+@jax.custom_vjp
+def cudnn(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Array:
+    """Masked attention by cuDNN's flash kernel; ``mask`` bool [B, 1, T, S], within the causal one.
+
+    The backward pass computes the forward one again (1 % of a 7B step's operations at 1024 tokens): that makes
+    both plain functions, which ``over_batch`` can put a bank's axis into.
+    """
+    return _forward(q, k, v, mask)
+
+
+def _cudnn_forward(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> Any:
+    return _forward(q, k, v, mask), (q, k, v, mask)
+
+
+def _cudnn_backward(residuals: Any, cotangent: jax.Array) -> Any:
+    return (*_gradients(*residuals, cotangent), None)
+
+
+cudnn.defvjp(_cudnn_forward, _cudnn_backward)
+
+
+def over_batch(function: Callable[..., Any]) -> Any:
+    """``function`` of arrays with a leading batch axis, mapped by ``jax.vmap`` as one larger batch.
+
+    JAX's own mapping of cuDNN attention asks for a mask per head: N times the memory, and an error without.
+    """
+
+    @custom_vmap
+    def mapped(*arguments: jax.Array) -> Any:
+        return function(*arguments)
+
+    @mapped.def_vmap
+    def _(size: int, is_mapped: list[bool], *arguments: jax.Array) -> Any:
+        def flat(x: jax.Array, batched: bool) -> jax.Array:
+            x = x if batched else jnp.broadcast_to(x, (size, *x.shape))
+            # Rows first: they are split over devices, the bank is not.
+            return jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:])
+
+        def unflat(x: jax.Array) -> jax.Array:
+            return jnp.swapaxes(x.reshape(-1, size, *x.shape[1:]), 0, 1)
+
+        out = mapped(*(flat(x, b) for x, b in zip(arguments, is_mapped, strict=True)))
+        return jax.tree.map(unflat, out), jax.tree.map(lambda _: True, out)
+
+    return mapped
+
+
+def _dot_product_attention(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    mask: jax.Array,
+    implementation: Literal["xla", "cudnn"] = "cudnn",
+) -> jax.Array:
+    # The mask is causal already; saying so as well lets the kernel skip what lies above the diagonal.
+    return jax.nn.dot_product_attention(
+        q, k, v, mask=mask, is_causal=True, implementation=implementation
+    )
+
+
+@over_batch
+def _forward(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Array:
+    return _dot_product_attention(q, k, v, mask)
+
+
+@over_batch
+def _gradients(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array, cotangent: jax.Array):
+    return jax.vjp(lambda q, k, v: _dot_product_attention(q, k, v, mask), q, k, v)[1](cotangent)
+
+
+def _obstacle(
+    backend: str, config: LlamaConfig, dtype: Any, mesh: Mesh | None, row_length: int | None
+) -> str:
+    """What the backend would need and has not; empty when it can run."""
+    device: Any = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
+    tensor = 1 if mesh is None else mesh.shape["tensor"]
+    if backend == "cudnn":
+        # "9.0" on NVIDIA's devices, "gfx90a" and the like on AMD's.
+        capability = str(getattr(device, "compute_capability", ""))
+        if device.platform not in ("gpu", "cuda") or not capability[:1].isdigit():
+            return f"an NVIDIA GPU, and this is a {device.platform}"
+        if float(capability) < 8:
+            return f"compute capability 8.0 (Ampere), and {device.device_kind} has {capability}"
+        if jnp.dtype(dtype) != jnp.bfloat16:
+            return "base.dtype=bfloat16"
+        if config.head_dim % 8 or config.head_dim > 128:
+            return f"heads of a multiple of 8 up to 128 wide, not {config.head_dim}"
+        if row_length is not None and row_length % 2:
+            return f"an even train.row_length, not {row_length}"
+    if backend == "splash":
+        if device.platform != "tpu":
+            return f"a TPU, and this is a {device.platform}"
+        if config.head_dim % 64:
+            return f"heads of a multiple of 64 wide, not {config.head_dim}"
+        if config.num_attention_heads % tensor or config.num_key_value_heads % tensor:
+            return f"heads that divide over mesh.tensor={tensor}"
+        if row_length is not None and row_length % LANES:
+            return f"a train.row_length that is a multiple of {LANES}, not {row_length}"
+    return ""
