@@ -68,12 +68,36 @@ def _backend(name: str, segments: Any, mesh: Mesh | None = None) -> Any:
     return backends.packed_attention(name, jnp.asarray(segments), None, mesh)  # pyright: ignore[reportArgumentType]
 
 
+def _reference(segments: Any) -> Any:
+    return functools.partial(attend, mask=packed_mask(jnp.asarray(segments)))
+
+
+@pytest.mark.parametrize("length", [40, 128, 200])
+def test_rows_by_xla_are_those_of_jax(length: int):
+    """One block, an exact one and a last one cut short; grouped queries, segments and padding."""
+    rng = np.random.default_rng(1)
+    segments = _segments(2, length)
+    shapes = [(2, length, n, 8) for n in (4, 2, 2, 4)]
+    q, k, v, weights = (jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in shapes)
+    got = _value_and_gradients(_backend("xla", segments), q, k, v, weights)
+    _assert_close(got, _value_and_gradients(_reference(segments), q, k, v, weights))
+
+
+def test_rows_in_bfloat16_keep_their_scores_exact():
+    q, k, v, _ = (x.astype(jnp.bfloat16) for x in _inputs(1))
+    segments = _segments(1)
+    found = _backend("xla", segments)(q * 4, k, v)
+    exact = _reference(segments)(*(x.astype(jnp.float32) for x in (q * 4, k, v)))
+    assert found.dtype == jnp.bfloat16
+    np.testing.assert_allclose(found.astype(np.float32), exact, atol=0.05)
+
+
 @pytest.mark.parametrize("name", ["splash", "cudnn"])
 def test_values_and_gradients_are_those_of_xla(name: str, interpreted: None, cudnn_by_xla: None):
     """Grouped queries, several segments and padding, one device."""
     segments, (q, k, v, weights) = _segments(2), _inputs(2)
     got = _value_and_gradients(_backend(name, segments), q, k, v, weights)
-    want = _value_and_gradients(_backend("xla", segments), q, k, v, weights)
+    want = _value_and_gradients(_reference(segments), q, k, v, weights)
     _assert_close(got, want)
     other = _value_and_gradients(_backend("xla", np.ones_like(segments)), q, k, v, weights)
     assert np.abs(np.asarray(got[0][1] - other[0][1])).max() > 0.1, "segments matter"

@@ -22,12 +22,14 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jax.custom_batching import custom_vmap
 from jax.sharding import Mesh, PartitionSpec
 
 from sycojax.errors import SycojaxError
-from sycojax.models.attention import attend, packed_mask
+from sycojax.models.attention import packed_mask
 from sycojax.models.config import LlamaConfig
+from sycojax.models.row_attention import SAVED_ATTENTION, attend_rows
 from sycojax.parallel.mesh import batch_axes
 
 Attention = Literal["auto", "xla", "cudnn", "splash"]
@@ -74,7 +76,7 @@ def packed_attention(
     if backend == "splash" and ends is None:
         return functools.partial(splash, segment_ids=segment_ids, mesh=mesh, bank_axis=bank_axis)
     mask = packed_mask(segment_ids, ends)
-    return functools.partial(cudnn if backend == "cudnn" else attend, mask=mask)
+    return functools.partial(cudnn if backend == "cudnn" else attend_rows, mask=mask)
 
 
 def splash(
@@ -141,6 +143,7 @@ def _splash_kernel(heads: int, length: int, interpret: bool) -> Any:
         head_shards=1,
         q_seq_shards=1,
         block_sizes=BlockSizes(**dict.fromkeys(names, block)),
+        residual_checkpoint_name=SAVED_ATTENTION,
         interpret=interpret,
     )
 
@@ -156,7 +159,7 @@ def cudnn(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Arra
 
 
 def _cudnn_forward(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> Any:
-    return _forward(q, k, v, mask), (q, k, v, mask)
+    return checkpoint_name(_forward(q, k, v, mask), SAVED_ATTENTION), (q, k, v, mask)
 
 
 def _cudnn_backward(residuals: Any, cotangent: jax.Array) -> Any:

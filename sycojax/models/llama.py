@@ -20,8 +20,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from sycojax.models.attention import attend, rotary_table, rotate
 from sycojax.models.backends import Backend, packed_attention
 from sycojax.models.config import LlamaConfig
-from sycojax.models.lora import BaseParam, LoRAConfig, LoRAParam, Projection
+from sycojax.models.lora import SAVED_PROJECTION, BaseParam, LoRAConfig, LoRAParam, Projection
 from sycojax.models.quantize import Quantization, Storage
+from sycojax.models.row_attention import SAVED_ATTENTION
 from sycojax.parallel.mesh import batch_axes, batch_sharding
 
 Remat = Literal["none", "dots", "full"]
@@ -159,7 +160,7 @@ class Llama(nnx.Module):
 
         ``dropout_key`` turns LoRA dropout on; without it the pass is deterministic.
         """
-        attention = packed_attention(self.attention, segment_ids, ends, self.mesh)
+        attention = packed_attention(self.attention, segment_ids, ends, self.mesh, self.bank_axis)
         table = rotary_table(self.config, positions)
         graph, state = nnx.split(self.layers)
         count = self.config.num_hidden_layers
@@ -251,10 +252,9 @@ class Llama(nnx.Module):
 def _rematerialised(body: Any, remat: Remat) -> Any:
     if remat == "none":
         return body
-    policy = {
-        "full": None,
-        "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
-    }[remat]
+    # Results of projections and of attention, once each: base and adapter as their sum, not apart.
+    saved = jax.checkpoint_policies.save_only_these_names(SAVED_PROJECTION, SAVED_ATTENTION)
+    policy = {"full": None, "dots": saved}[remat]
     return jax.checkpoint(body, prevent_cse=False, policy=policy)
 
 
@@ -355,7 +355,14 @@ def with_lora(base: FrozenBase, lora: LoRAConfig, quantization: Quantization) ->
     if lora == base.lora:
         return base
     dtype = base.params["embed_tokens"]["embedding"].dtype
-    shapes = abstract(base.config, lora, dtype=dtype, quantization=quantization, attention=base.attention, mesh=base.mesh)
+    shapes = abstract(
+        base.config,
+        lora,
+        dtype=dtype,
+        quantization=quantization,
+        attention=base.attention,
+        mesh=base.mesh,
+    )
     return dataclasses.replace(base, lora=lora, graph=shapes.graph)
 
 

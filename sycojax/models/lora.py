@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
 
 from sycojax.errors import SycojaxError
 from sycojax.models import quantize
@@ -22,6 +23,7 @@ from sycojax.models.quantize import Storage
 ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP_TARGETS = ("gate_proj", "up_proj", "down_proj")
 TARGETS = ATTENTION_TARGETS + MLP_TARGETS
+SAVED_PROJECTION = "projection"  # what ``base.remat=dots`` keeps of a projection
 
 
 class BaseParam(nnx.Variable):
@@ -122,7 +124,7 @@ class Projection(nnx.Module):
             leaves = [getattr(self, leaf)[...] for leaf in self.quantized._fields]
             y = quantize.product(x, self.quantized(*leaves), self.axes, self.mesh)
         if not self.adapted:
-            return y
+            return checkpoint_name(y, SAVED_PROJECTION)
         h = x.astype(jnp.float32)
         if dropout_key is not None and self.dropout > 0:
             key = jax.random.fold_in(dropout_key, self.dropout_index)
@@ -131,5 +133,5 @@ class Projection(nnx.Module):
         # One row per token and the scaling on the narrow side: with two axes to sum over, the gradients of A
         # and B would transpose every wide cotangent first: a quarter of a toy step on a CPU.
         narrow = h.reshape(-1, h.shape[-1]) @ self.lora_a[...] * self.scaling
-        delta = (narrow @ self.lora_b[...]).reshape(y.shape)
-        return y + delta.astype(y.dtype)
+        delta = (checkpoint_name(narrow, SAVED_PROJECTION) @ self.lora_b[...]).reshape(y.shape)
+        return checkpoint_name(y + delta.astype(y.dtype), SAVED_PROJECTION)

@@ -162,9 +162,7 @@ class BankProgram:
             due: jax.Array,
         ) -> tuple[AdapterState, jax.Array]:  # fmt: skip
             def one(state, rows, due):
-                return validation_step(
-                    graph, params, state, rows, count, step, due, logits_chunk
-                )
+                return validation_step(graph, params, state, rows, count, step, due, logits_chunk)
 
             return over_bank(one, width, (0,) * 3, axis)(state, rows, due)
 
