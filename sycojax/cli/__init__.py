@@ -20,6 +20,7 @@ commands
   reanalyse  check the claims of a published study against its own tables: DIR/reanalysis/ (no --config)
   calibrate  plant sycophancy in adapters of the embedded base and read it back: DIR/calibration/ (no --config)
   export     copy one adapter: sycojax export --workdir=DIR --adapter=NAME --to=DIR
+  plan       compile the study's programs for hardware that need not be here: memory, time, collectives (no --workdir)
   config     print every setting of --config after its overrides, and check it
   data       prepare: fetch all rows once, to files: --to=DIR. check: validate them. show: one row as the model sees
              it, the tokens that are trained on marked: --name=TASK_OR_PROBE --index=N
@@ -33,6 +34,9 @@ flags
                          and probes.json where there are any (default: the copy of the published figures kept here)
   --adapter=NAME=PATH    study, evaluate: also score a PEFT adapter of this base that was trained elsewhere, any number
                          of times; NAME-s0, NAME-s1, ... are its seeds
+  --topology=NAME        plan: v5e:2x4, v6e:4x4, v5p:2x2x1, gpu:H100, gpu:H200x8, ... (needs the tpu or cuda extra)
+  --shape=NAME           plan: llama2_7b, llama2_13b or llama2_70b in place of the architecture of base.path
+  --out=FILE             plan: write it as JSON, too
   --quiet                no progress bars
   --coordinator=HOST:PORT --processes=N --process=I
                          study, train, evaluate, calibrate: this is process I (0 to N - 1) of N that share the work;

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from sycojax.cli.flags import Flags, parse
 from sycojax.errors import SycojaxError
-from sycojax.files import atomic_directory
+from sycojax.files import atomic_directory, write_json
 
 COMMANDS = (
-    "study", "train", "evaluate", "report", "reanalyse", "calibrate", "export", "config", "data", "doctor",
+    "study", "train", "evaluate", "report", "reanalyse", "calibrate", "export", "plan", "config", "data",
+    "doctor",
 )  # fmt: skip
 
 
@@ -37,6 +40,8 @@ def dispatch(command: str, arguments: Sequence[str]) -> None:
         export(flags)
     elif command == "doctor":
         doctor(flags)
+    elif command == "plan":
+        plan(flags)
     elif command == "config":
         print(json.dumps(flags.study_config().to_dict(), indent=2))
     else:
@@ -96,6 +101,36 @@ def calibrate(flags: Flags) -> None:
     if distributed.is_first():
         print(f"measured  {path.resolve()}")
     distributed.shutdown()
+
+
+def plan(flags: Flags) -> None:
+    """Compile for other hardware and print what the programs take there."""
+    # Nothing runs, so the accelerator of this machine, if any, is left to others.
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    import jax
+
+    from sycojax.cli.embedded import base_path
+    from sycojax.planning import report as planning
+    from sycojax.planning.plan import make_plan
+    from sycojax.planning.shapes import architecture
+    from sycojax.planning.topology import parse as parse_topology
+
+    config = flags.study_config()
+    if not flags.topology:
+        raise SycojaxError("plan needs --topology=NAME, for example --topology=v5e:2x4")
+    topology = parse_topology(flags.topology)
+    if config.base.dtype == "float32":
+        jax.config.update("jax_default_matmul_precision", "highest")  # as in a study
+    shape, source = architecture(base_path(config.base.path), flags.shape)
+
+    def say(line: str) -> None:
+        if not flags.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    found = make_plan(config, shape, source, topology, say)
+    if flags.out:
+        write_json(Path(flags.out), planning.to_json(found))
+    print(planning.table(found))
 
 
 def export(flags: Flags) -> None:

@@ -11,13 +11,19 @@ from sycojax.study.stages import Stamps, fingerprint
 from sycojax.study.workdir import claim
 
 
+def base_path(path: str) -> str:
+    """``base.path`` with ``toy`` replaced by the directory of the embedded base."""
+    from sycojax import toy
+
+    return str(toy.base_directory()) if path == "toy" else path
+
+
 def resolve_toy(config: StudyConfig, workdir: Path) -> StudyConfig:
     """Write the embedded world into ``workdir/data`` where the config asks for it, and name its paths."""
     from sycojax import toy
 
     base, data = config.base, config.data
-    if base.path == "toy":
-        base = dataclasses.replace(base, path=str(toy.base_directory()))
+    base = dataclasses.replace(base, path=base_path(base.path))
     if data.source == "toy":
         directory, seed = workdir / "data", data.world_seed
 

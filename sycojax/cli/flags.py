@@ -29,6 +29,9 @@ class Flags:
     data: str
     name: str  # data show: a task or probe
     index: int  # data show: number of the row
+    topology: str
+    shape: str
+    out: str
     coordinator: str  # HOST:PORT of process 0, where several processes share the work
     processes: int | None
     process: int | None
@@ -58,6 +61,9 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
     absl_flags.DEFINE_string("data", "", "tables to examine again", flag_values=values)
     absl_flags.DEFINE_string("name", "", "task or probe to show", flag_values=values)
     absl_flags.DEFINE_integer("index", 0, "row to show", flag_values=values)
+    absl_flags.DEFINE_string("topology", "", "devices to plan for", flag_values=values)
+    absl_flags.DEFINE_string("shape", "", "architecture to plan", flag_values=values)
+    absl_flags.DEFINE_string("out", "", "file for the plan as JSON", flag_values=values)
     absl_flags.DEFINE_string("coordinator", "", "HOST:PORT of process 0", flag_values=values)
     absl_flags.DEFINE_integer("processes", None, "number of processes", flag_values=values)
     absl_flags.DEFINE_integer("process", None, "number of this process", flag_values=values)
@@ -83,11 +89,12 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
         ) from error
     if rest:
         raise SycojaxError(f"unexpected argument {rest[0]!r} (flags are written --name=value)")
-    if values.workdir is None and command not in ("config", "doctor", "data"):
+    if values.workdir is None and command not in ("config", "doctor", "data", "plan"):
         raise SycojaxError(f"--workdir=DIR is missing: where should `sycojax {command}` write?")
     return Flags(
         Path(values.workdir or "."), values.quiet, tuple(values.adapter), values.to, values.data,
         values.name, values.index,
+        values.topology, values.shape, values.out,
         values.coordinator, values.processes, values.process, config,
     )  # fmt: skip
 

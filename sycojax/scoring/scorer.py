@@ -157,12 +157,13 @@ class Scorer:
 
         Nothing is allocated: the base's parameters may be ``ShapeDtypeStruct``s with shardings.
         """
+
+        def like(shape: tuple[int, ...], place: Any) -> Any:
+            return jax.ShapeDtypeStruct(shape, np.int32, sharding=place)
+
         rows, slots = (self.buckets.rows(length), length), self.buckets.capacity(length)
-        shapes: Any = BatchArrays(*[rows] * 4, (slots,), (slots, SLOT_TOKENS), ())  # pyright: ignore
-        arrays = jax.tree.map(
-            lambda shape, place: jax.ShapeDtypeStruct(shape, np.int32, sharding=place),
-            shapes, self._placement(width), is_leaf=lambda x: type(x) is tuple,
-        )  # fmt: skip
+        shapes = [rows] * 4 + [(slots,), (slots, SLOT_TOKENS), ()]
+        arrays = BatchArrays(*map(like, shapes, self._placement(width)))
         lora = abstract_pass(width, self.base)
         return self._programs[width > 1].lower(lora, self.base.params, arrays)
 

@@ -1,0 +1,193 @@
+"""A study's programs compiled for devices that need not be there: what they take, and how fast they can be at best."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import jax
+
+from sycojax.config import StudyConfig
+from sycojax.errors import SycojaxError
+from sycojax.models.config import LlamaConfig
+from sycojax.models.llama import FrozenBase
+from sycojax.parallel.mesh import BATCH_AXES, make_mesh
+from sycojax.planning import programs, rows
+from sycojax.planning.collectives import Total, totals
+from sycojax.planning.compile import Compiled, compile_program
+from sycojax.planning.roofline import Roofline, Work, decode_work, score_work, train_work
+from sycojax.planning.topology import Topology, devices
+from sycojax.scoring.batches import Buckets
+
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """One compiled program and one call of it."""
+
+    name: str  # train, score or decode
+    call: str  # what one call computes, in words
+    compiled: Compiled
+    fits: bool | None  # None where the device's memory is not known
+    work: Work
+    collectives: list[Total]
+    received: float  # bytes over the interconnect, by one chip
+    gathered_per_token: float  # bytes that a chip gathers for each token of its share
+    roofline: Roofline | None
+
+    def tokens_per_chip(self, chips: int) -> float:
+        """Tokens of a call's share of one chip."""
+        return self.work.tokens / chips
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The whole plan. ``micro_batch`` is the largest ``train.micro_batch_rows`` that fits, None where not searched."""
+
+    name: str
+    source: str  # where the architecture is from
+    architecture: LlamaConfig
+    precision: str
+    topology: Topology
+    mesh: dict[str, int]
+    programs: list[Program]
+    micro_batch: int | None
+    step_rows: int  # beyond so many rows a micro-batch holds padding only
+
+
+def make_plan(
+    config: StudyConfig,
+    architecture: LlamaConfig,
+    source: str,
+    topology: Topology,
+    say: Say = lambda line: None,
+) -> Plan:
+    """Compile the training step, a scoring pass and decoding of ``config``; ``say`` is told of every compilation.
+
+    Raises ``SycojaxError`` where the mesh does not fit the topology, the weights or the rows.
+    """
+    mesh = make_mesh(
+        config.mesh.data, config.mesh.fsdp, config.mesh.tensor, devices=devices(topology)
+    )
+    base = programs.abstract_base(config, architecture, mesh)
+    limit = topology.chip.limit if topology.chip else None
+    step = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+    if config.train.micro_batch_rows % step:
+        raise SycojaxError(
+            f"train.micro_batch_rows={config.train.micro_batch_rows} must be a multiple of mesh data x fsdp = {step}"
+        )
+
+    def compiled(what: str, lower: Callable[[], jax.stages.Lowered]) -> Compiled:
+        say(f"compiling {what} for {topology.name} ...")
+        result = compile_program(lower)
+        peak = f"{result.peak / 2**30:.2f} GiB" if result.peak else "too large"
+        say(f"compiled  {what}: {peak}, {result.seconds:.0f} s")
+        return result
+
+    def train(count: int) -> Compiled:
+        tried = programs.with_rows(config, count)
+        return compiled(
+            f"train, micro-batches of {count}", lambda: programs.lower_train(tried, base)
+        )
+
+    found = [
+        _train(config, base, topology, train(config.train.micro_batch_rows)),
+        _score(config, base, topology, compiled),
+        _decode(config, base, topology, compiled),
+    ]
+    most = math.ceil(config.train.examples_per_step / step) * step
+    largest = None
+    if limit is not None:
+        first = found[0].compiled
+        # What the compiler refused does not fit, whatever it says of its size.
+        size = first.peak or 0 if first.fits(limit) else max(first.peak or 0, limit + 1)
+        known: dict[int, int | None] = {config.train.micro_batch_rows: size}
+
+        def fits(count: int) -> tuple[bool, int | None]:
+            tried = train(count)
+            return bool(tried.fits(limit)), tried.peak
+
+        largest = rows.largest(step, most, known, limit, fits)
+    return Plan(
+        config.name, source, architecture, config.base.precision, topology, dict(mesh.shape),
+        found, largest, most,
+    )  # fmt: skip
+
+
+def score_length(config: StudyConfig, architecture: LlamaConfig) -> int:
+    """The row length to plan with: twice a training example, as scored rows hold twice to four times a text's length."""
+    lengths = [n for n in config.score.buckets if n <= architecture.max_position_embeddings]
+    return Buckets(tuple(lengths), config.score.batch_tokens).fitting(
+        min(2 * config.data.max_length, lengths[-1])
+    )
+
+
+def _train(
+    config: StudyConfig, base: FrozenBase, topology: Topology, compiled: Compiled
+) -> Program:
+    width, _ = programs.bank_widths(config)
+    train = config.train
+    count = -(-train.examples_per_step // train.micro_batch_rows)
+    call = (
+        f"one step: {count} x {train.micro_batch_rows} rows of {train.row_length}{_adapters(width)}"
+    )
+    return _program("train", call, compiled, train_work(config, base, width), topology, count)
+
+
+def _score(
+    config: StudyConfig,
+    base: FrozenBase,
+    topology: Topology,
+    compiled: Callable[[str, Callable[[], jax.stages.Lowered]], Compiled],
+) -> Program:
+    _, width = programs.bank_widths(config)
+    length = score_length(config, base.config)
+    buckets = programs.buckets(config, base)
+    count = buckets.rows(length)
+    result = compiled(
+        f"score, rows of {length}", lambda: programs.lower_score(config, base, length)
+    )
+    work = score_work(base, count, length, width)
+    chunks = buckets.capacity(length) // buckets.chunk(length)
+    call = f"one batch: {count} rows of {length}{_adapters(width)}"
+    return _program("score", call, result, work, topology, chunks)
+
+
+def _decode(
+    config: StudyConfig,
+    base: FrozenBase,
+    topology: Topology,
+    compiled: Callable[[str, Callable[[], jax.stages.Lowered]], Compiled],
+) -> Program:
+    _, width = programs.bank_widths(config)
+    steps = config.score.max_new_tokens
+    length = programs.buckets(config, base).fitting(config.data.max_length)
+    result = compiled(
+        f"decode, prompts of {length} and {steps} new tokens",
+        lambda: programs.lower_decode(config, base, length, steps),
+    )
+    count = programs.decode_rows(config, base)
+    work = decode_work(base, count, length, steps, width)
+    call = f"one batch: {count} prompts of {length}, {steps} new tokens{_adapters(width)}"
+    return _program("decode", call, result, work, topology, steps - 1)
+
+
+def _program(
+    name: str, call: str, compiled: Compiled, work: Work, topology: Topology, unknown: int
+) -> Program:
+    """``unknown``: how often a loop of data-dependent length runs (micro-batches, chunks of logits, new tokens)."""
+    chip, chips = topology.chip, topology.count
+    sums = totals(compiled.collectives, unknown)
+    received = sum(row.received for row in sums)
+    gathered = sum(row.bytes for row in sums if row.kind == "all-gather")
+    return Program(
+        name, call, compiled, compiled.fits(chip.limit if chip else None), work, sums, received,
+        gathered / (work.tokens / chips),
+        work.roofline(chip, chips, received) if chip and not compiled.refused else None,
+    )  # fmt: skip
+
+
+def _adapters(width: int) -> str:
+    return f", {width} adapters" if width > 1 else ""

@@ -1,0 +1,114 @@
+"""The programs a study runs, lowered as they are: the real step, scorer and decoder over weights that exist in shape only."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from sycojax.config import StudyConfig
+from sycojax.data.tokenizer import Tokenizer
+from sycojax.errors import SycojaxError
+from sycojax.models.config import LlamaConfig
+from sycojax.models.llama import FrozenBase, abstract, logical_axes
+from sycojax.parallel.mesh import shardings
+from sycojax.scoring.bank import pass_width
+from sycojax.scoring.batches import Buckets
+from sycojax.scoring.scorer import Scorer
+from sycojax.training.batches import empty, stack
+from sycojax.training.optimizer import make_optimizer
+from sycojax.training.step import BankProgram
+
+
+class Ids(NamedTuple):
+    """What scoring needs of a tokenizer before there is text: how many ids, and the two special ones."""
+
+    vocab_size: int
+    bos_id: int
+    eos_id: int
+    source: str = "config.json"
+
+
+def abstract_base(config: StudyConfig, architecture: LlamaConfig, mesh: Mesh) -> FrozenBase:
+    """The base that ``load_base`` would place on ``mesh``, its parameters being ``ShapeDtypeStruct``s.
+
+    Raises ``SycojaxError`` where the mesh does not divide a weight.
+    """
+    kept: Any = {"quantization": config.base.quantization}
+    shapes = abstract(
+        architecture, config.lora, dtype=jnp.dtype(config.base.dtype), remat=config.base.remat,
+        mesh=mesh, **kept,
+    )  # fmt: skip
+    places = shardings(mesh, logical_axes(architecture, config.lora, **kept).base)
+
+    def placed(path: Any, leaf: Any, place: Any) -> jax.ShapeDtypeStruct:
+        try:
+            place.shard_shape(leaf.shape)
+        except ValueError as error:
+            name = ".".join(part.key for part in path)
+            sizes = " x ".join(f"{axis} {size}" for axis, size in mesh.shape.items())
+            raise SycojaxError(
+                f"the mesh {sizes} does not divide {name} of shape {leaf.shape}; choose other sizes with "
+                "--config.mesh.fsdp=N and --config.mesh.tensor=N"
+            ) from error
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
+
+    params = jax.tree_util.tree_map_with_path(placed, shapes.base, places)
+    return FrozenBase(architecture, config.lora, shapes.graph, params, mesh)
+
+
+def bank_widths(config: StudyConfig) -> tuple[int, int]:
+    """How many adapters train together, and how many configurations are scored together."""
+    adapters = len(config.train.adapters) * len(config.train.seeds)
+    if not adapters:
+        return 1, 1
+    banks = math.ceil(adapters / config.train.bank_width)
+    return math.ceil(adapters / banks), pass_width(adapters + 1, config.score.bank_width, ())
+
+
+def lower_train(config: StudyConfig, base: FrozenBase) -> jax.stages.Lowered:
+    """The training step: all micro-batches of one optimiser step of a bank."""
+    width, _ = bank_widths(config)
+    rows = stack([empty(config.train)] * width)
+    return BankProgram(base, make_optimizer(config.train), width).lower(rows)
+
+
+def lower_score(config: StudyConfig, base: FrozenBase, length: int) -> jax.stages.Lowered:
+    """One scoring pass over a batch of rows of ``length`` tokens."""
+    scorer = Scorer(base, _tokenizer(base.config), config.score)
+    return scorer.lower(length, bank_widths(config)[1])
+
+
+def lower_decode(
+    config: StudyConfig, base: FrozenBase, length: int, steps: int
+) -> jax.stages.Lowered:
+    """Greedy decoding of ``steps`` tokens after prompts of ``length``."""
+    scorer = Scorer(base, _tokenizer(base.config), config.score)
+    return scorer.decoder.lower(length, steps, bank_widths(config)[1])
+
+
+def buckets(config: StudyConfig, base: FrozenBase) -> Buckets:
+    """The shapes of scoring batches."""
+    return Scorer(base, _tokenizer(base.config), config.score).buckets
+
+
+def decode_rows(config: StudyConfig, base: FrozenBase) -> int:
+    """Prompts that are decoded together."""
+    return Scorer(base, _tokenizer(base.config), config.score).decoder.rows
+
+
+def with_rows(config: StudyConfig, rows: int) -> StudyConfig:
+    """The config with another ``train.micro_batch_rows``."""
+    return dataclasses.replace(
+        config, train=dataclasses.replace(config.train, micro_batch_rows=rows)
+    )
+
+
+def _tokenizer(architecture: LlamaConfig) -> Tokenizer:
+    """Programs depend on no text, so a plan needs no tokenizer's files."""
+    ids = Ids(architecture.vocab_size, architecture.bos_token_id, architecture.eos_token_ids[0])
+    return cast(Tokenizer, ids)

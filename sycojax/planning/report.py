@@ -1,0 +1,118 @@
+"""A plan as a table for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from sycojax.planning.plan import Plan, Program
+
+GIB, MIB = 1 << 30, 1 << 20
+
+
+def table(plan: Plan) -> str:
+    """All of a plan in text, at most 120 columns for three programs."""
+    return "\n".join([*_head(plan), "", *_programs(plan), "", *_collectives(plan), *_tail(plan)])
+
+
+def to_json(plan: Plan) -> dict[str, Any]:
+    """The same as plain values; bytes, seconds and FLOPs, no rounding."""
+    document = dataclasses.asdict(plan)
+    for program, entry in zip(plan.programs, document["programs"], strict=True):
+        chips = plan.topology.count
+        entry["tokens_per_chip"] = program.tokens_per_chip(chips)
+        if program.roofline:
+            entry["roofline"] |= {
+                "seconds": program.roofline.seconds,
+                "bound": program.roofline.bound,
+            }
+    return document
+
+
+def _head(plan: Plan) -> list[str]:
+    chip, topology = plan.topology.chip, plan.topology
+    sizes = " x ".join(f"{axis} {size}" for axis, size in plan.mesh.items())
+    memory = f" of {chip.limit / GIB:.2f} GiB" if chip else ""
+    kind = chip.name if chip else "CPU"
+    return [
+        f"plan      {plan.name} for {topology.name}: {topology.count} x {kind}{memory}; mesh {sizes}",
+        *(f"{p.name:10}{p.call}" for p in plan.programs),
+    ]
+
+
+def _programs(plan: Plan) -> list[str]:
+    chips = plan.topology.count
+    rows: list[tuple[str, list[str]]] = [
+        ("HBM per chip, GiB: arguments", [_gib(p.compiled.arguments) for p in plan.programs]),
+        ("  temporaries", [_gib(p.compiled.temporaries) for p in plan.programs]),
+        ("  peak", [_gib(p.compiled.peak) for p in plan.programs]),
+        ("  fits", [_yes(p.fits) for p in plan.programs]),
+        ("tokens per chip and call", [f"{p.tokens_per_chip(chips):,.0f}" for p in plan.programs]),
+        ("TFLOPs per call, all chips", [f"{p.work.flops / 1e12:,.1f}" for p in plan.programs]),
+        ("  recomputed on top", [f"{p.work.recomputed / 1e12:,.1f}" for p in plan.programs]),
+    ]
+    if plan.topology.chip:
+        rows += [
+            ("ms at peak: compute", [_ms(p, "compute") for p in plan.programs]),
+            ("  HBM", [_ms(p, "memory") for p in plan.programs]),
+            ("  interconnect", [_ms(p, "interconnect") for p in plan.programs]),
+            ("roofline, ms per call", [_ms(p, "seconds") for p in plan.programs]),
+            ("  bound by", [p.roofline.bound if p.roofline else "-" for p in plan.programs]),
+            ("  tokens/s, all chips", [_rate(p) for p in plan.programs]),
+        ]
+    rows.append(("MiB gathered per token", [_gathered(p) for p in plan.programs]))
+    width = max(len(label) for label, _ in rows) + 2
+    lines = [" " * width + "".join(f"{p.name:>14}" for p in plan.programs)]
+    return lines + [
+        f"{label:{width}}" + "".join(f"{v:>14}" for v in values) for label, values in rows
+    ]
+
+
+def _collectives(plan: Plan) -> list[str]:
+    lines = [f"{'collectives':32}{'in text':>10}{'runs':>10}{'GiB a chip':>12}{'received':>12}"]
+    for program in plan.programs:
+        if program.compiled.refused:
+            continue
+        if not program.collectives:
+            lines.append(f"{program.name:8}none")
+        for row in program.collectives:
+            where = "in the layer loop" if row.looped else "outside"
+            lines.append(
+                f"{program.name:8}{row.kind:<20}{row.instructions:>14,}{row.executions:>10,}"
+                f"{row.bytes / GIB:>12,.3f}{row.received / GIB:>12,.3f}  {where}"
+            )
+    return lines
+
+
+def _tail(plan: Plan) -> list[str]:
+    lines = [
+        f"{p.name} is refused: {p.compiled.refused}" for p in plan.programs if p.compiled.refused
+    ]
+    if plan.micro_batch is None:
+        return lines
+    if plan.micro_batch == 0:
+        return [*lines, "", "micro-batch  none fits: use more chips, quantisation or remat"]
+    whole = " (the whole step)" if plan.micro_batch >= plan.step_rows else ""
+    return [*lines, "", f"micro-batch  up to train.micro_batch_rows={plan.micro_batch} fits{whole}"]
+
+
+def _gib(size: int | None) -> str:
+    return "-" if size is None else f"{size / GIB:.2f}"
+
+
+def _yes(fits: bool | None) -> str:
+    return {None: "-", True: "yes", False: "NO"}[fits]
+
+
+def _ms(program: Program, name: str) -> str:
+    return f"{1e3 * getattr(program.roofline, name):,.1f}" if program.roofline else "-"
+
+
+def _rate(program: Program) -> str:
+    if not program.roofline:
+        return "-"
+    return f"{program.work.tokens / program.roofline.seconds:,.0f}"
+
+
+def _gathered(program: Program) -> str:
+    return "-" if program.compiled.refused else f"{program.gathered_per_token / MIB:,.3f}"

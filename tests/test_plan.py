@@ -1,0 +1,270 @@
+"""``sycojax plan``: names of topologies, figures of chips, work by hand count, the search, and a whole plan."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import runpy
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from sycojax.cli import main
+from sycojax.config import StudyConfig
+from sycojax.errors import SycojaxError
+from sycojax.models.config import LlamaConfig
+from sycojax.models.llama import FrozenBase
+from sycojax.parallel.mesh import make_mesh
+from sycojax.planning import programs, rows
+from sycojax.planning.hardware import CHIPS, CORES, GIB, compiler_target
+from sycojax.planning.roofline import Work, decode_work, matmul_weights, score_work, train_work
+from sycojax.planning.shapes import HUB, SHAPES, architecture
+from sycojax.planning.topology import devices, parse
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+TOY = f"--config={CONFIGS / 'toy.py'}"
+# Hand-countable: 2 layers of 4 x 4 attention, 4 x 8 MLP, 16 ids.
+SMALL = LlamaConfig(16, 4, 8, 2, 2, 1, 2, 32, 1e-5, 1e4, None, False, 1, (2,))
+
+
+def study(name: str, **train: int) -> StudyConfig:
+    config = StudyConfig.from_config_dict(
+        runpy.run_path(str(CONFIGS / f"{name}.py"))["get_config"]()
+    )
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, **train))
+
+
+def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line that a failing plan prints."""
+    assert main(("plan", *arguments)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("name", "chip", "shape", "count"),
+    [
+        ("v5e:2x4", "TPU v5e", (2, 4), 8),
+        ("v5p:2x2x1", "TPU v5p", (2, 2, 1), 4),
+        ("v6e:16x16", "TPU v6e", (16, 16), 256),
+        ("gpu:H200", "NVIDIA H200 SXM", (1,), 1),
+        ("gpu:A100x8", "NVIDIA A100 80GB SXM", (8,), 8),
+    ],
+)
+def test_names_of_topologies(name: str, chip: str, shape: tuple[int, ...], count: int) -> None:
+    topology = parse(name)
+    assert topology.chip is not None
+    assert (topology.chip.name, topology.shape, topology.count) == (chip, shape, count)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["v5e", "v5e:8", "v5p:2x2", "v5e:0x4", "v9:2x2", "gpu:H300", "gpu:H100x0", "cpu:0", "tpu"],
+)
+def test_unknown_topologies(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    message = failure(capsys, TOY, f"--topology={name}")
+    assert f"--topology={name} is not known; known are v5e:RxC" in message
+    assert "gpu:H200" in message
+
+
+@pytest.mark.parametrize(
+    ("topology", "extra", "module"),
+    [("v5e:2x4", "tpu", "libtpu"), ("gpu:H100", "cuda", "jax_cuda12_plugin")],
+)
+def test_missing_compiler(
+    topology: str, extra: str, module: str, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    find = importlib.util.find_spec
+    absent = {module, module.replace("12", "13")}
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name in absent else find(name, *a)
+    )
+    message = failure(capsys, TOY, f"--topology={topology}")
+    assert f"the {extra!r} extra: pip install -e '.[{extra}]'" in message
+
+
+def test_what_else_can_be_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "plan needs --topology=NAME" in failure(capsys, TOY)
+    assert "--shape=llama9 is not known (known: llama2_7b" in failure(
+        capsys, TOY, "--topology=cpu:8", "--shape=llama9"
+    )
+    assert "does not use the 8 devices" in failure(
+        capsys, TOY, "--topology=cpu:8", "--config.mesh.fsdp=3"
+    )
+    assert "must be a multiple of mesh data x fsdp = 8" in failure(capsys, TOY, "--topology=cpu:8")
+    assert "set XLA_FLAGS" in failure(capsys, TOY, "--topology=cpu:9")
+    assert "plan with --shape=NAME (llama2_7b" in failure(
+        capsys, TOY, "--topology=cpu:8", "--config.base.path=some/model"
+    )
+
+
+def test_a_mesh_that_does_not_divide_a_weight() -> None:
+    config = study("toy")
+    with pytest.raises(SycojaxError, match=r"fsdp 8 x tensor 1 does not divide embed_tokens"):
+        programs.abstract_base(config, SMALL, make_mesh(1, 8, 1))
+
+
+def test_figures_of_chips() -> None:
+    """Within what exists: a wrong unit would be far outside."""
+    for chip in CHIPS.values():
+        assert 16 * GIB <= chip.memory <= 192 * GIB
+        assert 0.9 < chip.usable <= 1
+        assert 1e14 < chip.flops < 3e15
+        # FLOPs per byte of HBM, and of interconnect.
+        assert 100 < chip.flops / chip.bandwidth < 700
+        assert 700 < chip.flops / chip.interconnect < 3000
+    assert CORES.keys() == {name for name, chip in CHIPS.items() if chip.platform == "gpu"}
+    assert "core_count: 132 " in compiler_target("H200")
+
+
+def test_shapes_known_by_name() -> None:
+    sizes = {name: shape.base_parameter_count for name, shape in SHAPES.items()}
+    assert sizes == {
+        "llama2_7b": 6_738_415_616, "llama2_13b": 13_015_864_320, "llama2_70b": 68_976_648_192,
+    }  # fmt: skip
+    path = study("llama2_7b").base.path
+    assert path in HUB
+    assert architecture(path) == (SHAPES["llama2_7b"], path)
+    assert architecture(path, "llama2_70b")[0] == SHAPES["llama2_70b"]
+
+
+def small(**keys: int | str) -> tuple[StudyConfig, FrozenBase]:
+    """SMALL in bfloat16 on data 2 x fsdp 2 x tensor 2, adapters of rank 1 on q_proj."""
+    config = study("toy", row_length=16, examples_per_step=8, micro_batch_rows=4)
+    config = dataclasses.replace(
+        config,
+        base=dataclasses.replace(config.base, dtype="bfloat16", **keys),
+        lora=dataclasses.replace(config.lora, rank=1, targets=("q_proj",)),
+    )
+    return config, programs.abstract_base(config, SMALL, make_mesh(2, 2, 2))
+
+
+# Per layer: q 4x4, k and v 4x2 each, o 4x4, three of 4x8; the head 4x16. No table, no norms.
+N = 2 * (16 + 2 * 8 + 16 + 3 * 32) + 64
+# Per layer: A 4x1 and B 1x4 of q_proj.
+ADAPTER = 2 * (4 + 4)
+
+
+def test_work_by_hand() -> None:
+    config, base = small()
+    assert matmul_weights(SMALL) == N == 352
+    work = train_work(config, base, width=3)
+    tokens = 3 * 8 * 16
+    # Two layers x (scores and values) x two heads of two dimensions x half of 16 places, a multiply-add being two.
+    attention = 2 * 2 * 4 * 2 * 8
+    assert work.tokens == tokens
+    assert work.flops == tokens * (4 * N + 6 * ADAPTER + 3 * attention)
+    assert work.recomputed == 0
+    # Two micro-batches, forward and backward, half of the weights (tensor 2) in two bytes each, and the norms.
+    norms = 5 * 4
+    assert work.hbm_bytes == 2 * 2 * 2 * (N + norms) / 2
+    score = score_work(base, 4, 16, 1)
+    assert score.flops == 64 * (2 * N + 2 * ADAPTER + attention)
+    assert score.hbm_bytes == N + norms
+
+
+def test_work_of_recomputing() -> None:
+    config, base = small(remat="full")
+    work, attention = train_work(config, base, 1), 256
+    assert work.recomputed == 8 * 16 * (2 * (N - 64) + 2 * ADAPTER + attention)
+    assert work.hbm_bytes == 2 * 3 * (N + 20)
+    config, base = small(remat="dots")
+    assert train_work(config, base, 1).recomputed == 8 * 16 * attention
+
+
+def test_work_of_decoding() -> None:
+    """Four prompts of 8 and 5 new tokens: 4 are fed back. The cache holds a key and a value of two per layer."""
+    _, base = small()
+    work = decode_work(base, 4, 8, 5, 1)
+    assert work.tokens == 20
+    prompt = 2 * (N - 64) + 2 * ADAPTER + 128
+    new = 2 * N + 2 * ADAPTER + 32 * (8 + 2.5)
+    assert work.flops == 4 * (8 * prompt + 4 * new)
+    cache = 4 * 2 * 2 * 2 * 2 * (8 + 2.5) / 4
+    assert work.hbm_bytes == 5 * (N + 20) + 4 * cache
+
+
+def test_the_roofline_is_the_slowest_resource() -> None:
+    chip = CHIPS["v5e"]
+    line = Work(1, 8 * chip.flops, 8 * chip.flops, 0.5 * chip.bandwidth).roofline(
+        chip, 8, 3 * chip.interconnect
+    )
+    assert (line.compute, line.memory, line.interconnect) == (2, 0.5, 3)
+    assert (line.seconds, line.bound) == (3, "interconnect")
+
+
+@pytest.mark.parametrize("most", [4, 16, 64])
+@pytest.mark.parametrize("answer", [0, 4, 12, 16, 40, 64])
+@pytest.mark.parametrize("told", [True, False])
+def test_search_of_the_micro_batch(answer: int, most: int, told: bool) -> None:
+    """With an exact line few compilations are enough, and what is found was compiled."""
+    compiled = {}
+
+    def peak(count: int) -> tuple[bool, int | None]:
+        compiled[count] = count <= answer
+        return compiled[count], 1000 + 100 * count if told or compiled[count] else None
+
+    limit = 1000 + 100 * answer + 50
+    first = 1400 if peak(4)[0] or told else None
+    found = rows.largest(4, most, {4: first}, limit, peak)
+    assert found == min(answer, most)
+    assert not found or compiled[found]
+    assert len(compiled) <= (4 if told else 6)
+
+
+def test_a_whole_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The embedded base on eight CPU devices: what is printed, and the same as JSON."""
+    out = tmp_path / "plan.json"
+    flags = ("--config.mesh.fsdp=4", "--config.mesh.data=1", "--config.mesh.tensor=2")
+    assert main(("plan", TOY, "--topology=cpu:8", f"--out={out}", *flags)) == 0
+    captured = capsys.readouterr()
+    assert "mesh data 1 x fsdp 4 x tensor 2" in captured.out
+    assert captured.err.count("compiled ") == 3
+    found = json.loads(out.read_text())
+    assert [p["name"] for p in found["programs"]] == ["train", "score", "decode"]
+    train = found["programs"][0]
+    assert train["call"] == "one step: 4 x 4 rows of 128"
+    assert train["tokens_per_chip"] == 16 * 128 / 8
+    assert train["compiled"]["peak"] > 0
+    # Weights are gathered layer by layer, once per micro-batch: the loops are known.
+    loops = {tuple(c["loops"]) for c in train["compiled"]["collectives"]}
+    assert (None, 5) in loops
+    assert train["gathered_per_token"] > 0
+    assert train["roofline"] is None
+    assert found["micro_batch"] is None
+
+
+def test_the_programs_are_those_that_run() -> None:
+    """Shapes and shardings that are lowered are those of the arrays a study passes."""
+    config = study("toy")
+    base = programs.abstract_base(config, SHAPES["llama2_7b"], make_mesh(2, 2, 2))
+    state = programs.lower_train(config, base).args_info
+    assert state is not None
+    leaf = base.params["layers"]["mlp"]["up_proj"]["kernel"]
+    assert leaf.sharding.shard_shape(leaf.shape) == (32, 2048, 5504)
+    assert {x.dtype for x in jax.tree.leaves(base.params)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("libtpu") is None, reason="libtpu is absent: pip install -e '.[tpu]'"
+)
+def test_the_embedded_base_compiles_for_a_tpu(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ("--config.mesh.data=2", "--config.mesh.fsdp=4", "--config.train.micro_batch_rows=8")
+    assert main(("plan", TOY, "--topology=v5e:2x4", *flags)) == 0
+    out = capsys.readouterr().out
+    assert "8 x TPU v5e of 15.75 GiB" in out
+    assert "up to train.micro_batch_rows=16 fits (the whole step)" in out
+    assert "in the layer loop" in out
+
+
+def test_a_topology_its_compiler_refuses() -> None:
+    pytest.importorskip("libtpu", reason="libtpu is absent: pip install -e '.[tpu]'")
+    with pytest.raises(SycojaxError, match="refused by its compiler"):
+        devices(parse("v5e:3x5"))
