@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from sycojax.config import StudyConfig
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
+from sycojax.models.backends import choose
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import FrozenBase, abstract, logical_axes
 from sycojax.parallel.mesh import shardings
@@ -39,9 +40,11 @@ def abstract_base(config: StudyConfig, architecture: LlamaConfig, mesh: Mesh) ->
     Raises ``SycojaxError`` where the mesh does not divide a weight.
     """
     kept: Any = {"quantization": config.base.quantization}
+    dtype, length = jnp.dtype(config.base.dtype), config.train.row_length
+    backend = choose(config.base.attention, architecture, dtype, mesh, length)
     shapes = abstract(
-        architecture, config.lora, dtype=jnp.dtype(config.base.dtype), remat=config.base.remat,
-        mesh=mesh, **kept,
+        architecture, config.lora, dtype=dtype, remat=config.base.remat, attention=backend, mesh=mesh,
+        **kept,
     )  # fmt: skip
     places = shardings(mesh, logical_axes(architecture, config.lora, **kept).base)
 
@@ -58,7 +61,9 @@ def abstract_base(config: StudyConfig, architecture: LlamaConfig, mesh: Mesh) ->
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
 
     params = jax.tree_util.tree_map_with_path(placed, shapes.base, places)
-    return FrozenBase(architecture, config.lora, shapes.graph, params, mesh)
+    return FrozenBase(
+        architecture, config.lora, shapes.graph, params, mesh, backend, config.mesh.bank_axis
+    )
 
 
 def bank_widths(config: StudyConfig) -> tuple[int, int]:
@@ -74,7 +79,9 @@ def lower_train(config: StudyConfig, base: FrozenBase) -> jax.stages.Lowered:
     """The training step: all micro-batches of one optimiser step of a bank."""
     width, _ = bank_widths(config)
     rows = stack([empty(config.train)] * width)
-    return BankProgram(base, make_optimizer(config.train), width).lower(rows)
+    return BankProgram(base, make_optimizer(config.train), width, config.train.logits_chunk).lower(
+        rows
+    )
 
 
 def lower_score(config: StudyConfig, base: FrozenBase, length: int) -> jax.stages.Lowered:
