@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 WORKDIR ?= runs/toy
 
-.PHONY: study test parity lint clean
+.PHONY: study test parity bench lint clean
 
 study: $(VENV)/core.stamp           ## install, then run the whole study on the embedded default
 	JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/sycojax study --config=configs/toy.py --workdir=$(WORKDIR)
@@ -18,6 +18,12 @@ lint: $(VENV)/dev.stamp
 
 parity: $(VENV)/parity.stamp        ## live comparison with torch, transformers, PEFT; and the slow tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "parity or slow"
+
+bench: $(VENV)/parity.stamp         ## every benchmark beside its peer at two shapes; lines and a plot in runs/
+	for shape in toy small; do for name in lora_train lora_train_published_padding score_suite decode bank5; do \
+	  JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/python -m benchmarks.$$name --shape=$$shape --out=runs/benchmarks.jsonl || exit 1; \
+	done; done
+	$(BIN)/python -m benchmarks.help_seconds --out=runs/benchmarks.jsonl
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sycojax needs Python 3.11 or newer")'

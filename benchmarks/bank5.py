@@ -1,0 +1,132 @@
+"""Five adapters in one bank against one after another: training, scoring and decoding.
+
+    python -m benchmarks.bank5 --shape=small --out=benchmarks.jsonl
+
+``ratio`` is the time one after another over the time in banks. Each of the three parts has a line at a bank of five;
+the fourth is all of them at the widths that are chosen by default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks.decode import prompts
+from benchmarks.hardware import device
+from benchmarks.lora_train import STEPS, Ours
+from benchmarks.measure import OURS, PEER, Line, arguments, compared, interleave, report
+from benchmarks.score_suite import requests
+from benchmarks.shapes import BENCHMARKS, PROBES, SHAPES, Bench, adapter, jobs, opened
+from sycojax.config import ScoreConfig, TrainConfig
+from sycojax.scoring.decode import Decoder, Prompt
+from sycojax.scoring.scorer import Scorer
+from sycojax.training.bank import Bank
+
+ADAPTERS = 5
+Run = Callable[[int], np.ndarray]
+
+
+def training(bench: Bench, width: int) -> Run:
+    """Optimiser steps of five seeds in banks of ``width``; gives their last losses [5]."""
+    config = dataclasses.replace(bench.shape.train, bank_width=width)
+    all_jobs = jobs(bench.data(), range(ADAPTERS))
+    banks = [
+        Ours(bench.base, Bank(all_jobs[i : i + width], config, width, 0))
+        for i in range(0, ADAPTERS, width)
+    ]
+    for other in banks[1:]:  # one compilation serves all banks of a width
+        other.program = banks[0].program
+    per = STEPS.get(bench.shape.name, 1)
+
+    def run(repeat: int) -> np.ndarray:
+        numbers = range(per * repeat, per * (repeat + 1))
+        return np.concatenate([bank.steps(numbers)[0] for bank in banks])
+
+    return run
+
+
+def scoring(bench: Bench, width: int, bank: Any) -> Run:
+    """Scores of five adapters in passes of ``width``: [5 * n]."""
+    scorer = Scorer(bench.base, bench.tokenizer, _score(bench, width))
+    asked = requests(bench, (*BENCHMARKS, *PROBES))
+
+    def run(_: int) -> np.ndarray:
+        records = scorer.score(asked, bank, progress=False)
+        return np.concatenate([r.logprobs for of_one in records for r in of_one])
+
+    return run
+
+
+def decoding(bench: Bench, width: int, bank: Any) -> Run:
+    """Texts of five adapters in passes of ``width``."""
+    decoder = Decoder(bench.base, bench.tokenizer, _score(bench, width))
+    asked = [Prompt(text, bench.shape.new_tokens) for text in prompts(bench)]
+
+    def run(_: int) -> np.ndarray:
+        found = decoder.generate(asked, bank, progress=False)
+        return np.array([c.text for of_one in found for c in of_one])
+
+    return run
+
+
+def _score(bench: Bench, width: int) -> ScoreConfig:
+    return dataclasses.replace(bench.shape.score, bank_width=width)
+
+
+def measure(bench: Bench, repeats: int) -> list[Line]:
+    """A line per part at width five, then all of it at the default widths."""
+    bank = jax.tree.map(
+        lambda *leaves: np.stack(leaves), *(adapter(bench.base, s, 0.02) for s in range(ADAPTERS))
+    )
+    parts: dict[str, tuple[Callable[[int], Run], int]] = {
+        "training": (lambda width: training(bench, width), TrainConfig().bank_width),
+        "scoring": (lambda width: scoring(bench, width, bank), ScoreConfig().bank_width),
+        "decoding": (lambda width: decoding(bench, width, bank), ScoreConfig().bank_width),
+    }
+    lines = []
+    for part, (make, default) in parts.items():
+        runs = {width: make(width) for width in {1, default, ADAPTERS}}
+        found = {width: run(0) for width, run in runs.items()}  # compiles
+        same = _agreement(found[1], found[ADAPTERS])
+        for width in dict.fromkeys((default, ADAPTERS)):
+            timings = interleave({OURS: runs[width], PEER: runs[1]}, repeats)
+            lines.append(
+                compared(
+                    "bank5",
+                    bench.shape.name,
+                    device(),
+                    timings,
+                    ADAPTERS,
+                    "adapters/s",
+                    part=part,
+                    width=width,
+                    default_width=default,
+                    texts=bench.source,
+                    agree=same,
+                    peer="one after another",
+                )
+            )
+    return lines
+
+
+def _agreement(one: np.ndarray, five: np.ndarray) -> float:
+    """Share of equal results; raises when numbers differ by more than float32 leaves open."""
+    if one.dtype.kind == "f":
+        np.testing.assert_allclose(five, one, rtol=1e-4, atol=2e-3)
+        return 1.0
+    return float((one == five).mean())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure one shape."""
+    asked = arguments(__doc__ or "", list(SHAPES), argv)
+    with opened(asked.shape) as bench:
+        report(measure(bench, asked.repeats), asked.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""One LoRA optimiser step, real tokens per second: packed rows here, sorted and padded batches in transformers + PEFT.
+
+python -m benchmarks.lora_train --shape=small --out=benchmarks.jsonl
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks import peers
+from benchmarks.hardware import device, peaks
+from benchmarks.measure import OURS, PEER, Line, arguments, compared, interleave, report
+from benchmarks.shapes import SHAPES, Bench, adapter, jobs, opened, with_dropout
+from sycojax.config import TrainConfig
+from sycojax.data.encode import EncodedExample
+from sycojax.models.llama import FrozenBase
+from sycojax.training.bank import Bank
+from sycojax.training.optimizer import make_optimizer
+from sycojax.training.step import BankProgram
+from sycojax.weights.peft import export_adapter
+
+STEPS = {"toy": 4, "tiny": 1}  # optimiser steps of one repeat; one where not named
+MICRO_BATCHES = (2, 4, 8, 16)  # of the peer, tried
+NAME, PUBLISHED = "lora_train", "lora_train_published_padding"
+
+
+class Ours:
+    """The compiled bank of one adapter and its data."""
+
+    def __init__(self, base: FrozenBase, bank: Bank):
+        self.bank, self.program = bank, BankProgram(base, make_optimizer(bank.config), bank.width)
+        self.state = self.program.start(bank.seeds)
+
+    def steps(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Run optimiser steps, packing included; losses and gradient norms [A] of the last one."""
+        metrics: Any = None
+        for number in numbers:
+            batch = self.bank.batch(number)
+            self.state, metrics = self.program.train(
+                self.state, self.program.place_rows(batch.rows), batch.count, number,
+                self.bank.seeds, batch.learning_rates, batch.active,
+            )  # fmt: skip
+        return jax.device_get(tuple(metrics))
+
+
+class Peer:
+    """PEFT on the same examples, at the micro-batch and attention that are fastest."""
+
+    def __init__(self, bench: Bench, bank: Bank, directory: Path, dropout: float, published: bool):
+        self.bank, self.published = bank, published
+        self.longest = _longest(bank.jobs[0].train, bench.max_length)
+        self.micro_batch, self.attention = 2, "sdpa"
+        self._trainers: dict[str, Any] = {}
+        self._bench, self._directory, self._dropout = bench, directory, dropout
+
+    def trainer(self) -> peers.PeftTrainer:
+        if self.attention not in self._trainers:
+            shape = self._bench.shape
+            self._trainers = {
+                self.attention: peers.PeftTrainer(
+                    self._bench.checkpoint(), self._directory, self.bank.config, shape.dtype,
+                    self.attention, self._dropout, shape.remat != "none",
+                )
+            }  # fmt: skip
+        return self._trainers[self.attention]
+
+    def steps(self, numbers: Sequence[int]) -> tuple[float, float]:
+        found = (0.0, 0.0)
+        for number in numbers:
+            examples = self.bank.examples(0, number)
+            if not self.published:
+                examples = sorted(examples, key=lambda e: -len(e.token_ids))
+            size = self.micro_batch
+            batches = [examples[i : i + size] for i in range(0, len(examples), size)]
+            found = self.trainer().step(batches, [max(map(self._length, b)) for b in batches])
+        return found
+
+    def _length(self, example: EncodedExample) -> int:
+        return self.longest[example.task] if self.published else len(example.token_ids)
+
+    def tune(self, numbers: Sequence[int]) -> None:
+        """Choose what is fastest."""
+
+        def run(option: tuple[str, int]) -> None:
+            self.attention, self.micro_batch = option
+            self.steps(numbers)
+
+        options = [(attention, size) for attention in ("sdpa", "eager") for size in MICRO_BATCHES]
+        run(peers.fastest(options, run))
+
+
+def _longest(examples: Sequence[EncodedExample], limit: int) -> dict[str, int]:
+    """By task: what the published study pads to, which tokenises a task's rows together, cut at ``limit``."""
+    found: dict[str, int] = {}
+    for example in examples:
+        found[example.task] = min(max(found.get(example.task, 0), len(example.token_ids)), limit)
+    return found
+
+
+def check(bench: Bench, bank: Bank, directory: Path, published: bool) -> float:
+    """Both sides' loss and gradient norm of a step without dropout must agree; returns the loss' difference."""
+    loss, norm = (float(x[0]) for x in Ours(with_dropout(bench.base, 0.0), bank).steps([0]))
+    theirs = Peer(bench, bank, directory, 0.0, published).steps([0])
+    np.testing.assert_allclose((loss, norm), theirs, rtol=2e-4)
+    return abs(loss - theirs[0])
+
+
+def measure(bench: Bench, repeats: int, peer: bool, published: bool = False) -> Line:
+    """The line of one shape."""
+    # What transformers minimises: the mean over target tokens. The weights cost nothing.
+    config: TrainConfig = dataclasses.replace(bench.shape.train, loss_average="token")
+    data = bench.data("published" if published else "sycojax")
+    bank = Bank(jobs(data), config, 1, 0)
+    why = peers.missing("torch", "peft") or ("" if peer else "not asked for")
+    details: dict[str, Any] = {"texts": bench.source, "peer": why or "transformers + PEFT"}
+    directory = bench.scratch / "adapter"
+    export_adapter(directory, adapter(bench.base, 0), bench.base.lora, "base")
+    if not why and bench.shape.dtype == "float32":
+        details["loss_difference"] = check(bench, bank, directory, published)
+    per = STEPS.get(bench.shape.name, 1)
+    numbers = [range(per * r, per * (r + 1)) for r in range(repeats)]
+    tokens = (
+        sum(len(e.token_ids) for n in numbers for s in n for e in bank.examples(0, s)) / repeats
+    )
+    ours = Ours(bench.base, bank)
+    ours.steps(numbers[0])
+    sides: dict[str, Any] = {OURS: lambda r: ours.steps(numbers[r])}
+    if not why:
+        theirs = Peer(bench, bank, directory, bench.base.lora.dropout, published)
+        theirs.tune([0])
+        sides[PEER] = lambda r: theirs.steps(numbers[r])
+        details |= {"peer_micro_batch": theirs.micro_batch, "peer_attention": theirs.attention}
+    timings = interleave(sides, repeats)
+    line = compared(
+        PUBLISHED if published else NAME, bench.shape.name, device(), timings, tokens, "tokens/s",
+        **details, row_length=config.row_length, micro_batch_rows=config.micro_batch_rows,
+        tokens_per_repeat=tokens,
+    )  # fmt: skip
+    if found := peaks():
+        flops = 4 * bench.base.config.base_parameter_count * line.ours
+        line = dataclasses.replace(line, details={**line.details, "mfu": flops / found[0]})
+    return line
+
+
+def main(argv: Sequence[str] | None = None, published: bool = False) -> None:
+    """Measure one shape."""
+    asked = arguments(__doc__ or "", list(SHAPES), argv)
+    with contextlib.ExitStack() as stack:
+        bench = stack.enter_context(opened(asked.shape))
+        report([measure(bench, asked.repeats, not asked.no_peer, published)], asked.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""Interleaved timing, and what every benchmark writes: a JSON line, a table and a plot."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import resource
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.hardware import versions
+from sycojax.files import atomic_write
+
+OURS, PEER = "ours", "peer"
+
+
+@dataclasses.dataclass
+class Timing:
+    """One side's repeats, in seconds of wall time and of processor time (all threads, children included)."""
+
+    wall: list[float] = dataclasses.field(default_factory=list)
+    cpu: list[float] = dataclasses.field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Median wall time."""
+        return statistics.median(self.wall)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Median processor time."""
+        return statistics.median(self.cpu)
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """One result. ``ours`` and ``peer`` are in ``unit``; ``ratio`` > 1 says that ours is faster.
+
+    ``cpu_ratio`` is the same ratio in processor time: on a shared machine wall time also measures the
+    neighbours. ``peer`` and the ratios are None where there is no peer, and ``details`` says why.
+    """
+
+    name: str
+    ours: float
+    peer: float | None
+    ratio: float | None
+    unit: str
+    versions: Mapping[str, str]
+    shape: str
+    device: str
+    repeats: int
+    cpu_ratio: float | None
+    ours_spread: tuple[float, float]  # smallest and largest of the repeats, in ``unit``
+    peer_spread: tuple[float, float] | None
+    ours_cpu_seconds: float  # median of one repeat
+    peer_cpu_seconds: float | None
+    load: float  # machine's load average when measured
+    details: Mapping[str, Any]
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process and of its finished children so far."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def interleave(
+    sides: Mapping[str, Callable[[int], Any]],
+    repeats: int,
+    clock: Callable[[], float] | None = None,
+) -> dict[str, Timing]:
+    """Time every side ``repeats`` times, each repeat in the opposite order of the one before.
+
+    A side is called with the number of the repeat and returns when its work is done. Both see the same
+    neighbours on a shared machine, and neither always runs behind the other.
+    """
+    clock = clock or time.perf_counter
+    timings = {name: Timing() for name in sides}
+    for repeat in range(repeats):
+        order = list(sides) if repeat % 2 == 0 else list(sides)[::-1]
+        for name in order:
+            used, start = cpu_seconds(), clock()
+            sides[name](repeat)
+            timings[name].wall.append(clock() - start)
+            timings[name].cpu.append(cpu_seconds() - used)
+    return timings
+
+
+def compared(
+    name: str,
+    shape: str,
+    device: str,
+    timings: Mapping[str, Timing],
+    work: float,
+    unit: str,
+    **details: Any,
+) -> Line:
+    """The line of two timed sides that did ``work`` (in what ``unit`` counts per second) in every repeat.
+
+    With ``unit`` "s" the figures are the seconds themselves, and ``work`` is not used.
+    """
+    ours, peer = timings[OURS], timings.get(PEER)
+
+    def figure(seconds: float) -> float:
+        return seconds if unit == "s" else work / seconds
+
+    def spread(timing: Timing) -> tuple[float, float]:
+        low, high = sorted((figure(min(timing.wall)), figure(max(timing.wall))))
+        return low, high
+
+    return Line(
+        name=name,
+        ours=figure(ours.seconds),
+        peer=figure(peer.seconds) if peer else None,
+        ratio=peer.seconds / ours.seconds if peer else None,
+        unit=unit,
+        versions=versions(),
+        shape=shape,
+        device=device,
+        repeats=len(ours.wall),
+        cpu_ratio=peer.cpu_seconds / ours.cpu_seconds if peer and ours.cpu_seconds else None,
+        ours_spread=spread(ours),
+        peer_spread=spread(peer) if peer else None,
+        ours_cpu_seconds=ours.cpu_seconds,
+        peer_cpu_seconds=peer.cpu_seconds if peer else None,
+        load=os.getloadavg()[0],
+        details=details,
+    )
+
+
+def arguments(description: str, shapes: Sequence[str], argv: Sequence[str] | None = None) -> Any:
+    """The flags that all benchmarks share: ``shape``, ``repeats`` and ``out``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--shape", choices=shapes, default=shapes[0])
+    parser.add_argument("--repeats", type=int, default=5, help="medians are taken over these")
+    parser.add_argument(
+        "--out", type=Path, help="JSON lines are added to it; a plot goes beside it"
+    )
+    parser.add_argument("--no-peer", action="store_true", help="time ours alone")
+    return parser.parse_args(argv)
+
+
+def report(lines: Sequence[Line], out: Path | None) -> None:
+    """Print the table; with ``out`` add the JSON lines to that file and redraw the plot beside it."""
+    print(table(lines))
+    if out is None:
+        return
+    new = "".join(json.dumps(dataclasses.asdict(line)) + "\n" for line in lines)
+    before = out.read_text(encoding="utf-8") if out.exists() else ""
+    atomic_write(out, before + new)
+    draw([json.loads(text) for text in (before + new).splitlines()], out.with_suffix(".png"))
+
+
+def table(lines: Sequence[Line]) -> str:
+    """One row per line, then its details."""
+    head = ("name", "shape", "ours", "peer", "unit", "ratio", "cpu ratio")
+    rows = [head, *(
+        (
+            line.name, line.shape, _number(line.ours), _number(line.peer), line.unit,
+            _number(line.ratio), _number(line.cpu_ratio),
+        )
+        for line in lines
+    )]  # fmt: skip
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    text = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
+    for line in lines:
+        details = ", ".join(f"{key} {_number(value)}" for key, value in line.details.items())
+        text.append(
+            f"{line.name} {line.shape} on {line.device}, {line.repeats} repeats, load {line.load:.1f}: {details}"
+        )
+    return "\n".join(text)
+
+
+def draw(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Bars of the ratios, one per line, with the one that says "as fast as the peer" marked."""
+    from matplotlib.figure import Figure
+
+    shown = [line for line in lines if line["ratio"] is not None]
+    figure = Figure(figsize=(7, 1.2 + 0.4 * max(len(shown), 1)), layout="constrained")
+    axes = figure.subplots()
+    labels = [f"{line['name']} {line['shape']}" for line in shown]
+    places = range(len(shown))
+    axes.barh(places, [line["ratio"] for line in shown], color="#0072B2", label="wall time")
+    axes.plot(
+        [line["cpu_ratio"] or 0 for line in shown],
+        places,
+        "D",
+        color="#E69F00",
+        label="processor time",
+    )
+    axes.axvline(1, color="#5f6673", linewidth=1)
+    axes.set_yticks(places, labels)
+    axes.invert_yaxis()
+    axes.set_xlabel("times as fast as the peer")
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return "-" if value is None else str(value)

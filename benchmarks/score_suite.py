@@ -1,0 +1,106 @@
+"""Scoring the study's multiple-choice benchmarks and probes, items per second, against lm-eval's ``hf`` model.
+
+    python -m benchmarks.score_suite --shape=small --out=benchmarks.jsonl
+
+Both sides get the same (prompt, candidate) strings of a fixed draw of items, and encode, arrange and score them
+in every repeat. The peer scores the plain base; ours carries an adapter (of zeros), as it does in a study.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks import peers
+from benchmarks.hardware import device, peaks
+from benchmarks.measure import OURS, PEER, Line, arguments, compared, interleave, report
+from benchmarks.shapes import BENCHMARKS, PROBES, SHAPES, Bench, opened
+from sycojax.evals.subset import draw_items
+from sycojax.requests import Request
+from sycojax.scoring.scorer import Scorer
+
+SEED = 0  # of the drawn items
+BATCHES = (4, 8, 16, 32, 64)  # of the peer, tried
+
+
+def requests(bench: Bench, names: Sequence[str]) -> list[Request]:
+    """All likelihood requests of ``bench.shape.items`` drawn items of each evaluation."""
+    asked = bench.data(evaluations=tuple(names)).requests
+    return [
+        request
+        for name in names
+        for request in draw_items(asked[name], bench.shape.items, SEED)
+        if request.candidates
+    ]
+
+
+def pairs(asked: Sequence[Request]) -> list[tuple[str, str]]:
+    """The (context, continuation) strings of requests, in order."""
+    return [(request.prompt, candidate) for request in asked for candidate in request.candidates]
+
+
+def ours(scorer: Scorer, asked: Sequence[Request], bank: Any) -> np.ndarray:
+    """Log-probabilities float64 [n] of all candidates in order, nothing remembered of an earlier call."""
+    scorer._works.clear()  # a study arranges once for all its configurations; here each repeat pays
+    records = scorer.score(asked, bank, progress=False)[0]
+    return np.concatenate([np.asarray(record.logprobs) for record in records])
+
+
+def measure(bench: Bench, repeats: int, peer: bool, names: Sequence[str], part: str) -> Line:
+    """The line of one set of evaluations."""
+    asked = requests(bench, names)
+    scorer, bank = Scorer(bench.base, bench.tokenizer, bench.shape.score), bench.zero_bank()
+    why = peers.missing("torch", "lm_eval") or ("" if peer else "not asked for")
+    details: dict[str, Any] = {"part": part, "texts": bench.source, "peer": why or "lm-eval hf"}
+    found = ours(scorer, asked, bank)  # compiles
+    sides: dict[str, Any] = {OURS: lambda _: ours(scorer, asked, bank)}
+    if not why:
+        strings = pairs(asked)
+        model = peers.harness(bench.checkpoint(), bench.shape.dtype, BATCHES[0])
+        few = strings[:: max(len(strings) // 100, 1)]
+
+        def run(size: int) -> None:
+            model.batch_size_per_gpu = size
+            peers.loglikelihoods(model, few)
+
+        run(peers.fastest(BATCHES, run))
+        details["peer_batch"] = model.batch_size_per_gpu
+        if bench.shape.dtype == "float32":
+            expected = peers.loglikelihoods(model, strings)
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-3)
+            details["largest_difference"] = float(np.abs(found - expected).max())
+        sides[PEER] = lambda _: peers.loglikelihoods(model, strings)
+    before = dataclasses.replace(scorer.counts)
+    timings = interleave(sides, repeats)
+    counts = {
+        name: (getattr(scorer.counts, name) - getattr(before, name)) // repeats
+        for name in ("naive_tokens", "unique_tokens", "real_tokens", "padded_tokens")
+    }
+    line = compared(
+        "score_suite", bench.shape.name, device(), timings, len(asked), "items/s",
+        **details, items=len(asked), pairs=len(found), **counts,
+    )  # fmt: skip
+    if limits := peaks():
+        flops = 2 * bench.base.config.base_parameter_count * counts["unique_tokens"]
+        mfu = flops / timings[OURS].seconds / limits[0]
+        line = dataclasses.replace(line, details={**line.details, "mfu_unique_tokens": mfu})
+    return line
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure one shape: everything, then the probes alone."""
+    asked = arguments(__doc__ or "", list(SHAPES), argv)
+    with opened(asked.shape) as bench:
+        parts = {"benchmarks and probes": (*BENCHMARKS, *PROBES), "probes": PROBES}
+        lines = [
+            measure(bench, asked.repeats, not asked.no_peer, names, part)
+            for part, names in parts.items()
+        ]
+        report(lines, asked.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""The models and the texts that are timed: the embedded toy, random Llamas, and the study's own data."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sycojax import toy
+from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
+from sycojax.data.prompts import Recipe
+from sycojax.data.tokenizer import Tokenizer
+from sycojax.models.config import LlamaConfig
+from sycojax.models.llama import FrozenBase, Remat, Tree, abstract, initial_lora, logical_axes
+from sycojax.models.lora import LoRAConfig
+from sycojax.parallel.mesh import make_mesh, shardings
+from sycojax.study.datasets import StudyData, prepare
+from sycojax.training.bank import AdapterJob
+from sycojax.weights.huggingface import TOKENIZER_FILES, load_base, save_base
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+LORA = LoRAConfig()  # rank 16 on all seven projections, dropout 0.1: the published recipe
+BENCHMARKS = ("mmlu", "hellaswag", "truthfulqa")
+PROBES = ("answer", "are_you_sure", "feedback")
+
+
+def _llama(d: int, layers: int, heads: int, ffn: int, context: int = 4096) -> LlamaConfig:
+    return LlamaConfig(
+        vocab_size=32_000,
+        hidden_size=d,
+        intermediate_size=ffn,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        head_dim=d // heads,
+        max_position_embeddings=context,
+        rms_norm_eps=1e-5,
+        rope_theta=10_000.0,
+        rope_scaling=None,
+        tie_word_embeddings=False,
+        bos_token_id=1,
+        eos_token_ids=(2,),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """One model with the settings it is run at. ``config`` None is the embedded base."""
+
+    name: str
+    config: LlamaConfig | None
+    dtype: str = "float32"
+    remat: Remat = "none"
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    score: ScoreConfig = dataclasses.field(default_factory=ScoreConfig)
+    items: int = 24  # drawn per benchmark and probe
+    decoded: int = 64  # prompts
+    new_tokens: int = 64
+
+
+_TOY = Shape(
+    "toy",
+    None,
+    # As in configs/toy.py.
+    train=TrainConfig(row_length=128),
+    score=ScoreConfig(buckets=(64, 128, 256), batch_tokens=2048),
+    items=40,
+)
+SHAPES = {
+    shape.name: shape
+    for shape in (
+        _TOY,
+        Shape("small", _llama(512, 8, 8, 1376)),
+        # As in configs/llama2_7b.py.
+        Shape(
+            "llama2_7b",
+            _llama(4096, 32, 32, 11_008),
+            dtype="bfloat16",
+            remat="full",
+            score=ScoreConfig(batch_tokens=16_384, decode_batch=64),
+            items=100,
+            decoded=256,
+            new_tokens=256,
+        ),
+        # For tests: everything runs in seconds.
+        Shape("tiny", _llama(64, 2, 4, 176), items=2, decoded=4, new_tokens=4),
+    )
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """A shape made concrete: the base on the devices, its tokenizer, and where its texts are."""
+
+    shape: Shape
+    base: FrozenBase
+    tokenizer: Tokenizer
+    tokenizer_directory: Path
+    texts: Path  # in the layout of ``data.source="files"``
+    scratch: Path
+
+    @property
+    def source(self) -> str:
+        """Which texts these are."""
+        return "toy world" if self.scratch in self.texts.parents else "study"
+
+    def study(self, recipe: Recipe = "sycojax", **score: Any) -> StudyConfig:
+        """The study whose data are used, at this shape's settings."""
+        return StudyConfig(
+            base=BaseConfig(dtype=self.shape.dtype),  # type: ignore[arg-type]
+            lora=self.base.lora,
+            data=DataConfig(
+                source="files", path=str(self.texts), recipe=recipe, max_length=self.max_length
+            ),
+            train=dataclasses.replace(self.shape.train, adapters=("combined",)),
+            score=dataclasses.replace(self.shape.score, audit_items=0, **score),
+        )
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of one training example."""
+        return min(self.shape.train.row_length, self.base.config.max_position_embeddings)
+
+    def data(self, recipe: Recipe = "sycojax", **score: Any) -> StudyData:
+        """Examples and requests of the study."""
+        return prepare(self.study(recipe, **score), self.tokenizer)
+
+    def checkpoint(self) -> Path:
+        """The base in Hugging Face layout, tokenizer included, for peers to load."""
+        if self.shape.config is None:
+            return toy.base_directory()
+        directory = self.scratch / "base"
+        if not directory.exists():
+            save_base(directory, self.base.config, self.base.params)
+            for name in TOKENIZER_FILES:
+                if (self.tokenizer_directory / name).is_file():
+                    shutil.copy(self.tokenizer_directory / name, directory)
+        return directory
+
+    def zero_bank(self, count: int = 1) -> Tree:
+        """A bank of ``count`` adapters that change nothing."""
+        shapes = abstract(self.base.config, self.base.lora).lora
+        return jax.tree.map(lambda leaf: np.zeros((count, *leaf.shape), leaf.dtype), shapes)
+
+
+@contextlib.contextmanager
+def opened(name: str, lora: LoRAConfig = LORA) -> Iterator[Bench]:
+    """Everything of the shape ``name``; what is on disk for it goes when the block ends.
+
+    The texts are the study's where ``SYCOJAX_DATA`` (or ``../shared/data``) holds them, and the embedded world's
+    otherwise, read with its own tokenizer. The embedded base always reads its own world.
+    """
+    shape = SHAPES[name]
+    if shape.dtype == "float32":
+        jax.config.update("jax_default_matmul_precision", "highest")
+    data = Path(os.environ.get("SYCOJAX_DATA", REPOSITORY.parent / "shared" / "data"))
+    with tempfile.TemporaryDirectory(prefix="sycojax-bench-") as temporary:
+        scratch = Path(temporary)
+        if shape.config is None or not (data / "study").is_dir():
+            texts, vocabulary = scratch / "world", toy.base_directory()
+            toy.write_world(texts)
+        else:
+            texts, vocabulary = data / "study", data / "models" / "llama2_tokenizer"
+        tokenizer = Tokenizer.from_directory(vocabulary)
+        if shape.config is None:
+            base = load_base(
+                toy.base_directory(), lora, dtype=jnp.dtype(shape.dtype), mesh=make_mesh()
+            )
+        else:
+            base = random_base(shape, lora)
+            # The embedded tokenizer has fewer ids than a Llama has embeddings.
+            tokenizer.vocab_size = shape.config.vocab_size
+        yield Bench(shape, base, tokenizer, vocabulary, texts, scratch)
+
+
+def random_base(shape: Shape, lora: LoRAConfig) -> FrozenBase:
+    """Normal weights scaled so that activations and logits are of a trained model's size."""
+    assert shape.config is not None
+    mesh, dtype = make_mesh(), jnp.dtype(shape.dtype)
+    made = abstract(shape.config, lora, dtype=dtype, remat=shape.remat, mesh=mesh)
+    places = shardings(mesh, logical_axes(shape.config, lora).base)
+
+    def fill(number: int, path: Any, leaf: Any, place: Any) -> jax.Array:
+        names = [part.key for part in path]
+        if names[-1] == "scale":
+            return jax.jit(lambda: jnp.ones(leaf.shape, leaf.dtype), out_shardings=place)()
+        scale = 1.0 if names[-1] == "embedding" else leaf.shape[-2] ** -0.5
+        scale *= 2.0 if names[0] == "lm_head" else 1.0
+        draw = jax.jit(
+            lambda key: (jax.random.normal(key, leaf.shape, leaf.dtype) * scale).astype(leaf.dtype),
+            out_shardings=place,
+        )
+        return draw(jax.random.fold_in(jax.random.key(0), number))
+
+    leaves, tree = jax.tree_util.tree_flatten_with_path(made.base)
+    filled = [
+        fill(number, path, leaf, place)
+        for number, ((path, leaf), place) in enumerate(
+            zip(leaves, jax.tree.leaves(places), strict=True)
+        )
+    ]
+    return FrozenBase(shape.config, lora, made.graph, jax.tree.unflatten(tree, filled), mesh)
+
+
+def adapter(base: FrozenBase, seed: int, b_scale: float = 0.0) -> Tree:
+    """An adapter as training starts it, or with B drawn at ``b_scale``: NumPy, no bank axis."""
+    key = jax.random.fold_in(jax.random.key(seed), 0)  # as training.step.initial_state does
+    lora = jax.device_get(initial_lora(base.config, base.lora, key))
+    if not b_scale:
+        return lora
+    random = np.random.default_rng(seed)
+
+    def fill(path: Any, leaf: np.ndarray) -> np.ndarray:
+        if path[-1].key != "lora_b":
+            return leaf
+        return random.normal(0, b_scale, leaf.shape).astype(np.float32)
+
+    return jax.tree_util.tree_map_with_path(fill, lora)
+
+
+def jobs(data: StudyData, seeds: Sequence[int] = (0,), name: str = "combined") -> list[AdapterJob]:
+    """One job per seed on the same examples."""
+    chosen = data.training[name]
+    return [AdapterJob(f"{name}-{s}", s, chosen.train, chosen.validation) for s in seeds]
+
+
+def with_dropout(base: FrozenBase, dropout: float) -> FrozenBase:
+    """The same base read with another LoRA dropout."""
+    lora = dataclasses.replace(base.lora, dropout=dropout)
+    dtype = base.params["embed_tokens"]["embedding"].dtype
+    made = _graph(base.config, lora, dtype, base.mesh)
+    return dataclasses.replace(base, lora=lora, graph=made)
+
+
+@functools.cache
+def _graph(config: LlamaConfig, lora: LoRAConfig, dtype: Any, mesh: Any) -> Any:
+    return abstract(config, lora, dtype=dtype, mesh=mesh).graph

@@ -1,0 +1,133 @@
+"""The benchmarks' own machinery with made-up sides, and every benchmark at a tiny shape (parity)."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.measure import OURS, PEER, Line, compared, interleave, report, table
+from benchmarks.peers import IGNORED, padded
+from sycojax.data.encode import EncodedExample
+
+REQUIRED = {"name", "ours", "peer", "ratio", "unit", "versions"}
+
+
+class FakeClock:
+    """Seconds that pass only when a side says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.calls: list[str] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def side(self, name: str, seconds: list[float]) -> Callable[[int], None]:
+        def run(repeat: int) -> None:
+            self.calls.append(f"{name}{repeat}")
+            self.now += seconds[repeat]
+
+        return run
+
+
+def test_sides_alternate_and_medians_are_taken() -> None:
+    clock = FakeClock()
+    sides = {OURS: clock.side("o", [1, 9, 2]), PEER: clock.side("p", [4, 6, 50])}
+    timings = interleave(sides, 3, clock)
+    assert clock.calls == ["o0", "p0", "p1", "o1", "o2", "p2"]
+    assert timings[OURS].wall == [1, 9, 2]
+    assert (timings[OURS].seconds, timings[PEER].seconds) == (2, 6)
+    line = compared("lora_train", "tiny", "CPU", timings, 12, "tokens/s", micro_batch=4)
+    assert (line.ours, line.peer, line.ratio) == (6, 2, 3)
+    assert line.ours_spread == (12 / 9, 12)
+    assert line.repeats == 3
+    seconds = compared("help_seconds", "-", "CPU", timings, 1, "s")
+    assert (seconds.ours, seconds.peer, seconds.ratio) == (2, 6, 3)
+
+
+def test_processor_time_is_measured() -> None:
+    def busy(_: int) -> None:
+        values = np.ones(300_000)
+        for _ in range(60):
+            values = np.sqrt(values)
+
+    timing = interleave({OURS: busy}, 2)[OURS]
+    assert all(cpu > 0 for cpu in timing.cpu)
+
+
+def test_a_line_without_a_peer_says_so(tmp_path: Path) -> None:
+    clock = FakeClock()
+    timings = interleave({OURS: clock.side("o", [2, 2, 2])}, 3, clock)
+    line = compared("decode", "tiny", "CPU", timings, 10, "tokens/s", peer="torch not installed")
+    assert (line.ours, line.peer, line.ratio, line.peer_spread) == (5, None, None, None)
+    assert "torch not installed" in table([line])
+    report([line], tmp_path / "found.jsonl")
+    assert valid_lines(tmp_path / "found.jsonl")[0]["ratio"] is None
+
+
+def test_lines_are_added_and_drawn(tmp_path: Path, capsys: Any) -> None:
+    out = tmp_path / "found.jsonl"
+    clock = FakeClock()
+    timings = interleave({OURS: clock.side("o", [2]), PEER: clock.side("p", [3])}, 1, clock)
+    line = compared("decode", "tiny", "CPU", timings, 10, "tokens/s")
+    report([line], out)
+    report([dataclasses.replace(line, name="bank5"), line], out)
+    assert [found["name"] for found in valid_lines(out)] == ["decode", "bank5", "decode"]
+    assert out.with_suffix(".png").stat().st_size > 1000
+    assert "1.5" in capsys.readouterr().out
+
+
+def test_the_peers_batches_hold_the_same_targets() -> None:
+    token_ids = np.array([1, 5, 6, 7], np.int32)
+    targets = np.array([5, 6, 7, 2], np.int32)
+    one = EncodedExample("mmlu", "0", token_ids, targets, np.array([False, False, True, True]))
+    two = EncodedExample("mmlu", "1", token_ids[:2], targets[:2], np.array([False, True]))
+    ids, mask, labels = padded([one, two], 6)
+    np.testing.assert_array_equal(ids, [[1, 5, 6, 7, 0, 0], [1, 5, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(mask.sum(1), [4, 2])
+    assert labels[0].tolist() == [IGNORED, IGNORED, 7, 2, IGNORED, IGNORED]
+    assert labels[1].tolist() == [IGNORED, 6, IGNORED, IGNORED, IGNORED, IGNORED]
+
+
+def valid_lines(path: Path) -> list[dict[str, Any]]:
+    """The JSON lines of a file, each with every field of ``Line`` and the types that are promised."""
+    lines = [json.loads(text) for text in path.read_text().splitlines()]
+    names = {field.name for field in dataclasses.fields(Line)}
+    for line in lines:
+        assert set(line) == names >= REQUIRED
+        assert line["ours"] > 0
+        assert (line["peer"] is None) == (line["ratio"] is None)
+        assert "jax" in line["versions"]
+    return lines
+
+
+@pytest.mark.parity
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the peers' own, with the versions of the day
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("lora_train", "lora_train"),
+        ("lora_train_published_padding", "lora_train_published_padding"),
+        ("score_suite", "score_suite"),
+        ("decode", "decode"),
+        ("bank5", "bank5"),
+        ("help_seconds", "help_seconds"),
+    ],
+)
+def test_every_benchmark_runs(module: str, name: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    out = tmp_path / "found.jsonl"
+    shape = [] if module == "help_seconds" else ["--shape=tiny"]
+    main = importlib.import_module(f"benchmarks.{module}").main
+    main([*shape, "--repeats=1", f"--out={out}"])
+    lines = valid_lines(out)
+    assert {line["name"] for line in lines} == {name}
+    assert all(line["ratio"] > 0 for line in lines if line["peer"] is not None)
