@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import resource
 import time
 
 import jax
@@ -37,6 +38,12 @@ def versions() -> dict[str, str]:
 def threads() -> int:
     """Processors that this process may use; both sides get all of them."""
     return len(os.sched_getaffinity(0))
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process and of its finished children so far."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
 
 
 def device() -> str:

@@ -6,14 +6,13 @@ import argparse
 import dataclasses
 import json
 import os
-import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.hardware import versions
+from benchmarks.hardware import cpu_seconds, versions
 from sycojax.files import atomic_write
 
 OURS, PEER = "ours", "peer"
@@ -61,12 +60,6 @@ class Line:
     peer_cpu_seconds: float | None
     load: float  # machine's load average when measured
     details: Mapping[str, Any]
-
-
-def cpu_seconds() -> float:
-    """Processor time of this process and of its finished children so far."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(u.ru_utime + u.ru_stime for u in used)
 
 
 def interleave(

@@ -60,13 +60,13 @@ def measure(bench: Bench, repeats: int, peer: bool, names: Sequence[str], part: 
     if not why:
         strings = pairs(asked)
         model = peers.harness(bench.checkpoint(), bench.shape.dtype, BATCHES[0])
-        few = strings[:: max(len(strings) // 100, 1)]
+        few = strings[:: max(len(strings) // 64, 1)]
 
         def run(size: int) -> None:
             model.batch_size_per_gpu = size
             peers.loglikelihoods(model, few)
 
-        run(peers.fastest(BATCHES, run))
+        model.batch_size_per_gpu = peers.fastest(BATCHES, run)
         details["peer_batch"] = model.batch_size_per_gpu
         if bench.shape.dtype == "float32":
             expected = peers.loglikelihoods(model, strings)

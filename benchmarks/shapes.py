@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import AxisType, Mesh
 
 from sycojax import toy
 from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
@@ -23,7 +24,7 @@ from sycojax.data.tokenizer import Tokenizer
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import FrozenBase, Remat, Tree, abstract, initial_lora, logical_axes
 from sycojax.models.lora import LoRAConfig
-from sycojax.parallel.mesh import make_mesh, shardings
+from sycojax.parallel.mesh import MESH_AXES, shardings
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.training.bank import AdapterJob
 from sycojax.weights.huggingface import TOKENIZER_FILES, load_base, save_base
@@ -63,7 +64,7 @@ class Shape:
     remat: Remat = "none"
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     score: ScoreConfig = dataclasses.field(default_factory=ScoreConfig)
-    items: int = 24  # drawn per benchmark and probe
+    items: int = 4  # drawn per benchmark and probe
     decoded: int = 64  # prompts
     new_tokens: int = 64
 
@@ -80,7 +81,7 @@ SHAPES = {
     shape.name: shape
     for shape in (
         _TOY,
-        Shape("small", _llama(512, 8, 8, 1376)),
+        Shape("small", _llama(512, 8, 8, 1376), items=4),
         # As in configs/llama2_7b.py.
         Shape(
             "llama2_7b",
@@ -88,7 +89,7 @@ SHAPES = {
             dtype="bfloat16",
             remat="full",
             score=ScoreConfig(batch_tokens=16_384, decode_batch=64),
-            items=100,
+            items=16,
             decoded=256,
             new_tokens=256,
         ),
@@ -174,7 +175,7 @@ def opened(name: str, lora: LoRAConfig = LORA) -> Iterator[Bench]:
         tokenizer = Tokenizer.from_directory(vocabulary)
         if shape.config is None:
             base = load_base(
-                toy.base_directory(), lora, dtype=jnp.dtype(shape.dtype), mesh=make_mesh()
+                toy.base_directory(), lora, dtype=jnp.dtype(shape.dtype), mesh=one_device()
             )
         else:
             base = random_base(shape, lora)
@@ -183,10 +184,16 @@ def opened(name: str, lora: LoRAConfig = LORA) -> Iterator[Bench]:
         yield Bench(shape, base, tokenizer, vocabulary, texts, scratch)
 
 
+def one_device() -> Mesh:
+    """A mesh of the first device: the peers compute on one."""
+    axis_types = (AxisType.Auto,) * len(MESH_AXES)
+    return jax.make_mesh((1, 1, 1), MESH_AXES, devices=jax.devices()[:1], axis_types=axis_types)
+
+
 def random_base(shape: Shape, lora: LoRAConfig) -> FrozenBase:
     """Normal weights scaled so that activations and logits are of a trained model's size."""
     assert shape.config is not None
-    mesh, dtype = make_mesh(), jnp.dtype(shape.dtype)
+    mesh, dtype = one_device(), jnp.dtype(shape.dtype)
     made = abstract(shape.config, lora, dtype=dtype, remat=shape.remat, mesh=mesh)
     places = shardings(mesh, logical_axes(shape.config, lora).base)
 
