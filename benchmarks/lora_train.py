@@ -66,7 +66,7 @@ class Peer:
             self._trainers = {
                 self.attention: peers.PeftTrainer(
                     self._bench.checkpoint(), self._directory, self.bank.config, shape.dtype,
-                    self.attention, self._dropout, shape.remat != "none",
+                    self.attention, self._dropout, shape.remat == "full",
                 )
             }  # fmt: skip
         return self._trainers[self.attention]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import jax
 import numpy as np
 
 from benchmarks.hardware import cpu_seconds, threads
@@ -21,9 +22,13 @@ IGNORED = -100  # torch's label of a target that does not count
 
 
 def missing(*packages: str) -> str:
-    """Why there is no peer: the packages that are not installed; empty when all are."""
+    """Why there is no peer: what is not installed, or does not see JAX's device; empty when all is there."""
     absent = [name for name in packages if importlib.util.find_spec(name) is None]
-    return f"{', '.join(absent)} not installed" if absent else ""
+    if absent:
+        return f"{', '.join(absent)} not installed"
+    if jax.default_backend() != "cpu" and setup() == "cpu":
+        return f"torch does not compute on {jax.default_backend()} here"
+    return ""
 
 
 def setup() -> str:
@@ -38,17 +43,23 @@ def setup() -> str:
 def fastest(options: Sequence[T], run: Callable[[T], Any]) -> T:
     """The option that takes least, of increasing sizes: the search ends where more gets slower.
 
-    The better of two runs counts, in processor time on a CPU, which other processes disturb less.
+    The better of two runs counts, in processor time on a CPU, which other processes disturb less. What
+    does not fit the device's memory is not an option.
     """
+    import torch  # pyright: ignore[reportMissingImports]
+
     clock = time.perf_counter if setup() == "cuda" else cpu_seconds
     best, chosen = math.inf, options[0]
     run(chosen)  # warms up
     for option in options:
         taken = []
-        for _ in range(2):
-            start = clock()
-            run(option)
-            taken.append(clock() - start)
+        try:
+            for _ in range(2):
+                start = clock()
+                run(option)
+                taken.append(clock() - start)
+        except torch.OutOfMemoryError:
+            break
         if min(taken) > 1.2 * best:
             break
         if min(taken) < best:
