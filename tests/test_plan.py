@@ -221,7 +221,8 @@ def test_search_of_the_micro_batch(answer: int, most: int, told: bool) -> None:
 def test_a_whole_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The embedded base on eight CPU devices: what is printed, and the same as JSON."""
     out = tmp_path / "plan.json"
-    flags = ("--config.mesh.fsdp=4", "--config.mesh.data=1", "--config.mesh.tensor=2")
+    mesh = ("--config.mesh.fsdp=4", "--config.mesh.data=1", "--config.mesh.tensor=2")
+    flags = (*mesh, "--config.train.micro_batch_rows=4")
     assert main(("plan", TOY, "--topology=cpu:8", f"--out={out}", *flags)) == 0
     captured = capsys.readouterr()
     assert "mesh data 1 x fsdp 4 x tensor 2" in captured.out
