@@ -1,0 +1,190 @@
+"""Cloud TPU VMs: ``--dry-run``, and one clear message with nothing half-made for whatever goes wrong."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+from launch_cases import Place, fails, works
+
+from launch.command import LaunchError
+from launch.topology import GENERATIONS, Slice, slice_of_topology, slice_of_type
+
+TYPE = "--type=v5litepod-8"
+BUCKET = "--bucket=gs://studies/llama"
+STUDY = ("--", "study", "--config=configs/toy.py")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """For tests that make nothing."""
+    return Place(tmp_path_factory.mktemp("launch"))
+
+
+# ---------------------------------------------------------------- dry run
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("create", TYPE, "--spot"), ("create", TYPE, "--queued"), ("setup", "--share=10.0.0.2:/s"), ("run", *STUDY),
+        ("keep", TYPE, BUCKET, *STUDY), ("status",), ("logs",), ("stop",), ("fetch",), ("fetch", BUCKET), ("delete",),
+    ],
+    ids=lambda c: " ".join(c[:2]),
+)  # fmt: skip
+def test_dry_run_prints_commands_and_runs_none(empty: Place, command: tuple[str, ...]) -> None:
+    before = empty.calls()
+    said = works(empty.tpu_here(command[0], "--dry-run", *command[1:]))
+    assert empty.calls() == before
+    lines = [line for line in said.splitlines() if not line.startswith(("#", "sycophancy:"))]
+    assert {shlex.split(line)[0] for line in lines} <= {"gcloud", "git"}
+    verbs = {
+        "create": "create", "setup": "tpu_setup.sh", "run": "tpu_worker.sh start", "keep": "tpu_worker.sh start",
+        "status": "describe", "logs": "tail", "stop": "tpu_worker.sh stop", "fetch": "runs/sycophancy", "delete": "delete",
+    }  # fmt: skip
+    assert any(verbs[command[0]] in line for line in lines), said
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("stderr", "words"),
+    [
+        ("ERROR: (gcloud) RESOURCE_EXHAUSTED: Quota limit 'TPUV5s' has been exceeded. Limit: 0", ["no quota", "TPUV5s"]),
+        ("ERROR: (gcloud) There is no more capacity in the zone \"us-west4-a\"", ["no free machine", "--queued"]),
+        ("ERROR: (gcloud) PERMISSION_DENIED: Permission 'tpu.nodes.create' denied", ["TPU Admin"]),
+        ("ERROR: (gcloud) SERVICE_DISABLED: Cloud TPU API has not been used in project 1", ["services enable"]),
+        ("ERROR: (gcloud) The required property [project] is not currently set.", ["--project=PROJECT"]),
+        ("ERROR: (gcloud) something nobody has seen", ["something nobody has seen"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("queued", [False, True])
+def test_a_refused_creation(place: Place, stderr: str, words: list[str], queued: bool) -> None:
+    kind = "queued-resources" if queued else "tpu-vm"
+    place.change(fail=[{"match": f"{kind} create", "stderr": stderr}])
+    fails(
+        place.tpu_here("create", TYPE, *(["--queued"] if queued else [])), "cannot create", *words
+    )
+    assert place.state()["vms"] == place.state()["requests"] == {}
+
+
+def test_a_request_that_fails_later_is_withdrawn(place: Place) -> None:
+    place.change(queue=["WAITING_FOR_RESOURCES", "FAILED"])
+    fails(
+        place.tpu_here("create", TYPE, "--queued"), "it ended as queued resource FAILED", "deleted"
+    )
+    assert place.state()["requests"] == {}
+
+
+def test_a_second_create_leaves_the_first_alone(place: Place) -> None:
+    works(place.tpu_here("create", TYPE))
+    before = place.state()
+    fails(place.tpu_here("create", TYPE), "exists already in us-west4-a (TPU VM READY)")
+    fails(place.tpu_here("create", TYPE, "--queued"), "exists already")
+    assert place.state() == before
+    assert len(place.calls("gcloud", "compute", "tpus", "tpu-vm", "create")) == 1
+    assert not place.calls("gcloud", "compute", "tpus", "tpu-vm", "delete")
+
+
+def test_a_name_taken_in_between_is_not_deleted(place: Place) -> None:
+    """The look before finds nothing, another's create comes first."""
+    taken = "ERROR: (gcloud) ALREADY_EXISTS: Resource already exists"
+    place.change(fail=[{"match": "tpu-vm create", "stderr": taken}])
+    fails(place.tpu_here("create", TYPE), "the name is taken")
+    assert not place.calls("gcloud", "compute", "tpus", "tpu-vm", "delete")
+
+
+@pytest.mark.parametrize("command", [("create", TYPE), ("keep", TYPE, BUCKET, *STUDY)])
+def test_no_credentials(place: Place, command: tuple[str, ...]) -> None:
+    place.change(account="")
+    fails(place.tpu_here(*command), "no credentials", "gcloud auth login")
+    assert not place.calls("gcloud", "compute")
+
+
+def test_credentials_that_ran_out(place: Place) -> None:
+    stale = "ERROR: (gcloud) There was a problem refreshing your current auth tokens: invalid_grant"
+    place.change(fail=[{"match": "tpu-vm describe", "stderr": stale}])
+    fails(place.tpu_here("logs"), "no credentials", "gcloud auth login")
+
+
+def test_no_gcloud(place: Place) -> None:
+    (place.world / "bin" / "gcloud").unlink()
+    programs = place.environment["PATH"].split(":")
+    place.environment["PATH"] = ":".join(p for p in programs if not (Path(p) / "gcloud").exists())
+    fails(place.tpu_here("create", TYPE), "`gcloud` is not installed", "cloud.google.com/sdk")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("create", "--type=v5litepod-9"), ["unknown TPU type", "v5litepod-16"]),
+        (("create", "--type=h100"), ["unknown TPU type", "v6e-N"]),
+        (("create",), ["--type=TYPE is missing"]),
+        (("create", TYPE, "--zone=moon-base1-q"), ["unknown zone 'moon-base1-q'", "us-west4-a"]),
+        (("create", TYPE, "--zone=mars"), ["--zone=mars is no zone"]),
+        (("create", TYPE, "--zone=us-east5-b"), ["us-east5-b has no v5litepod-8", "v6e-8"]),
+        (("create", TYPE, "--sport"), ["--sport"]),
+        (("create", TYPE, *STUDY), ["takes no arguments after --"]),
+        (("build",), ["build"]),
+        (("run",), ["what should run?"]),
+        (("run", "--workdir=gs://b/x", *STUDY), ["must be a directory on the workers", "--bucket"]),
+        (("run", "--bucket=studies", *STUDY), ["must be gs://BUCKET/PATH"]),
+        (("run", "--share=nfs", *STUDY), ["must be HOST:/PATH"]),
+        (("run", BUCKET, "--share=h:/p", *STUDY), ["one of them"]),
+        (("run", "--share=h:/p", "--workdir=runs/x", *STUDY), ["not on the share"]),
+        (("run", *STUDY, "--workdir=x"), ["before the --"]),
+        (("run", *STUDY), ["cannot be used (nothing)", "`create` it"]),
+        (("keep", TYPE, *STUDY), ["keep needs --bucket or --share"]),
+        (("keep", "--type=v5litepod-16", BUCKET, *STUDY), ["4 hosts", "one file system"]),
+        (("setup", "--hub-token=nowhere"), ["--hub-token=nowhere is no file"]),
+    ],
+)  # fmt: skip
+def test_bad_input(empty: Place, flags: tuple[str, ...], words: list[str]) -> None:
+    fails(empty.tpu_here(*flags), *words)
+    assert not [c for c in empty.calls("gcloud") if {"create", "ssh", "scp"} & set(c)]
+
+
+def test_a_bad_name(empty: Place) -> None:
+    fails(empty.tpu_here("status", name="My_TPU"), "NAME 'My_TPU'")
+
+
+def test_several_hosts_without_a_share(place: Place) -> None:
+    works(place.tpu_here("create", "--type=v5litepod-16"))
+    fails(place.tpu_here("run", *STUDY), "has 4 hosts", "--share")
+    assert not place.calls("gcloud", "compute", "tpus", "tpu-vm", "ssh")
+
+
+# ---------------------------------------------------------------- the table of slices
+
+
+def test_every_slice_has_one_type() -> None:
+    every = [Slice(g, topology) for g in GENERATIONS.values() for topology in g.topologies]
+    assert len({s.type for s in every}) == len(every)
+    for one in every:
+        assert slice_of_type(one.type) == one
+        assert one.hosts * 4 == one.chips or one.hosts == 1
+
+
+@pytest.mark.parametrize(
+    ("topology", "kind", "hosts"),
+    [
+        ("v5e:2x4", "v5litepod-8", 1), ("v5e:4x4", "v5litepod-16", 4), ("v6e:16x16", "v6e-256", 64),
+        ("v4:2x2x1", "v4-8", 1), ("v4:2x2x2", "v4-16", 2), ("v5p:4x4x4", "v5p-128", 16),
+    ],
+)  # fmt: skip
+def test_known_slices(topology: str, kind: str, hosts: int) -> None:
+    assert slice_of_topology(topology).type == kind
+    assert slice_of_type(kind).hosts == hosts
+
+
+@pytest.mark.parametrize("name", ["v5e:3x3", "v9:2x2", "2x4", ""])
+def test_unknown_topologies(name: str) -> None:
+    with pytest.raises(LaunchError, match="unknown topology"):
+        slice_of_topology(name)

@@ -1,0 +1,175 @@
+"""Cloud TPU VMs from nothing to results, and through preemptions; the workers' scripts run for real."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from launch_cases import Place, fails, works
+
+TYPE = "--type=v5litepod-8"
+BUCKET = "--bucket=gs://studies/llama"
+STUDY = ("--", "study", "--config=configs/toy.py")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path, commit=True)
+
+
+def test_one_host_step_by_step(place: Place) -> None:
+    works(place.tpu("create", TYPE, "--spot"))
+    [create] = place.calls("gcloud", "compute", "tpus", "tpu-vm", "create")
+    assert {"--accelerator-type=v5litepod-8", "--version=v2-alpha-tpuv5-lite", "--spot"} < set(
+        create
+    )
+    (place.checkout / "token").write_text("secret")
+    works(place.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "--allow-empty", "-qm", "x"))  # fmt: skip
+    fails(place.tpu("setup"), "commit them first", "token")
+    (place.checkout / "token").rename(place.world / "token")
+    assert "sycojax 0" in works(place.tpu("setup", f"--hub-token={place.world}/token"))
+    home = place.world / "vms" / "sycophancy" / "worker-0"
+    assert (home / ".cache/huggingface/token").read_text() == "secret"
+    assert not (home / "hub-token").exists()
+    assert not any("secret" in word for call in place.calls() for word in call)
+    head = place.run("git", "rev-parse", "HEAD").stdout
+    there = place.run("git", "-C", str(home / "sycojax"), "rev-parse", "HEAD").stdout
+    assert there == head
+
+    works(place.tpu("run", *STUDY))
+    while "running" in (said := works(place.tpu("status"))):
+        pass
+    assert said.splitlines() == ["sycophancy: TPU VM READY", "workers: exit 0"]
+    assert "report" in works(place.tpu("logs"))
+    works(place.tpu("fetch"))
+    assert json.loads((place.checkout / "runs/sycophancy/study.json").read_text())["steps"] == 5
+    fails(place.tpu("fetch"), "exists already", "--to=DIR")
+    works(place.tpu("delete"))
+    assert place.state()["vms"] == {}
+    fails(place.tpu("delete"), "there is no sycophancy in us-west4-a")
+
+
+def test_a_queued_request_is_waited_for(place: Place) -> None:
+    said = works(place.tpu("create", TYPE, "--queued"))
+    [create] = place.calls("gcloud", "compute", "tpus", "queued-resources", "create")
+    assert {"--node-id=sycophancy", "--runtime-version=v2-alpha-tpuv5-lite"} < set(create)
+    assert "WAITING_FOR_RESOURCES" in said
+    assert "PROVISIONING" in said
+    assert place.state()["vms"]["sycophancy"]["state"] == "READY"
+    works(place.tpu("delete"))
+    assert place.state()["requests"] == {}
+
+
+def test_keep_survives_a_preemption(place: Place) -> None:
+    """The machine vanishes before step 4; a new one continues from the copy in the bucket, not from the start."""
+    place.change(study={"steps": 6, "preempt_at": 4})
+    said = works(place.tpu("keep", TYPE, "--spot", BUCKET, *STUDY))
+    assert "sycophancy is lost" in said
+    assert len(place.calls("gcloud", "compute", "tpus", "queued-resources", "create")) == 2
+    assert place.state()["vms"] == place.state()["requests"] == {}
+    # Every step once: what the first machine had done and copied was not done again.
+    metrics = (place.checkout / "runs/sycophancy/training/bank/metrics.jsonl").read_text()
+    steps = [json.loads(line)["step"] for line in metrics.splitlines()]
+    assert steps == [1, 2, 3, 4, 5, 6]
+    assert (place.checkout / "runs/sycophancy/study.json").is_file()
+
+
+def test_keep_takes_up_what_is_there(place: Place) -> None:
+    """It can be interrupted and called again: machine, installation and study are not made twice."""
+    works(place.tpu("create", TYPE))
+    works(place.tpu("setup"))
+    works(place.tpu("run", BUCKET, *STUDY))
+    works(place.tpu("keep", TYPE, BUCKET, *STUDY))
+    assert len(place.calls("uv", "venv")) == 1
+    assert len(place.calls("systemd-run")) == 1
+    assert not place.calls("gcloud", "compute", "tpus", "queued-resources", "create")
+    assert place.state()["vms"] == {}
+
+
+def test_several_hosts_share_a_file_system(place: Place) -> None:
+    works(place.tpu("create", "--type=v5litepod-16"))
+    works(place.tpu("setup", "--share=10.0.0.2:/studies"))
+    assert len(place.calls("sudo", "mount", "/mnt/sycojax")) == 4
+    works(place.tpu("run", "--share=10.0.0.2:/studies", *STUDY))
+    started = [c for c in place.calls("sycojax") if c[1] == "study"]
+    while len(started) < 4:
+        started = [c for c in place.calls("sycojax") if c[1] == "study"]
+    assert (
+        started
+        == [["sycojax", "study", "--config=configs/toy.py", "--workdir=/mnt/sycojax/sycophancy"]]
+        * 4
+    )
+
+
+def test_stop_lets_the_study_save(place: Place) -> None:
+    place.change(study={"steps": 9, "wait_for_term": 3})
+    works(place.tpu("create", TYPE))
+    works(place.tpu("setup"))
+    works(place.tpu("run", BUCKET, *STUDY))
+    while not (place.world / "under-way").exists():
+        pass
+    fails(place.tpu("run", BUCKET, *STUDY), "a study runs here already")
+    works(place.tpu("stop"))
+    assert "stopped" in works(place.tpu("status"))
+    assert "stopped by SIGTERM after step 2" in works(place.tpu("logs"))
+    half = (place.world / "buckets/studies/llama/LATEST").read_text()
+    kept = place.world / "buckets/studies/llama" / half / "training/bank/checkpoints"
+    assert (kept / "2" / "state").read_text() == "xx"
+
+
+def test_a_study_that_fails_is_reported_and_kept(place: Place) -> None:
+    place.change(study={"steps": 5, "status": 2})
+    fails(place.tpu("keep", TYPE, BUCKET, *STUDY), "the study ended", "exit 2", "see `logs`")
+    assert place.state()["vms"]["sycophancy"]["state"] == "READY"
+    assert "unknown config key train.lr" in works(place.tpu("logs"))
+
+
+def test_a_machine_that_refuses_ssh(place: Place) -> None:
+    works(place.tpu("create", TYPE))
+    refused = "someone@10.1.1.1: Permission denied (publickey).\nERROR: (gcloud) [/usr/bin/ssh] exited with return code [255]."
+    place.change(fail=[{"match": "tpu-vm scp", "stderr": refused}])
+    fails(place.tpu("setup"), "cannot be reached by SSH", "Permission denied (publickey)")
+
+
+def test_a_bucket_that_cannot_be_read_is_no_empty_bucket(place: Place) -> None:
+    """Else a study would begin anew and then replace what the bucket holds."""
+    denied = "ERROR: (gcloud.storage.cat) HTTPError 403: no storage.objects.get access"
+    place.change(fail=[{"match": "storage cat", "stderr": denied, "times": 99}])
+    script = str(place.checkout / "launch/with_bucket.sh")
+    done = place.run("bash", script, "gs://studies/x", "runs/x", "touch", "started")
+    assert done.returncode == 74
+    assert "cannot read gs://studies/x" in done.stderr
+    assert not (place.checkout / "started").exists()
+
+
+def test_a_bucket_that_cannot_be_written_is_told_at_the_start(place: Place) -> None:
+    denied = "ERROR: (gcloud.storage.cp) HTTPError 403: no storage.objects.create access"
+    place.change(fail=[{"match": "storage cp", "stderr": denied}])
+    script = str(place.checkout / "launch/with_bucket.sh")
+    done = place.run("bash", script, "gs://studies/x", "runs/x", "touch", "started")
+    assert done.returncode == 74
+    assert "cannot write to gs://studies/x" in done.stderr
+    assert not (place.checkout / "started").exists()
+
+
+def test_a_copy_that_breaks_off_leaves_the_one_before(place: Place) -> None:
+    """LATEST never names a copy that is being written."""
+    script, bucket = str(place.checkout / "launch/with_bucket.sh"), "gs://studies/x"
+    write = "mkdir -p runs/x && echo {0} > runs/x/state && exit {1}"
+    place.environment["SYCOJAX_COPY_SECONDS"] = "60"
+    done = place.run("bash", script, bucket, "runs/x", "bash", "-c", write.format("first", 0))
+    assert done.returncode == 0, done.stderr
+    broken = {"match": "storage rsync", "stderr": "ERROR: connection reset", "times": 99}
+    place.change(fail=[broken])
+    done = place.run("bash", script, bucket, "runs/x", "bash", "-c", write.format("second", 7))
+    assert done.returncode == 74
+    assert "cannot copy" in done.stderr
+    assert "ended with 7" in done.stderr
+    kept = place.world / "buckets/studies/x"
+    assert (kept / (kept / "LATEST").read_text() / "state").read_text() == "first\n"
+    place.change(fail=[])
+    done = place.run("bash", script, bucket, "runs/x", "bash", "-c", write.format("third", 7))
+    assert done.returncode == 7  # the command's own
+    assert (kept / (kept / "LATEST").read_text() / "state").read_text() == "third\n"
+    assert not (place.checkout / "runs/x.still").exists()
