@@ -37,7 +37,7 @@ class LanguageModel:
     """One configuration: a base with one adapter (of zeros where none was given)."""
 
     def __init__(self, base: FrozenBase, lora: Tree, tokenizer: Tokenizer, config: ScoreConfig):
-        self.base, self.tokenizer = base, tokenizer
+        self.base, self.lora, self.tokenizer = base, lora, tokenizer
         self.scorer = Scorer(base, tokenizer, config)
         self._bank = jax.tree.map(lambda leaf: leaf[None], lora)
 

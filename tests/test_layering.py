@@ -11,8 +11,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 # From the top of the program to the bottom; a part may import only parts that stand later.
 LAYERS = (
-    "cli", "interface", "planning", "study", "training", "scoring", "weights", "config", "models", "parallel",
-    "evals", "data", "records", "requests", "files", "errors",
+    "cli", "harness", "interface", "planning", "study", "training", "scoring", "weights", "config", "models",
+    "parallel", "evals", "data", "records", "requests", "files", "errors",
 )  # fmt: skip
 # `toy` makes the embedded default out of the library; only the command line may know it.
 TOY_READERS = ("cli", "toy")

@@ -1,0 +1,58 @@
+"""A transformers tokenizer in the role of the project's own, with the rules of the harness's ``hf`` model.
+
+Numbers must equal those of ``--model hf`` token for token, so the harness's requests are read by the tokenizer
+that ``hf`` uses, with its add-BOS setting, and a continuation is decoded by itself (Llama's loses the space
+that it begins with).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sycojax.data.tokenizer import Tokenizer
+
+
+def encode(
+    raw: Any, text: str, bos: str, add_special_tokens: bool | None, add_bos_token: bool | None
+) -> list[int]:
+    """Ids of ``text``. ``add_special_tokens`` decides; where it is None, text that starts with ``bos`` gets no
+    second one, then ``add_bos_token``, then the tokenizer's own setting."""
+    if add_special_tokens is None:
+        add_special_tokens = False if text.startswith(bos) else add_bos_token
+    if add_special_tokens is None:
+        return raw.encode(text)
+    return raw.encode(text, add_special_tokens=add_special_tokens)
+
+
+def reads_spaces_alike(raw: Any, published: Tokenizer) -> bool:
+    """Whether ``raw`` gives the ids of the tokenizer's files where a text starts with a space or doubles one."""
+    return all(
+        raw.encode(text, add_special_tokens=False) == published.encode(text)[1:]
+        for text in (" a", "a  b")
+    )
+
+
+class ContextTokenizer(Tokenizer):
+    """Encodes contexts to be continued, of which the last ``keep`` tokens stay, BOS or not."""
+
+    def __init__(self, raw: Any, published: Tokenizer, add_bos_token: bool | None, keep: int):
+        self._raw, self._add_bos_token, self._keep = raw, add_bos_token, keep
+        super().__init__(
+            published.source,
+            max(raw.get_vocab().values()) + 1,
+            {published.bos_token: published.bos_id, published.eos_token: published.eos_id},
+            published.bos_token,
+            published.eos_token,
+            encode_batch=self.encode_batch,
+            decode=self.decode,
+        )
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        bos = self._raw.bos_token or self.bos_token
+        return [
+            encode(self._raw, text, bos, None, self._add_bos_token)[-self._keep :] for text in texts
+        ]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self._raw.decode(list(ids), skip_special_tokens=True)

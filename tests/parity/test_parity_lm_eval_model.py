@@ -1,0 +1,120 @@
+"""``--model sycojax`` against ``--model hf`` of lm-evaluation-harness: the same numbers and texts, request by request."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_models as tiny
+
+from sycojax.data.tokenizer import Tokenizer
+from sycojax.toy import base_directory
+
+pytestmark = pytest.mark.parity
+
+# As Llama's, in the vocabulary of the embedded base.
+TEMPLATE = (
+    "{% for m in messages %}{% if m['role'] == 'user' %}{{ '<s>[INST] ' + m['content'] + ' [/INST]' }}"
+    "{% elif m['role'] == 'assistant' %}{{ ' ' + m['content'] + ' </s>' }}"
+    "{% else %}{{ raise_exception('no system turn') }}{% endif %}{% endfor %}"
+)
+PAIRS = [
+    ("Question: Where did Tim go?\nAnswer:", " He went to the park."),
+    ("The answer is ", "blue"),  # the space moves to the continuation
+    ("The answer is \n", "blue"),
+    ("", "no context at all"),
+    ("", " led by a space"),
+    ("", "<s>spelt BOS"),
+    ("<s>[INST] Are you sure? [/INST]", " Yes"),
+    ("One two three. " * 60, " The end."),  # longer than the context: cut on the left
+    ("Which?", " A"), ("Which?", " B"), ("Which?", " A B C"),  # one context, several continuations
+]  # fmt: skip
+# Several windows long, and nowhere periodic: with equal windows that are cut differently, hf's cache of logits errs.
+LONG = " ".join(f"Cat {i} sat on mat {i * i}." for i in range(40))
+ROLLING = ["Short.", LONG, " led by a space", "<s>begins with BOS"]
+GENERATED = [
+    ("Once upon a time", {"until": ["\n\n"], "max_gen_toks": 12}),
+    ("Question: why?\nAnswer:", {"until": [" ", "e"], "max_gen_toks": 12, "do_sample": False}),
+    ("<s>[INST] Hello [/INST]", {"until": "zzz", "max_new_tokens": 20, "temperature": 0.0}),
+    ("Many words. " * 60, {"until": [], "max_gen_toks": 20}),  # cut on the left
+    ("One", {"until": [], "max_gen_toks": 20}),
+]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random Llama with the embedded base's tokenizer, which adds no BOS by itself, and an adapter."""
+    return write_checkpoint(tmp_path_factory.mktemp("tiny"))
+
+
+def write_checkpoint(directory: Path, add_bos_token: bool = False) -> Path:
+    source = base_directory()
+    size = Tokenizer.from_directory(source).vocab_size
+    config = dataclasses.replace(tiny.GQA, vocab_size=size, max_position_embeddings=128)
+    tiny.write(directory, config)
+    shutil.copy(source / "tokenizer.json", directory)
+    settings = json.loads((source / "tokenizer_config.json").read_text(encoding="utf-8"))
+    settings |= {"add_bos_token": add_bos_token, "chat_template": TEMPLATE}
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    return directory
+
+
+def both(directory: Path | str, **settings: Any) -> tuple[Any, Any]:
+    """The harness's model and ours, from the same arguments."""
+    pytest.importorskip("torch")
+    pytest.importorskip("lm_eval")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the harness's and torch's own
+        from lm_eval.models.huggingface import HFLM
+
+        from sycojax.harness.model import SycojaxLM
+
+        peer = HFLM(
+            pretrained=str(directory), dtype="float32", device="cpu", batch_size=4, **settings
+        )
+        return peer, SycojaxLM(str(directory), dtype="float32", batch_size=4, **settings)
+
+
+def answers(model: Any, kind: str, arguments: list[Any]) -> list[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from lm_eval.api.instance import Instance
+
+        asked = [Instance(kind, {}, one, i) for i, one in enumerate(arguments)]  # pyright: ignore[reportArgumentType]
+        return getattr(model, kind)(asked, disable_tqdm=True)
+
+
+def compare(peer: Any, ours: Any) -> None:
+    for pair, (logprob, greedy), (expected, expected_greedy) in zip(
+        PAIRS,
+        answers(ours, "loglikelihood", PAIRS),
+        answers(peer, "loglikelihood", PAIRS),
+        strict=True,
+    ):
+        assert logprob == pytest.approx(expected, abs=1e-4 + 2e-7 * abs(expected)), pair
+        assert greedy == expected_greedy, pair
+    texts = [(text,) for text in ROLLING]
+    for text, logprob, expected in zip(
+        texts,
+        answers(ours, "loglikelihood_rolling", texts),
+        answers(peer, "loglikelihood_rolling", texts),
+        strict=True,
+    ):
+        assert logprob == pytest.approx(expected, abs=1e-4 + 2e-7 * abs(expected)), text
+    found, wanted = (answers(model, "generate_until", GENERATED) for model in (ours, peer))
+    assert found == wanted
+    assert any(found)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"add_bos_token": True}, {"max_length": 64, "prefix_token_id": 2}],
+    ids=["as it is", "with BOS", "short, another prefix"],
+)
+def test_answers_equal_the_harness(checkpoint: Path, settings: dict[str, Any]) -> None:
+    compare(*both(checkpoint, **settings))
