@@ -254,7 +254,7 @@ def test_recomputation_changes_no_gradient(base, adapter):
         graph = llama.abstract(base.config, base.lora, remat=remat).graph
         found = ours.gradients(dataclasses.replace(base, graph=graph), adapter, batch)
         jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7), found, reference
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=5e-7), found, reference
         )
         assert "remat" in str(
             jax.make_jaxpr(_logits_of, static_argnums=0)(
