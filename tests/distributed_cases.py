@@ -1,8 +1,9 @@
-"""A tiny study for several processes, and ``sycojax`` as a process that kills itself at a given step.
+"""A tiny study for several processes, and ``sycojax`` as a process that signals itself at a given step.
 
-    python distributed_cases.py STEP ARGUMENT...
+    python distributed_cases.py STEP SIGNAL ARGUMENT...
 
-runs ``sycojax ARGUMENT...`` and dies by SIGKILL right after beginning to save at step STEP (never for 0).
+runs ``sycojax ARGUMENT...`` and sends itself SIGNAL right after beginning to save at step STEP (never for 0). At
+the end it prints how many bytes of weights it read.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # The mesh lies over both processes along fsdp: each holds half of every weight.
 FSDP, TENSOR = 4, 2
+HIDDEN = 16
 # Seconds until a process that does not end is given up.
-PATIENCE = 300
+PATIENCE = 900
 
 
 def write_inputs(root: Path) -> Path:
@@ -49,7 +52,7 @@ def write_inputs(root: Path) -> Path:
     tokenizer = make_tokenizer(World(5))
     rows = tokenizer.get_vocab_size() + tokenizer.get_vocab_size() % TENSOR
     lora = LoRAConfig(rank=2, alpha=4.0, dropout=0.1, targets=("q_proj", "down_proj"))
-    architecture = LlamaConfig(rows, 16, 32, 2, 2, 2, 8, 256, 1e-5, 1e4, None, False, 1, (2,))
+    architecture = LlamaConfig(rows, HIDDEN, 32, 2, 2, 2, 8, 256, 1e-5, 1e4, None, False, 1, (2,))
     save_base(base, architecture, split(Llama(architecture, lora, rngs=nnx.Rngs(0))).base)
     write_tokenizer(base, tokenizer)
     write_world(data, 5, counts=Counts().scaled(0.05))
@@ -62,7 +65,7 @@ def write_inputs(root: Path) -> Path:
             train_limit=24,
         ),
         train=TrainConfig(
-            adapters=("mmlu",), seeds=(0,), epochs=2.0, examples_per_step=8, row_length=128,
+            adapters=("mmlu",), seeds=(0,), epochs=3.0, examples_per_step=8, row_length=128,
             micro_batch_rows=4, warmup_steps=1, learning_rate=1e-2, eval_every=2,
             checkpoint_every=2, log_every=1,
         ),
@@ -86,9 +89,17 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+class At(NamedTuple):
+    """At which step which of the processes send themselves which signal."""
+
+    step: int
+    signal: signal.Signals
+    processes: tuple[int, ...]
+
+
 @contextmanager
 def started(
-    count: int, directory: Path, *arguments: str, die_at: int = 0
+    count: int, directory: Path, *arguments: str, at: At | None = None
 ) -> Iterator[Sequence[subprocess.Popen]]:
     """``count`` processes with eight devices among them; their output in ``directory``. None outlives the block."""
     directory.mkdir()
@@ -103,8 +114,9 @@ def started(
     try:
         for number in range(count):
             own = (*joint, f"--process={number}") if count > 1 else ()
+            step, what = (at.step, at.signal) if at and number in at.processes else (0, 0)
             with (directory / f"{number}.txt").open("w") as output:
-                command = [sys.executable, __file__, str(die_at), *arguments, *own]
+                command = [sys.executable, __file__, str(step), str(int(what)), *arguments, *own]
                 processes.append(
                     subprocess.Popen(
                         command, stdout=output, stderr=output, env=environment, cwd=REPOSITORY
@@ -117,21 +129,21 @@ def started(
             process.wait()
 
 
-def finish(processes: Sequence[subprocess.Popen], directory: Path) -> list[str]:
-    """Wait until all end well; returns what each printed. A failure of one is shown with its output."""
+def finish(processes: Sequence[subprocess.Popen], directory: Path, status: int = 0) -> list[str]:
+    """Wait until all end with ``status``; returns what each printed. Another end is shown with the output."""
     deadline = time.monotonic() + PATIENCE
     while any(process.poll() is None for process in processes):
-        failed = any(process.poll() for process in processes)
+        failed = any(process.poll() not in (None, status) for process in processes)
         if failed or time.monotonic() > deadline:
             break
         time.sleep(0.1)
     texts = [(directory / f"{n}.txt").read_text() for n in range(len(processes))]
     codes = [process.poll() for process in processes]
-    assert codes == [0] * len(processes), "\n".join([f"exit statuses {codes}", *texts])
+    assert codes == [status] * len(processes), "\n".join([f"exit statuses {codes}", *texts])
     return texts
 
 
-def _die_when_saving(at: int) -> None:
+def _signal_when_saving(at: int, what: int) -> None:
     from sycojax.training import loop
 
     save = loop.Checkpoints.save
@@ -139,14 +151,41 @@ def _die_when_saving(at: int) -> None:
     def saving(self: loop.Checkpoints, step: int, tree: object, position: dict) -> None:
         save(self, step, tree, position)
         if step == at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), what)
 
     loop.Checkpoints.save = saving  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def _count_weights() -> list[int]:
+    """A list that grows by the bytes of every piece of a tensor that is read from a safetensors file."""
+    from sycojax.weights import huggingface
+
+    read: list[int] = []
+    opened = huggingface._open
+
+    class Counted:
+        def __init__(self, tensor: Any):
+            self.tensor = tensor
+            self.get_shape, self.get_dtype = tensor.get_shape, tensor.get_dtype
+
+        def __getitem__(self, window: Any) -> Any:
+            piece = self.tensor[window]
+            read.append(piece.nbytes)
+            return piece
+
+    def counted(*arguments: Any) -> dict[str, Any]:
+        return {name: Counted(tensor) for name, tensor in opened(*arguments).items()}
+
+    huggingface._open = counted
+    return read
+
+
 if __name__ == "__main__":
     if int(sys.argv[1]):
-        _die_when_saving(int(sys.argv[1]))
+        _signal_when_saving(int(sys.argv[1]), int(sys.argv[2]))
+    read = _count_weights()
     from sycojax.cli import main
 
-    sys.exit(main(sys.argv[2:]))
+    code = main(sys.argv[3:])
+    print(f"weights read: {sum(read)} bytes")
+    sys.exit(code)

@@ -1,8 +1,10 @@
-"""Two processes of four devices give what one process of eight gives, through a SIGKILL of both."""
+"""Two processes of four devices give what one process of eight gives, through a SIGTERM of one and a SIGKILL of both."""
 
 from __future__ import annotations
 
 import json
+import re
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -26,16 +28,23 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     study = ("evaluate", f"--config={config}", "--quiet")
     with cases.started(1, tmp_path / "one.log", *study, f"--workdir={one}") as reference:
-        with cases.started(
-            2, tmp_path / "killed.log", *study, f"--workdir={two}", die_at=4
-        ) as killed:
+        log = tmp_path / "stopped.log"
+        at = cases.At(2, signal.SIGTERM, (1,))
+        with cases.started(2, log, *study, f"--workdir={two}", at=at) as stopped:
+            said = cases.finish(stopped, log, status=2)
+        # Heard in step 3, known to both one step later.
+        assert all("stopped by SIGTERM after step 4 of" in text for text in said), said
+        (saved,) = two.glob("training/*/mmlu-s0/checkpoints")
+        assert (saved / "4").is_dir()
+
+        at = cases.At(6, signal.SIGKILL, (0, 1))
+        with cases.started(2, tmp_path / "killed.log", *study, f"--workdir={two}", at=at) as killed:
             deadline = time.monotonic() + cases.PATIENCE
             while all(p.poll() is None for p in killed) and time.monotonic() < deadline:
                 time.sleep(0.1)
             # Whichever of them is still there is killed on the way out.
         assert {p.returncode for p in killed} == {-9}, _log(tmp_path / "killed.log")
-        (saved,) = two.glob("training/*/mmlu-s0/checkpoints")
-        assert (saved / "2").is_dir()
+        assert (saved / "4").is_dir()
         assert not (two / "adapters").exists()
 
         log = tmp_path / "resumed.log"
@@ -43,10 +52,16 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
             said = cases.finish(resumed, log)
         assert "records   2 configurations on 2 evaluations" in said[0]
         assert "records" not in said[1], "only the first process talks"
-        cases.finish(reference, tmp_path / "one.log")
+        alone = cases.finish(reference, tmp_path / "one.log")
+
+    # Every matrix is split over both processes, and every norm (2 in each of 2 layers, and the last) is whole on both.
+    norms = 5 * cases.HIDDEN * 4
+    whole, *halves = (_weights_read(text) for text in (*alone, *said))
+    assert halves == [norms + (whole - norms) // 2] * 2
 
     expected, found = _metrics(one), _metrics(two)
-    assert [line["step"] for line in found] == [1, 2, 3, 4, 5]
+    assert len(expected) > 6
+    assert [line["step"] for line in found] == [*range(1, len(expected) + 1)]
     for a, b in zip(expected, found, strict=True):
         for name in {"loss", "grad_norm", "learning_rate", "validation_loss"} & a.keys():
             assert b[name] == pytest.approx(a[name], rel=1e-5), (a["step"], name)
@@ -65,6 +80,11 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     assert first[0].logprobs != second[0].logprobs, "the adapter does something"
     names = [sorted(str(p.relative_to(w)) for p in w.rglob("*")) for w in (one, two)]
     assert _without_events(names[1]) == _without_events(names[0])
+
+
+def _weights_read(text: str) -> int:
+    (found,) = re.findall(r"weights read: (\d+) bytes", text)
+    return int(found)
 
 
 def _same(a: Record, b: Record) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -25,6 +27,7 @@ from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import job_inputs
 from sycojax.training.bank import AdapterJob
 from sycojax.training.loss import loss
+from sycojax.weights import huggingface
 from sycojax.weights.huggingface import save_base
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "quantized.npz")
@@ -169,6 +172,49 @@ def test_sharded_codes_and_logits_are_the_same(checkpoint, quantization):
     np.testing.assert_allclose(
         ours.logits(spread, zero, prompt), ours.logits(one, zero, prompt), atol=1e-4, rtol=0
     )
+
+
+@BOTH
+def test_processes_share_the_work(checkpoint, quantization, monkeypatch):
+    """Two processes, played by threads: each reads and quantises some of three layers, and has all codes."""
+    config = dataclasses.replace(CONFIG, num_hidden_layers=3)
+    directory = tiny.write(checkpoint.parent / f"three_{quantization}", config)
+    alone = ours.load(directory, quantization=quantization)
+    me, together, given = threading.local(), threading.Barrier(2), [None, None]
+    read: list[list[str]] = [[], []]
+    opened = huggingface._open
+
+    class Noted:
+        def __init__(self, name, tensor):
+            self.name, self.tensor = name, tensor
+            self.get_shape, self.get_dtype = tensor.get_shape, tensor.get_dtype
+
+        def __getitem__(self, window):
+            read[me.rank].append(self.name)
+            return self.tensor[window]
+
+    def exchange(tree):
+        given[me.rank] = tree
+        together.wait()
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *given)
+        together.wait()
+        return stacked
+
+    def load(rank):
+        me.rank = rank
+        return ours.load(directory, quantization=quantization)
+
+    monkeypatch.setattr(
+        huggingface, "_open", lambda *a: {n: Noted(n, t) for n, t in opened(*a).items()}
+    )
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(jax, "process_index", lambda: me.rank)
+    monkeypatch.setattr(huggingface.multihost_utils, "process_allgather", exchange)
+    with ThreadPoolExecutor(2) as pool:
+        for base in pool.map(load, (0, 1)):
+            jax.tree.map(np.testing.assert_array_equal, base.params, alone.params)
+    layers = [{name.split(".")[2] for name in names if "_proj" in name} for names in read]
+    assert layers == [{"0", "2"}, {"1"}]
 
 
 def test_a_mesh_that_does_not_divide_the_codes_is_refused(checkpoint):

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, Sharding
 
 from sycojax.errors import SycojaxError
@@ -94,8 +95,9 @@ def load_base(
 
     Linear weights [out, in] become kernels [in, out], stacked over layers. Only the windows that this
     process's devices hold are read, one stacked leaf at a time, so host memory over the arrays
-    themselves stays below twice the largest leaf. A quantised projection is read whole by every process,
-    layer by layer, from the stored numbers whatever ``dtype`` is: NF4's mean is over all of a layer's kernel.
+    themselves stays below twice the largest leaf. A quantised projection is read and quantised a whole layer at
+    a time, since NF4's mean is over all of its kernel: the processes take turns and give each other the codes. They
+    come from the stored numbers whatever ``dtype`` is.
     ``attention`` is resolved for these devices; ``row_length`` is that of the rows to train on, if any.
 
     Raises ``SycojaxError`` naming the tensor that is missing, extra, misshapen or of another type, the
@@ -310,9 +312,16 @@ def _load_quantized(
     for key, leaf in leaves.items():
         _check_divides(names[0], leaf, places[key])
     host = {key: np.empty(leaf.shape, leaf.dtype) for key, leaf in leaves.items()}
-    for layer, stored in enumerate(slices):
-        for key, value in quantize(quantization, stored[:].T)._asdict().items():
-            host[key][layer] = value
+    together = jax.process_count()
+    for first in range(0, len(slices), together):
+        own = {key: np.zeros(leaf.shape[1:], leaf.dtype) for key, leaf in leaves.items()}
+        if first + jax.process_index() < len(slices):
+            stored = slices[first + jax.process_index()]
+            own = quantize(quantization, stored[:].T)._asdict()
+        for key, value in multihost_utils.process_allgather(
+            own
+        ).items():  # one layer of each process
+            host[key][first : first + together] = value[: len(slices) - first]
     return {
         key: jax.make_array_from_callback(leaf.shape, places[key], host[key].__getitem__)
         for key, leaf in leaves.items()
