@@ -137,7 +137,10 @@ class ScoreConfig:
     bank_width: int = 1  # configurations that go through one pass together
     batch_tokens: int = 8192  # tokens of one padded scoring batch
     buckets: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048, 4096)  # packed row lengths
-    decode_batch: int = 32  # prompts decoded together
+    decode_batch: int = 32  # prompts decoded together, per configuration
+    decode_bank_width: int = (
+        0  # as bank_width, for decoding; 0: that on a CPU, all of them elsewhere
+    )
     max_new_tokens: int = 256  # of gsm8k answers
     # Items per probe that are asked again in the plain template and by generation; 0 = none.
     audit_items: int = 100
@@ -152,7 +155,7 @@ class ScoreConfig:
         if list(self.buckets) != sorted(set(self.buckets)) or not self.buckets:
             raise SycojaxError("score.buckets must be increasing lengths")
         _at_least(self, 1, "bank_width", "batch_tokens", "decode_batch", "max_new_tokens")
-        _at_least(self, 0, "audit_items")
+        _at_least(self, 0, "audit_items", "decode_bank_width")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -17,30 +18,17 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sycojax.models.attention import attend, rotary_table, rotate
+from sycojax.models.attention import rotary_table, rotate
 from sycojax.models.backends import Backend, packed_attention
+from sycojax.models.cache import KVCache
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import SAVED_PROJECTION, BaseParam, LoRAConfig, LoRAParam, Projection
 from sycojax.models.quantize import Quantization, Storage
-from sycojax.models.row_attention import SAVED_ATTENTION
+from sycojax.models.row_attention import SAVED_ATTENTION, attend_rows
 from sycojax.parallel.mesh import batch_axes, batch_sharding
 
 Remat = Literal["none", "dots", "full"]
 Tree = Any  # a nested dict of arrays
-
-
-class KVCache(NamedTuple):
-    """Keys and values of all layers, each [L, B, S, K, H]; slot s of row b holds its s-th token."""
-
-    keys: jax.Array
-    values: jax.Array
-
-    @classmethod
-    def zeros(cls, config: LlamaConfig, batch: int, slots: int, dtype: jnp.dtype) -> KVCache:
-        shape = (
-            config.num_hidden_layers, batch, slots, config.num_key_value_heads, config.head_dim,
-        )  # fmt: skip
-        return cls(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
 
 
 class RMSNorm(nnx.Module):
@@ -175,37 +163,49 @@ class Llama(nnx.Module):
         h, _ = jax.lax.scan(_rematerialised(body, self.remat), h, (state, keys))
         return self.norm(h)
 
-    def extend(
-        self,
-        token_ids: jax.Array,
-        positions: jax.Array,
-        mask: jax.Array,
-        cache: KVCache,
-        slot: jax.Array | int,
-    ) -> tuple[jax.Array, KVCache]:
-        """Run T new tokens against a cache and store their keys and values at slots [slot, slot + T).
+    def prefill(self, token_ids: jax.Array) -> tuple[jax.Array, KVCache]:
+        """Final hidden states [B, T, D] of rows that begin at place 0, and their keys and values [L, B, K, T, H].
 
-        ``token_ids`` and ``positions`` int32 [B, T]; ``mask`` bool [B, 1, T, S] over all cache slots.
-        Returns hidden [B, T, D] and the updated cache. Serves prefill (T = prompt) and decoding (T = 1).
+        ``token_ids`` int32 [B, T]; what stands behind a row's end is seen by nothing before it.
         """
-        table = rotary_table(self.config, positions)
+        length = token_ids.shape[1]
+        mask = jnp.tril(jnp.ones((length, length), bool))[None, None]
+        table = rotary_table(self.config, jnp.arange(length)[None])
         graph, state = nnx.split(self.layers)
 
-        def body(carry: tuple[jax.Array, KVCache], xs: tuple[Tree, jax.Array]) -> Any:
-            (h, cache), layer, index = carry, nnx.merge(graph, xs[0]), xs[1]
+        def body(h: jax.Array, layer: Tree) -> tuple[jax.Array, KVCache]:
+            layer = nnx.merge(graph, layer)
             q, k, v = layer.queries_keys_values(h, table, None)
-            at = (index, 0, slot, 0, 0)
-            cache = KVCache(
-                jax.lax.dynamic_update_slice(cache.keys, k[None], at),
-                jax.lax.dynamic_update_slice(cache.values, v[None], at),
-            )
-            attended = attend(q, cache.keys[index], cache.values[index], mask)
-            return (self._by_rows(layer.finish(h, attended, None)), cache), None
+            h = self._by_rows(layer.finish(h, attend_rows(q, k, v, mask), None))
+            return h, KVCache(k.swapaxes(1, 2), v.swapaxes(1, 2))
 
-        h = self._embed(token_ids)
-        indices = jnp.arange(self.config.num_hidden_layers)
-        (h, cache), _ = jax.lax.scan(body, (h, cache), (state, indices))
+        h, cache = jax.lax.scan(body, self._embed(token_ids), state)
         return self.norm(h), cache
+
+    def step(
+        self,
+        token_ids: jax.Array,
+        slots: jax.Array,
+        caches: Sequence[KVCache],
+        layers: Sequence[tuple[Tree, Tree]],
+    ) -> tuple[jax.Array, tuple[KVCache, ...]]:
+        """Feed one token per row and store its keys and values; final hidden states [B, D] and the caches.
+
+        ``token_ids`` and ``slots`` int32 [B]: each row's token is the one at ``slots`` of that row. ``caches``
+        and ``layers`` (lora and base trees without the layer axis, ``unstack``) are one per layer. The layers
+        are no scan: it would copy the weights and the cache of each layer out of their stacks at every step.
+        """
+        table = rotary_table(self.config, slots[:, None])
+        graph, _ = nnx.split(self.layers)
+        h = self._embed(token_ids[:, None])
+        out = []
+        for cache, (lora, base) in zip(caches, layers, strict=True):
+            layer = nnx.merge(graph, nnx.State(lora), nnx.State(base))
+            q, k, v = layer.queries_keys_values(h, table, None)
+            cache = cache.append(k[:, 0], v[:, 0], slots)
+            h = self._by_rows(layer.finish(h, cache.attend(q[:, 0], slots)[:, None], None))
+            out.append(cache)
+        return self.norm(h)[:, 0], tuple(out)
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """Vocabulary logits float32 [..., V] of hidden states [..., D]."""
@@ -390,6 +390,16 @@ def initial_lora(config: LlamaConfig, lora: LoRAConfig, key: jax.Array) -> Tree:
     """A fresh adapter: A uniform, B zero. The same key gives the same adapter."""
     # Under jit the unused base weights are dead code and never allocated.
     return split(Llama(config, lora, rngs=nnx.Rngs(params=key))).lora
+
+
+def unstack(layers: Tree, count: int, axis: int = 0) -> list[Tree]:
+    """A tree of stacked layers as ``count`` trees without the layer axis, which is ``axis``."""
+
+    def layer(n: int) -> Tree:
+        take = functools.partial(jax.lax.index_in_dim, index=n, axis=axis, keepdims=False)
+        return jax.tree.map(take, layers)
+
+    return [layer(n) for n in range(count)]
 
 
 def parameter_count(tree: Tree) -> int:

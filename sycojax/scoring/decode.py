@@ -1,28 +1,26 @@
-"""Greedy decoding with a KV cache: prompts left-padded to a bucket, one adapter or a bank of them at a time."""
+"""Greedy decoding: prompts take the rows of a batch as they become free, one adapter or a bank of them at a time."""
 
 from __future__ import annotations
 
-import bisect
 import collections
 import dataclasses
-import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
 from sycojax.config import ScoreConfig
 from sycojax.data.tokenizer import Tokenizer
-from sycojax.models.llama import FrozenBase, KVCache, merge
+from sycojax.models.llama import FrozenBase
 from sycojax.parallel.distributed import is_first
-from sycojax.parallel.mesh import batch_sharding, distribute, replicated
+from sycojax.parallel.mesh import distribute, replicated
 from sycojax.scoring.bank import abstract_pass, bank_size, pass_width, passes
+from sycojax.scoring.generation import Arrivals, Generation, Shape
 
-# Batches whose results may wait on the device before the oldest is fetched.
-QUEUE = 2
+# The slots of a row are a multiple of this.
+SLOTS = 32
 
 
 class Prompt(NamedTuple):
@@ -41,14 +39,6 @@ class Continuation(NamedTuple):
     dropped_tokens: int = 0
 
 
-class DecodeArrays(NamedTuple):
-    """One batch of B prompts of at most T tokens, left-padded."""
-
-    token_ids: np.ndarray  # int32 [B, T]
-    padding: np.ndarray  # int32 [B], places in front of the prompt
-    limits: np.ndarray  # int32 [B], new tokens wanted; 0 for rows that only fill the batch
-
-
 @dataclasses.dataclass
 class DecodeCounts:
     """Summed over configurations."""
@@ -58,6 +48,21 @@ class DecodeCounts:
     padded_prompt_tokens: int = 0
     generated_tokens: int = 0
     decode_dropped_tokens: int = 0  # prompt tokens cut on the left (once, not per configuration)
+    # A step feeds one token of every row of every adapter of the pass; prefill is no step.
+    decode_steps: int = 0
+    decode_step_adapters: int = 0  # summed over steps
+    decode_step_rows: int = 0  # summed over steps, rows that are done included
+    decode_step_slots: int = (
+        0  # keys that the tokens fed to unfinished rows look at, themselves included
+    )
+
+
+class Encoded(NamedTuple):
+    """A prompt's token ids, how many more were cut, and the new tokens that there is room for."""
+
+    token_ids: list[int]
+    dropped: int
+    limit: int
 
 
 class Decoder:
@@ -66,14 +71,27 @@ class Decoder:
     def __init__(self, base: FrozenBase, tokenizer: Tokenizer, config: ScoreConfig):
         self.base, self.tokenizer, self.config = base, tokenizer, config
         self.counts = DecodeCounts()
-        self.compilations = 0
-        self._shapes: set[tuple[int, int, int]] = set()  # (T, new tokens, adapters at once) seen
         self._eos = tuple(sorted({*base.config.eos_token_ids, tokenizer.eos_id}))
-        devices = base.mesh.shape["data"] * base.mesh.shape["fsdp"]
-        self.rows = -(-config.decode_batch // devices) * devices
-        self._program = jax.jit(
-            self._run, static_argnames=("steps", "banked"), out_shardings=replicated(base.mesh)
-        )
+        self._generation = Generation(base, self._eos)
+        self._shapes: set[Shape] = set()
+        self._lengths: set[tuple[Shape, int]] = set()  # with padded lengths of prompts
+        self._devices = base.mesh.shape["data"] * base.mesh.shape["fsdp"]
+        self.rows = -(-config.decode_batch // self._devices) * self._devices
+
+    @property
+    def compilations(self) -> int:
+        """Programs compiled so far."""
+        return self._generation.compilations
+
+    def width(self, count: int) -> int:
+        """How many of ``count`` adapters go through one pass.
+
+        An accelerator spends a step on reading memory, which all of them can share.
+        """
+        if self.config.decode_bank_width:
+            return self.config.decode_bank_width
+        on_cpu = self.base.mesh.devices.flat[0].platform == "cpu"
+        return self.config.bank_width if on_cpu else count
 
     def generate(
         self, prompts: Sequence[Prompt], bank: Any, *, progress: bool = True
@@ -84,16 +102,11 @@ class Decoder:
         so many that less than half the context is left of it.
         """
         count = bank_size(bank)
-        width = pass_width(count, self.config.bank_width, {w for _, _, w in self._shapes})
         results: list[list[Continuation | None]] = [[None] * len(prompts) for _ in range(count)]
-        loras = list(passes(bank, width, self.base)) if prompts else []
         encoded = [self._encode(prompt) for prompt in prompts]
-        self.counts.decode_dropped_tokens += sum(dropped for _, dropped in encoded)
-        # Rows of a batch share one number of steps and one padded length.
-        order = sorted(
-            range(len(prompts)), key=lambda n: (-prompts[n].max_new_tokens, -len(encoded[n][0]))
-        )
-        pending: collections.deque[tuple[list[int], int, int, jax.Array]] = collections.deque()
+        self.counts.decode_dropped_tokens += sum(prompt.dropped for prompt in encoded)
+        self.counts.generated_requests += count * len(prompts)
+        self.counts.prompt_tokens += count * sum(len(prompt.token_ids) for prompt in encoded)
         bar = tqdm(
             total=count * len(prompts),
             unit="item",
@@ -101,166 +114,161 @@ class Decoder:
             leave=False,
             disable=None if progress and prompts and is_first() else True,
         )
-
-        def fetch() -> None:
-            numbers, first, adapters, out = pending.popleft()
-            new = jax.device_get(out)
-            new = new[None] if width == 1 else new
-            for a in range(adapters):
-                for row, number in enumerate(numbers):
-                    ids, dropped = encoded[number]
-                    limit = self._limit(prompts[number], len(ids))
-                    text = self._text(new[a, row, :limit], prompts[number], dropped)
-                    results[first + a][number] = text
-            bar.update(adapters * len(numbers))
-
         with bar:
-            at = 0
-            while at < len(order):
-                steps = prompts[order[at]].max_new_tokens
-                numbers = [
-                    n for n in order[at : at + self.rows] if prompts[n].max_new_tokens == steps
-                ]
-                at += len(numbers)
-                arrays = self._arrays([(encoded[n][0], prompts[n]) for n in numbers], steps, width)
-                self.counts.padded_prompt_tokens += width * len(loras) * arrays.token_ids.size
-                rows = batch_sharding(self.base.mesh, bank_axis=self.base.axis_of(width))
-                placed = jax.tree.map(functools.partial(distribute, sharding=rows), arrays)
-                for first, adapters, lora in loras:
-                    out = self._program(
-                        lora, self.base.params, placed, steps=steps, banked=width > 1
-                    )
-                    pending.append((numbers, first, adapters, out))
-                    if len(pending) > QUEUE:
-                        fetch()
-            while pending:
-                fetch()
-        self.counts.generated_requests += count * len(prompts)
-        self.counts.prompt_tokens += count * sum(len(ids) for ids, _ in encoded)
+            shape = self._shape(encoded, count)
+            for first, adapters, lora in passes(bank, shape.width, self.base) if prompts else ():
+                for a, number, new in self._continue(lora, adapters, encoded, shape):
+                    row = self._text(new, prompts[number], encoded[number])
+                    results[first + a][number] = row
+                    bar.update()
         out = [[c for c in row if c is not None] for row in results]
         if any(len(row) != len(prompts) for row in out):
             raise RuntimeError("not every prompt was continued")
         return out
 
-    def lower(self, length: int, steps: int, width: int) -> jax.stages.Lowered:
-        """The program for prompts of ``length`` tokens, ready to be compiled ahead of time (see ``Scorer.lower``)."""
-        rows = batch_sharding(self.base.mesh, bank_axis=self.base.axis_of(width))
-        shapes = ((self.rows, length), (self.rows,), (self.rows,))
-        arrays = DecodeArrays(
-            *(jax.ShapeDtypeStruct(shape, np.int32, sharding=rows) for shape in shapes)  # pyright: ignore[reportArgumentType]
+    def _continue(
+        self, lora: Any, adapters: int, encoded: Sequence[Encoded], shape: Shape
+    ) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Yield (adapter, number of the prompt, its new tokens int32 [steps]) in the order in which they end."""
+        width, rows = shape.width, shape.rows
+        banked = width > 1
+        # Long ones first: what is left at the end, when no prompt waits, are the short ones.
+        order = sorted(
+            range(len(encoded)), key=lambda n: (-encoded[n].limit, -len(encoded[n].token_ids))
         )
-        lora = abstract_pass(width, self.base)
-        return self._program.lower(lora, self.base.params, arrays, steps=steps, banked=width > 1)
+        queues = [collections.deque(order if a < adapters else ()) for a in range(width)]
+        held = np.full((width, rows), -1)  # the prompt in each row
+        group = self._group(rows)
+        state = self._generation.empty(shape)
+        while True:
+            waiting = np.array([len(queue) for queue in queues], np.int32)
+            free = (held < 0).sum(1)
+            wanted = np.minimum(waiting, group).sum()
+            if wanted and np.minimum(waiting, free).sum() >= wanted:
+                arrivals = self._arrivals(queues, held, encoded, shape)
+                state = self._generation.insert(
+                    lora, self.base.params, state, self._place(arrivals, width), banked=banked
+                )
+                continue
+            if (held < 0).all():
+                return
+            state, view = self._generation.advance(
+                lora,
+                self.base.params,
+                state,
+                self._everywhere(waiting if banked else waiting[0]),
+                self._everywhere(np.int32(wanted or held.size + 1)),
+                banked=banked,
+            )
+            done, new, steps = jax.device_get(view)
+            self.counts.decode_steps += int(steps)
+            self.counts.decode_step_adapters += int(steps) * width
+            self.counts.decode_step_rows += int(steps) * held.size
+            new = new.reshape(*held.shape, -1)
+            for a, row in np.argwhere(done.reshape(held.shape) & (held >= 0)).tolist():
+                number, held[a, row] = int(held[a, row]), -1
+                yield a, number, new[a, row]
 
-    def _encode(self, prompt: Prompt) -> tuple[list[int], int]:
+    def _arrivals(
+        self,
+        queues: Sequence[collections.deque[int]],
+        held: np.ndarray,
+        encoded: Sequence[Encoded],
+        shape: Shape,
+    ) -> Arrivals:
+        """Give waiting prompts to free rows, a group per adapter at most; leaves [W, I, ...]."""
+        width, rows = held.shape
+        group = self._group(rows)
+        taken = []
+        for a, queue in enumerate(queues):
+            for i, row in enumerate(np.flatnonzero(held[a] < 0)[: min(group, len(queue))]):
+                held[a, row] = number = queue.popleft()
+                taken.append((a, i, row, encoded[number]))
+        longest = max(len(prompt.token_ids) for *_, prompt in taken)
+        length = self._length(longest, shape)
+        token_ids = np.full((width, group, length), self.tokenizer.bos_id, np.int32)
+        lengths, limits = np.ones((2, width, group), np.int32)
+        at = np.full((width, group), rows, np.int32)
+        for a, i, row, prompt in taken:
+            token_ids[a, i, : len(prompt.token_ids)] = prompt.token_ids
+            lengths[a, i], limits[a, i], at[a, i] = len(prompt.token_ids), prompt.limit, row
+        self.counts.padded_prompt_tokens += token_ids.size
+        return Arrivals(token_ids, lengths, limits, at)
+
+    def _place(self, arrivals: Arrivals, width: int) -> Arrivals:
+        if width == 1:
+            arrivals = Arrivals(*(leaf[0] for leaf in arrivals))
+        sharding = self._generation.by_rows(width)
+        return Arrivals(*(distribute(leaf, sharding) for leaf in arrivals))
+
+    def _everywhere(self, value: Any) -> jax.Array:
+        return distribute(value, replicated(self.base.mesh))
+
+    def lower(self, length: int, steps: int, width: int) -> jax.stages.Lowered:
+        """The program that decodes ``steps`` tokens after prompts of ``length``, to be compiled ahead of time."""
+        slots = -(-(length + steps) // SLOTS) * SLOTS
+        return self._generation.lower(
+            abstract_pass(width, self.base), Shape(width, self.rows, slots, steps)
+        )
+
+    def _encode(self, prompt: Prompt) -> Encoded:
         """Ids that leave room for the new tokens, and how many were cut behind the BOS."""
         ids = self.tokenizer.encode(prompt.text)
         context = self.base.config.max_position_embeddings
         keep = max(context - prompt.max_new_tokens, context // 2, 1)
         dropped = max(0, len(ids) - keep)
-        return (ids[:1] + ids[1 + dropped :] if dropped else ids), dropped
+        ids = ids[:1] + ids[1 + dropped :] if dropped else ids
+        return Encoded(ids, dropped, min(prompt.max_new_tokens, context - len(ids)))
 
-    def _limit(self, prompt: Prompt, length: int) -> int:
-        return min(prompt.max_new_tokens, self.base.config.max_position_embeddings - length)
-
-    def _arrays(
-        self, rows: Sequence[tuple[list[int], Prompt]], steps: int, width: int
-    ) -> DecodeArrays:
-        length = self._length(max(len(ids) for ids, _ in rows), steps, width)
-        token_ids = np.full((self.rows, length), self.tokenizer.bos_id, np.int32)
-        padding, limits = np.zeros((2, self.rows), np.int32)
-        for row, (ids, prompt) in enumerate(rows):
-            padding[row] = length - len(ids)
-            token_ids[row, padding[row] :] = ids
-            limits[row] = self._limit(prompt, len(ids))
-        return DecodeArrays(token_ids, padding, limits)
-
-    def _length(self, longest: int, steps: int, width: int) -> int:
-        """The bucket of a batch; a compiled one of up to twice that length is taken before a new one."""
-        buckets = self.config.buckets
-        at = bisect.bisect_left(buckets, longest)
-        fitting = buckets[at] if at < len(buckets) else -(-longest // 128) * 128
+    def _shape(self, encoded: Sequence[Encoded], count: int) -> Shape:
+        """The state for these prompts; a compiled one of up to twice the slots is taken before a new one."""
+        width = pass_width(count, self.width(count), {shape.width for shape in self._shapes})
+        rows = self.rows
+        while rows % (2 * self._devices) == 0 and rows // 2 >= len(encoded):
+            rows //= 2
+        slots = max((len(p.token_ids) + p.limit for p in encoded), default=1)
+        slots = -(-slots // SLOTS) * SLOTS
+        steps = max((p.limit for p in encoded), default=1)
         compiled = [
-            length
-            for length, s, w in self._shapes
-            if (s, w) == (steps, width) and fitting <= length <= 2 * fitting
+            shape
+            for shape in self._shapes
+            if shape.width == width
+            and shape.rows >= rows
+            and slots <= shape.slots <= 2 * slots
+            and shape.steps >= steps
+        ]
+        shape = min(compiled, default=Shape(width, rows, slots, steps))
+        if encoded:
+            self._shapes.add(shape)
+        return shape
+
+    def _group(self, rows: int) -> int:
+        """Rows that are replaced together: few enough that little waits, many enough to be worth a prefill."""
+        return max(rows // 4 // self._devices, 1) * self._devices
+
+    def _length(self, longest: int, shape: Shape) -> int:
+        """What arrivals are padded to; a compiled length of up to twice that is taken before a new one."""
+        step = max(2 ** (longest.bit_length() - 3), 8)
+        fitting = min(-(-longest // step) * step, shape.slots)
+        compiled = [
+            length for s, length in self._lengths if s == shape and fitting <= length <= 2 * fitting
         ]
         length = min(compiled, default=fitting)
-        self._shapes.add((length, steps, width))
+        self._lengths.add((shape, length))
         return length
 
-    def _text(self, new: np.ndarray, prompt: Prompt, dropped: int) -> Continuation:
-        ids = new.tolist()
+    def _text(self, new: np.ndarray, prompt: Prompt, encoded: Encoded) -> Continuation:
+        ids = new[: encoded.limit].tolist()
         ends = [i for i, token in enumerate(ids) if token in self._eos]
         finished = bool(ends)
         ids = ids[: ends[0]] if ends else ids
-        self.counts.generated_tokens += len(ids) + finished
+        made = len(ids) + finished
+        self.counts.generated_tokens += made
+        # The first new token is prefill's, the last is not fed; token i of the text sees i + 1 keys.
+        self.counts.decode_step_slots += (made - 1) * (2 * len(encoded.token_ids) + made) // 2
         # A table may be padded beyond the vocabulary; such ids stand for no text.
         text = self.tokenizer.decode([i for i in ids if i < self.tokenizer.vocab_size])
         stops = [text.find(stop) for stop in prompt.stop if stop in text]
         if stops:
             text, finished = text[: min(stops)], True
-        return Continuation(text, finished, dropped)
-
-    def _run(self, lora: Any, params: Any, arrays: Any, *, steps: int, banked: bool) -> jax.Array:
-        """New tokens int32 [B, steps] ([W, B, steps] for a bank); what follows a row's end is 0."""
-        self.compilations += 1  # this line runs when JAX traces, once per shape
-        batch, length = arrays.token_ids.shape
-        # Slot s of the cache holds the token at place s of the padded row; the last new token is not fed.
-        slots = jnp.arange(length + steps - 1)
-        axis = self.base.axis_of(bank_size(lora)) if banked else None
-        graph = self.base.graph_of(axis)
-        real = slots[None, :] >= arrays.padding[:, None]
-
-        def prefill(lora: Any) -> tuple[jax.Array, KVCache]:
-            model = merge(graph, lora, params)
-            dtype = params["embed_tokens"]["embedding"].dtype
-            cache = KVCache.zeros(self.base.config, batch, len(slots), dtype)
-            cache = jax.lax.with_sharding_constraint(
-                cache, batch_sharding(self.base.mesh, leading=1, bank_axis=axis)
-            )
-            places = jnp.arange(length)
-            positions = jnp.maximum(places[None, :] - arrays.padding[:, None], 0)
-            causal = slots[None, :] <= places[:, None]
-            mask = causal[None, None] & real[:, None, None]
-            hidden, cache = model.extend(arrays.token_ids, positions, mask, cache, 0)
-            return _greedy(model, hidden), cache
-
-        def step(
-            lora: Any, token: jax.Array, cache: KVCache, index: jax.Array
-        ) -> tuple[jax.Array, KVCache]:
-            model = merge(graph, lora, params)
-            slot = length + index - 1  # of the token before this one
-            positions = (slot - arrays.padding)[:, None]
-            mask = (real & (slots <= slot))[:, None, None]
-            hidden, cache = model.extend(token[:, None], positions, mask, cache, slot)
-            return _greedy(model, hidden), cache
-
-        # The bank is mapped inside the loop: a mapped loop would copy the cache at every step.
-        if banked:
-            prefill = jax.vmap(prefill, spmd_axis_name=axis)
-            step = jax.vmap(step, in_axes=(0, 0, 0, None), spmd_axis_name=axis)
-        token, cache = prefill(lora)
-        tokens = jnp.zeros((*token.shape, steps), jnp.int32).at[..., 0].set(token)
-        done = self._ends(token) | (arrays.limits <= 1)
-
-        def unfinished(carry: Any) -> jax.Array:
-            index, _, done, _, _ = carry
-            return (index < steps) & ~done.all()
-
-        def advance(carry: Any) -> Any:
-            index, token, done, tokens, cache = carry
-            token, cache = step(lora, token, cache, index)
-            token = jnp.where(done, 0, token)
-            tokens = jax.lax.dynamic_update_index_in_dim(tokens, token, index, axis=-1)
-            done = done | self._ends(token) | (index + 1 >= arrays.limits)
-            return index + 1, token, done, tokens, cache
-
-        return jax.lax.while_loop(unfinished, advance, (1, token, done, tokens, cache))[3]
-
-    def _ends(self, token: jax.Array) -> jax.Array:
-        return jnp.isin(token, jnp.array(self._eos))
-
-
-def _greedy(model: Any, hidden: jax.Array) -> jax.Array:
-    return jnp.argmax(model.logits(hidden[:, -1]), axis=-1).astype(jnp.int32)
+        return Continuation(text, finished, encoded.dropped)

@@ -82,6 +82,10 @@ class Scorer:
         """Programs compiled so far, for scoring and decoding."""
         return self._compilations + self.decoder.compilations
 
+    def together(self, count: int) -> int:
+        """How many of ``count`` configurations to give to one call of ``score``: the widest pass there is."""
+        return max(self.config.bank_width, self.decoder.width(count))
+
     def report(self) -> dict[str, Any]:
         """Counts, compilations and shapes, as JSON values."""
         return {

@@ -89,7 +89,6 @@ def score_configurations(
             pending.setdefault(tuple(evaluations), []).append(configuration)
     if not pending:
         return {}
-    width = config.score.bank_width
     last: tuple[str, list[Request], list[Record]] = NO_ADAPTER, [], []
     bar = tqdm(
         total=sum(map(len, pending.values())), unit="configuration", desc="scored",
@@ -98,6 +97,7 @@ def score_configurations(
     with bar:
         for evaluations, configurations in pending.items():
             questions = [r for name in evaluations for r in requests[name]]
+            width = scorer.together(len(configurations))
             for start in range(0, len(configurations), width):
                 names = configurations[start : start + width]
                 bank = stack([load_lora(places.get(name), base) for name in names])

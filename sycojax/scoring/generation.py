@@ -1,0 +1,220 @@
+"""The device's side of greedy decoding: rows that come and go in one batch, each at its own place in its text.
+
+Three jitted programs share a ``State``: ``empty`` makes it, ``insert`` computes the prompts of a few arriving rows
+and puts them over rows that are done, ``advance`` feeds tokens until enough rows are done to be worth replacing.
+The host looks only between calls of ``advance``. With a bank of W adapters every array has a leading axis W and
+rows of different adapters come and go independently, while one step reads the base's weights once for all.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from sycojax.models.cache import KVCache
+from sycojax.models.llama import FrozenBase, merge, unstack
+from sycojax.parallel.mesh import batch_axes, replicated
+from sycojax.scoring.bank import bank_size
+
+
+class Shape(NamedTuple):
+    """What a compiled state holds: adapters at once, rows, cache slots per row, and new tokens per row."""
+
+    width: int
+    rows: int
+    slots: int
+    steps: int
+
+
+class Arrivals(NamedTuple):
+    """I prompts of at most T tokens, right-padded; a leading axis W with a bank."""
+
+    token_ids: Any  # int32 [I, T]
+    lengths: Any  # int32 [I], at least 1
+    limits: Any  # int32 [I], new tokens wanted, at least 1
+    rows: Any  # int32 [I], where they go; a row that is not there: nothing arrives
+
+
+class State(NamedTuple):
+    """B rows of S slots; a leading axis W with a bank. Rows without a prompt are done."""
+
+    caches: tuple[KVCache, ...]  # one per layer
+    token: jax.Array  # int32 [B], the newest token, which the cache lacks
+    slot: jax.Array  # int32 [B], where it goes
+    new: jax.Array  # int32 [B, steps], the tokens made, then 0
+    made: jax.Array  # int32 [B]
+    limits: jax.Array  # int32 [B]
+    done: jax.Array  # bool [B]
+
+
+class View(NamedTuple):
+    """What the host sees of a state, everywhere the same."""
+
+    done: jax.Array  # bool [B]
+    new: jax.Array  # int32 [B, steps]
+    steps: jax.Array  # int32 [], fed in this call of ``advance``
+
+
+class Generation:
+    """The programs for one base; they are compiled per ``Shape`` and length of the arriving prompts."""
+
+    def __init__(self, base: FrozenBase, ends: tuple[int, ...]):
+        self.base, self._ends = base, np.array(ends, np.int32)
+        self.compilations = 0
+        self.empty = jax.jit(self._empty, static_argnums=0)
+        self.insert = jax.jit(self._insert, static_argnames="banked", donate_argnums=2)
+        self.advance = jax.jit(self._advance, static_argnames="banked", donate_argnums=2)
+
+    def lower(self, lora: Any, shape: Shape) -> jax.stages.Lowered:
+        """``advance`` for a state of this shape; weights may be ``ShapeDtypeStruct``s with shardings."""
+        everywhere = replicated(self.base.mesh)
+        state = jax.tree.map(
+            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+            jax.eval_shape(lambda: self._zeros(shape)),
+            self._placement(shape.width),
+        )
+        banked = shape.width > 1
+        waiting = jax.ShapeDtypeStruct((shape.width,) * banked, np.int32, sharding=everywhere)
+        wanted = jax.ShapeDtypeStruct((), np.int32, sharding=everywhere)
+        return self.advance.lower(lora, self.base.params, state, waiting, wanted, banked=banked)
+
+    def _empty(self, shape: Shape) -> State:
+        """Rows that are all done."""
+        self.compilations += 1  # this line runs when JAX traces, once per shape
+        return self._placed(self._zeros(shape), shape.width)
+
+    def _zeros(self, shape: Shape) -> State:
+        config = self.base.config
+        rows = (*(shape.width,) * (shape.width > 1), shape.rows)
+        heads = (*rows, config.num_key_value_heads, shape.slots, config.head_dim)
+        dtype = self.base.params["embed_tokens"]["embedding"].dtype
+        caches = tuple(
+            KVCache(jnp.zeros(heads, dtype), jnp.zeros(heads, dtype))
+            for _ in range(config.num_hidden_layers)
+        )
+        zeros = jnp.zeros(rows, jnp.int32)
+        new = jnp.zeros((*rows, shape.steps), jnp.int32)
+        return State(caches, zeros, zeros, new, zeros, zeros, jnp.ones(rows, bool))
+
+    def _insert(
+        self, lora: Any, params: Any, state: State, arrivals: Arrivals, *, banked: bool = False
+    ) -> State:
+        """The state with the arrivals in it, each with its first new token."""
+        self.compilations += 1
+
+        def one(lora: Any, state: State, arrivals: Arrivals) -> State:
+            model = merge(self._graph(width), lora, params)
+            hidden, cache = model.prefill(arrivals.token_ids)
+            last = arrivals.lengths[:, None, None] - 1
+            token = _argmax(model, jnp.take_along_axis(hidden, last, axis=1)[:, 0])
+            caches = tuple(
+                held.replace(cache.keys[n], cache.values[n], arrivals.rows)
+                for n, held in enumerate(state.caches)
+            )
+            new = jnp.zeros((len(token), state.new.shape[1]), jnp.int32).at[:, 0].set(token)
+            done = self._ended(token) | (arrivals.limits <= 1)
+            ones = jnp.ones_like(token)
+            found = (token, arrivals.lengths, new, ones, arrivals.limits, done)
+            return State(
+                caches,
+                *(
+                    held.at[arrivals.rows].set(value, mode="drop")
+                    for held, value in zip(state[1:], found, strict=True)
+                ),
+            )
+
+        width = bank_size(lora) if banked else 1
+        return self._placed(self._each(one, width)(lora, state, arrivals), width)
+
+    def _advance(
+        self,
+        lora: Any,
+        params: Any,
+        state: State,
+        waiting: jax.Array,
+        wanted: jax.Array,
+        *,
+        banked: bool = False,
+    ) -> tuple[State, View]:
+        """Feed tokens until all rows are done, or as many as ``wanted`` int32 [] can be replaced.
+
+        ``waiting`` int32 [] ([W] with a bank) is the number of prompts that wait for a row of that adapter.
+        """
+        self.compilations += 1
+        width = bank_size(lora) if banked else 1
+        count = self.base.config.num_hidden_layers
+        # Once per call, not once per step. The adapters' layers are the second axis of a bank.
+        own = unstack(params["layers"], count)
+        adapters = unstack(lora["layers"], count, axis=int(banked))
+
+        def one(lora: Any, adapters: list[Any], state: State) -> State:
+            model = merge(self._graph(width), lora, params)
+            layers = list(zip(adapters, own, strict=True))
+            hidden, caches = model.step(state.token, state.slot, state.caches, layers)
+            token = jnp.where(state.done, 0, _argmax(model, hidden))
+            here = jnp.arange(state.new.shape[1]) == state.made[:, None]
+            new = jnp.where(here & ~state.done[:, None], token[:, None], state.new)
+            on = (~state.done).astype(jnp.int32)
+            made = state.made + on
+            done = state.done | self._ended(token) | (made >= state.limits)
+            return State(caches, token, state.slot + on, new, made, state.limits, done)
+
+        # The bank is mapped inside the loop: a mapped loop would copy the cache at every step.
+        each = self._each(one, width)
+
+        def going(carry: tuple[jax.Array, State]) -> jax.Array:
+            done = carry[1].done
+            replaceable = jnp.minimum(done.sum(-1, dtype=jnp.int32), waiting).sum()
+            return ~done.all() & (replaceable < wanted)
+
+        def feed(carry: tuple[jax.Array, State]) -> tuple[jax.Array, State]:
+            return carry[0] + 1, each(lora, adapters, carry[1])
+
+        steps, state = jax.lax.while_loop(going, feed, (jnp.int32(0), state))
+        view = View(state.done, state.new, steps)
+        everywhere = replicated(self.base.mesh)
+        return self._placed(state, width), jax.lax.with_sharding_constraint(view, everywhere)
+
+    def _each(self, function: Any, width: int) -> Any:
+        if width == 1:
+            return function
+        return jax.vmap(function, spmd_axis_name=self.base.axis_of(width))
+
+    def _graph(self, width: int) -> Any:
+        return self.base.graph_of(self.base.axis_of(width) if width > 1 else None)
+
+    def _placed(self, state: State, width: int) -> State:
+        return jax.lax.with_sharding_constraint(state, self._placement(width))
+
+    def _placement(self, width: int) -> State:
+        """Rows over the batch axes, and heads over ``tensor`` where they divide evenly."""
+        rows, config = self.by_rows(width), self.base.config
+        ways = rows.mesh.shape["tensor"]
+        tensor = "tensor" if config.num_key_value_heads % ways == 0 else None
+        heads = NamedSharding(self.base.mesh, PartitionSpec(*rows.spec, tensor))
+        caches = (KVCache(heads, heads),) * config.num_hidden_layers  # pyright: ignore[reportArgumentType]
+        return State(caches, *[rows] * 6)  # pyright: ignore[reportArgumentType]
+
+    def by_rows(self, width: int) -> NamedSharding:
+        """Where arrays of rows, [B, ...] or [W, B, ...], lie."""
+        axis = self.base.axis_of(width) if width > 1 else None
+        bank = (axis,) if width > 1 else ()
+        return NamedSharding(self.base.mesh, PartitionSpec(*bank, batch_axes(axis)))
+
+    def _ended(self, token: jax.Array) -> jax.Array:
+        return (token[..., None] == self._ends).any(-1)
+
+
+def _argmax(model: Any, hidden: jax.Array) -> jax.Array:
+    """The likeliest next token int32 [B] after hidden states [B, D]; the first of equals, as by ``argmax``.
+
+    Two plain reductions: that of values and indices together costs a CPU two to six times as much.
+    """
+    logits = model.logits(hidden)
+    ids = jnp.arange(logits.shape[-1], dtype=jnp.int32)
+    highest = jnp.max(logits, axis=-1, keepdims=True)
+    return jnp.min(jnp.where(logits == highest, ids, len(ids)), axis=-1)
