@@ -88,7 +88,7 @@ class PeftTrainer:
         import torch  # pyright: ignore[reportMissingImports]
         from peft import PeftConfig, PeftModel  # pyright: ignore[reportMissingImports]
 
-        settings = PeftConfig.from_pretrained(adapter)
+        settings = PeftConfig.from_pretrained(str(adapter))
         settings.lora_dropout = dropout  # type: ignore[attr-defined]
         settings.inference_mode = False
         self.model = PeftModel.from_pretrained(
