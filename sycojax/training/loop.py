@@ -28,6 +28,7 @@ from sycojax.training.bank import AdapterJob, Bank, BankBatch, groups
 from sycojax.training.fingerprint import checksum, fingerprint
 from sycojax.training.metrics import Line, MetricsLog, read_lines
 from sycojax.training.optimizer import make_optimizer
+from sycojax.training.prefetch import prefetched
 from sycojax.training.step import AdapterState, BankProgram, StepMetrics
 from sycojax.weights.checkpoints import Checkpoints
 
@@ -124,16 +125,16 @@ class _Run:
         host_rows, validation_count = bank.validation()
         validation_rows = program.place_rows(host_rows)
         pending: _Pending | None = None
-        with tqdm(
+        bar = tqdm(
             total=bank.total,
             initial=completed,
             unit="step",
             desc=self.directory.name,
             disable=None if self.progress and is_first() else True,
-        ) as bar:
+        )
+        with bar, prefetched(bank.batch, range(completed, bank.total)) as batches:
             report = _Report(bank, log, bar)
-            while completed < bank.total:
-                batch = bank.batch(completed)
+            for batch in batches:
                 state, metrics = program.train(
                     state, program.place_rows(batch.rows), batch.count, completed,
                     bank.seeds, batch.learning_rates, batch.active,
