@@ -27,6 +27,7 @@ def get_config():
     config.train.examples_per_step = 16
     config.train.row_length = 512
     config.train.micro_batch_rows = 2  # a multiple of mesh.data x mesh.fsdp on several devices
+    config.train.logits_chunk = 1024
     config.train.learning_rate = 2e-4
     config.train.warmup_steps = (
         20  # the published 100 exceed the 99 steps of its truthfulqa adapter

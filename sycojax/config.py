@@ -37,7 +37,9 @@ class BaseConfig:
     dtype: Literal["float32", "bfloat16"] = "float32"  # of base weights and activations
     quantization: Quantization = "none"  # of the layers' projections; embeddings and norms stay
     chat_template: ChatTemplate = "llama2"
-    remat: Remat = "none"  # what the backward pass recomputes instead of storing
+    # What the backward pass recomputes instead of storing: nothing; all but the results of projections and
+    # attention ("dots": cheap, and on a CPU faster than none); or everything inside a layer.
+    remat: Remat = "dots"
     attention: Attention = (
         "auto"  # kernel: cudnn or splash where the device and shapes allow, else xla
     )
@@ -94,7 +96,7 @@ class TrainConfig:
     # computed as padding: 16 examples of 150 tokens fill five rows of 512, so four rows a pass waste three.
     micro_batch_rows: int = 1
     # Places whose logits exist at one time, per device, those with a loss alone. 0 = all places of the pass.
-    logits_chunk: int = 0
+    logits_chunk: int = 256
     learning_rate: float = 2e-4
     warmup_steps: int = 100
     schedule: Literal["cosine", "constant"] = "cosine"

@@ -10,6 +10,8 @@ if "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = (
         os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
     )
+# What tests compile stays out of the user's cache.
+os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
 # Everything in the tests is local; a test that reaches for a hub must fail at once.
 os.environ["HF_HUB_OFFLINE"] = "1"
 

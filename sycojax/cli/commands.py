@@ -52,6 +52,7 @@ def study(command: str, flags: Flags) -> None:
     """The study as far as the command says, and the report for ``study``."""
     import jax
 
+    from sycojax.cli.compilation_cache import keep_compiled
     from sycojax.cli.embedded import resolve_toy
     from sycojax.parallel import distributed
     from sycojax.study.external import external_adapters
@@ -59,6 +60,7 @@ def study(command: str, flags: Flags) -> None:
 
     config = flags.study_config()
     external_adapters(config)  # says what is wrong with --adapter before anything is written
+    keep_compiled()
     distributed.initialize(flags.coordinator, flags.processes, flags.process)
     if config.base.dtype == "float32":
         # TPUs and recent GPUs would otherwise round float32 matmul inputs to 8 or 10 bits.
@@ -94,8 +96,10 @@ def reanalyse(flags: Flags) -> None:
 def calibrate(flags: Flags) -> None:
     """Train and score adapters with planted sycophancy; say where the numbers are."""
     from sycojax.cli import calibrate as calibration
+    from sycojax.cli.compilation_cache import keep_compiled
     from sycojax.parallel import distributed
 
+    keep_compiled()
     distributed.initialize(flags.coordinator, flags.processes, flags.process)
     path = calibration.calibrate(flags.workdir, progress=not flags.quiet)
     if distributed.is_first():

@@ -1,0 +1,54 @@
+"""Compiled programs are kept where the user's caches are, per kind of processor, unless JAX was told otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import pytest
+
+from sycojax.cli import compilation_cache
+from sycojax.cli.compilation_cache import keep_compiled
+
+
+@pytest.fixture(autouse=True)
+def unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    before = jax.config.jax_compilation_cache_dir, jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_compilation_cache_dir", None)
+    jax.config.update("jax_enable_compilation_cache", True)
+    yield
+    jax.config.update("jax_compilation_cache_dir", before[0])
+    jax.config.update("jax_enable_compilation_cache", before[1])
+
+
+def test_the_directory_is_the_users_and_this_processors(tmp_path: Path):
+    directory = keep_compiled()
+    assert directory == tmp_path / "sycojax" / "jax" / compilation_cache.host()
+    assert directory.is_dir()
+    assert jax.config.jax_compilation_cache_dir == str(directory)
+
+
+def test_another_processor_has_another_directory(monkeypatch: pytest.MonkeyPatch):
+    here = compilation_cache.host()
+    monkeypatch.setattr(compilation_cache.platform, "processor", lambda: "another")
+    assert compilation_cache.host() != here
+
+
+def test_what_jax_was_told_stands(tmp_path: Path):
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path / "mine"))
+    assert keep_compiled() is None
+    assert jax.config.jax_compilation_cache_dir == str(tmp_path / "mine")
+
+
+def test_off_is_off(tmp_path: Path):
+    jax.config.update("jax_enable_compilation_cache", False)
+    assert keep_compiled() is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_that_cannot_be_made_is_no_error(tmp_path: Path):
+    (tmp_path / "sycojax").write_text("a file")
+    assert keep_compiled() is None
+    assert jax.config.jax_compilation_cache_dir is None
