@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import distributed_cases as cases
+import jax
 import numpy as np
 import pytest
 import safetensors.numpy
 
 from sycojax.errors import SycojaxError
 from sycojax.parallel.distributed import detected, initialize
+from sycojax.parallel.mesh import make_mesh
+from sycojax.parallel.preemption import Preemption
 from sycojax.records import Record, read_records
 
 CONFIGURATIONS = ("base", "mmlu-s0")
@@ -144,3 +150,69 @@ def test_half_given_flags(arguments: Any, message: str) -> None:
 )
 def test_launchers(environment: dict[str, str], launcher: str) -> None:
     assert detected(environment) == launcher
+
+
+def test_slurm_joins_its_tasks() -> None:
+    """Two processes with the variables of a Slurm step and nothing else."""
+    program = (
+        "import jax\n"
+        "from sycojax.parallel.distributed import initialize, on_first, shutdown\n"
+        "initialize()\n"
+        "print(jax.process_index(), jax.process_count(), on_first(lambda: 7))\n"
+        "shutdown()\n"
+    )
+    # JAX derives the coordinator's port from the job's number.
+    job, node = str(os.getpid()), "127.0.0.1"
+    slurm = {"SLURM_JOB_ID": job, "SLURM_STEP_NODELIST": node, "SLURM_NTASKS": "2"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            env={
+                **os.environ, **slurm, "SLURM_PROCID": str(n), "SLURM_LOCALID": str(n),
+                "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(cases.REPOSITORY),
+            },
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for n in range(2)
+    ]  # fmt: skip
+    try:
+        said = [process.communicate(timeout=cases.PATIENCE) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert [text.splitlines()[-1:] for text, _ in said] == [["0 2 7"], ["1 2 7"]], said
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "message"),
+    [
+        (
+            SLURM,
+            ("", None, None),
+            r"Slurm started several .* cannot be joined \(late\); give --coo",
+        ),
+        ({}, ("host:1234", 2, 1), r"joined \(late\); is process 0 running, .* at host:1234\?"),
+    ],
+)
+def test_processes_that_cannot_be_joined(
+    environment: dict[str, str], arguments: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*_: Any) -> None:
+        raise RuntimeError("late\nwith a trace")
+
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(jax.distributed, "initialize", late)
+    with pytest.raises(SycojaxError, match=message):
+        initialize(*arguments)
+
+
+def test_all_processes_stop_at_the_same_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one of several processes heard is known to all in the step after."""
+    with Preemption(make_mesh()) as stop:
+        monkeypatch.setattr(jax, "process_count", lambda: 2)
+        assert [stop(), stop()] == [False, False]
+        signal.raise_signal(signal.SIGTERM)
+        assert [stop(), stop()] == [False, True]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
