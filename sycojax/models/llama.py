@@ -200,6 +200,9 @@ class Llama(nnx.Module):
         h = self._embed(token_ids[:, None])
         out = []
         for cache, (lora, base) in zip(caches, layers, strict=True):
+            if self.mesh is not None and self.mesh.shape["fsdp"] > 1:
+                # Or the weights of all layers would be gathered ahead, and kept whole on every device.
+                h, base = jax.lax.optimization_barrier((h, base))
             layer = nnx.merge(graph, nnx.State(lora), nnx.State(base))
             q, k, v = layer.queries_keys_values(h, table, None)
             cache = cache.append(k[:, 0], v[:, 0], slots)
