@@ -262,7 +262,7 @@ def test_the_embedded_base_compiles_for_a_tpu(capsys: pytest.CaptureFixture[str]
     out = capsys.readouterr().out
     assert "8 x TPU v5e of 15.75 GiB" in out
     assert "up to train.micro_batch_rows=16 fits (the whole step)" in out
-    assert "in the layer loop" in out
+    assert "2 micro-batches x 5" in out
 
 
 def test_a_topology_its_compiler_refuses() -> None:

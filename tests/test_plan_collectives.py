@@ -71,8 +71,8 @@ def test_loops_around() -> None:
     assert sorted(c.loops for c in found) == [(), (None, 5)]
     assert [c.executions(3) for c in found] == [15 if c.loops else 1 for c in found]
     inside, outside = totals(found, unknown=3)
-    assert (inside.looped, inside.executions, inside.bytes) == (True, 15, 15 * 1024)
-    assert (outside.looped, outside.executions, outside.received) == (False, 1, 768)
+    assert (inside.loops, inside.executions, inside.bytes) == ((None, 5), 15, 15 * 1024)
+    assert (outside.loops, outside.executions, outside.received) == ((), 1, 768)
 
 
 def test_a_program_of_one_device_sends_nothing() -> None:

@@ -62,10 +62,10 @@ class Collective:
 
 @dataclasses.dataclass(frozen=True)
 class Total:
-    """All collectives of one kind at the same depth, in one call of the program."""
+    """All collectives of one kind in the same loops, in one call of the program."""
 
     kind: str
-    looped: bool  # inside a loop of known length: the layer loop
+    loops: tuple[int | None, ...]  # as in ``Collective``
     instructions: int
     executions: int
     bytes: int  # of results, on one device
@@ -91,21 +91,20 @@ def collectives(text: str) -> list[Collective]:
 
 
 def totals(found: Sequence[Collective], unknown: int = 1) -> list[Total]:
-    """Sums per kind, outside and inside loops; ``unknown`` as in ``Collective.executions``. Largest first."""
-    groups: dict[tuple[str, bool], list[Collective]] = {}
+    """Sums per kind and loops; ``unknown`` as in ``Collective.executions``. Largest first."""
+    groups: dict[tuple[str, tuple[int | None, ...]], list[Collective]] = {}
     for one in found:
-        looped = any(count is not None and count > 1 for count in one.loops)
-        groups.setdefault((one.kind, looped), []).append(one)
+        groups.setdefault((one.kind, one.loops), []).append(one)
     rows = [
         Total(
             kind,
-            looped,
+            loops,
             len(members),
             sum(c.executions(unknown) for c in members),
             sum(c.executions(unknown) * c.bytes for c in members),
             sum(c.executions(unknown) * c.received for c in members),
         )
-        for (kind, looped), members in groups.items()
+        for (kind, loops), members in groups.items()
     ]
     return sorted(rows, key=lambda row: -row.received)
 

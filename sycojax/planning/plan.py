@@ -12,7 +12,7 @@ from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import FrozenBase
-from sycojax.parallel.mesh import BATCH_AXES, make_mesh
+from sycojax.parallel.mesh import batch_axes, make_mesh
 from sycojax.planning import programs, rows
 from sycojax.planning.collectives import Total, totals
 from sycojax.planning.compile import Compiled, compile_program
@@ -29,6 +29,7 @@ class Program:
 
     name: str  # train, score or decode
     call: str  # what one call computes, in words
+    loop: tuple[int, str]  # how often its loop of data-dependent length runs, and over what
     compiled: Compiled
     fits: bool | None  # None where the device's memory is not known
     work: Work
@@ -73,10 +74,12 @@ def make_plan(
     )
     base = programs.abstract_base(config, architecture, mesh)
     limit = topology.chip.limit if topology.chip else None
-    step = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+    axes = batch_axes(base.bank_axis)
+    step = math.prod(mesh.shape[axis] for axis in axes)
     if config.train.micro_batch_rows % step:
         raise SycojaxError(
-            f"train.micro_batch_rows={config.train.micro_batch_rows} must be a multiple of mesh data x fsdp = {step}"
+            f"train.micro_batch_rows={config.train.micro_batch_rows} must be a multiple of mesh "
+            f"{' x '.join(axes)} = {step}"
         )
 
     def compiled(what: str, lower: Callable[[], jax.stages.Lowered]) -> Compiled:
@@ -127,13 +130,14 @@ def score_length(config: StudyConfig, architecture: LlamaConfig) -> int:
 def _train(
     config: StudyConfig, base: FrozenBase, topology: Topology, compiled: Compiled
 ) -> Program:
-    width, _ = programs.bank_widths(config)
+    width, _ = programs.bank_widths(config, base)
     train = config.train
     count = -(-train.examples_per_step // train.micro_batch_rows)
     call = (
         f"one step: {count} x {train.micro_batch_rows} rows of {train.row_length}{_adapters(width)}"
     )
-    return _program("train", call, compiled, train_work(config, base, width), topology, count)
+    work = train_work(config, base, width)
+    return _program("train", call, compiled, work, topology, (count, "micro-batches"))
 
 
 def _score(
@@ -142,7 +146,7 @@ def _score(
     topology: Topology,
     compiled: Callable[[str, Callable[[], jax.stages.Lowered]], Compiled],
 ) -> Program:
-    _, width = programs.bank_widths(config)
+    _, width = programs.bank_widths(config, base)
     length = score_length(config, base.config)
     buckets = programs.buckets(config, base)
     count = buckets.rows(length)
@@ -152,7 +156,7 @@ def _score(
     work = score_work(base, count, length, width)
     chunks = buckets.capacity(length) // buckets.chunk(length)
     call = f"one batch: {count} rows of {length}{_adapters(width)}"
-    return _program("score", call, result, work, topology, chunks)
+    return _program("score", call, result, work, topology, (chunks, "chunks"))
 
 
 def _decode(
@@ -161,7 +165,7 @@ def _decode(
     topology: Topology,
     compiled: Callable[[str, Callable[[], jax.stages.Lowered]], Compiled],
 ) -> Program:
-    _, width = programs.bank_widths(config)
+    _, width = programs.bank_widths(config, base)
     steps = config.score.max_new_tokens
     length = programs.buckets(config, base).fitting(config.data.max_length)
     result = compiled(
@@ -171,19 +175,18 @@ def _decode(
     count = programs.decode_rows(config, base)
     work = decode_work(base, count, length, steps, width)
     call = f"one batch: {count} prompts of {length}, {steps} new tokens{_adapters(width)}"
-    return _program("decode", call, result, work, topology, steps - 1)
+    return _program("decode", call, result, work, topology, (steps - 1, "tokens"))
 
 
 def _program(
-    name: str, call: str, compiled: Compiled, work: Work, topology: Topology, unknown: int
+    name: str, call: str, compiled: Compiled, work: Work, topology: Topology, loop: tuple[int, str]
 ) -> Program:
-    """``unknown``: how often a loop of data-dependent length runs (micro-batches, chunks of logits, new tokens)."""
     chip, chips = topology.chip, topology.count
-    sums = totals(compiled.collectives, unknown)
+    sums = totals(compiled.collectives, loop[0])
     received = sum(row.received for row in sums)
     gathered = sum(row.bytes for row in sums if row.kind == "all-gather")
     return Program(
-        name, call, compiled, compiled.fits(chip.limit if chip else None), work, sums, received,
+        name, call, loop, compiled, compiled.fits(chip.limit if chip else None), work, sums, received,
         gathered / (work.tokens / chips),
         work.roofline(chip, chips, received) if chip and not compiled.refused else None,
     )  # fmt: skip

@@ -66,18 +66,27 @@ def abstract_base(config: StudyConfig, architecture: LlamaConfig, mesh: Mesh) ->
     )
 
 
-def bank_widths(config: StudyConfig) -> tuple[int, int]:
-    """How many adapters train together, and how many configurations are scored together."""
-    adapters = len(config.train.adapters) * len(config.train.seeds)
-    if not adapters:
-        return 1, 1
-    banks = math.ceil(adapters / config.train.bank_width)
-    return math.ceil(adapters / banks), pass_width(adapters + 1, config.score.bank_width, ())
+def bank_widths(config: StudyConfig, base: FrozenBase) -> tuple[int, int]:
+    """How many adapters train together, and how many configurations are scored together.
+
+    Raises ``SycojaxError`` where ``mesh.bank_over_data`` cannot lay the adapters out.
+    """
+    lanes = base.mesh.shape[base.bank_axis] if base.bank_axis else 1
+    if config.train.bank_width % lanes:
+        raise SycojaxError(
+            f"train.bank_width={config.train.bank_width} must be a multiple of mesh {base.bank_axis} = {lanes}"
+        )
+    adapters = max(len(config.train.adapters) * len(config.train.seeds), 1)
+    together = math.ceil(adapters / math.ceil(adapters / config.train.bank_width))
+    return (
+        math.ceil(together / lanes) * lanes,
+        pass_width(adapters + 1, config.score.bank_width, ()),
+    )
 
 
 def lower_train(config: StudyConfig, base: FrozenBase) -> jax.stages.Lowered:
     """The training step: all micro-batches of one optimiser step of a bank."""
-    width, _ = bank_widths(config)
+    width, _ = bank_widths(config, base)
     rows = stack([empty(config.train)] * width)
     return BankProgram(base, make_optimizer(config.train), width, config.train.logits_chunk).lower(
         rows
@@ -87,7 +96,7 @@ def lower_train(config: StudyConfig, base: FrozenBase) -> jax.stages.Lowered:
 def lower_score(config: StudyConfig, base: FrozenBase, length: int) -> jax.stages.Lowered:
     """One scoring pass over a batch of rows of ``length`` tokens."""
     scorer = Scorer(base, _tokenizer(base.config), config.score)
-    return scorer.lower(length, bank_widths(config)[1])
+    return scorer.lower(length, bank_widths(config, base)[1])
 
 
 def lower_decode(
@@ -95,7 +104,7 @@ def lower_decode(
 ) -> jax.stages.Lowered:
     """Greedy decoding of ``steps`` tokens after prompts of ``length``."""
     scorer = Scorer(base, _tokenizer(base.config), config.score)
-    return scorer.decoder.lower(length, steps, bank_widths(config)[1])
+    return scorer.decoder.lower(length, steps, bank_widths(config, base)[1])
 
 
 def buckets(config: StudyConfig, base: FrozenBase) -> Buckets:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from sycojax.planning.collectives import Total
 from sycojax.planning.plan import Plan, Program
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -76,12 +77,17 @@ def _collectives(plan: Plan) -> list[str]:
         if not program.collectives:
             lines.append(f"{program.name:8}none")
         for row in program.collectives:
-            where = "in the layer loop" if row.looped else "outside"
             lines.append(
                 f"{program.name:8}{row.kind:<20}{row.instructions:>14,}{row.executions:>10,}"
-                f"{row.bytes / GIB:>12,.3f}{row.received / GIB:>12,.3f}  {where}"
+                f"{row.bytes / GIB:>12,.3f}{row.received / GIB:>12,.3f}  {_loops(row, program)}"
             )
     return lines
+
+
+def _loops(row: Total, program: Program) -> str:
+    """Such as "2 micro-batches x 32": the layer loop is the one of known length."""
+    count, over = program.loop
+    return " x ".join(str(n) if n else f"{count} {over}" for n in row.loops) or "once"
 
 
 def _tail(plan: Plan) -> list[str]:
