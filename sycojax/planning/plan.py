@@ -51,6 +51,7 @@ class Plan:
     source: str  # where the architecture is from
     architecture: LlamaConfig
     precision: str
+    attention: str
     topology: Topology
     mesh: dict[str, int]
     programs: list[Program]
@@ -114,8 +115,8 @@ def make_plan(
 
         largest = rows.largest(step, most, known, limit, fits)
     return Plan(
-        config.name, source, architecture, config.base.precision, topology, dict(mesh.shape),
-        found, largest, most,
+        config.name, source, architecture, config.base.precision, base.attention, topology,
+        dict(mesh.shape), found, largest, most,
     )  # fmt: skip
 
 

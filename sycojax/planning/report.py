@@ -37,6 +37,8 @@ def _head(plan: Plan) -> list[str]:
     kind = chip.name if chip else "CPU"
     return [
         f"plan      {plan.name} for {topology.name}: {topology.count} x {kind}{memory}; mesh {sizes}",
+        f"base      {plan.source}: {plan.architecture.base_parameter_count:,} parameters, {plan.precision}, "
+        f"{plan.attention} attention",
         *(f"{p.name:10}{p.call}" for p in plan.programs),
     ]
 
