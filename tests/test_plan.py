@@ -179,15 +179,13 @@ def test_work_of_recomputing() -> None:
 
 
 def test_work_of_decoding() -> None:
-    """Four prompts of 8 and 5 new tokens: 4 are fed back. The cache holds a key and a value of two per layer."""
+    """Four prompts of 8 and 5 new tokens, of which 4 are fed. The cache holds a key and a value of two per layer."""
     _, base = small()
     work = decode_work(base, 4, 8, 5, 1)
-    assert work.tokens == 20
-    prompt = 2 * (N - 64) + 2 * ADAPTER + 128
-    new = 2 * N + 2 * ADAPTER + 32 * (8 + 2.5)
-    assert work.flops == 4 * (8 * prompt + 4 * new)
+    assert work.tokens == 4 * 4
+    assert work.flops == 4 * 4 * (2 * N + 2 * ADAPTER + 32 * (8 + 2.5))
     cache = 4 * 2 * 2 * 2 * 2 * (8 + 2.5) / 4
-    assert work.hbm_bytes == 5 * (N + 20) + 4 * cache
+    assert work.hbm_bytes == 4 * (N + 20) + 4 * cache
 
 
 def test_the_roofline_is_the_slowest_resource() -> None:

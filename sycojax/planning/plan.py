@@ -131,7 +131,7 @@ def score_length(config: StudyConfig, architecture: LlamaConfig) -> int:
 def _train(
     config: StudyConfig, base: FrozenBase, topology: Topology, compiled: Compiled
 ) -> Program:
-    width, _ = programs.bank_widths(config, base)
+    width = programs.bank_widths(config, base).train
     train = config.train
     count = -(-train.examples_per_step // train.micro_batch_rows)
     call = (
@@ -147,7 +147,7 @@ def _score(
     topology: Topology,
     compiled: Callable[[str, Callable[[], jax.stages.Lowered]], Compiled],
 ) -> Program:
-    _, width = programs.bank_widths(config, base)
+    width = programs.bank_widths(config, base).score
     length = score_length(config, base.config)
     buckets = programs.buckets(config, base)
     count = buckets.rows(length)
@@ -166,7 +166,7 @@ def _decode(
     topology: Topology,
     compiled: Callable[[str, Callable[[], jax.stages.Lowered]], Compiled],
 ) -> Program:
-    _, width = programs.bank_widths(config, base)
+    width = programs.bank_widths(config, base).decode
     steps = config.score.max_new_tokens
     length = programs.buckets(config, base).fitting(config.data.max_length)
     result = compiled(
@@ -175,7 +175,7 @@ def _decode(
     )
     count = programs.decode_rows(config, base)
     work = decode_work(base, count, length, steps, width)
-    call = f"one batch: {count} prompts of {length}, {steps} new tokens{_adapters(width)}"
+    call = f"one batch: {count} rows, {steps} new tokens each after {length}{_adapters(width)}"
     return _program("decode", call, result, work, topology, (steps - 1, "tokens"))
 
 

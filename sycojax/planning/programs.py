@@ -66,8 +66,16 @@ def abstract_base(config: StudyConfig, architecture: LlamaConfig, mesh: Mesh) ->
     )
 
 
-def bank_widths(config: StudyConfig, base: FrozenBase) -> tuple[int, int]:
-    """How many adapters train together, and how many configurations are scored together.
+class Widths(NamedTuple):
+    """How many adapters train together, and how many configurations are scored and decoded together."""
+
+    train: int
+    score: int
+    decode: int
+
+
+def bank_widths(config: StudyConfig, base: FrozenBase) -> Widths:
+    """Bank widths of a study on these devices, base included where it is scored.
 
     Raises ``SycojaxError`` where ``mesh.bank_over_data`` cannot lay the adapters out.
     """
@@ -78,15 +86,17 @@ def bank_widths(config: StudyConfig, base: FrozenBase) -> tuple[int, int]:
         )
     adapters = max(len(config.train.adapters) * len(config.train.seeds), 1)
     together = math.ceil(adapters / math.ceil(adapters / config.train.bank_width))
-    return (
+    asked = adapters + 1
+    return Widths(
         math.ceil(together / lanes) * lanes,
-        pass_width(adapters + 1, config.score.bank_width, ()),
+        pass_width(asked, config.score.bank_width, ()),
+        pass_width(asked, _scorer(config, base).decoder.width(asked), ()),
     )
 
 
 def lower_train(config: StudyConfig, base: FrozenBase) -> jax.stages.Lowered:
     """The training step: all micro-batches of one optimiser step of a bank."""
-    width, _ = bank_widths(config, base)
+    width = bank_widths(config, base).train
     rows = stack([empty(config.train)] * width)
     return BankProgram(base, make_optimizer(config.train), width, config.train.logits_chunk).lower(
         rows
@@ -95,26 +105,24 @@ def lower_train(config: StudyConfig, base: FrozenBase) -> jax.stages.Lowered:
 
 def lower_score(config: StudyConfig, base: FrozenBase, length: int) -> jax.stages.Lowered:
     """One scoring pass over a batch of rows of ``length`` tokens."""
-    scorer = Scorer(base, _tokenizer(base.config), config.score)
-    return scorer.lower(length, bank_widths(config, base)[1])
+    return _scorer(config, base).lower(length, bank_widths(config, base).score)
 
 
 def lower_decode(
     config: StudyConfig, base: FrozenBase, length: int, steps: int
 ) -> jax.stages.Lowered:
-    """Greedy decoding of ``steps`` tokens after prompts of ``length``."""
-    scorer = Scorer(base, _tokenizer(base.config), config.score)
-    return scorer.decoder.lower(length, steps, bank_widths(config, base)[1])
+    """Greedy decoding of ``steps`` tokens in rows with prompts of ``length`` (which another program reads in)."""
+    return _scorer(config, base).decoder.lower(length, steps, bank_widths(config, base).decode)
 
 
 def buckets(config: StudyConfig, base: FrozenBase) -> Buckets:
     """The shapes of scoring batches."""
-    return Scorer(base, _tokenizer(base.config), config.score).buckets
+    return _scorer(config, base).buckets
 
 
 def decode_rows(config: StudyConfig, base: FrozenBase) -> int:
     """Prompts that are decoded together."""
-    return Scorer(base, _tokenizer(base.config), config.score).decoder.rows
+    return _scorer(config, base).decoder.rows
 
 
 def with_rows(config: StudyConfig, rows: int) -> StudyConfig:
@@ -124,7 +132,8 @@ def with_rows(config: StudyConfig, rows: int) -> StudyConfig:
     )
 
 
-def _tokenizer(architecture: LlamaConfig) -> Tokenizer:
+def _scorer(config: StudyConfig, base: FrozenBase) -> Scorer:
     """Programs depend on no text, so a plan needs no tokenizer's files."""
-    ids = Ids(architecture.vocab_size, architecture.bos_token_id, architecture.eos_token_ids[0])
-    return cast(Tokenizer, ids)
+    c = base.config
+    ids = Ids(c.vocab_size, c.bos_token_id, c.eos_token_ids[0])
+    return Scorer(base, cast(Tokenizer, ids), config.score)

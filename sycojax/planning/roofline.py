@@ -94,22 +94,17 @@ def score_work(base: FrozenBase, rows: int, length: int, width: int) -> Work:
 
 
 def decode_work(base: FrozenBase, rows: int, length: int, steps: int, width: int) -> Work:
-    """Prompts of ``length`` tokens and ``steps`` new ones each, no row ending early. ``tokens`` are the new ones."""
-    c, sequences = base.config, width * rows
-    # The head reads one position of each prompt.
-    prompt = _forward(base, length / 2) - 2 * c.vocab_size * c.hidden_size
-    fed = steps - 1  # the last token is not fed back
-    new = _forward(base, length + steps / 2)
+    """``steps`` new tokens after each of ``rows`` prompts of ``length``, no row ending early.
+
+    The first is the prompt's pass's, so ``steps`` - 1 are computed here.
+    """
+    c, fed = base.config, (steps - 1) * width * rows
+    seen = length + steps / 2
     cache = (
         2 * c.num_hidden_layers * c.num_key_value_heads * c.head_dim * activation_bytes(base)
-        * (length + steps / 2) * sequences / _batch_ways(base)
+        * seen * fed / _batch_ways(base)
     )  # fmt: skip
-    return Work(
-        sequences * steps,
-        sequences * (length * prompt + fed * new),
-        0.0,
-        (1 + fed) * weight_bytes(base) + fed * cache,
-    )
+    return Work(fed, fed * _forward(base, seen), 0.0, (steps - 1) * weight_bytes(base) + cache)
 
 
 def weight_bytes(base: FrozenBase) -> float:
