@@ -31,13 +31,14 @@ from sycojax.weights.huggingface import TOKENIZER_FILES, load_base, save_base
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LORA = LoRAConfig()  # rank 16 on all seven projections, dropout 0.1: the published recipe
+VOCABULARY = 32_000  # Llama-2's
 BENCHMARKS = ("mmlu", "hellaswag", "truthfulqa")
 PROBES = ("answer", "are_you_sure", "feedback")
 
 
 def _llama(d: int, layers: int, heads: int, ffn: int, context: int = 4096) -> LlamaConfig:
     return LlamaConfig(
-        vocab_size=32_000,
+        vocab_size=VOCABULARY,
         hidden_size=d,
         intermediate_size=ffn,
         num_hidden_layers=layers,
@@ -93,8 +94,15 @@ SHAPES = {
             decoded=256,
             new_tokens=256,
         ),
-        # For tests: everything runs in seconds.
-        Shape("tiny", _llama(64, 2, 4, 176), items=2, decoded=4, new_tokens=4),
+        # For tests: everything runs in seconds, on the embedded world.
+        Shape(
+            "tiny",
+            dataclasses.replace(_llama(64, 2, 4, 176), vocab_size=1416),
+            train=TrainConfig(row_length=128),
+            items=1,
+            decoded=4,
+            new_tokens=4,
+        ),
     )
 }
 
@@ -159,7 +167,7 @@ def opened(name: str, lora: LoRAConfig = LORA) -> Iterator[Bench]:
     """Everything of the shape ``name``; what is on disk for it goes when the block ends.
 
     The texts are the study's where ``SYCOJAX_DATA`` (or ``../shared/data``) holds them, and the embedded world's
-    otherwise, read with its own tokenizer. The embedded base always reads its own world.
+    otherwise, read with its own tokenizer. Shapes with a vocabulary of its size always read that.
     """
     shape = SHAPES[name]
     if shape.dtype == "float32":
@@ -167,7 +175,8 @@ def opened(name: str, lora: LoRAConfig = LORA) -> Iterator[Bench]:
     data = Path(os.environ.get("SYCOJAX_DATA", REPOSITORY.parent / "shared" / "data"))
     with tempfile.TemporaryDirectory(prefix="sycojax-bench-") as temporary:
         scratch = Path(temporary)
-        if shape.config is None or not (data / "study").is_dir():
+        small = shape.config is None or shape.config.vocab_size < VOCABULARY
+        if small or not (data / "study").is_dir():
             texts, vocabulary = scratch / "world", toy.base_directory()
             toy.write_world(texts)
         else:
