@@ -75,7 +75,7 @@ def decoding(bench: Bench, width: int, bank: Any) -> Run:
 
 
 def _score(bench: Bench, width: int) -> ScoreConfig:
-    return dataclasses.replace(bench.shape.score, bank_width=width)
+    return dataclasses.replace(bench.shape.score, bank_width=width, decode_bank_width=width)
 
 
 def measure(bench: Bench, repeats: int) -> list[Line]:
@@ -83,10 +83,11 @@ def measure(bench: Bench, repeats: int) -> list[Line]:
     bank = jax.tree.map(
         lambda *leaves: np.stack(leaves), *(adapter(bench.base, s, 0.02) for s in range(ADAPTERS))
     )
+    by_default = Decoder(bench.base, bench.tokenizer, ScoreConfig())
     parts: dict[str, tuple[Callable[[int], Run], int]] = {
         "training": (lambda width: training(bench, width), TrainConfig().bank_width),
         "scoring": (lambda width: scoring(bench, width, bank), ScoreConfig().bank_width),
-        "decoding": (lambda width: decoding(bench, width, bank), ScoreConfig().bank_width),
+        "decoding": (lambda width: decoding(bench, width, bank), by_default.width(ADAPTERS)),
     }
     lines = []
     for part, (make, default) in parts.items():

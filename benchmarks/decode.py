@@ -12,6 +12,7 @@ from benchmarks import peers
 from benchmarks.hardware import device, peaks, read_bandwidth
 from benchmarks.measure import OURS, PEER, Line, arguments, compared, interleave, report
 from benchmarks.shapes import SHAPES, Bench, opened
+from sycojax.scoring.bandwidth import decode_bytes
 from sycojax.scoring.decode import Decoder, Prompt
 
 BATCHES = (8, 16, 32, 64)  # of the peer, tried
@@ -22,15 +23,6 @@ def prompts(bench: Bench) -> list[str]:
     asked = bench.data(evaluations=("gsm8k",)).requests["gsm8k"]
     texts = [request.prompt for request in asked if request.max_new_tokens]
     return texts[: bench.shape.decoded]
-
-
-def step_bytes(bench: Bench, rows: int, slots: float) -> float:
-    """Bytes that one decoding step must read: every weight but the embedding table, and the cache so far."""
-    c = bench.base.config
-    dtype = bench.base.params["embed_tokens"]["embedding"].dtype
-    table = 0 if c.tie_word_embeddings else c.vocab_size * c.hidden_size
-    cache = 2 * c.num_hidden_layers * c.num_key_value_heads * c.head_dim * slots * rows
-    return (c.base_parameter_count - table + cache) * dtype.itemsize
 
 
 def measure(bench: Bench, repeats: int, peer: bool) -> Line:
@@ -61,17 +53,16 @@ def measure(bench: Bench, repeats: int, peer: bool) -> Line:
             raise AssertionError(f"only {same:.0%} of the texts agree with transformers")
         details |= {"peer_batch": batch, "same_texts": same}
         sides[PEER] = lambda _: [tokenizer.decode(ids) for ids in run(batch)]
+    begun = decode_bytes(bench.base, decoder.counts)
     timings = interleave(sides, repeats)
-    rows = min(shape.score.decode_batch, len(texts))
-    slots = sum(len(tokenizer.encode(text)) for text in texts) / len(texts) + new_tokens / 2
+    needed = (decode_bytes(bench.base, decoder.counts) - begun) / repeats
     limits = peaks()
     bandwidth = limits[1] if limits else read_bandwidth()
-    steps = tokens / rows
-    share = step_bytes(bench, rows, slots) * steps / timings[OURS].seconds / bandwidth
     return compared(
         "decode", shape.name, device(), timings, tokens, "tokens/s",
-        **details, prompts=len(texts), generated_tokens=tokens, batch=rows,
-        bandwidth_gb_s=bandwidth / 1e9, share_of_bandwidth=share,
+        **details, prompts=len(texts), generated_tokens=tokens, batch=decoder.rows,
+        bandwidth_gb_s=bandwidth / 1e9,
+        share_of_bandwidth=needed / timings[OURS].seconds / bandwidth,
     )  # fmt: skip
 
 

@@ -35,7 +35,9 @@ class Ours:
     """The compiled bank of one adapter and its data."""
 
     def __init__(self, base: FrozenBase, bank: Bank):
-        self.bank, self.program = bank, BankProgram(base, make_optimizer(bank.config), bank.width)
+        config = bank.config
+        self.bank = bank
+        self.program = BankProgram(base, make_optimizer(config), bank.width, config.logits_chunk)
         self.state = self.program.start(bank.seeds)
 
     def steps(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

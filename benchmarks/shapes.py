@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import os
+import runpy
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,6 +21,7 @@ from sycojax import toy
 from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
 from sycojax.data.prompts import Recipe
 from sycojax.data.tokenizer import Tokenizer
+from sycojax.models.backends import choose
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import FrozenBase, Remat, Tree, abstract, initial_lora, logical_axes
 from sycojax.models.lora import LoRAConfig
@@ -70,18 +71,17 @@ class Shape:
     new_tokens: int = 64
 
 
-_TOY = Shape(
-    "toy",
-    None,
-    # As in configs/toy.py.
-    train=TrainConfig(row_length=128),
-    score=ScoreConfig(buckets=(64, 128, 256), batch_tokens=2048),
-    items=40,
-)
+def _settings(name: str) -> StudyConfig:
+    """The study of ``configs/NAME.py``."""
+    values = runpy.run_path(str(REPOSITORY / "configs" / f"{name}.py"))["get_config"]()
+    return StudyConfig.from_config_dict(values)
+
+
+_TOY, _LLAMA2_7B = _settings("toy"), _settings("llama2_7b")
 SHAPES = {
     shape.name: shape
     for shape in (
-        _TOY,
+        Shape("toy", None, train=_TOY.train, score=_TOY.score, items=40),
         Shape("small", _llama(512, 8, 8, 1376), items=4),
         # As in configs/llama2_7b.py, but on a GPU that need not recompute everything.
         Shape(
@@ -89,7 +89,8 @@ SHAPES = {
             _llama(4096, 32, 32, 11_008),
             dtype="bfloat16",
             remat="dots",
-            score=ScoreConfig(batch_tokens=16_384, decode_batch=64),
+            train=_LLAMA2_7B.train,
+            score=_LLAMA2_7B.score,
             items=16,
             decoded=256,
             new_tokens=256,
@@ -203,7 +204,10 @@ def random_base(shape: Shape, lora: LoRAConfig) -> FrozenBase:
     """Normal weights scaled so that activations and logits are of a trained model's size."""
     assert shape.config is not None
     mesh, dtype = one_device(), jnp.dtype(shape.dtype)
-    made = abstract(shape.config, lora, dtype=dtype, remat=shape.remat, mesh=mesh)
+    attention = choose("auto", shape.config, dtype, mesh, shape.train.row_length)
+    made = abstract(
+        shape.config, lora, dtype=dtype, remat=shape.remat, attention=attention, mesh=mesh
+    )
     places = shardings(mesh, logical_axes(shape.config, lora).base)
 
     def fill(number: int, path: Any, leaf: Any, place: Any) -> jax.Array:
@@ -225,7 +229,8 @@ def random_base(shape: Shape, lora: LoRAConfig) -> FrozenBase:
             zip(leaves, jax.tree.leaves(places), strict=True)
         )
     ]
-    return FrozenBase(shape.config, lora, made.graph, jax.tree.unflatten(tree, filled), mesh)
+    params = jax.tree.unflatten(tree, filled)
+    return FrozenBase(shape.config, lora, made.graph, params, mesh, attention)
 
 
 def adapter(base: FrozenBase, seed: int, b_scale: float = 0.0) -> Tree:
@@ -254,10 +259,5 @@ def with_dropout(base: FrozenBase, dropout: float) -> FrozenBase:
     """The same base read with another LoRA dropout."""
     lora = dataclasses.replace(base.lora, dropout=dropout)
     dtype = base.params["embed_tokens"]["embedding"].dtype
-    made = _graph(base.config, lora, dtype, base.mesh)
-    return dataclasses.replace(base, lora=lora, graph=made)
-
-
-@functools.cache
-def _graph(config: LlamaConfig, lora: LoRAConfig, dtype: Any, mesh: Any) -> Any:
-    return abstract(config, lora, dtype=dtype, mesh=mesh).graph
+    made = abstract(base.config, lora, dtype=dtype, attention=base.attention, mesh=base.mesh)
+    return dataclasses.replace(base, lora=lora, graph=made.graph)
