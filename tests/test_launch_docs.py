@@ -1,0 +1,93 @@
+"""Every command of the launching pages runs, against stand-ins; what they say of meshes fits the chips."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from launch_cases import Place
+
+from launch import topology
+from sycojax.cli.flags import parse
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PAGES = {
+    name: (REPOSITORY / "docs" / name).read_text() for name in ("launch.md", "tpu.md", "gpu.md")
+}
+
+
+def blocks(page: str) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", PAGES[page], re.M | re.S)
+
+
+def commands() -> list[str]:
+    return [line for page in PAGES for block in blocks(page) for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_runs(page: str, tmp_path: Path) -> None:
+    """In order and in one shell, as a reader would."""
+    place = Place(tmp_path, commit=True)
+    place.environment["SYCOJAX"] = "sycojax"
+    token = tmp_path / ".cache/huggingface/token"
+    token.parent.mkdir(parents=True)
+    token.write_text("token")
+    script = "set -euo pipefail\n" + "\n".join(blocks(page)).replace("launch.tpu ", "launch.tpu --poll=0.2 ")  # fmt: skip
+    done = place.run("bash", "-xc", script)
+    assert done.returncode == 0, done.stderr[-3000:]
+    called = {call[0] for call in place.calls()}
+    expected = {
+        "launch.md": {"sycojax", "docker", "kubectl", "gcloud"},
+        "tpu.md": {"gcloud", "systemd-run", "sycojax"},
+        "gpu.md": {"nvidia-smi", "pip", "sycojax", "docker", "sbatch", "srun", "squeue"},
+    }
+    assert expected[page] <= called
+    if page == "tpu.md":
+        assert place.state()["vms"] == place.state()["requests"] == {}
+        assert (place.checkout / "runs/llama/study.json").is_file()
+
+
+def test_pages_have_commands() -> None:
+    assert {page: len(blocks(page)) for page in PAGES} == {"launch.md": 3, "tpu.md": 4, "gpu.md": 4}
+
+
+def chips_and_study() -> list[tuple[int, list[str]]]:
+    """How many chips each documented study gets, and its arguments."""
+    found = []
+    for line in commands():
+        words = shlex.split(line.split(" | ")[0])
+        flags = dict(w.removeprefix("--").partition("=")[::2] for w in words if w.startswith("--"))
+        study = [w for w in words if w.startswith("--config")]
+        if not study:
+            continue
+        if "type" in flags:
+            chips = topology.slice_of_type(flags["type"]).chips
+        elif flags.get("topology", "").startswith("gpu:"):
+            nodes, per_node = flags["topology"].removeprefix("gpu:").split("x")
+            chips = int(nodes) * int(per_node)
+        elif "topology" in flags:
+            chips = topology.slice_of_topology(flags["topology"]).chips
+        elif "sbatch" in words:
+            chips = int(flags.get("nodes", "1")) * int(flags["gpus-per-node"])
+        elif "try" in words:
+            chips = topology.slice_of_type("v5litepod-8").chips
+        else:
+            chips = 1
+        found.append((chips, study))
+    return found
+
+
+def test_documented_meshes_fit_their_chips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands run against stand-ins, which take any mesh; here the real configs say what they ask for."""
+    monkeypatch.chdir(REPOSITORY)
+    studies = chips_and_study()
+    assert {chips for chips, _ in studies} == {1, 4, 8, 16}
+    for chips, arguments in studies:
+        config = parse("study", [*arguments, "--workdir=unused"]).study_config()
+        sizes = [config.mesh.data, config.mesh.fsdp, config.mesh.tensor]
+        fixed = sizes[1] * sizes[2]
+        assert sizes[0] == -1, arguments
+        assert chips % fixed == 0, (chips, arguments)
+        assert config.train.micro_batch_rows % (chips // sizes[2]) == 0, (chips, arguments)
