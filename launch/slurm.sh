@@ -43,8 +43,9 @@ trap 'told=1 again=1; scancel --signal=TERM "$SLURM_JOB_ID.0" || true' USR1
 trap 'told=1; scancel --signal=TERM "$SLURM_JOB_ID.0" || true' TERM
 
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1} # which srun no longer takes over by itself
+# A task that has saved and ended must not take along those that still write.
 # shellcheck disable=SC2086 # may be several words
-srun --kill-on-bad-exit=1 $sycojax "$@" &
+srun --kill-on-bad-exit=0 $sycojax "$@" &
 step=$!
 while :; do # a signal ends `wait`, not the step
   code=0

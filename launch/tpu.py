@@ -18,6 +18,13 @@ SHARE = "/mnt/sycojax"  # where tpu_setup.sh mounts --share on every worker
 CHECKOUT = "sycojax"  # in the home directory of every worker
 UNREACHABLE = 5  # polls in a row that a READY machine may not answer before `keep` gives up
 
+ANSWER = re.compile(r"running|none|fresh|stopped|exit \d+")  # of `tpu_worker.sh status`
+
+
+class NotCreated(LaunchError):
+    """There is no machine, and nothing of the attempt is left."""
+
+
 EPILOG = """\
 create   make the TPU VM and wait until it is ready; --spot is cheap and may be taken away, --queued waits for capacity
 setup    send this checkout's commit to every worker and install it there; mounts --share
@@ -102,6 +109,8 @@ def check(options: Namespace) -> None:
             raise LaunchError(
                 "keep needs --bucket or --share: a workdir on the machine is lost with it"
             )
+        if options.command == "keep" and options.share and _to(options).exists():
+            raise LaunchError(f"{_to(options)} exists already: choose another directory with --to=DIR")  # fmt: skip
     elif options.study:
         raise LaunchError(f"{options.command} takes no arguments after --")
     if making:
@@ -137,10 +146,9 @@ def _make(options: Namespace, zone: Zone) -> None:
         else:
             zone.make("tpu-vm", "create", options.name, kind, f"--version={image}", *spot, *zone.where, "--quiet")  # fmt: skip
     except Failed as failure:
-        error = explain(f"cannot create {options.name}", failure)
         if "already" not in failure.text.lower():  # someone else's must stay
             _withdraw(options, zone)
-        raise error from failure
+        raise NotCreated(str(explain(f"cannot create {options.name}", failure))) from failure
     found = zone.look(options.name)
     said = ""
     while found.coming:
@@ -151,7 +159,7 @@ def _make(options: Namespace, zone: Zone) -> None:
         found = _look_again(options, zone)
     if not found.ready and not zone.shell.dry_run:
         _withdraw(options, zone)
-        raise LaunchError(f"cannot create {options.name}: it ended as {found}; it is deleted again")
+        raise NotCreated(f"cannot create {options.name}: it ended as {found}; it is deleted again")
     print(f"# {options.name} is ready" if zone.shell.dry_run else f"{options.name} is ready")
 
 
@@ -216,11 +224,13 @@ def keep(options: Namespace, zone: Zone) -> None:
     """Have the study done, whatever becomes of the machine; the queue of queued resources does the waiting."""
     options.queued = True
     zone.check(options.type)
-    found, silent = zone.look(options.name), 0
+    found = zone.look(options.name)
+    had, silent, refused = False, 0, 0
     while True:
         try:
             if not found.ready:
                 _restore(options, zone, found)
+            had, refused = True, 0
             answer = _answers(options, zone)
             silent = 0 if answer else silent + 1
             if answer == {"exit 0"}:
@@ -230,13 +240,17 @@ def keep(options: Namespace, zone: Zone) -> None:
                 break
             if silent == UNREACHABLE:
                 raise LaunchError(f"{options.name} does not answer: try `status` and `logs`")
-        except LaunchError as error:
-            time.sleep(options.poll)  # a preempted machine fails before it is said to be preempted
-            if _look_again(options, zone).ready or "cannot create" in str(error):
+        except NotCreated as error:
+            refused += 1
+            if not had or refused == UNREACHABLE:  # wrong from the start, or for good
                 raise
             print(error)
-        else:
-            time.sleep(options.poll)
+        except LaunchError as error:
+            time.sleep(options.poll)  # a preempted machine fails before it is said to be preempted
+            if _look_again(options, zone).ready:
+                raise
+            print(error)
+        time.sleep(options.poll)
         found = _look_again(options, zone)
     fetch(options, zone)
     zone.delete(options.name, zone.look(options.name) or Found("READY", options.type, "ACTIVE"))
@@ -276,7 +290,8 @@ def _answers(options: Namespace, zone: Zone) -> set[str]:
     """What the workers say they do: running, none, fresh, stopped, exit STATUS; empty when they cannot be reached."""
     script = f"if [ -d {CHECKOUT} ]; then bash {CHECKOUT}/launch/tpu_worker.sh status; else echo fresh; fi"
     try:
-        return set(zone.tpus(*zone.ssh(options.name, script)).splitlines())
+        lines = zone.tpus(*zone.ssh(options.name, script)).splitlines()
+        return {line for line in map(str.strip, lines) if ANSWER.fullmatch(line)}
     except Failed:
         return set()  # the machine's state says more
 
@@ -309,7 +324,7 @@ def stop(options: Namespace, zone: Zone) -> None:
 
 def fetch(options: Namespace, zone: Zone) -> None:
     """Copy the workdir here: the last copy in the bucket, or the files on worker 0."""
-    to = Path(options.to or f"runs/{options.name}")
+    to = _to(options)
     try:
         if options.bucket:
             half = zone.shell.ask("gcloud", "storage", "cat", f"{options.bucket}/LATEST")
@@ -329,6 +344,10 @@ def fetch(options: Namespace, zone: Zone) -> None:
             )  # fmt: skip
     except Failed as failure:
         raise explain(f"cannot fetch the workdir of {options.name}", failure) from failure
+
+
+def _to(options: Namespace) -> Path:
+    return Path(options.to or f"runs/{options.name}")
 
 
 def delete(options: Namespace, zone: Zone) -> None:

@@ -20,7 +20,9 @@ start)
     ;;
   esac
   rm -f "$ended"
+  # The chips' driver locks memory, for which services have a small limit.
   sudo systemd-run --quiet --collect --unit=sycojax --uid="$(id -u)" --gid="$(id -g)" \
+    --property=LimitMEMLOCK=infinity --property=LimitNOFILE=1048576 \
     --setenv=HOME="$HOME" --setenv=PATH="$PATH" --working-directory="$here" \
     bash "$here/launch/tpu_worker.sh" body "$@"
   ;;

@@ -38,6 +38,7 @@ checkpoints() { find "$workdir" -path '*/checkpoints/*' -prune -print | sort; }
 
 copy() {
   local whole next before file
+  [ -d "$workdir" ] || return 0 # the command has written nothing yet
   whole=$(latest) || return 1
   if [ "$whole" = a ]; then next=b; else next=a; fi
   rm -rf "$still"
@@ -79,8 +80,6 @@ while :; do # a signal ends `wait`, not the command
 done
 kill -TERM -- "-$copier" 2>/dev/null || true
 while kill -0 -- "-$copier" 2>/dev/null; do sleep 0.1; done
-if [ -d "$workdir" ]; then
-  copy || copy || fail "cannot copy $workdir to $bucket; it is still on this machine (the command ended with $code)"
-  rm -rf "$still"
-fi
+copy || copy || fail "cannot copy $workdir to $bucket; it is still on this machine (the command ended with $code)"
+rm -rf "$still"
 exit "$code"

@@ -30,7 +30,7 @@ NEW: dict[str, Any] = {
     "vms": {},  # name -> {state, type}
     "requests": {},  # name -> states still to come, the last one stays
     "queue": ["WAITING_FOR_RESOURCES", "PROVISIONING", "ACTIVE"],
-    "fail": [],  # {match, stderr, times}: a gcloud or kubectl command line that holds match
+    "fail": [],  # {match, stderr, times, preempts}: a gcloud, sbatch or kubectl command line that holds match
     "study": {"steps": 5},  # also preempt_at, wait_for_term, status
     "slurm": {},  # signal: send USR1 once the study is under way
 }
@@ -92,6 +92,8 @@ def fail_on_demand(line: str) -> None:
             if rule["match"] in line and rule.get("times", 1) > 0:
                 rule["times"] = rule.get("times", 1) - 1
                 text = rule["stderr"]
+                if "preempts" in rule:
+                    state["vms"][rule["preempts"]]["state"] = "PREEMPTED"
                 break
         else:
             return

@@ -101,6 +101,18 @@ def test_a_name_taken_in_between_is_not_deleted(place: Place) -> None:
     assert not place.calls("gcloud", "compute", "tpus", "tpu-vm", "delete")
 
 
+def test_keep_gives_up_where_no_machine_can_be_had(place: Place) -> None:
+    """Without a first one there is something to mend, not to wait for."""
+    quota = {
+        "match": "queued-resources create",
+        "stderr": "ERROR: (gcloud) Quota exceeded",
+        "times": 9,
+    }
+    place.change(fail=[quota])
+    fails(place.tpu_here("keep", TYPE, BUCKET, *STUDY), "cannot create sycophancy", "no quota")
+    assert len(place.calls("gcloud", "compute", "tpus", "queued-resources", "create")) == 1
+
+
 @pytest.mark.parametrize("command", [("create", TYPE), ("keep", TYPE, BUCKET, *STUDY)])
 def test_no_credentials(place: Place, command: tuple[str, ...]) -> None:
     place.change(account="")

@@ -75,6 +75,30 @@ def test_keep_survives_a_preemption(place: Place) -> None:
     assert (place.checkout / "runs/sycophancy/study.json").is_file()
 
 
+def test_keep_survives_a_preemption_while_it_sets_up(place: Place) -> None:
+    lost = {"match": "tpu-vm scp", "stderr": "ssh: connection closed", "preempts": "sycophancy"}
+    place.change(fail=[lost])
+    begun = place.tpu("keep", TYPE, BUCKET, *STUDY)
+    assert "sycophancy is lost (TPU VM PREEMPTED, queued resource SUSPENDED)" in works(begun)
+    assert len(place.calls("gcloud", "compute", "tpus", "queued-resources", "create")) == 2
+    assert (place.checkout / "runs/sycophancy/study.json").is_file()
+
+
+def test_keep_tries_again_when_a_later_machine_is_refused(place: Place) -> None:
+    works(place.tpu("create", TYPE))
+    full = {
+        "match": "queued-resources create",
+        "stderr": "ERROR: (gcloud) internal error",
+        "times": 2,
+    }
+    lost = {"match": "tpu-vm scp", "stderr": "ssh: connection closed", "preempts": "sycophancy"}
+    place.change(fail=[full, lost])
+    said = works(place.tpu("keep", TYPE, BUCKET, *STUDY))
+    assert said.count("cannot create sycophancy: ERROR: (gcloud) internal error") == 2
+    assert len(place.calls("gcloud", "compute", "tpus", "queued-resources", "create")) == 3
+    assert (place.checkout / "runs/sycophancy/study.json").is_file()
+
+
 def test_keep_takes_up_what_is_there(place: Place) -> None:
     """It can be interrupted and called again: machine, installation and study are not made twice."""
     works(place.tpu("create", TYPE))
