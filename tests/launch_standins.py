@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import shutil
@@ -30,8 +31,8 @@ NEW: dict[str, Any] = {
     "vms": {},  # name -> {state, type}
     "requests": {},  # name -> states still to come, the last one stays
     "queue": ["WAITING_FOR_RESOURCES", "PROVISIONING", "ACTIVE"],
-    "fail": [],  # {match, stderr, times, preempts}: a gcloud, sbatch or kubectl command line that holds match
-    "study": {"steps": 5},  # also preempt_at, wait_for_term, status
+    "fail": [],  # {match, stderr, times, leaves, halfway, preempts}: commands that hold match
+    "study": {"steps": 5},  # also the steps preempt_at, wait_for_term, wait_for_look; status
     "slurm": {},  # signal: send USR1 once the study is under way
 }
 
@@ -92,6 +93,10 @@ def fail_on_demand(line: str) -> None:
             if rule["match"] in line and rule.get("times", 1) > 0:
                 rule["times"] = rule.get("times", 1) - 1
                 text = rule["stderr"]
+                if "leaves" in rule:
+                    state["vms"][rule["leaves"]] = {"state": "CREATING", "type": "v5litepod-8"}
+                if "halfway" in rule:  # a copy that had begun
+                    shutil.rmtree(local(line.split()[-1]), ignore_errors=True)
                 if "preempts" in rule:
                     state["vms"][rule["preempts"]]["state"] = "PREEMPTED"
                 break
@@ -349,10 +354,17 @@ def sycojax(arguments: list[str]) -> None:
     checkpoints.mkdir(parents=True, exist_ok=True)
     done = max((int(p.name) for p in checkpoints.iterdir()), default=0)
     print(f"study continues after step {done}", flush=True)
+    if first:
+        with (workdir / "starts").open("a") as stream:
+            stream.write(f"{done}\n")
     for step in range(done + 1, study["steps"] + 1):
         if step == study.get("preempt_at"):
-            until(lambda: list((home() / "buckets").rglob("LATEST")))
+            until(functools.partial(copied, step - 1))
             preempt()
+        if step == study.get("wait_for_look"):  # `start` looks whether one runs, then whoever asks
+            until(
+                lambda: (home() / "calls.jsonl").read_text().count('["systemctl", "is-active"') > 1
+            )
         if step == study.get("wait_for_term"):
             (home() / "under-way").touch()
             until(lambda: stopped)
@@ -370,6 +382,15 @@ def sycojax(arguments: list[str]) -> None:
     if first:
         (workdir / "study.json").write_text(json.dumps({"steps": study["steps"]}))
     print("report")
+
+
+def copied(step: int) -> bool:
+    """Whether the whole copy in a bucket holds this step."""
+    for latest in (home() / "buckets").rglob("LATEST"):
+        whole = latest.parent / latest.read_text()
+        if (whole / "training" / "bank" / "checkpoints" / str(step) / "state").is_file():
+            return True
+    return False
 
 
 def preempt() -> None:

@@ -75,6 +75,14 @@ def test_a_refused_creation(place: Place, stderr: str, words: list[str], queued:
     assert place.state()["vms"] == place.state()["requests"] == {}
 
 
+def test_what_a_failed_creation_leaves_is_deleted(place: Place) -> None:
+    half = {"match": "tpu-vm create", "stderr": "ERROR: (gcloud) internal error", "leaves": "sycophancy"}  # fmt: skip
+    place.change(fail=[half])
+    fails(place.tpu_here("create", TYPE), "cannot create sycophancy", "internal error")
+    assert len(place.calls("gcloud", "compute", "tpus", "tpu-vm", "delete")) == 1
+    assert place.state()["vms"] == {}
+
+
 def test_a_request_that_fails_later_is_withdrawn(place: Place) -> None:
     place.change(queue=["WAITING_FOR_RESOURCES", "FAILED"])
     fails(

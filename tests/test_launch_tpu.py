@@ -69,6 +69,7 @@ def test_keep_survives_a_preemption(place: Place) -> None:
     assert len(place.calls("gcloud", "compute", "tpus", "queued-resources", "create")) == 2
     assert place.state()["vms"] == place.state()["requests"] == {}
     # Every step once: what the first machine had done and copied was not done again.
+    assert (place.checkout / "runs/sycophancy/starts").read_text().split() == ["0", "3"]
     metrics = (place.checkout / "runs/sycophancy/training/bank/metrics.jsonl").read_text()
     steps = [json.loads(line)["step"] for line in metrics.splitlines()]
     assert steps == [1, 2, 3, 4, 5, 6]
@@ -101,11 +102,12 @@ def test_keep_tries_again_when_a_later_machine_is_refused(place: Place) -> None:
 
 def test_keep_takes_up_what_is_there(place: Place) -> None:
     """It can be interrupted and called again: machine, installation and study are not made twice."""
+    place.change(study={"steps": 5, "wait_for_look": 3})  # so that it is found at work
     works(place.tpu("create", TYPE))
     works(place.tpu("setup"))
     works(place.tpu("run", BUCKET, *STUDY))
     works(place.tpu("keep", TYPE, BUCKET, *STUDY))
-    assert len(place.calls("uv", "venv")) == 1
+    assert len(place.calls("gcloud", "compute", "tpus", "tpu-vm", "scp")) == 1
     assert len(place.calls("systemd-run")) == 1
     assert not place.calls("gcloud", "compute", "tpus", "queued-resources", "create")
     assert place.state()["vms"] == {}
@@ -184,7 +186,12 @@ def test_a_copy_that_breaks_off_leaves_the_one_before(place: Place) -> None:
     place.environment["SYCOJAX_COPY_SECONDS"] = "60"
     done = place.run("bash", script, bucket, "runs/x", "bash", "-c", write.format("first", 0))
     assert done.returncode == 0, done.stderr
-    broken = {"match": "storage rsync", "stderr": "ERROR: connection reset", "times": 99}
+    broken = {
+        "match": "storage rsync",
+        "stderr": "ERROR: connection reset",
+        "times": 99,
+        "halfway": True,
+    }
     place.change(fail=[broken])
     done = place.run("bash", script, bucket, "runs/x", "bash", "-c", write.format("second", 7))
     assert done.returncode == 74
