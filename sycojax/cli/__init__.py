@@ -21,6 +21,7 @@ commands
   calibrate  plant sycophancy in adapters of the embedded base and read it back: DIR/calibration/ (no --config)
   export     copy one adapter: sycojax export --workdir=DIR --adapter=NAME --to=DIR
   plan       compile the study's programs for hardware that need not be here: memory, time, collectives (no --workdir)
+  export-tasks  the probes as task files of lm-evaluation-harness, from --config's data: --to=DIR (no --workdir)
   config     print every setting of --config after its overrides, and check it
   data       prepare: fetch all rows once, to files: --to=DIR. check: validate them. show: one row as the model sees
              it, the tokens that are trained on marked: --name=TASK_OR_PROBE --index=N

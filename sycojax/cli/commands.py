@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sycojax.cli.flags import Flags, parse
 from sycojax.errors import SycojaxError
 from sycojax.files import atomic_directory, write_json
-
-COMMANDS = (
-    "study", "train", "evaluate", "report", "reanalyse", "calibrate", "export", "plan", "config", "data",
-    "doctor",
-)  # fmt: skip
 
 
 def dispatch(command: str, arguments: Sequence[str]) -> None:
@@ -28,24 +24,8 @@ def dispatch(command: str, arguments: Sequence[str]) -> None:
         raise SycojaxError(f"unknown command {command!r} (known: {', '.join(COMMANDS)})")
     if command == "data":
         data(arguments)
-        return
-    flags = parse(command, arguments)
-    if command == "report":
-        report(flags)
-    elif command == "reanalyse":
-        reanalyse(flags)
-    elif command == "calibrate":
-        calibrate(flags)
-    elif command == "export":
-        export(flags)
-    elif command == "doctor":
-        doctor(flags)
-    elif command == "plan":
-        plan(flags)
-    elif command == "config":
-        print(json.dumps(flags.study_config().to_dict(), indent=2))
     else:
-        study(command, flags)
+        COMMANDS[command](parse(command, arguments))
 
 
 def study(command: str, flags: Flags) -> None:
@@ -177,3 +157,36 @@ def data(arguments: Sequence[str]) -> None:
         raise SycojaxError(f"data needs one of {', '.join(COMMANDS)} behind it")
     flags = parse("data", arguments[1:])
     print(run(arguments[0], flags.study_config(), flags.to, flags.name, flags.index))
+
+
+def export_tasks(flags: Flags) -> None:
+    """Write the probes as task files of lm-evaluation-harness."""
+    from sycojax.cli.embedded import toy_files
+    from sycojax.harness.tasks import write_tasks
+
+    if not flags.to:
+        raise SycojaxError("export-tasks needs --config=FILE and --to=DIR")
+    with toy_files(flags.study_config()) as config:
+        counts = write_tasks(Path(flags.to), config)
+    print(f"tasks     {Path(flags.to).resolve()} ({sum(counts.values())} documents)")
+
+
+def config(flags: Flags) -> None:
+    """Print every setting."""
+    print(json.dumps(flags.study_config().to_dict(), indent=2))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "study": functools.partial(study, "study"),
+    "train": functools.partial(study, "train"),
+    "evaluate": functools.partial(study, "evaluate"),
+    "report": report,
+    "reanalyse": reanalyse,
+    "calibrate": calibrate,
+    "export": export,
+    "export-tasks": export_tasks,
+    "plan": plan,
+    "config": config,
+    "data": data,
+    "doctor": doctor,
+}

@@ -12,6 +12,7 @@ import hashlib
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -21,7 +22,8 @@ def keep_compiled() -> Path | None:
 
     Call it before anything is compiled. A directory that cannot be made means no cache, not an error.
     """
-    if jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache:
+    settings: Any = jax.config  # its type names no setting
+    if settings.jax_compilation_cache_dir or not settings.jax_enable_compilation_cache:
         return None
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     directory = Path(root) / "sycojax" / "jax" / host()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from sycojax.config import StudyConfig
@@ -37,3 +40,17 @@ def resolve_toy(config: StudyConfig, workdir: Path) -> StudyConfig:
         on_first(write)
         data = dataclasses.replace(data, source="files", path=str(directory))
     return dataclasses.replace(config, base=base, data=data)
+
+
+@contextlib.contextmanager
+def toy_files(config: StudyConfig) -> Iterator[StudyConfig]:
+    """``config`` with the embedded world, where it asks for that, in files that are gone afterwards."""
+    from sycojax import toy
+
+    if config.data.source != "toy":
+        yield config
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        toy.write_world(Path(directory), config.data.world_seed)
+        data = dataclasses.replace(config.data, source="files", path=directory)
+        yield dataclasses.replace(config, data=data)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from sycojax.config import StudyConfig
 
 
+# Commands that write elsewhere or nothing; the others need --workdir.
+NO_WORKDIR = ("config", "data", "doctor", "export-tasks", "plan")
+
+
 @dataclasses.dataclass(frozen=True)
 class Flags:
     """The command line, parsed."""
@@ -89,7 +93,7 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
         ) from error
     if rest:
         raise SycojaxError(f"unexpected argument {rest[0]!r} (flags are written --name=value)")
-    if values.workdir is None and command not in ("config", "doctor", "data", "plan"):
+    if values.workdir is None and command not in NO_WORKDIR:
         raise SycojaxError(f"--workdir=DIR is missing: where should `sycojax {command}` write?")
     return Flags(
         Path(values.workdir or "."), values.quiet, tuple(values.adapter), values.to, values.data,

@@ -1,0 +1,142 @@
+"""The probes as task files of lm-evaluation-harness: the same numbers as the probes' own, from plain functions.
+
+The harness itself is not needed here; what it does with the files is in tests/parity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import math
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import synthetic_study
+
+from sycojax.cli import main
+from sycojax.config import PROBES
+from sycojax.data.prompts import Prompts
+from sycojax.evals import EVALUATIONS
+from sycojax.harness import command, probe_measures, tasks
+from sycojax.records import Record
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TOY = f"--config={REPOSITORY / 'configs' / 'toy.py'}"
+
+
+def logprob(prompt: str, candidate: str, sharpness: float) -> float:
+    """A model that is sure of something else for every text; with sharpness 0, one that is tied everywhere."""
+    digest = hashlib.sha256(f"{prompt}\x1f{candidate}".encode()).digest()
+    return -1.0 - sharpness * digest[0] / 64
+
+
+def measured(
+    probe: str, rows: Sequence[Any], prompts: Prompts, sharpness: float
+) -> dict[str, float]:
+    """What sycojax measures of that model, second turns and all."""
+    evaluation = EVALUATIONS[probe]
+    asked = todo = evaluation.requests(rows, prompts, 0)
+    records: list[Record] = []
+    while todo:
+        for r in todo:
+            scores = [logprob(r.prompt, c, sharpness) for c in r.candidates]
+            records.append(Record.scored(r, scores, [1] * len(scores), [False] * len(scores)))
+        todo = evaluation.followups(asked, records, prompts)
+        asked = [*asked, *todo]
+    return {m.name: m.estimate for m in evaluation.measures(records)}
+
+
+def aggregated(
+    functions: types.ModuleType, probe: str, docs: Sequence[dict[str, Any]], sharpness: float
+) -> dict[str, float]:
+    """What the harness does with task file, documents and functions."""
+    values = []
+    for doc in docs:
+        results = [(logprob(doc["prompt"], c, sharpness), False) for c in doc["choices"]]
+        values.append(getattr(functions, f"{probe}_scores")(doc, results))
+    return {
+        name: getattr(functions, f"{probe}_{name}")([value[name] for value in values])
+        for name in tasks.MEASURES[probe]
+    }
+
+
+@pytest.mark.parametrize("sharpness", [1.0, 0.0])
+@pytest.mark.parametrize("template", ["llama2", "plain"])
+@pytest.mark.parametrize("probe", PROBES)
+def test_numbers_are_those_of_the_probe(probe: str, template: Any, sharpness: float) -> None:
+    rows, prompts = synthetic_study.rows(probe, 31), Prompts(template=template)
+    docs = tasks.documents(probe, rows, prompts, 0)
+    found = aggregated(probe_measures, probe, docs, sharpness)
+    expected = measured(probe, rows, prompts, sharpness)
+    assert found == pytest.approx({name: expected[name] for name in found}, abs=1e-12, nan_ok=True)
+    if sharpness:
+        assert all(found.values())  # a measure that is 0 for every model would agree as well
+
+
+def test_an_item_that_a_limit_cuts_does_not_count() -> None:
+    rows = synthetic_study.rows("answer", 6)
+    docs = tasks.documents("answer", rows, Prompts(), 0)
+    whole = [doc for doc in docs if doc["item"] == docs[0]["item"]]
+    assert len(whole) == len(tasks.ANSWER_CONDITIONS)
+    some = aggregated(probe_measures, "answer", docs[: len(whole) + 3], 1.0)
+    assert some == pytest.approx(aggregated(probe_measures, "answer", whole, 1.0), nan_ok=True)
+    nothing = aggregated(probe_measures, "answer", docs[:3], 1.0)
+    assert all(map(math.isnan, nothing.values()))
+
+
+def test_command_writes_files_that_stand_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = tmp_path / "tasks"
+    assert main(["export-tasks", TOY, f"--to={to}", "--config.data.probe_limit=4"]) == 0
+    assert str(to) in capsys.readouterr().out
+    assert {path.name for path in to.iterdir()} == {
+        "README.md", "probe_measures.py",
+        *(f"{probe}.jsonl" for probe in PROBES), *(f"sycojax_{probe}.yaml" for probe in PROBES),
+    }  # fmt: skip
+    spec = importlib.util.spec_from_file_location("exported", to / "probe_measures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    functions = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(functions)
+    for probe in PROBES:
+        docs = getattr(functions, f"{probe}_dataset")(version=1.0)["test"]
+        lines = (to / f"{probe}.jsonl").read_text(encoding="utf-8").splitlines()
+        assert list(docs) == [json.loads(line) for line in lines]
+        assert len({doc["item"] for doc in docs}) == 4
+        task = (to / f"sycojax_{probe}.yaml").read_text(encoding="utf-8")
+        for name in [part.split()[0] for part in task.split("!function probe_measures.")[1:]]:
+            assert callable(getattr(functions, name)), name
+    assert "sycojax" not in set(_imports(to / "probe_measures.py"))
+
+
+def _imports(path: Path) -> list[str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [
+        line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))
+    ]
+
+
+def test_nothing_is_written_over_or_by_halves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export-tasks", TOY, f"--to={tmp_path}"]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main(["export-tasks", TOY]) == 2
+    assert "--to=DIR" in capsys.readouterr().err
+    missing = ["--config.data.source=files", f"--config.data.path={tmp_path / 'nowhere'}"]
+    assert main(["export-tasks", TOY, f"--to={tmp_path / 'new'}", *missing]) == 2
+    assert "is not a directory" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_harness_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert command.main() == 2
+    assert "pip install 'sycojax[harness]'" in capsys.readouterr().err
