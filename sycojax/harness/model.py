@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import lm_eval.models  # noqa: F401  # pyright: ignore[reportMissingImports]  # the others' names, else unknown
 from lm_eval.api.model import TemplateLM  # pyright: ignore[reportMissingImports]
 from lm_eval.api.registry import register_model  # pyright: ignore[reportMissingImports]
 from lm_eval.utils import (  # pyright: ignore[reportMissingImports]

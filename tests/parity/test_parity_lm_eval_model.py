@@ -52,14 +52,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_checkpoint(tmp_path_factory.mktemp("tiny"))
 
 
-def write_checkpoint(directory: Path, add_bos_token: bool = False) -> Path:
+def write_checkpoint(directory: Path, context: int = 128) -> Path:
     source = base_directory()
     size = Tokenizer.from_directory(source).vocab_size
-    config = dataclasses.replace(tiny.GQA, vocab_size=size, max_position_embeddings=128)
+    config = dataclasses.replace(tiny.GQA, vocab_size=size, max_position_embeddings=context)
     tiny.write(directory, config)
     shutil.copy(source / "tokenizer.json", directory)
     settings = json.loads((source / "tokenizer_config.json").read_text(encoding="utf-8"))
-    settings |= {"add_bos_token": add_bos_token, "chat_template": TEMPLATE}
+    settings["chat_template"] = TEMPLATE
     (directory / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     return directory
 
@@ -118,3 +118,11 @@ def compare(peer: Any, ours: Any) -> None:
 )
 def test_answers_equal_the_harness(checkpoint: Path, settings: dict[str, Any]) -> None:
     compare(*both(checkpoint, **settings))
+
+
+def test_answers_equal_on_a_trained_model(
+    shared_data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Llama's own kind of tokenizer: BOS by default, bytes, and a first space that decoding drops."""
+    compare(*both(shared_data / "models" / "stories260K"))
+    assert "starts with a space" in caplog.text

@@ -1,0 +1,268 @@
+"""``sycojax-lm-eval`` beside ``lm_eval --model hf``: flags, logged samples, caches, chat template, exported probes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import tiny_models as tiny
+from safetensors.numpy import save_file
+from test_parity_lm_eval_model import LONG, write_checkpoint
+
+from sycojax.config import PROBES
+from sycojax.data.prompts import Prompts
+from sycojax.data.sources import open_source
+from sycojax.errors import SycojaxError
+from sycojax.evals import EVALUATIONS
+from sycojax.interface import LanguageModel
+from sycojax.models.config import LlamaConfig
+
+pytestmark = pytest.mark.parity
+
+DOCUMENTS = [
+    {"question": "Where did Tim go?", "options": ["to the park", "home", "nowhere"], "gold": 0},
+    {"question": "What colour is it?", "options": ["blue", "red", "a very dark red"], "gold": 2},
+    {"question": "Who is there?", "options": ["a cat", "a dog", "Tim"], "gold": 1},
+]
+TASKS = {
+    "choose": {
+        "output_type": "multiple_choice", "doc_to_text": "Question: {{question}}\nAnswer:",
+        "doc_to_choice": "options", "doc_to_target": "gold",
+        "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
+    },
+    "roll": {
+        "output_type": "loglikelihood_rolling", "doc_to_text": "",
+        "doc_to_target": f"{{{{question}}}} {LONG}", "metric_list": [{"metric": "word_perplexity"}],
+    },
+    "continue": {
+        "output_type": "generate_until", "doc_to_text": "Question: {{question}}\nAnswer:",
+        "doc_to_target": "{{options[gold]}}", "metric_list": [{"metric": "exact_match"}],
+        "generation_kwargs": {"until": ["\n"], "max_gen_toks": 8},
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Llama and, in ``adapter``, an adapter that matters."""
+    directory = write_checkpoint(tmp_path_factory.mktemp("tiny"), context=256)
+    config = LlamaConfig.from_hf(json.loads((directory / "config.json").read_text()), "test")
+    (directory / "adapter").mkdir()
+    weights = tiny.adapter(config, rank=4, b_scale=0.05)
+    save_file(weights, directory / "adapter" / "adapter_model.safetensors", {"format": "pt"})
+    settings = {
+        "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": str(directory), "r": 4,
+        "lora_alpha": 8, "lora_dropout": 0.0, "bias": "none", "fan_in_fan_out": False,
+        "inference_mode": True, "init_lora_weights": True, "modules_to_save": None,
+        "target_modules": sorted({name.split(".")[-3] for name in weights}),
+    }  # fmt: skip
+    (directory / "adapter" / "adapter_config.json").write_text(json.dumps(settings))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def local_tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("tasks")
+    lines = "".join(f"{json.dumps(doc)}\n" for doc in DOCUMENTS)
+    (directory / "documents.jsonl").write_text(lines)
+    for name, task in TASKS.items():
+        data = {"data_files": {"test": str(directory / "documents.jsonl")}}
+        whole = {
+            "task": name,
+            "dataset_path": "json",
+            "dataset_kwargs": data,
+            "test_split": "test",
+            **task,
+        }
+        (directory / f"{name}.yaml").write_text(json.dumps(whole))  # JSON is YAML
+    return directory
+
+
+def harness(monkeypatch: pytest.MonkeyPatch, out: Path, *arguments: str) -> dict[str, Any]:
+    """Run the console script; results, and logged samples by task."""
+    pytest.importorskip("torch")
+    pytest.importorskip("lm_eval")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(out / "cache"))
+    monkeypatch.setattr(sys, "argv", ["sycojax-lm-eval", *arguments, "--output_path", str(out)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the harness's and torch's own
+        from sycojax.harness.command import main
+
+        assert main() == 0
+    (results,) = out.rglob("results_*.json")
+    samples = {}
+    for path in out.rglob("samples_*.jsonl"):
+        name = path.name.removeprefix("samples_").rpartition("_")[0]
+        samples[name] = [json.loads(line) for line in path.read_text().splitlines()]
+    return {**json.loads(results.read_text()), "samples": samples}
+
+
+def same_samples(found: dict[str, Any], expected: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """Responses to the same requests, pairwise; the requests themselves must be equal."""
+    assert set(found["samples"]) == set(expected["samples"])
+    for task, samples in expected["samples"].items():
+        for ours, theirs in zip(found["samples"][task], samples, strict=True):
+            assert ours["arguments"] == theirs["arguments"]
+            yield ours["resps"], theirs["resps"]
+
+
+def close(ours: Any, theirs: Any) -> bool:
+    """Texts and flags equal, numbers within the float32 noise of torch and jax."""
+    if isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(close, ours, theirs))
+    try:
+        number = float(theirs)
+    except ValueError:
+        return ours == theirs
+    return float(ours) == pytest.approx(number, abs=1e-4 + 2e-7 * abs(number))
+
+
+@pytest.mark.parametrize("extra", [[], ["--apply_chat_template"]], ids=["text", "chat"])
+def test_samples_equal_those_of_hf(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    checkpoint: Path,
+    local_tasks: Path,
+    extra: list[str],
+) -> None:
+    flags = [
+        "--include_path", str(local_tasks), "--tasks", ",".join(TASKS), "--log_samples",
+        "--batch_size", "2", "--limit", "2", "--device", "cpu", *extra,
+    ]  # fmt: skip
+    peft, adapter = f"peft={checkpoint / 'adapter'}", f"adapter={checkpoint / 'adapter'}"
+    ours = harness(
+        monkeypatch, tmp_path / "ours", "--model", "sycojax",
+        "--model_args", f"pretrained={checkpoint},dtype=float32,{adapter}", *flags,
+    )  # fmt: skip
+    theirs = harness(
+        monkeypatch, tmp_path / "hf", "--model", "hf",
+        "--model_args", f"pretrained={checkpoint},dtype=float32,{peft}", *flags,
+    )  # fmt: skip
+    pairs = list(same_samples(ours, theirs))
+    assert len(pairs) == 2 * len(TASKS)
+    assert all(close(one, other) for one, other in pairs), pairs
+    for task in TASKS:
+        for name, value in theirs["results"][task].items():
+            if isinstance(value, float):
+                assert ours["results"][task][name] == pytest.approx(value, rel=1e-5), name
+    assert ours["config"]["model"] == "sycojax"
+    assert ours["config"]["adapter"] == str(checkpoint / "adapter")
+
+
+def test_cache_answers_for_the_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, checkpoint: Path, local_tasks: Path
+) -> None:
+    pytest.importorskip("lm_eval")
+    flags = [
+        "--model", "sycojax", "--model_args", f"pretrained={checkpoint}", "--log_samples",
+        "--include_path", str(local_tasks), "--tasks", ",".join(TASKS), "--use_cache", str(tmp_path / "c"),
+    ]  # fmt: skip
+    first = harness(monkeypatch, tmp_path / "first", *flags)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("the model was asked although the cache knows")
+
+    monkeypatch.setattr(LanguageModel, "loglikelihood_tokens", refuse)
+    monkeypatch.setattr(LanguageModel, "generate", refuse)
+    again = harness(monkeypatch, tmp_path / "again", *flags)
+    assert all(one == other for one, other in same_samples(again, first))
+
+
+def test_exported_probes_measure_what_sycojax_measures(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, checkpoint: Path
+) -> None:
+    pytest.importorskip("lm_eval")
+    import sycojax
+    from sycojax import toy
+    from sycojax.cli import main
+
+    config = str(Path(__file__).resolve().parents[2] / "configs" / "toy.py")
+    arguments = [f"--config={config}", "--config.data.probe_limit=4"]
+    assert main(["export-tasks", *arguments, f"--to={tmp_path / 'tasks'}"]) == 0
+    found = harness(
+        monkeypatch, tmp_path / "out", "--model", "sycojax",
+        "--model_args", f"pretrained={checkpoint}", "--tasks", "sycojax_probes",
+        "--include_path", str(tmp_path / "tasks"), "--log_samples",
+    )["results"]  # fmt: skip
+
+    toy.write_world(tmp_path / "world", 0)
+    source, prompts = open_source("files", str(tmp_path / "world")), Prompts()
+    model = sycojax.load(checkpoint)
+    bank = jax.tree.map(lambda leaf: np.asarray(leaf)[None], model.lora)
+    for probe in PROBES:
+        evaluation = EVALUATIONS[probe]
+        asked = todo = evaluation.requests(source.rows(probe, "probe")[:4], prompts, 0)
+        records: list[Any] = []
+        while todo:
+            records += model.scorer.score(todo, bank, progress=False)[0]
+            todo = evaluation.followups(asked, records, prompts)
+            asked = [*asked, *todo]
+        expected = {m.name: m.estimate for m in evaluation.measures(records)}
+        values = {
+            name.split(",")[0]: value
+            for name, value in found[f"sycojax_{probe}"].items()
+            if isinstance(value, float)
+        }
+        assert len(values) >= 6
+        for name, value in values.items():
+            assert value == pytest.approx(expected[name], abs=1e-4, nan_ok=True), (probe, name)
+
+
+def test_simple_evaluate_takes_the_model(checkpoint: Path, local_tasks: Path) -> None:
+    pytest.importorskip("lm_eval")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import lm_eval
+        from lm_eval.tasks import TaskManager
+
+        from sycojax.harness.model import SycojaxLM
+
+        found = lm_eval.simple_evaluate(
+            model=SycojaxLM(checkpoint, checkpoint / "adapter"),
+            tasks=["choose"],
+            task_manager=TaskManager(include_path=str(local_tasks), include_defaults=False),
+            bootstrap_iters=0,
+        )
+    assert found is not None
+    assert 0 <= found["results"]["choose"]["acc,none"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"revision": "main"}, "unknown revision"),
+        ({"dtype": "float16"}, "dtype='float16'"),
+        ({"adapter": "a", "peft": "b"}, "mean the same"),
+        ({"device": "cuda:0"}, "leave --device out"),
+        ({"max_length": 4096}, "from 1 to 256"),
+        ({"tokenizer": "/nowhere"}, "does not exist"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    checkpoint: Path, arguments: dict[str, Any], message: str
+) -> None:
+    pytest.importorskip("lm_eval")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from sycojax.harness.model import SycojaxLM
+
+        with pytest.raises(SycojaxError, match=message):
+            SycojaxLM(checkpoint, **arguments)
+
+
+def test_only_greedy_decoding() -> None:
+    from sycojax.harness.generation import Greedy
+
+    with pytest.raises(SycojaxError, match="sampling"):
+        Greedy.read({"temperature": 0.7}, 256)
+    with pytest.raises(SycojaxError, match="num_beams"):
+        Greedy.read({"num_beams": 4, "until": ["x"]}, 256)
+    assert Greedy.read({"temperature": 0.7, "do_sample": False}, 256).max_gen_toks == 256
+    assert Greedy(("\nQ", "\n\n"), 9).cut("x\n\nQ</s>", "</s>") == "x\n"  # in order, as the harness
