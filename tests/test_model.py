@@ -16,8 +16,9 @@ from flax import nnx
 
 from sycojax.models import llama
 from sycojax.models.attention import attend, packed_mask, rotary_table, rotate
+from sycojax.models.cache import KVCache
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import KVCache, merge
+from sycojax.models.llama import merge, unstack
 from sycojax.models.lora import ATTENTION_TARGETS, TARGETS, LoRAConfig, Projection
 from sycojax.models.quantize import Storage
 from sycojax.parallel.mesh import batch_sharding, make_mesh
@@ -144,30 +145,38 @@ def test_mask_of_a_small_tree():
 
 
 def test_cache_gives_what_the_full_pass_gives(base, adapter):
+    """Prompts of different lengths, then one token after the other, each row at its own place."""
     one = tokens()
     full = forward(base, adapter, one)
-    slots = 40
+    count, slots = base.config.num_hidden_layers, 40
+    lengths = 20 - 3 * np.arange(B)
 
     @jax.jit
-    def extend(lora, params, ids, positions, mask, cache, slot):
+    def prefill(lora, params, ids):
         model = merge(base.graph, lora, params)
-        hidden, cache = model.extend(ids, positions, mask, cache, slot)
+        hidden, cache = model.prefill(ids)
         return model.logits(hidden), cache
 
-    def seen(first, count):
-        rows = first + np.arange(count)[:, None]
-        return np.broadcast_to(np.arange(slots) <= rows, (B, 1, count, slots))
-
-    cache = KVCache.zeros(base.config, B, slots, jnp.float32)
-    positions = np.broadcast_to(np.arange(T, dtype=np.int32), (B, T))
-    out, cache = extend(adapter, base.params, one[:, :20], positions[:, :20], seen(0, 20), cache, 0)
-    np.testing.assert_allclose(out, full[:, :20], atol=2e-5)
-    for t in range(20, 24):
-        out, cache = extend(
-            adapter, base.params, one[:, t : t + 1], positions[:, t : t + 1], seen(t, 1), cache, t
+    @jax.jit
+    def step(lora, params, ids, at, caches):
+        model = merge(base.graph, lora, params)
+        layers = list(
+            zip(unstack(lora["layers"], count), unstack(params["layers"], count), strict=True)
         )
-        np.testing.assert_allclose(out[:, 0], full[:, t], atol=2e-5)
-    assert not np.asarray(cache.keys[:, :, 24:]).any()
+        hidden, caches = model.step(ids, at, caches, layers)
+        return model.logits(hidden), caches
+
+    out, made = prefill(adapter, base.params, one[:, :20])
+    np.testing.assert_allclose(out, full[:, :20], atol=2e-5)
+    heads = (B, base.config.num_key_value_heads, slots, base.config.head_dim)
+    empty = KVCache(jnp.zeros(heads), jnp.zeros(heads))
+    rows = np.arange(B)
+    caches = tuple(empty.replace(made.keys[n], made.values[n], rows) for n in range(count))
+    for t in range(4):
+        at = lengths + t
+        out, caches = step(adapter, base.params, one[rows, at], at, caches)
+        np.testing.assert_allclose(out, full[rows, at], atol=2e-5)
+    assert not np.asarray(caches[0].keys[:, :, 24:]).any()
 
 
 def test_grouped_heads_equal_repeated_ones(base, adapter):

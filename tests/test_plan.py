@@ -139,7 +139,7 @@ def small(**keys: int | str) -> tuple[StudyConfig, FrozenBase]:
     config = study("toy", row_length=16, examples_per_step=8, micro_batch_rows=4)
     config = dataclasses.replace(
         config,
-        base=dataclasses.replace(config.base, dtype="bfloat16", **keys),
+        base=dataclasses.replace(config.base, dtype="bfloat16", **{"remat": "none", **keys}),
         lora=dataclasses.replace(config.lora, rank=1, targets=("q_proj",)),
     )
     return config, programs.abstract_base(config, SMALL, make_mesh(2, 2, 2))
@@ -241,7 +241,7 @@ def test_a_whole_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_the_programs_are_those_that_run() -> None:
     """Shapes and shardings that are lowered are those of the arrays a study passes."""
-    config = study("toy")
+    config = study("toy", micro_batch_rows=4)
     base = programs.abstract_base(config, SHAPES["llama2_7b"], make_mesh(2, 2, 2))
     state = programs.lower_train(config, base).args_info
     assert state is not None

@@ -39,7 +39,6 @@ TOKENIZER_FILES = (
     "chat_template.jinja",
 )  # fmt: skip
 DOWNLOADED = ("*.safetensors", "*.json", "tokenizer.model", "chat_template.jinja")
-TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json")
 DTYPES = {"F32", "F16", "BF16"}
 # Old checkpoints store the rotary frequencies, which the config determines.
 IGNORED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
