@@ -126,7 +126,7 @@ def test_scoring_computes_little_twice(shared_data: Path, tokenizer: Tokenizer) 
         for request in EVALUATIONS[name].requests(source.rows(name, "probe")[:40], prompts, 42)
     ]
     buckets = Buckets(study("llama2_7b").score.buckets, batch_tokens=2048, attention_cost=4e-5)
-    plan = prepare(requests, encoder, buckets, ()).plan
+    plan = prepare(requests, encoder, lambda _: (buckets, ())).plan
     assert plan.unique_tokens <= plan.real_tokens <= plan.padded_tokens
     assert plan.padded_tokens <= 1.15 * plan.unique_tokens
     assert len({batch.arrays.token_ids.shape for batch in plan.batches}) <= 2

@@ -7,7 +7,14 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from sycojax.scoring.batches import Buckets, arrange, pack_neighbours, pack_rows, plan
+from sycojax.scoring.batches import (
+    Buckets,
+    arrange,
+    batch_size,
+    pack_neighbours,
+    pack_rows,
+    plan,
+)  # fmt: skip
 from sycojax.scoring.tree import SLOT_TOKENS, Completion, Segment, joined, segments
 
 BUCKETS = Buckets((64, 128, 256, 512), batch_tokens=1024, attention_cost=0.001)
@@ -121,6 +128,18 @@ def test_little_padding_on_a_mixed_job() -> None:
 def test_rows_longer_than_the_largest_bucket() -> None:
     arranged = plan(completions(3, 600, 601), BUCKETS, ())
     assert {b.arrays.token_ids.shape for b in arranged.batches} == {(1, 640)}
+
+
+def test_a_small_call_takes_a_small_batch() -> None:
+    assert batch_size(100, 8192, ()) == 512
+    assert batch_size(1000, 8192, ()) == 2048
+    assert batch_size(5000, 8192, ()) == batch_size(10**6, 8192, ()) == 8192
+    assert batch_size(10, 200, ()) == 200  # never less than what was asked for, where that is small
+    # A compiled size saves a compilation: a larger one whatever it wastes, a smaller one for a few batches.
+    assert batch_size(100, 8192, {8192}) == 8192
+    assert batch_size(1600, 8192, {512}) == 512
+    assert batch_size(1000, 8192, {256}) == 2048
+    assert batch_size(1700, 8192, {512, 8192}) == 8192
 
 
 def test_devices_share_the_rows() -> None:

@@ -139,6 +139,26 @@ def test_shapes_and_bank_width_do_not_matter(
     assert_same(other.score(REQUESTS, bank, progress=False), scored)
 
 
+def test_a_few_questions_do_not_fill_a_large_batch(
+    base: FrozenBase, bank: Any, scored: list[list[Record]]
+) -> None:
+    """And later calls find the programs of earlier ones, whichever came first."""
+    small, large = REQUESTS[:1], cases.sample_requests(200, 3)
+    config = dataclasses.replace(CONFIG, batch_tokens=8 * 1024)
+    scorer = Scorer(base, cases.tokenizer(), config)
+    assert_same(scorer.score(small, bank, progress=False), [row[:1] for row in scored])
+    assert scorer.counts.padded_tokens <= 512 * ADAPTERS
+    scorer.score(large, member(bank, 0), progress=False)
+    assert scorer.compilations == 2
+    scorer.score(small, member(bank, 0), progress=False)
+    scorer.score(large[::-1], member(bank, 1), progress=False)
+    assert scorer.compilations == 2
+    turned = Scorer(base, cases.tokenizer(), config)
+    turned.score(large, member(bank, 0), progress=False)
+    turned.score(small, member(bank, 0), progress=False)
+    assert turned.compilations == 1
+
+
 def test_eight_devices_equal_one(bank: Any, scored: list[list[Record]]) -> None:
     other = Scorer(cases.make_base(devices=8), cases.tokenizer(), CONFIG)
     assert_same(other.score(REQUESTS, bank, progress=False), scored)

@@ -15,6 +15,8 @@ from sycojax.scoring.tree import SLOT_TOKENS, Completion, Segment, joined, segme
 ROUND = 128
 # A row length without a compiled program yet is worth one when it saves the work of so many batches.
 WORTH_COMPILING = 4
+# Tokens of the smallest batch.
+SMALLEST = 512
 # Positions whose logits exist at the same time.
 CHUNK = 256
 
@@ -60,6 +62,7 @@ class Plan:
     """All batches of one scoring call, with the tokens it takes (one configuration)."""
 
     batches: list[Batch]
+    batch_tokens: int  # of the shapes
     real_tokens: int  # in segments, shared prefixes counted once
     padded_tokens: int  # what the device computes
     unique_tokens: int  # lower bound, see ``tree.unique_tokens``
@@ -83,7 +86,7 @@ class Buckets:
 
     def chunk(self, length: int) -> int:
         """Slots whose logits are computed together; a multiple of ``devices``."""
-        return min(-(-CHUNK // self.devices) * self.devices, self.rows(length) * length)
+        return chunk_slots(self.rows(length) * length, self.devices)
 
     def capacity(self, length: int) -> int:
         """Slots of a batch (P)."""
@@ -100,13 +103,33 @@ class Buckets:
         return count * self.rows(length) * length * (1 + self.attention_cost * length)
 
 
+def chunk_slots(tokens: int, devices: int) -> int:
+    """``Buckets.chunk`` of a batch of ``tokens`` tokens."""
+    return min(-(-CHUNK // devices) * devices, tokens)
+
+
+def batch_size(tokens: int, full: int, compiled: Collection[int]) -> int:
+    """Tokens of a batch for a call with this many unique ones: ``full``, or a quarter of it, or a sixteenth, ...
+
+    A compiled size (one of ``compiled``) is taken before a new one where it takes few batches.
+    """
+    wanted = tokens * 5 // 4  # rows do not fill up entirely
+    for size in sorted(compiled):
+        if wanted <= WORTH_COMPILING * size:
+            return size
+    size = full
+    while size // 4 >= max(wanted, SMALLEST):
+        size //= 4
+    return size
+
+
 Rows = list[list[int]]  # which trees, by number, stand in each row
 
 
 def plan(completions: Sequence[Completion], buckets: Buckets, compiled: Collection[int]) -> Plan:
     """Arrange distinct completions in batches; ``compiled`` row lengths are free, others have a price."""
     if not completions:
-        return Plan([], 0, 0, 0)
+        return Plan([], buckets.batch_tokens, 0, 0, 0)
     trees = segments(completions, buckets.attention_cost)
     batches = [
         _batch(
@@ -119,6 +142,7 @@ def plan(completions: Sequence[Completion], buckets: Buckets, compiled: Collecti
     ]
     return Plan(
         batches,
+        buckets.batch_tokens,
         real_tokens=sum(int((batch.arrays.segment_ids > 0).sum()) for batch in batches),
         padded_tokens=sum(batch.arrays.token_ids.size for batch in batches),
         unique_tokens=unique_tokens(completions),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from sycojax.data.encode import encode_pair
@@ -10,10 +10,14 @@ from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.requests import Request
 from sycojax.scoring.batches import Buckets, Plan, plan
-from sycojax.scoring.tree import Completion
+from sycojax.scoring.tree import Completion, unique_tokens
 
 # Requests whose texts are encoded together: enough for all threads, few enough to hold.
 TOGETHER = 256
+
+
+# Unique tokens of a call -> the shapes to use, and the row lengths that are compiled in them.
+Programs = Callable[[int], tuple[Buckets, Collection[int]]]
 
 
 class Answer(NamedTuple):
@@ -90,12 +94,10 @@ class Encoder:
         return cut, dropped
 
 
-def prepare(
-    requests: Sequence[Request], encoder: Encoder, buckets: Buckets, compiled: Collection[int]
-) -> Work:
+def prepare(requests: Sequence[Request], encoder: Encoder, programs: Programs) -> Work:
     """Encode likelihood requests and arrange them."""
     encoded = encoder.encode(requests)
-    work = arrange_completions([c for cs, _ in encoded for c in cs], buckets, compiled)
+    work = arrange_completions([c for cs, _ in encoded for c in cs], programs)
     at = iter(work.at)
     answers = [
         Answer([next(at) for _ in completions], [c.n_tokens for c in completions], dropped)
@@ -104,11 +106,11 @@ def prepare(
     return work._replace(answers=answers, merged=encoder.merged)
 
 
-def arrange_completions(
-    completions: Sequence[Completion], buckets: Buckets, compiled: Collection[int]
-) -> Work:
+def arrange_completions(completions: Sequence[Completion], programs: Programs) -> Work:
     """Arrange completions, equal ones once."""
     numbers: dict[Completion, int] = {}
     at = [numbers.setdefault(completion, len(numbers)) for completion in completions]
     naive = sum(len(c.inputs) for c in completions)
-    return Work(plan(list(numbers), buckets, compiled), len(numbers), naive, at, [], 0)
+    distinct = list(numbers)
+    arranged = plan(distinct, *programs(unique_tokens(distinct)))
+    return Work(arranged, len(numbers), naive, at, [], 0)

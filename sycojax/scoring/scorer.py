@@ -26,9 +26,9 @@ from sycojax.parallel.mesh import batch_sharding, distribute, replicated
 from sycojax.records import Record
 from sycojax.requests import Request
 from sycojax.scoring.bank import abstract_pass, bank_size, member, pass_width, passes
-from sycojax.scoring.batches import Batch, BatchArrays, Buckets
+from sycojax.scoring.batches import Batch, BatchArrays, Buckets, batch_size, chunk_slots
 from sycojax.scoring.decode import Decoder, Prompt
-from sycojax.scoring.prepare import Encoder, Work, arrange_completions, prepare
+from sycojax.scoring.prepare import Encoder, Programs, Work, arrange_completions, prepare
 from sycojax.scoring.tree import SLOT_TOKENS, Completion
 
 # Batches whose results may wait on the device before the oldest is fetched.
@@ -73,7 +73,8 @@ class Scorer:
             attention_cost=_attention_cost(base),
         )
         self._works: collections.OrderedDict[Any, Work] = collections.OrderedDict()
-        self._shapes: set[tuple[int, int]] = set()  # (row length, adapters at once) seen so far
+        # (row length, adapters at once, tokens of a batch) seen so far
+        self._shapes: set[tuple[int, int, int]] = set()
         self._compilations = 0
         self._programs = {banked: self._program(banked) for banked in (False, True)}
 
@@ -92,7 +93,7 @@ class Scorer:
             **dataclasses.asdict(self.counts),
             **dataclasses.asdict(self.decoder.counts),
             "compilations": self.compilations,
-            "row_lengths": sorted({length for length, _ in self._shapes}),
+            "row_lengths": sorted({length for length, _, _ in self._shapes}),
         }
 
     def score(
@@ -152,7 +153,7 @@ class Scorer:
         self, completions: Sequence[Completion], bank: Any, *, progress: bool = True
     ) -> Scores:
         """Score token ids; equal completions are computed once. Inputs must fit the context."""
-        work = arrange_completions(completions, self.buckets, self._compiled(bank))
+        work = arrange_completions(completions, self._shapes_for(bank))
         scores = self._run(work, bank, progress)
         return Scores(scores.logprobs[:, work.at], scores.greedy[:, work.at])
 
@@ -179,7 +180,7 @@ class Scorer:
             return self._works[key]
         config = self.base.config
         encoder = Encoder(self.tokenizer, config.vocab_size, config.max_position_embeddings)
-        work = prepare(requests, encoder, self.buckets, self._compiled(bank))
+        work = prepare(requests, encoder, self._shapes_for(bank))
         self.counts.dropped_tokens += sum(answer.dropped for answer in work.answers)
         self.counts.merged_pairs += work.merged
         self._works[key] = work
@@ -187,12 +188,20 @@ class Scorer:
             self._works.popitem(last=False)
         return work
 
-    def _compiled(self, bank: Any) -> set[int]:
-        """Row lengths that have a program for a bank of this size."""
-        return {length for length, width in self._shapes if width == self._width(bank)}
+    def _shapes_for(self, bank: Any) -> Programs:
+        """The shapes for a call of some size with a bank like this, compiled ones first."""
+        width = self._width(bank)
+
+        def choose(tokens: int) -> tuple[Buckets, set[int]]:
+            sizes = {size for _, w, size in self._shapes if w == width}
+            size = batch_size(tokens, self.config.batch_tokens, sizes)
+            compiled = {length for length, w, s in self._shapes if (w, s) == (width, size)}
+            return dataclasses.replace(self.buckets, batch_tokens=size), compiled
+
+        return choose
 
     def _width(self, bank: Any) -> int:
-        widths = {width for _, width in self._shapes}
+        widths = {width for _, width, _ in self._shapes}
         return pass_width(bank_size(bank), self.config.bank_width, widths)
 
     def _run(self, work: Work, bank: Any, progress: bool) -> Scores:
@@ -219,7 +228,8 @@ class Scorer:
 
         with bar:
             for batch in work.plan.batches:
-                self._shapes.add((batch.arrays.token_ids.shape[1], width))
+                length = batch.arrays.token_ids.shape[1]
+                self._shapes.add((length, width, work.plan.batch_tokens))
                 arrays = jax.tree.map(distribute, batch.arrays, self._placement(width))
                 for first, adapters, lora in loras:
                     results = program(lora, self.base.params, arrays)
@@ -263,9 +273,8 @@ class Scorer:
         model = merge(self.base.graph_of(bank_axis), lora, params)
         by_rows = batch_sharding(self.base.mesh, bank_axis=bank_axis)
         hidden = model.hidden(arrays.token_ids, arrays.positions, arrays.segment_ids, arrays.ends)
-        length = hidden.shape[1]
         hidden = hidden.reshape(-1, hidden.shape[2])
-        chunk = self.buckets.chunk(length)
+        chunk = chunk_slots(len(hidden), self.buckets.devices)
 
         # The number of chunks is data: only the logits that are read are computed, and no two chunks'
         # logits exist at the same time.
