@@ -159,7 +159,7 @@ class Llama(nnx.Module):
             q, k, v = layer.queries_keys_values(h, table, key)
             return self._by_rows(layer.finish(h, attention(q, k, v), key)), None
 
-        h = self._embed(token_ids)
+        h = self._by_rows(self._embed(token_ids))
         h, _ = jax.lax.scan(_rematerialised(body, self.remat), h, (state, keys))
         return self.norm(h)
 
@@ -179,7 +179,7 @@ class Llama(nnx.Module):
             h = self._by_rows(layer.finish(h, attend_rows(q, k, v, mask), None))
             return h, KVCache(k.swapaxes(1, 2), v.swapaxes(1, 2))
 
-        h, cache = jax.lax.scan(body, self._embed(token_ids), state)
+        h, cache = jax.lax.scan(body, self._by_rows(self._embed(token_ids)), state)
         return self.norm(h), cache
 
     def step(
@@ -200,15 +200,13 @@ class Llama(nnx.Module):
         h = self._embed(token_ids[:, None])
         out = []
         for cache, (lora, base) in zip(caches, layers, strict=True):
-            if self.mesh is not None and self.mesh.shape["fsdp"] > 1:
-                # Or the weights of all layers would be gathered ahead, and kept whole on every device.
-                h, base = jax.lax.optimization_barrier((h, base))
             layer = nnx.merge(graph, nnx.State(lora), nnx.State(base))
             q, k, v = layer.queries_keys_values(h, table, None)
             cache = cache.append(k[:, 0], v[:, 0], slots)
-            h = self._by_rows(layer.finish(h, cache.attend(q[:, 0], slots)[:, None], None))
+            attended = self._together(cache.attend(q[:, 0], slots)[:, None])
+            h = self._together(layer.finish(h, attended, None), "fsdp")
             out.append(cache)
-        return self.norm(h)[:, 0], tuple(out)
+        return self._by_rows(self.norm(h))[:, 0], tuple(out)
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """Vocabulary logits float32 [..., V] of hidden states [..., D]."""
@@ -221,19 +219,30 @@ class Llama(nnx.Module):
         return self.lm_head.kernel[...]
 
     def _embed(self, token_ids: jax.Array) -> jax.Array:
-        """Rows of the embedding table [B, T, D], split by rows over the mesh's batch axes."""
+        """Rows of the embedding table [B, T, D], split over ``data``, and along D over ``fsdp`` as the table is."""
         table, mesh = self.embed_tokens.embedding[...], self.mesh
         if mesh is None or not self._divides(token_ids):
             return table[token_ids]
-        # The table is split along D over fsdp. Asked for all rows at once, the partitioner would look up the
-        # whole batch on every device; in two steps it looks up its data part and exchanges the rest. It must see
-        # the ids of that part first, or it gathers the table instead where a bank is laid over `data`.
+        # Asked for rows over all batch axes at once, the partitioner would look up the whole batch on every device;
+        # so it looks up the part on `data`, and what is left to exchange are activations. It must see the ids of that
+        # part first, or it gathers the table instead where a bank is laid over `data`.
         data = None if self.bank_axis == "data" else "data"
+        ids = jax.lax.with_sharding_constraint(token_ids, NamedSharding(mesh, PartitionSpec(data)))
+        return self._together(table[ids], "fsdp")
 
-        def laid(x: jax.Array, *axes: str | None) -> jax.Array:
-            return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, PartitionSpec(*axes)))
+    def _together(self, x: jax.Array, last: Any = PartitionSpec.UNCONSTRAINED) -> jax.Array:
+        """Keep activations [B, T, ...] split by rows over ``data`` alone, and along their last axis over ``last``.
 
-        return self._by_rows(laid(table[laid(token_ids, data)], data, None, "fsdp"))
+        So a step of decoding multiplies every weight where it lies: what lies along D over ``fsdp`` is summed over
+        it, a few activations. With rows over ``fsdp`` every weight would be gathered for every token (Pope et al.
+        2022, arXiv:2211.05102, section 3.2).
+        """
+        if self.mesh is None or not self._divides(x):
+            return x
+        data = None if self.bank_axis == "data" else "data"
+        middle = [PartitionSpec.UNCONSTRAINED] * (x.ndim - 2)
+        spec = PartitionSpec(data, *middle, last)
+        return jax.lax.with_sharding_constraint(x, NamedSharding(self.mesh, spec))
 
     def _by_rows(self, h: jax.Array) -> jax.Array:
         """Keep activations [B, T, D] split by rows over the mesh's batch axes.

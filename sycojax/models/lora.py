@@ -122,7 +122,9 @@ class Projection(nnx.Module):
             y = x @ self.kernel[...]
         else:
             leaves = [getattr(self, leaf)[...] for leaf in self.quantized._fields]
-            y = quantize.product(x, self.quantized(*leaves), self.axes, self.mesh)
+            # A step of decoding, of one token, multiplies the parts where they lie (``Llama.step``).
+            mesh = self.mesh if x.shape[-2] > 1 else None
+            y = quantize.product(x, self.quantized(*leaves), self.axes, mesh)
         if not self.adapted:
             return checkpoint_name(y, SAVED_PROJECTION)
         h = x.astype(jnp.float32)
