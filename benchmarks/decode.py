@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import peers
-from benchmarks.hardware import device, peaks, read_bandwidth
+from benchmarks.hardware import chip, device, read_bandwidth
 from benchmarks.measure import OURS, PEER, Line, arguments, compared, interleave, report
 from benchmarks.shapes import SHAPES, Bench, opened
 from sycojax.scoring.bandwidth import decode_bytes
@@ -56,8 +56,8 @@ def measure(bench: Bench, repeats: int, peer: bool) -> Line:
     begun = decode_bytes(bench.base, decoder.counts)
     timings = interleave(sides, repeats)
     needed = (decode_bytes(bench.base, decoder.counts) - begun) / repeats
-    limits = peaks()
-    bandwidth = limits[1] if limits else read_bandwidth()
+    known = chip()
+    bandwidth = known.bandwidth if known else read_bandwidth()
     return compared(
         "decode", shape.name, device(), timings, tokens, "tokens/s",
         **details, prompts=len(texts), generated_tokens=tokens, batch=decoder.rows,

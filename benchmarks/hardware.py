@@ -10,18 +10,15 @@ import time
 import jax
 import jax.numpy as jnp
 
+from sycojax.planning.hardware import CHIPS, Chip
+
 PACKAGES = ("jax", "flax", "torch", "transformers", "peft", "lm_eval")
 
-# Dense bfloat16 FLOP/s and bytes/s of device memory, from the makers' data sheets; by a part of
-# ``jax.Device.device_kind``.
-PEAKS = {
-    "H200": (989e12, 4.8e12),
-    "H100": (989e12, 3.35e12),
-    "A100": (312e12, 2.04e12),
-    "TPU v5 lite": (197e12, 0.819e12),
-    "TPU v5p": (459e12, 2.765e12),
-    "TPU v6 lite": (918e12, 1.64e12),
-}
+# A part of ``jax.Device.device_kind`` -> the chip's name in ``planning.hardware``.
+KINDS = {
+    "H200": "H200", "H100": "H100", "A100": "A100",
+    "TPU v5 lite": "v5e", "TPU v5p": "v5p", "TPU v6 lite": "v6e",
+}  # fmt: skip
 
 
 def versions() -> dict[str, str]:
@@ -52,10 +49,10 @@ def device() -> str:
     return f"{threads()} CPU threads" if first.platform == "cpu" else first.device_kind
 
 
-def peaks() -> tuple[float, float] | None:
-    """Peak FLOP/s (bfloat16) and bytes/s of an accelerator that is known; None on a CPU."""
+def chip() -> Chip | None:
+    """The data sheet's figures of an accelerator that is known; None on a CPU."""
     kind = jax.devices()[0].device_kind
-    return next((value for name, value in PEAKS.items() if name in kind), None)
+    return next((CHIPS[name] for part, name in KINDS.items() if part in kind), None)
 
 
 def read_bandwidth(bytes_read: int = 1 << 30) -> float:

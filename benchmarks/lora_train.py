@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from benchmarks import peers
-from benchmarks.hardware import device, peaks
+from benchmarks.hardware import chip, device
 from benchmarks.measure import OURS, PEER, Line, arguments, compared, interleave, report
 from benchmarks.shapes import SHAPES, Bench, adapter, jobs, opened, with_dropout
 from sycojax.config import TrainConfig
@@ -145,9 +145,9 @@ def measure(bench: Bench, repeats: int, peer: bool, published: bool = False) -> 
         **details, row_length=config.row_length, micro_batch_rows=config.micro_batch_rows,
         tokens_per_repeat=tokens,
     )  # fmt: skip
-    if found := peaks():
+    if peak := chip():
         flops = 4 * bench.base.config.base_parameter_count * line.ours
-        line = dataclasses.replace(line, details={**line.details, "mfu": flops / found[0]})
+        line = dataclasses.replace(line, details={**line.details, "mfu": flops / peak.flops})
     return line
 
 

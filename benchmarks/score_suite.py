@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import peers
-from benchmarks.hardware import device, peaks
+from benchmarks.hardware import chip, device
 from benchmarks.measure import OURS, PEER, Line, arguments, compared, interleave, report
 from benchmarks.shapes import BENCHMARKS, PROBES, SHAPES, Bench, opened
 from sycojax.evals.subset import draw_items
@@ -83,9 +83,9 @@ def measure(bench: Bench, repeats: int, peer: bool, names: Sequence[str], part: 
         "score_suite", bench.shape.name, device(), timings, len(asked), "items/s",
         **details, items=len(asked), pairs=len(found), **counts,
     )  # fmt: skip
-    if limits := peaks():
+    if peak := chip():
         flops = 2 * bench.base.config.base_parameter_count * counts["unique_tokens"]
-        mfu = flops / timings[OURS].seconds / limits[0]
+        mfu = flops / timings[OURS].seconds / peak.flops
         line = dataclasses.replace(line, details={**line.details, "mfu_unique_tokens": mfu})
     return line
 

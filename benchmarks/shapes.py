@@ -26,34 +26,26 @@ from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import FrozenBase, Remat, Tree, abstract, initial_lora, logical_axes
 from sycojax.models.lora import LoRAConfig
 from sycojax.parallel.mesh import MESH_AXES, shardings
+from sycojax.planning import shapes as planning
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.training.bank import AdapterJob
 from sycojax.weights.huggingface import TOKENIZER_FILES, load_base, save_base
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LORA = LoRAConfig()  # rank 16 on all seven projections, dropout 0.1: the published recipe
-VOCABULARY = 32_000  # Llama-2's
 BENCHMARKS = ("mmlu", "hellaswag", "truthfulqa")
 PROBES = ("answer", "are_you_sure", "feedback")
 
 
-def _llama(d: int, layers: int, heads: int, ffn: int, context: int = 4096) -> LlamaConfig:
-    return LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=d,
-        intermediate_size=ffn,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=heads,
-        head_dim=d // heads,
-        max_position_embeddings=context,
-        rms_norm_eps=1e-5,
-        rope_theta=10_000.0,
-        rope_scaling=None,
-        tie_word_embeddings=False,
-        bos_token_id=1,
-        eos_token_ids=(2,),
-    )
+LLAMA2_7B = planning.SHAPES["llama2_7b"]
+
+
+def _llama(d: int, layers: int, heads: int, ffn: int) -> LlamaConfig:
+    """Llama 2 in small."""
+    return dataclasses.replace(
+        LLAMA2_7B, hidden_size=d, intermediate_size=ffn, num_hidden_layers=layers,
+        num_attention_heads=heads, num_key_value_heads=heads, head_dim=d // heads,
+    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +78,7 @@ SHAPES = {
         # As in configs/llama2_7b.py, but on a GPU that need not recompute everything.
         Shape(
             "llama2_7b",
-            _llama(4096, 32, 32, 11_008),
+            LLAMA2_7B,
             dtype="bfloat16",
             remat="dots",
             train=_LLAMA2_7B.train,
@@ -157,14 +149,14 @@ class Bench:
                     shutil.copy(self.tokenizer_directory / name, directory)
         return directory
 
-    def zero_bank(self, count: int = 1) -> Tree:
-        """A bank of ``count`` adapters that change nothing."""
+    def zero_bank(self) -> Tree:
+        """A bank of one adapter that changes nothing."""
         shapes = abstract(self.base.config, self.base.lora).lora
-        return jax.tree.map(lambda leaf: np.zeros((count, *leaf.shape), leaf.dtype), shapes)
+        return jax.tree.map(lambda leaf: np.zeros((1, *leaf.shape), leaf.dtype), shapes)
 
 
 @contextlib.contextmanager
-def opened(name: str, lora: LoRAConfig = LORA) -> Iterator[Bench]:
+def opened(name: str) -> Iterator[Bench]:
     """Everything of the shape ``name``; what is on disk for it goes when the block ends.
 
     The texts are the study's where ``SYCOJAX_DATA`` (or ``../shared/data``) holds them, and the embedded world's
@@ -176,7 +168,7 @@ def opened(name: str, lora: LoRAConfig = LORA) -> Iterator[Bench]:
     data = Path(os.environ.get("SYCOJAX_DATA", REPOSITORY.parent / "shared" / "data"))
     with tempfile.TemporaryDirectory(prefix="sycojax-bench-") as temporary:
         scratch = Path(temporary)
-        small = shape.config is None or shape.config.vocab_size < VOCABULARY
+        small = shape.config is None or shape.config.vocab_size < LLAMA2_7B.vocab_size
         if small or not (data / "study").is_dir():
             texts, vocabulary = scratch / "world", toy.base_directory()
             toy.write_world(texts)
@@ -185,10 +177,10 @@ def opened(name: str, lora: LoRAConfig = LORA) -> Iterator[Bench]:
         tokenizer = Tokenizer.from_directory(vocabulary)
         if shape.config is None:
             base = load_base(
-                toy.base_directory(), lora, dtype=jnp.dtype(shape.dtype), mesh=one_device()
+                toy.base_directory(), LORA, dtype=jnp.dtype(shape.dtype), mesh=one_device()
             )
         else:
-            base = random_base(shape, lora)
+            base = random_base(shape)
             # The embedded tokenizer has fewer ids than a Llama has embeddings.
             tokenizer.vocab_size = shape.config.vocab_size
         yield Bench(shape, base, tokenizer, vocabulary, texts, scratch)
@@ -200,15 +192,15 @@ def one_device() -> Mesh:
     return jax.make_mesh((1, 1, 1), MESH_AXES, devices=jax.devices()[:1], axis_types=axis_types)
 
 
-def random_base(shape: Shape, lora: LoRAConfig) -> FrozenBase:
+def random_base(shape: Shape) -> FrozenBase:
     """Normal weights scaled so that activations and logits are of a trained model's size."""
     assert shape.config is not None
     mesh, dtype = one_device(), jnp.dtype(shape.dtype)
     attention = choose("auto", shape.config, dtype, mesh, shape.train.row_length)
     made = abstract(
-        shape.config, lora, dtype=dtype, remat=shape.remat, attention=attention, mesh=mesh
+        shape.config, LORA, dtype=dtype, remat=shape.remat, attention=attention, mesh=mesh
     )
-    places = shardings(mesh, logical_axes(shape.config, lora).base)
+    places = shardings(mesh, logical_axes(shape.config, LORA).base)
 
     def fill(number: int, path: Any, leaf: Any, place: Any) -> jax.Array:
         names = [part.key for part in path]
@@ -230,7 +222,7 @@ def random_base(shape: Shape, lora: LoRAConfig) -> FrozenBase:
         )
     ]
     params = jax.tree.unflatten(tree, filled)
-    return FrozenBase(shape.config, lora, made.graph, params, mesh, attention)
+    return FrozenBase(shape.config, LORA, made.graph, params, mesh, attention)
 
 
 def adapter(base: FrozenBase, seed: int, b_scale: float = 0.0) -> Tree:
