@@ -55,7 +55,7 @@ class Shape:
     name: str
     config: LlamaConfig | None
     dtype: str = "float32"
-    remat: Remat = "none"
+    remat: Remat = BaseConfig().remat
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     score: ScoreConfig = dataclasses.field(default_factory=ScoreConfig)
     items: int = 4  # drawn per benchmark and probe
@@ -75,12 +75,11 @@ SHAPES = {
     for shape in (
         Shape("toy", None, train=_TOY.train, score=_TOY.score, items=40),
         Shape("small", _llama(512, 8, 8, 1376), items=4),
-        # As in configs/llama2_7b.py, but on a GPU that need not recompute everything.
+        # As in configs/llama2_7b.py, but recomputing no more than the default: one GPU holds the rest.
         Shape(
             "llama2_7b",
             LLAMA2_7B,
             dtype="bfloat16",
-            remat="dots",
             train=_LLAMA2_7B.train,
             score=_LLAMA2_7B.score,
             items=16,
@@ -177,7 +176,11 @@ def opened(name: str) -> Iterator[Bench]:
         tokenizer = Tokenizer.from_directory(vocabulary)
         if shape.config is None:
             base = load_base(
-                toy.base_directory(), LORA, dtype=jnp.dtype(shape.dtype), mesh=one_device()
+                toy.base_directory(),
+                LORA,
+                dtype=jnp.dtype(shape.dtype),
+                remat=shape.remat,
+                mesh=one_device(),
             )
         else:
             base = random_base(shape)
