@@ -327,7 +327,7 @@ def systemctl(arguments: list[str]) -> None:
     until(lambda: not session(leader))
 
 
-def until(condition: Any, seconds: float = 20.0) -> None:
+def until(condition: Any, seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

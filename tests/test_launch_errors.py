@@ -160,6 +160,7 @@ def test_no_gcloud(place: Place) -> None:
         (("run", BUCKET, "--share=h:/p", *STUDY), ["one of them"]),
         (("run", "--share=h:/p", "--workdir=runs/x", *STUDY), ["not on the share"]),
         (("run", *STUDY, "--workdir=x"), ["before the --"]),
+        (("keep", TYPE, BUCKET, "--", "study", "--config=configs/llama.py"), ["configs/llama.py is no file"]),
         (("run", *STUDY), ["cannot be used (nothing)", "`create` it"]),
         (("keep", TYPE, *STUDY), ["keep needs --bucket or --share"]),
         (("keep", "--type=v5litepod-16", BUCKET, *STUDY), ["4 hosts", "one file system"]),

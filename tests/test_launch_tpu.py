@@ -149,6 +149,9 @@ def test_a_study_that_fails_is_reported_and_kept(place: Place) -> None:
     fails(place.tpu("keep", TYPE, BUCKET, *STUDY), "the study ended", "exit 2", "see `logs`")
     assert place.state()["vms"]["sycophancy"]["state"] == "READY"
     assert "unknown config key train.lr" in works(place.tpu("logs"))
+    place.change(study={"steps": 5})  # mended
+    works(place.tpu("keep", TYPE, BUCKET, *STUDY))
+    assert (place.checkout / "runs/sycophancy/study.json").is_file()
 
 
 def test_a_machine_that_refuses_ssh(place: Place) -> None:
