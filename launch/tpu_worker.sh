@@ -20,9 +20,9 @@ start)
     ;;
   esac
   rm -f "$ended"
-  # The chips' driver locks memory, for which services have a small limit.
+  # The chips' driver locks memory, for which services have a small limit; the last copy to a bucket takes minutes.
   sudo systemd-run --quiet --collect --unit=sycojax --uid="$(id -u)" --gid="$(id -g)" \
-    --property=LimitMEMLOCK=infinity --property=LimitNOFILE=1048576 \
+    --property=LimitMEMLOCK=infinity --property=LimitNOFILE=1048576 --property=TimeoutStopSec=600 \
     --setenv=HOME="$HOME" --setenv=PATH="$PATH" --working-directory="$here" \
     bash "$here/launch/tpu_worker.sh" body "$@"
   ;;
