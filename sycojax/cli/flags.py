@@ -95,6 +95,11 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
         raise SycojaxError(f"unexpected argument {rest[0]!r} (flags are written --name=value)")
     if values.workdir is None and command not in NO_WORKDIR:
         raise SycojaxError(f"--workdir=DIR is missing: where should `sycojax {command}` write?")
+    if "://" in (values.workdir or ""):
+        raise SycojaxError(
+            f"--workdir={values.workdir} must be a directory: files are renamed and appended to in it, which a bucket "
+            "cannot; docs/launch.md shows how a workdir is kept in one"
+        )
     return Flags(
         Path(values.workdir or "."), values.quiet, tuple(values.adapter), values.to, values.data,
         values.name, values.index,
