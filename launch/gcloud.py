@@ -46,14 +46,19 @@ MEANINGS: tuple[tuple[tuple[str, ...], str], ...] = (
 )  # fmt: skip
 
 
+# What `tpu-vm ssh` and `scp` say of themselves.
+CHATTER = ("#####", "Using ", "SSH: ", "SCP: ", "Retrying: ")
+
+
 def explain(doing: str, failure: Failed) -> LaunchError:
     """One message for a failed program: what was being done, what it means, and the program's own last word."""
     text = failure.text.lower()
     meaning = next((m for signs, m in MEANINGS if any(s in text for s in signs)), "")
     said = [line.strip() for line in failure.text.splitlines() if line.strip()]
+    said = [line for line in said if not line.startswith(CHATTER)]
     errors = [line for line in said if line.startswith("ERROR")]
-    if errors and "return code" in errors[0]:  # of ssh, which says less than the remote command
-        errors = said[said.index(errors[0]) - 1 :]
+    if errors and "return code" in errors[0]:  # of ssh, which says less than the line before
+        errors = said[max(said.index(errors[0]) - 1, 0) :]
     word = (errors or said[-1:] or [str(failure)])[0]
     return LaunchError(f"{doing}: {meaning}{': ' if meaning else ''}{word}")
 
@@ -132,9 +137,9 @@ class Zone:
     def look(self, name: str) -> Found:
         """What ``name`` stands for here. Raises ``LaunchError`` when that cannot be told."""
         request = self._describe("queued-resources", name, "state.state")
-        state, _, accelerator = self._describe("tpu-vm", name, "state,acceleratorType").partition(
-            "\t"
-        )
+        state, _, accelerator = self._describe(
+            "tpu-vm", name, "state,acceleratorType.basename()"
+        ).partition("\t")
         return Found(state, accelerator.strip(), request)
 
     def tpus(self, *arguments: str) -> str:

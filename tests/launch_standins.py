@@ -193,18 +193,22 @@ def ssh(rest: list[str]) -> None:
     command = flag(rest, "command").replace(
         "tail -n 100 -F", "until [ -s sycojax.log ]; do sleep 0.05; done; tail -n 100"
     )  # which would not end
-    for directory in workers(rest, rest[0]):
+    every = workers(rest, rest[0])
+    print(f"Using ssh batch size of {len(every)}.", file=sys.stderr, flush=True)
+    status = 0
+    for worker, directory in enumerate(every):
+        print(f"SSH: Attempting to connect to worker {worker}...", file=sys.stderr, flush=True)
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=directory,
             env=os.environ | {"HOME": str(directory)},
             check=False,
         )
-        if done.returncode:
-            say_and_leave(
-                f"ERROR: (gcloud) [/usr/bin/ssh] exited with return code [{done.returncode}].",
-                done.returncode,
-            )
+        if done.returncode:  # the remote command's; gcloud adds no ERROR line to it
+            status = done.returncode
+            if len(every) > 1:
+                print(f"##### Command execution on worker {worker} failed", file=sys.stderr)
+    sys.exit(status)
 
 
 def scp(rest: list[str]) -> None:
