@@ -30,6 +30,9 @@ from sycojax.harness.tokenizer import ContextTokenizer, encode, reads_spaces_ali
 # What --use_cache has not been given yet is lost with the process; scoring in parts costs some sharing.
 CACHED_PART = 2048
 
+# What the harness's command line gives where --device is left out, on machines without CUDA too.
+UNSET_DEVICE = "cuda:0"
+
 _log = logging.getLogger(__name__)
 
 
@@ -276,7 +279,9 @@ def _check_device(device: str | None) -> None:
     """Raise ``SycojaxError`` when ``--device`` names another place than the one where jax runs."""
     import jax
 
-    name, _, number = (device or jax.default_backend()).partition(":")
+    if device is None or device == UNSET_DEVICE:
+        return
+    name, _, number = device.partition(":")
     platform = {"cuda": "gpu"}.get(name, name)
     if platform != jax.default_backend() or (number and jax.device_count() > 1):
         raise SycojaxError(

@@ -184,7 +184,8 @@ def test_exported_probes_measure_what_sycojax_measures(
     from sycojax.cli import main
 
     config = str(Path(__file__).resolve().parents[2] / "configs" / "toy.py")
-    arguments = [f"--config={config}", "--config.data.probe_limit=4"]
+    seeds = ["--config.data.seed=3", "--config.data.world_seed=5"]
+    arguments = [f"--config={config}", "--config.data.probe_limit=4", *seeds]
     assert main(["export-tasks", *arguments, f"--to={tmp_path / 'tasks'}"]) == 0
     found = harness(
         monkeypatch, tmp_path / "out", "--model", "sycojax",
@@ -192,13 +193,13 @@ def test_exported_probes_measure_what_sycojax_measures(
         "--include_path", str(tmp_path / "tasks"), "--log_samples",
     )["results"]  # fmt: skip
 
-    toy.write_world(tmp_path / "world", 0)
+    toy.write_world(tmp_path / "world", 5)
     source, prompts = open_source("files", str(tmp_path / "world")), Prompts()
     model = sycojax.load(checkpoint)
     bank = jax.tree.map(lambda leaf: np.asarray(leaf)[None], model.lora)
     for probe in PROBES:
         evaluation = EVALUATIONS[probe]
-        asked = todo = evaluation.requests(source.rows(probe, "probe")[:4], prompts, 0)
+        asked = todo = evaluation.requests(source.rows(probe, "probe")[:4], prompts, 3)
         records: list[Any] = []
         while todo:
             records += model.scorer.score(todo, bank, progress=False)[0]
@@ -240,7 +241,7 @@ def test_simple_evaluate_takes_the_model(checkpoint: Path, local_tasks: Path) ->
         ({"revision": "main"}, "unknown revision"),
         ({"dtype": "float16"}, "dtype='float16'"),
         ({"adapter": "a", "peft": "b"}, "mean the same"),
-        ({"device": "cuda:0"}, "leave --device out"),
+        ({"device": "tpu"}, "leave --device out"),
         ({"max_length": 4096}, "from 1 to 256"),
         ({"tokenizer": "/nowhere"}, "does not exist"),
     ],
