@@ -349,10 +349,14 @@ def abstract(
     return split(nnx.eval_shape(build))
 
 
+@functools.cache
 def logical_axes(
     config: LlamaConfig, lora: LoRAConfig, quantization: Quantization = "none"
 ) -> Split:
-    """Like ``abstract``, each leaf being its tuple of logical axis names."""
+    """Like ``abstract``, each leaf being its tuple of logical axis names. Every caller gets the same trees.
+
+    Kept, because tracing the model for them takes 50 ms, which every call of a scorer would pay twice.
+    """
     model = nnx.eval_shape(lambda: Llama(config, lora, quantization=quantization, rngs=nnx.Rngs(0)))
     graph, adapters, base = nnx.split(model, LoRAParam, BaseParam)
 
