@@ -23,9 +23,8 @@ def printed(place: Place) -> list[list[str]]:
     for flags in (
         ("keep", TYPE, "--spot", "--bucket=gs://bucket/path", *STUDY), ("create", TYPE, "--spot"), ("fetch",), ("delete",),
     ):  # fmt: skip
-        lines += place.tpu_here(
-            flags[0], "--dry-run", "--project=p", *flags[1:]
-        ).stdout.splitlines()
+        done = place.tpu_here(flags[0], "--dry-run", "--project=p", *flags[1:])
+        lines += works(done).splitlines()
     script = (place.checkout / "launch/with_bucket.sh").read_text()
     lines += re.findall(r"gcloud storage (?:rsync|cp|cat)[^|&)]*", script.replace("\\\n", " "))
     return [shlex.split(line.replace('"', "")) for line in lines if line.startswith("gcloud ")]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
+import jinja2  # pyright: ignore[reportMissingImports]
 import lm_eval.models  # noqa: F401  # pyright: ignore[reportMissingImports]  # the others' names, else unknown
 from lm_eval.api.model import TemplateLM  # pyright: ignore[reportMissingImports]
 from lm_eval.api.registry import register_model  # pyright: ignore[reportMissingImports]
