@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from launch_cases import Place
+from launch_cases import Place, works
 
 TYPE = "--type=v5litepod-8"
 STUDY = ("--", "study", "--config=configs/toy.py")
