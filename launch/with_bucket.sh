@@ -64,14 +64,15 @@ if [ -n "$whole" ] && [ ! -e "$workdir" ]; then
   echo "with_bucket: $workdir brought back from $bucket/$whole" >&2
 fi
 
+child='' told='' # before the command starts: whoever is told to stop this early is still copied
+trap 'told=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true' TERM INT
 "$@" &
 child=$!
+[ -z "$told" ] || kill -TERM "$child" 2>/dev/null || true
 while sleep "$every"; do
   copy || echo "with_bucket: a copy failed; the next one is in $every s" >&2
 done &
 copier=$!
-told=''
-trap 'told=1; kill -TERM "$child" 2>/dev/null || true' TERM INT
 while :; do # a signal ends `wait`, not the command
   code=0
   wait "$child" || code=$?

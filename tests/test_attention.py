@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AbstractMesh, AxisType, Mesh
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from sycojax.errors import SycojaxError
 from sycojax.models import backends, llama
@@ -103,11 +104,39 @@ def test_values_and_gradients_are_those_of_xla(name: str, interpreted: None, cud
     assert np.abs(np.asarray(got[0][1] - other[0][1])).max() > 0.1, "segments matter"
 
 
-def test_splash_over_rows_and_heads_of_a_mesh(interpreted: None):
+@pytest.mark.parametrize("name", ["splash", "cudnn"])
+def test_over_rows_and_heads_of_a_mesh(name: str, interpreted: None, cudnn_by_xla: None):
     mesh = make_mesh(2, 2, 2)
     segments, (q, k, v, weights) = _segments(4), _inputs(4)
-    got = _value_and_gradients(_backend("splash", segments, mesh), q, k, v, weights)
+    got = _value_and_gradients(_backend(name, segments, mesh), q, k, v, weights)
     _assert_close(got, _value_and_gradients(_backend("xla", segments), q, k, v, weights))
+
+
+@pytest.mark.parametrize("bank_axis", ["data", None])
+@pytest.mark.parametrize("name", ["splash", "cudnn"])
+def test_nothing_is_gathered_for_it(
+    name: Any, bank_axis: str | None, interpreted: None, cudnn_by_xla: None
+):
+    """A bank laid over devices, or its rows: forward and backward pass stay on each device."""
+    mesh = make_mesh(2, 2, 2)
+    segments, arrays = np.stack([_segments(4)] * 2), [jnp.stack([x, 2 - x]) for x in _inputs(4)]
+    rows = ("data", "fsdp") if bank_axis is None else "fsdp"
+    places = NamedSharding(mesh, PartitionSpec(bank_axis, rows, None, "tensor"))
+    ids = jax.device_put(segments, NamedSharding(mesh, PartitionSpec(bank_axis, rows)))
+
+    def total(mesh: Mesh | None, q: Any, k: Any, v: Any, weights: Any, segments: Any) -> Any:
+        attend = backends.packed_attention(name, segments, None, mesh, bank_axis)
+        return jnp.sum(attend(q, k, v) * weights)
+
+    def gradients(mesh: Mesh | None) -> Any:
+        each = jax.grad(functools.partial(total, mesh), argnums=(0, 1, 2))
+        return jax.jit(jax.vmap(each, spmd_axis_name=bank_axis if mesh else None))
+
+    placed = jax.device_put(arrays, places)
+    compiled = gradients(mesh).lower(*placed, ids).compile()
+    _assert_close(compiled(*placed, ids), gradients(None)(*arrays, jnp.asarray(segments)))
+    moved = re.findall(r"all-gather|all-to-all|collective-permute|all-reduce", compiled.as_text())
+    assert not moved
 
 
 @pytest.mark.parametrize("name", ["splash", "cudnn"])
@@ -196,7 +225,8 @@ BF16, F32 = jnp.bfloat16, jnp.float32
 def test_auto(device: Any, dtype: Any, row_length: int | None, want: str):
     mesh: Any = _Devices(device)
     assert backends.choose("auto", CONFIG, dtype, mesh, row_length) == want
-    assert backends.choose("xla", CONFIG, dtype, mesh, row_length) == "xla"
+    parted: Any = _Devices(device, tensor=2)  # one key head on two devices
+    assert backends.choose("xla", CONFIG, dtype, parted, row_length) == "xla"
 
 
 @pytest.mark.parametrize(
@@ -207,6 +237,7 @@ def test_auto(device: Any, dtype: Any, row_length: int | None, want: str):
         ("cudnn", _Devices(OLD), BF16, 512, "compute capability 8.0"),
         ("cudnn", _Devices(GPU), F32, 512, "base.dtype=bfloat16"),
         ("cudnn", _Devices(GPU), BF16, 511, "an even train.row_length"),
+        ("cudnn", _Devices(GPU, tensor=2), BF16, 512, "heads that divide over mesh.tensor=2"),
         ("splash", _Devices(GPU), BF16, 512, "a TPU, and this is a gpu"),
         ("splash", _Devices(TPU), BF16, 500, "a train.row_length that is a multiple of 128, not 500"),
         ("splash", _Devices(TPU, tensor=2), BF16, 512, "heads that divide over mesh.tensor=2"),

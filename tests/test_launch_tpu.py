@@ -207,3 +207,13 @@ def test_a_copy_that_breaks_off_leaves_the_one_before(place: Place) -> None:
     assert done.returncode == 7  # the command's own
     assert (kept / (kept / "LATEST").read_text() / "state").read_text() == "third\n"
     assert not (place.checkout / "runs/x.still").exists()
+
+
+def test_told_to_stop_as_soon_as_it_starts(place: Place) -> None:
+    """The command gets the signal, and what it leaves behind is copied."""
+    script = str(place.checkout / "launch/with_bucket.sh")
+    stops = "trap 'echo last > runs/x/state; exit 2' TERM; mkdir -p runs/x; kill -TERM $PPID; while :; do sleep 0.05; done"
+    done = place.run("bash", script, "gs://studies/x", "runs/x", "bash", "-c", stops)
+    assert done.returncode == 2, done.stderr
+    kept = place.world / "buckets/studies/x"
+    assert (kept / (kept / "LATEST").read_text() / "state").read_text() == "last\n"

@@ -76,7 +76,27 @@ def packed_attention(
     if backend == "splash" and ends is None:
         return functools.partial(splash, segment_ids=segment_ids, mesh=mesh, bank_axis=bank_axis)
     mask = packed_mask(segment_ids, ends)
-    return functools.partial(cudnn if backend == "cudnn" else attend_rows, mask=mask)
+    if backend == "cudnn":
+        return functools.partial(by_device(cudnn, mesh, bank_axis), mask)
+    return functools.partial(attend_rows, mask=mask)
+
+
+def by_device(function: Callable[..., jax.Array], mesh: Mesh | None, bank_axis: str | None) -> Any:
+    """``function`` (per row [B, ...], q, k, v -> [B, T, N, H]) on each device's own rows and heads.
+
+    A kernel is opaque to the partitioner, which would gather what it takes where a bank lies over the devices.
+    """
+    if mesh is None:
+        return function
+    axes = batch_axes(bank_axis)
+    rows, places = PartitionSpec(axes), PartitionSpec(axes, None, "tensor")
+    return jax.shard_map(
+        function,
+        mesh=mesh,
+        in_specs=(rows, places, places, places),
+        out_specs=places,
+        check_vma=False,  # a kernel's call does not say over which axes its result varies
+    )
 
 
 def splash(
@@ -91,38 +111,26 @@ def splash(
 ) -> jax.Array:
     """Causal attention inside segments by JAX's splash kernel; shapes as in ``packed_attention``.
 
-    Every device works on its own rows and heads. ``interpret`` runs the kernel's code on any platform, slowly.
+    ``interpret`` runs the kernel's code on any platform, slowly.
     Raises ``SycojaxError`` where T is no multiple of 128.
     """
     # Importing it takes half a second, which only those pay who use it.
     from jax.experimental.pallas.ops.tpu.splash_attention import SegmentIds
 
-    _, length, heads, width = q.shape
+    length, width = q.shape[1], q.shape[3]
     if length % LANES:
         raise SycojaxError(
             f"base.attention='splash' needs rows of a multiple of {LANES} tokens, not {length}: change "
             "train.row_length, or use base.attention=xla"
         )
-    tensor = 1 if mesh is None else mesh.shape["tensor"]
 
-    def on_device(q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array) -> jax.Array:
-        kernel = _splash_kernel(heads // tensor, length, interpret)
+    def on_device(segments: jax.Array, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+        kernel = _splash_kernel(q.shape[2], length, interpret)
         # The kernel takes heads first and does not scale.
         q, k, v = (jnp.swapaxes(x, 1, 2) for x in (q * width**-0.5, k, v))
         return jnp.swapaxes(jax.vmap(kernel)(q, k, v, SegmentIds(segments, segments)), 1, 2)
 
-    if mesh is None:
-        return on_device(q, k, v, segment_ids)
-    axes = batch_axes(bank_axis)
-    rows, places = PartitionSpec(axes), PartitionSpec(axes, None, "tensor")
-    sharded = jax.shard_map(
-        on_device,
-        mesh=mesh,
-        in_specs=(places, places, places, rows),
-        out_specs=places,
-        check_vma=False,  # a pallas_call does not say over which axes its result varies
-    )
-    return sharded(q, k, v, segment_ids)
+    return by_device(on_device, mesh, bank_axis)(segment_ids, q, k, v)
 
 
 def _splash_kernel(heads: int, length: int, interpret: bool) -> Any:
@@ -149,21 +157,21 @@ def _splash_kernel(heads: int, length: int, interpret: bool) -> Any:
 
 
 @jax.custom_vjp
-def cudnn(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Array:
+def cudnn(mask: jax.Array, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
     """Masked attention by cuDNN's flash kernel; ``mask`` bool [B, 1, T, S], within the causal one.
 
     The backward pass computes the forward one again (1 % of a 7B step's operations at 1024 tokens): that makes
     both plain functions, which ``over_batch`` can put a bank's axis into.
     """
-    return _forward(q, k, v, mask)
+    return _forward(mask, q, k, v)
 
 
-def _cudnn_forward(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> Any:
-    return checkpoint_name(_forward(q, k, v, mask), SAVED_ATTENTION), (q, k, v, mask)
+def _cudnn_forward(mask: jax.Array, q: jax.Array, k: jax.Array, v: jax.Array) -> Any:
+    return checkpoint_name(_forward(mask, q, k, v), SAVED_ATTENTION), (mask, q, k, v)
 
 
 def _cudnn_backward(residuals: Any, cotangent: jax.Array) -> Any:
-    return (*_gradients(*residuals, cotangent), None)
+    return (None, *_gradients(*residuals, cotangent))
 
 
 cudnn.defvjp(_cudnn_forward, _cudnn_backward)
@@ -183,11 +191,10 @@ def over_batch(function: Callable[..., Any]) -> Any:
     def _(size: int, is_mapped: list[bool], *arguments: jax.Array) -> Any:
         def flat(x: jax.Array, batched: bool) -> jax.Array:
             x = x if batched else jnp.broadcast_to(x, (size, *x.shape))
-            # Rows first: they are split over devices, the bank is not.
-            return jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:])
+            return x.reshape(-1, *x.shape[2:])
 
         def unflat(x: jax.Array) -> jax.Array:
-            return jnp.swapaxes(x.reshape(-1, size, *x.shape[1:]), 0, 1)
+            return x.reshape(size, -1, *x.shape[1:])
 
         out = mapped(*(flat(x, b) for x, b in zip(arguments, is_mapped, strict=True)))
         return jax.tree.map(unflat, out), jax.tree.map(lambda _: True, out)
@@ -209,12 +216,12 @@ def _dot_product_attention(
 
 
 @over_batch
-def _forward(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Array:
+def _forward(mask: jax.Array, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
     return _dot_product_attention(q, k, v, mask)
 
 
 @over_batch
-def _gradients(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array, cotangent: jax.Array):
+def _gradients(mask: jax.Array, q: jax.Array, k: jax.Array, v: jax.Array, cotangent: jax.Array):
     return jax.vjp(lambda q, k, v: _dot_product_attention(q, k, v, mask), q, k, v)[1](cotangent)
 
 
@@ -222,6 +229,8 @@ def _obstacle(
     backend: str, config: LlamaConfig, dtype: Any, mesh: Mesh | None, row_length: int | None
 ) -> str:
     """What the backend would need and has not; empty when it can run."""
+    if backend == "xla":
+        return ""
     device: Any = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
     tensor = 1 if mesh is None else mesh.shape["tensor"]
     if backend == "cudnn":
@@ -242,8 +251,8 @@ def _obstacle(
             return f"a TPU, and this is a {device.platform}"
         if config.head_dim % 64:
             return f"heads of a multiple of 64 wide, not {config.head_dim}"
-        if config.num_attention_heads % tensor or config.num_key_value_heads % tensor:
-            return f"heads that divide over mesh.tensor={tensor}"
         if row_length is not None and row_length % LANES:
             return f"a train.row_length that is a multiple of {LANES}, not {row_length}"
+    if config.num_attention_heads % tensor or config.num_key_value_heads % tensor:
+        return f"heads that divide over mesh.tensor={tensor}"
     return ""
