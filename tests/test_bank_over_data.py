@@ -47,9 +47,9 @@ def over_data(base: FrozenBase) -> FrozenBase:
     return dataclasses.replace(base, bank_axis="data")
 
 
-def _train(base: FrozenBase) -> tuple[BankProgram, Any, np.ndarray]:
+def _train(base: FrozenBase, logits_chunk: int = 0) -> tuple[BankProgram, Any, np.ndarray]:
     """Two steps and a validation of three adapters that differ in everything, and an empty lane."""
-    program = BankProgram(base, make_optimizer(CONFIG), WIDTH)
+    program = BankProgram(base, make_optimizer(CONFIG), WIDTH, logits_chunk)
     seeds, values = [3, 4, 5, 0], []
     state = program.start(seeds)
     for step in range(2):
@@ -88,7 +88,7 @@ def test_training_is_the_same(
     shape: tuple[int, int, int], trained_on_one_device: Any, tmp_path: Path
 ) -> None:
     one, expected, values = trained_on_one_device
-    _, state, found = _train(over_data(training.make_base(make_mesh(*shape))))
+    _, state, found = _train(over_data(training.make_base(make_mesh(*shape))), logits_chunk=16)
     np.testing.assert_allclose(found, values, rtol=2e-6, atol=1e-7)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sycojax.parallel.mesh import BATCH_AXES
+from sycojax.parallel.mesh import batch_axes
 
 
 class Targets(NamedTuple):
@@ -33,19 +33,22 @@ def weighted_cross_entropy(
     weights: jax.Array,
     chunk: int,
     mesh: Mesh | None = None,
+    bank_axis: str | None = None,
 ) -> jax.Array:
     """``sum(weights * -log softmax(hidden @ kernel)[target])``, a float32 scalar.
 
     ``hidden`` [B, T, D]; ``kernel`` [D, V], frozen: its gradient is not computed (zero); ``target_ids`` int32 and
     ``weights`` float32 [B, T]. ``chunk`` places at a time, per device of the batch axes of ``mesh``: each of them
-    chooses among its own rows, and all compute as many chunks as the one with the most places.
+    chooses among its own rows, and all compute as many chunks as the one with the most places. ``bank_axis``: the
+    mesh axis that a bank, of which this is one adapter, is laid over.
     """
-    ways = 1 if mesh is None else math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+    axes = batch_axes(bank_axis)
+    ways = 1 if mesh is None else math.prod(mesh.shape[axis] for axis in axes)
     groups = 1 if hidden.shape[0] % ways else ways
 
     def grouped(x: jax.Array) -> jax.Array:
         x = x.reshape(groups, -1, *x.shape[2:])
-        return x if mesh is None or groups == 1 else _constrain(x, mesh, BATCH_AXES)
+        return x if mesh is None or groups == 1 else _constrain(x, mesh, axes)
 
     if mesh is not None and mesh.size > 1:
         # Brought together once, not once per chunk.

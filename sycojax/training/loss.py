@@ -43,8 +43,8 @@ def loss(
     hidden = model.hidden(rows.token_ids, rows.positions, rows.segment_ids, dropout_key=dropout_key)
     if logits_chunk:
         return weighted_cross_entropy(
-            hidden, model.head(), rows.target_ids, rows.loss_weights, logits_chunk, model.mesh
-        )
+            hidden, model.head(), rows.target_ids, rows.loss_weights, logits_chunk, model.mesh, model.bank_axis
+        )  # fmt: skip
     logits = model.logits(hidden)
     target = jnp.take_along_axis(logits, rows.target_ids[..., None], axis=-1)[..., 0]
     return jnp.sum(rows.loss_weights * (jax.nn.logsumexp(logits, axis=-1) - target))
