@@ -140,9 +140,8 @@ class ScoreConfig:
     batch_tokens: int = 8192  # tokens of one padded scoring batch
     buckets: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048, 4096)  # packed row lengths
     decode_batch: int = 32  # prompts decoded together, per configuration
-    decode_bank_width: int = (
-        0  # as bank_width, for decoding; 0: that on a CPU, all of them elsewhere
-    )
+    # As bank_width, for decoding; 0: that on a CPU, elsewhere as many as memory holds.
+    decode_bank_width: int = 0
     max_new_tokens: int = 256  # of gsm8k answers
     # Items per probe that are asked again in the plain template and by generation; 0 = none.
     audit_items: int = 100

@@ -23,6 +23,7 @@ from sycojax.planning.hardware import CHIPS, CORES, GIB, compiler_target
 from sycojax.planning.roofline import Work, decode_work, matmul_weights, score_work, train_work
 from sycojax.planning.shapes import HUB, SHAPES, architecture
 from sycojax.planning.topology import devices, parse
+from sycojax.scoring.memory import decoding_width
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 TOY = f"--config={CONFIGS / 'toy.py'}"
@@ -134,6 +135,35 @@ def test_shapes_known_by_name() -> None:
     assert architecture(path, "llama2_70b")[0] == SHAPES["llama2_70b"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "count", "width"),
+    [
+        # A 7B: 26.4 GB of weights and their copy, 0.16 per adapter, 0.4 of caches per row of 768 places, half as much
+        # again for the keys. Of an H200's 143.8 GB, 129.4 are shared out.
+        (64, 16, 2), (16, 16, 8), (16, 6, 6), (1, 16, 16), (512, 16, 1),
+    ],
+)  # fmt: skip
+def test_as_many_configurations_are_decoded_as_fit(rows: int, count: int, width: int) -> None:
+    """Nine of 16 would fit with 16 rows each: two passes of 8."""
+    one = make_mesh(1, 1, 1, devices=jax.devices()[:1])
+    base = programs.abstract_base(study("llama2_7b"), SHAPES["llama2_7b"], one)
+    assert decoding_width(base, count, rows, 768, CHIPS["H200"].limit) == width
+
+
+def test_what_a_mesh_shares_of_it() -> None:
+    """Eight devices hold an eighth of the weights and caches each; adapters over ``data`` come in fours."""
+    config = study("llama2_7b")
+    base = programs.abstract_base(config, SHAPES["llama2_7b"], make_mesh(1, 8, 1))
+    assert (
+        decoding_width(base, 16, 64, 768, 16 * 10**9) == 1
+    )  # 3.3 + 0.3 GB of weights and adapters, 4.9 of caches
+    assert decoding_width(base, 16, 64, 768, 32 * 10**9) == 4
+    laid = dataclasses.replace(
+        programs.abstract_base(config, SHAPES["llama2_7b"], make_mesh(4, 2, 1)), bank_axis="data"
+    )
+    assert decoding_width(laid, 16, 64, 768, 64 * 10**9) == 8
+
+
 def small(**keys: int | str) -> tuple[StudyConfig, FrozenBase]:
     """SMALL in bfloat16 on data 2 x fsdp 2 x tensor 2, adapters of rank 1 on q_proj."""
     config = study("toy", row_length=16, examples_per_step=8, micro_batch_rows=4)
@@ -243,7 +273,9 @@ def test_the_programs_are_those_that_run() -> None:
     """Shapes and shardings that are lowered are those of the arrays a study passes."""
     config = study("toy", micro_batch_rows=4)
     base = programs.abstract_base(config, SHAPES["llama2_7b"], make_mesh(2, 2, 2))
-    state = programs.lower_train(config, base).args_info
+    state = programs.lower_train(
+        config, base, programs.bank_widths(config, base, None).train
+    ).args_info
     assert state is not None
     leaf = base.params["layers"]["mlp"]["up_proj"]["kernel"]
     assert leaf.sharding.shard_shape(leaf.shape) == (32, 2048, 5504)

@@ -75,6 +75,7 @@ def make_plan(
     )
     base = programs.abstract_base(config, architecture, mesh)
     limit = topology.chip.limit if topology.chip else None
+    widths = programs.bank_widths(config, base, limit)
     axes = batch_axes(base.bank_axis)
     step = math.prod(mesh.shape[axis] for axis in axes)
     if config.train.micro_batch_rows % step:
@@ -93,13 +94,14 @@ def make_plan(
     def train(count: int) -> Compiled:
         tried = programs.with_rows(config, count)
         return compiled(
-            f"train, micro-batches of {count}", lambda: programs.lower_train(tried, base)
+            f"train, micro-batches of {count}",
+            lambda: programs.lower_train(tried, base, widths.train),
         )
 
     found = [
-        _train(config, base, topology, train(config.train.micro_batch_rows)),
-        _score(config, base, topology, compiled),
-        _decode(config, base, topology, compiled),
+        _train(config, base, topology, train(config.train.micro_batch_rows), widths.train),
+        _score(config, base, topology, compiled, widths.score),
+        _decode(config, base, topology, compiled, widths.decode),
     ]
     most = math.ceil(config.train.examples_per_step / step) * step
     largest = None
@@ -129,9 +131,8 @@ def score_length(config: StudyConfig, architecture: LlamaConfig) -> int:
 
 
 def _train(
-    config: StudyConfig, base: FrozenBase, topology: Topology, compiled: Compiled
+    config: StudyConfig, base: FrozenBase, topology: Topology, compiled: Compiled, width: int
 ) -> Program:
-    width = programs.bank_widths(config, base).train
     train = config.train
     count = -(-train.examples_per_step // train.micro_batch_rows)
     call = (
@@ -146,13 +147,13 @@ def _score(
     base: FrozenBase,
     topology: Topology,
     compiled: Callable[[str, Callable[[], jax.stages.Lowered]], Compiled],
+    width: int,
 ) -> Program:
-    width = programs.bank_widths(config, base).score
     length = score_length(config, base.config)
     buckets = programs.buckets(config, base)
     count = buckets.rows(length)
     result = compiled(
-        f"score, rows of {length}", lambda: programs.lower_score(config, base, length)
+        f"score, rows of {length}", lambda: programs.lower_score(config, base, length, width)
     )
     work = score_work(base, count, length, width)
     chunks = buckets.capacity(length) // buckets.chunk(length)
@@ -165,13 +166,12 @@ def _decode(
     base: FrozenBase,
     topology: Topology,
     compiled: Callable[[str, Callable[[], jax.stages.Lowered]], Compiled],
+    width: int,
 ) -> Program:
-    width = programs.bank_widths(config, base).decode
-    steps = config.score.max_new_tokens
-    length = programs.buckets(config, base).fitting(config.data.max_length)
+    length, steps = programs.decode_length(config, base), config.score.max_new_tokens
     result = compiled(
         f"decode, prompts of {length} and {steps} new tokens",
-        lambda: programs.lower_decode(config, base, length, steps),
+        lambda: programs.lower_decode(config, base, width),
     )
     count = programs.decode_rows(config, base)
     work = decode_work(base, count, length, steps, width)

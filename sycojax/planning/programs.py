@@ -19,6 +19,7 @@ from sycojax.models.llama import FrozenBase, abstract, logical_axes
 from sycojax.parallel.mesh import shardings
 from sycojax.scoring.bank import pass_width
 from sycojax.scoring.batches import Buckets
+from sycojax.scoring.decode import padded_slots
 from sycojax.scoring.scorer import Scorer
 from sycojax.training.batches import empty, stack
 from sycojax.training.optimizer import make_optimizer
@@ -74,8 +75,8 @@ class Widths(NamedTuple):
     decode: int
 
 
-def bank_widths(config: StudyConfig, base: FrozenBase) -> Widths:
-    """Bank widths of a study on these devices, base included where it is scored.
+def bank_widths(config: StudyConfig, base: FrozenBase, memory: int | None) -> Widths:
+    """Bank widths of a study on devices of ``memory`` bytes each (None: a CPU), base included where it is scored.
 
     Raises ``SycojaxError`` where ``mesh.bank_over_data`` cannot lay the adapters out.
     """
@@ -86,33 +87,39 @@ def bank_widths(config: StudyConfig, base: FrozenBase) -> Widths:
         )
     adapters = max(len(config.train.adapters) * len(config.train.seeds), 1)
     together = math.ceil(adapters / math.ceil(adapters / config.train.bank_width))
-    asked = adapters + 1
+    asked, decoder = adapters + 1, _scorer(config, base).decoder
+    slots = padded_slots(decode_length(config, base) + config.score.max_new_tokens)
     return Widths(
         math.ceil(together / lanes) * lanes,
         pass_width(asked, config.score.bank_width, ()),
-        pass_width(asked, _scorer(config, base).decoder.width(asked), ()),
+        pass_width(asked, decoder.fitting_width(asked, decoder.rows, slots, memory), ()),
     )
 
 
-def lower_train(config: StudyConfig, base: FrozenBase) -> jax.stages.Lowered:
-    """The training step: all micro-batches of one optimiser step of a bank."""
-    width = bank_widths(config, base).train
+def lower_train(config: StudyConfig, base: FrozenBase, width: int) -> jax.stages.Lowered:
+    """The training step: all micro-batches of one optimiser step of a bank of ``width`` adapters."""
     rows = stack([empty(config.train)] * width)
     return BankProgram(base, make_optimizer(config.train), width, config.train.logits_chunk).lower(
         rows
     )
 
 
-def lower_score(config: StudyConfig, base: FrozenBase, length: int) -> jax.stages.Lowered:
-    """One scoring pass over a batch of rows of ``length`` tokens."""
-    return _scorer(config, base).lower(length, bank_widths(config, base).score)
-
-
-def lower_decode(
-    config: StudyConfig, base: FrozenBase, length: int, steps: int
+def lower_score(
+    config: StudyConfig, base: FrozenBase, length: int, width: int
 ) -> jax.stages.Lowered:
-    """Greedy decoding of ``steps`` tokens in rows with prompts of ``length`` (which another program reads in)."""
-    return _scorer(config, base).decoder.lower(length, steps, bank_widths(config, base).decode)
+    """One scoring pass over a batch of rows of ``length`` tokens."""
+    return _scorer(config, base).lower(length, width)
+
+
+def lower_decode(config: StudyConfig, base: FrozenBase, width: int) -> jax.stages.Lowered:
+    """Greedy decoding of all new tokens in rows with prompts of ``decode_length`` (which another program reads in)."""
+    length, steps = decode_length(config, base), config.score.max_new_tokens
+    return _scorer(config, base).decoder.lower(length, steps, width)
+
+
+def decode_length(config: StudyConfig, base: FrozenBase) -> int:
+    """The prompt length to plan decoding with."""
+    return buckets(config, base).fitting(config.data.max_length)
 
 
 def buckets(config: StudyConfig, base: FrozenBase) -> Buckets:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
-import jax
-
 from sycojax.models.llama import FrozenBase, abstract
 from sycojax.scoring.decode import DecodeCounts
+from sycojax.scoring.memory import slot_bytes, total_bytes
 
 
 def decode_bytes(base: FrozenBase, counts: DecodeCounts) -> int:
@@ -19,25 +15,12 @@ def decode_bytes(base: FrozenBase, counts: DecodeCounts) -> int:
     """
     return (
         counts.decode_steps * weight_bytes(base)
-        + counts.decode_step_adapters * _bytes(abstract(base.config, base.lora).lora)
+        + counts.decode_step_adapters * total_bytes(abstract(base.config, base.lora).lora)
         + counts.decode_step_slots * slot_bytes(base)
     )
 
 
 def weight_bytes(base: FrozenBase) -> int:
     """Bytes of the base as it is kept, without an embedding table that is only looked up."""
-    looked_up = 0 if base.config.tie_word_embeddings else _bytes(base.params["embed_tokens"])
-    return _bytes(base.params) - looked_up
-
-
-def slot_bytes(base: FrozenBase) -> int:
-    """Bytes of one token's keys and values in all layers."""
-    config = base.config
-    dtype = base.params["embed_tokens"]["embedding"].dtype
-    return (
-        2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * dtype.itemsize
-    )
-
-
-def _bytes(tree: Any) -> int:
-    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+    looked_up = 0 if base.config.tie_word_embeddings else total_bytes(base.params["embed_tokens"])
+    return total_bytes(base.params) - looked_up

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -18,9 +19,15 @@ from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import distribute, replicated
 from sycojax.scoring.bank import abstract_pass, bank_size, pass_width, passes
 from sycojax.scoring.generation import Arrivals, Generation, Shape
+from sycojax.scoring.memory import decoding_width, device_memory
 
 # The slots of a row are a multiple of this.
 SLOTS = 32
+
+
+def padded_slots(places: int) -> int:
+    """Slots of a row that holds a prompt and its new tokens."""
+    return -(-places // SLOTS) * SLOTS
 
 
 class Prompt(NamedTuple):
@@ -78,13 +85,17 @@ class Decoder:
         self._devices = base.mesh.shape["data"] * base.mesh.shape["fsdp"]
         self.rows = -(-config.decode_batch // self._devices) * self._devices
 
+    @functools.cached_property
+    def _memory(self) -> int | None:
+        return device_memory(self.base.mesh)
+
     @property
     def compilations(self) -> int:
         """Programs compiled so far."""
         return self._generation.compilations
 
     def width(self, count: int) -> int:
-        """How many of ``count`` adapters go through one pass.
+        """How many of ``count`` adapters go through one pass where memory allows it.
 
         An accelerator spends a step on reading memory, which all of them can share.
         """
@@ -92,6 +103,13 @@ class Decoder:
             return self.config.decode_bank_width
         on_cpu = self.base.mesh.devices.flat[0].platform == "cpu"
         return self.config.bank_width if on_cpu else count
+
+    def fitting_width(self, count: int, rows: int, slots: int, memory: int | None) -> int:
+        """``width``, or fewer where ``rows`` rows of ``slots`` places each are more than ``memory`` bytes hold."""
+        width = self.width(count)
+        if self.config.decode_bank_width or memory is None:
+            return width
+        return min(width, decoding_width(self.base, count, rows, slots, memory))
 
     def generate(
         self, prompts: Sequence[Prompt], bank: Any, *, progress: bool = True
@@ -206,10 +224,8 @@ class Decoder:
 
     def lower(self, length: int, steps: int, width: int) -> jax.stages.Lowered:
         """The program that decodes ``steps`` tokens after prompts of ``length``, to be compiled ahead of time."""
-        slots = -(-(length + steps) // SLOTS) * SLOTS
-        return self._generation.lower(
-            abstract_pass(width, self.base), Shape(width, self.rows, slots, steps)
-        )
+        shape = Shape(width, self.rows, padded_slots(length + steps), steps)
+        return self._generation.lower(abstract_pass(width, self.base), shape)
 
     def _encode(self, prompt: Prompt) -> Encoded:
         """Ids that leave room for the new tokens, and how many were cut behind the BOS."""
@@ -222,12 +238,15 @@ class Decoder:
 
     def _shape(self, encoded: Sequence[Encoded], count: int) -> Shape:
         """The state for these prompts; a compiled one of up to twice the slots is taken before a new one."""
-        width = pass_width(count, self.width(count), {shape.width for shape in self._shapes})
         rows = self.rows
         while rows % (2 * self._devices) == 0 and rows // 2 >= len(encoded):
             rows //= 2
-        slots = max((len(p.token_ids) + p.limit for p in encoded), default=1)
-        slots = -(-slots // SLOTS) * SLOTS
+        slots = padded_slots(max((len(p.token_ids) + p.limit for p in encoded), default=1))
+        width = pass_width(
+            count,
+            self.fitting_width(count, rows, slots, self._memory),
+            {shape.width for shape in self._shapes},
+        )
         steps = max((p.limit for p in encoded), default=1)
         compiled = [
             shape

@@ -1,0 +1,70 @@
+"""How many configurations an accelerator's memory can decode together, beside the base."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from sycojax.models.llama import FrozenBase, abstract
+from sycojax.parallel.distributed import on_first
+
+# Needed beside what is counted below: a share of the memory, for activations and fragmentation, and one of the
+# caches. On GPUs the compiler turns all keys round for the steps (half of the caches, `sycojax plan` shows it as
+# temporaries); at other times a quarter of the rows is read in.
+RESERVE = 0.1
+TURNED = 0.5
+
+
+def device_memory(mesh: Mesh) -> int | None:
+    """Bytes that programs may take on a device, the same in all processes; None where it does not say (a CPU)."""
+
+    def smallest() -> int | None:
+        said = [device.memory_stats() or {} for device in mesh.local_devices]
+        return min((stats["bytes_limit"] for stats in said if "bytes_limit" in stats), default=None)
+
+    return on_first(smallest)
+
+
+def decoding_width(base: FrozenBase, count: int, rows: int, slots: int, memory: int) -> int:
+    """How many of ``count`` configurations to decode together in ``memory`` bytes of each device, at least one.
+
+    Counted are the base, its layers once more (decoding keeps them apart), all adapters, and the keys and
+    values of ``rows`` rows of ``slots`` places per configuration.
+    """
+    mesh = base.mesh
+    weights = _on_one_device(base.params) + _on_one_device(base.params["layers"])
+    adapter = total_bytes(abstract(base.config, base.lora).lora)
+    tensor = mesh.shape["tensor"]
+    ways = mesh.shape["data"] * mesh.shape["fsdp"]
+    ways *= tensor if base.config.num_key_value_heads % tensor == 0 else 1
+    caches = rows * slots * slot_bytes(base) / ways
+    left = (1 - RESERVE) * memory - weights - count * adapter
+    width = min(max(int(left // ((1 + TURNED) * caches + adapter)), 1), count)
+    lanes = mesh.shape[base.bank_axis] if base.bank_axis else 1
+    if 1 < lanes <= width:
+        return width - width % lanes
+    return math.ceil(count / math.ceil(count / width))  # passes of one size
+
+
+def slot_bytes(base: FrozenBase) -> int:
+    """Bytes of one token's keys and values in all layers."""
+    config = base.config
+    dtype = base.params["embed_tokens"]["embedding"].dtype
+    return (
+        2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * dtype.itemsize
+    )
+
+
+def total_bytes(tree: Any) -> int:
+    """Bytes of all arrays of a tree, or of what would have their shapes."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _on_one_device(tree: Any) -> int:
+    return sum(
+        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+        for leaf in jax.tree.leaves(tree)
+    )
