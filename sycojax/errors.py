@@ -1,4 +1,4 @@
-"""The one exception that is meant for the person at the keyboard."""
+"""Exceptions that are meant for the person at the keyboard."""
 
 
 class SycojaxError(Exception):
@@ -7,3 +7,15 @@ class SycojaxError(Exception):
     The command line prints the message alone (no traceback) and exits with status 2, so the message
     must name what is wrong, where, and what to do.
     """
+
+
+class Stopped(SycojaxError):
+    """A signal asked to stop, and the state is saved: the same command continues."""
+
+
+class Diverged(SycojaxError):
+    """The loss of one adapter, ``adapter``, is no longer finite; those that train with it are sound."""
+
+    def __init__(self, adapter: str, message: str):
+        super().__init__(message)
+        self.adapter = adapter

@@ -124,6 +124,30 @@ def test_an_adapter_in_a_bank_equals_the_adapter_alone(base, programs, uninterru
         )
 
 
+def test_adapters_of_a_bank_may_have_their_own_rate_and_length(base, programs, tmp_path):
+    own = dataclasses.replace(
+        CONFIG, learning_rate=3e-3, schedule="constant", warmup_steps=0, epochs=1.0, bank_width=1
+    )
+    first, second, _ = make_jobs()
+    together = [first, dataclasses.replace(second, config=own)]
+    banked = train_bank(base, together, CONFIG, tmp_path / "bank")
+    assert programs[2].compilations() == (1, 1), "rates are numbers, not programs"
+    (alone,) = train_bank(base, [second], own, tmp_path / "alone")
+    assert [a.steps for a in banked] == [4, 5]
+    assert [x["learning_rate"] for x in alone.history] == [pytest.approx(3e-3)] * 5
+    assert alone.best_step == banked[1].best_step
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-6), alone.lora, banked[1].lora
+    )
+    # A run with another rate is another run, though the bank's own settings are the same.
+    other = dataclasses.replace(second, config=dataclasses.replace(own, learning_rate=2e-3))
+    with pytest.raises(SycojaxError, match="another run"):
+        train_bank(base, [first, other], CONFIG, tmp_path / "bank")
+    strange = dataclasses.replace(second, config=dataclasses.replace(CONFIG, clip_norm=0.5))
+    with pytest.raises(SycojaxError, match=f"{second.name} has settings that its bank cannot have"):
+        train_bank(base, [first, strange], CONFIG, tmp_path / "strange")
+
+
 def test_a_finished_run_is_read_back(base, uninterrupted, monkeypatch):
     trained, directory = uninterrupted
     monkeypatch.setattr(BankProgram, "train", None)

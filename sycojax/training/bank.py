@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sycojax.config import TrainConfig
 from sycojax.data.encode import EncodedExample
@@ -23,6 +23,11 @@ from sycojax.training.optimizer import learning_rates
 
 T = TypeVar("T")
 
+# What each adapter of a bank may have for itself: how long it trains and at which rates are numbers to the step.
+OWN_KEYS = ("epochs", "learning_rate", "warmup_steps", "schedule")
+# Which adapters a study has and how its work is laid out says nothing about one adapter.
+_OTHER_KEYS = ("adapters", "seeds", "bank_width")
+
 
 @dataclasses.dataclass(frozen=True)
 class AdapterJob:
@@ -32,6 +37,19 @@ class AdapterJob:
     seed: int
     train: Sequence[EncodedExample]
     validation: Sequence[EncodedExample]
+    # Its own settings, which may differ from the bank's in OWN_KEYS; None: the bank's.
+    config: TrainConfig | None = None
+
+    @property
+    def own(self) -> dict[str, Any] | None:
+        """The settings that this adapter has for itself, if any."""
+        return self.config and {key: getattr(self.config, key) for key in OWN_KEYS}
+
+
+def shared_settings(config: TrainConfig) -> dict[str, Any]:
+    """The settings that all adapters of a bank have in common: jobs for which they are equal can train together."""
+    settings = dataclasses.asdict(config)
+    return {k: v for k, v in settings.items() if k not in (*OWN_KEYS, *_OTHER_KEYS)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +70,7 @@ def groups(
 
     All but the last bank hold a ``multiple`` of jobs, which must divide ``bank_width``.
     """
-    ordered = sorted(jobs, key=lambda job: -total_steps(len(job.train), config))
+    ordered = sorted(jobs, key=lambda job: -total_steps(len(job.train), job.config or config))
     size = math.ceil(len(jobs) / math.ceil(len(jobs) / config.bank_width))
     size = math.ceil(size / multiple) * multiple
     return [ordered[i : i + size] for i in range(0, len(ordered), size)]
@@ -66,9 +84,14 @@ class Bank:
     ):
         self.jobs, self.config, self.width = list(jobs), config, width
         self.validation_rows = validation_rows
-        self.steps = [total_steps(len(job.train), config) for job in jobs]
+        self._configs = [job.config or config for job in jobs]
+        self.steps = [
+            total_steps(len(job.train), own) for job, own in zip(jobs, self._configs, strict=True)
+        ]
         self.total = max(self.steps)
-        self._rates = [learning_rates(config, steps) for steps in self.steps]
+        self._rates = [
+            learning_rates(own, steps) for own, steps in zip(self._configs, self.steps, strict=True)
+        ]
 
     @property
     def names(self) -> list[str]:
@@ -110,7 +133,7 @@ class Bank:
     def examples(self, lane: int, step: int) -> list[EncodedExample]:
         """The examples lane ``lane`` trains on at step ``step``."""
         job = self.jobs[lane]
-        indices = step_indices(len(job.train), step, job.seed, self.config)
+        indices = step_indices(len(job.train), step, job.seed, self._configs[lane])
         return [job.train[i] for i in indices]
 
     def due(self, completed: int) -> list[bool]:

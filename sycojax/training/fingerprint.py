@@ -28,7 +28,7 @@ def fingerprint(
     digest = hashlib.sha256()
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in _NO_EFFECT}
     architecture = [dataclasses.asdict(base.config), dataclasses.asdict(base.lora)]
-    names = [[job.name, job.seed] for job in jobs]
+    names = [[job.name, job.seed, *([job.own] if job.own else [])] for job in jobs]
     digest.update(json.dumps([settings, architecture, base_sum, names, width]).encode())
     for job in jobs:
         for example in (*job.train, *job.validation):

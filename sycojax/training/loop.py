@@ -19,12 +19,12 @@ from tqdm import tqdm
 
 from sycojax.config import TrainConfig
 from sycojax.data.pack import rows_needed
-from sycojax.errors import SycojaxError
+from sycojax.errors import Diverged, Stopped, SycojaxError
 from sycojax.models.llama import FrozenBase, Tree
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.parallel.mesh import batch_axes
 from sycojax.parallel.preemption import Preemption
-from sycojax.training.bank import AdapterJob, Bank, BankBatch, groups
+from sycojax.training.bank import AdapterJob, Bank, BankBatch, groups, shared_settings
 from sycojax.training.fingerprint import checksum, fingerprint
 from sycojax.training.metrics import Line, MetricsLog, read_lines
 from sycojax.training.optimizer import make_optimizer
@@ -59,26 +59,41 @@ def train_bank(
     """Train every job and return the adapters in job order; all banks share one compilation.
 
     Keeps its state in ``directory/<bank>/`` and continues from there. Raises ``SycojaxError`` when a loss is
-    not finite, when the directory holds another run, when nothing can be written, and on SIGTERM, after
-    the step at hand has been finished and saved.
+    not finite (``Diverged``), when the directory holds another run, when nothing can be written, and on SIGTERM
+    (``Stopped``), after the step at hand has been finished and saved.
     """
-    lanes = _check(base, jobs, config)
-    banks = groups(jobs, config, lanes)
-    width = math.ceil(len(banks[0]) / lanes) * lanes
-    optimizer = make_optimizer(config)
-    program = BankProgram(base, optimizer, width, config.logits_chunk)
-    base_sum = checksum(base.params)
-    rows = max(
-        rows_needed([len(e.token_ids) for e in j.validation], config.row_length) for j in jobs
-    )
+    trainer = BankTrainer(base, jobs, config)
     trained: dict[str, TrainedAdapter] = {}
     with Preemption(base.mesh) as stop:
-        for members in banks:
-            identity = fingerprint(base_sum, base, config, members, width)
-            bank = Bank(members, config, width, rows)
-            run = _Run(program, bank, Path(directory), identity, progress)
-            trained |= {adapter.name: adapter for adapter in run(stop)}
+        for members in trainer.banks:
+            others = len(members) - 1
+            name = f"{members[0].name}+{others}" if others else members[0].name
+            found = trainer.train(members, Path(directory) / name, stop, progress=progress)
+            trained |= {adapter.name: adapter for adapter in found}
     return [trained[job.name] for job in jobs]
+
+
+class BankTrainer:
+    """The banks that ``jobs`` fall into and the one compiled program that all of them go through."""
+
+    def __init__(self, base: FrozenBase, jobs: Sequence[AdapterJob], config: TrainConfig):
+        lanes = _check(base, jobs, config)
+        self.base, self.config = base, config
+        self.banks = groups(jobs, config, lanes)
+        self.width = math.ceil(len(self.banks[0]) / lanes) * lanes
+        self._program = BankProgram(base, make_optimizer(config), self.width, config.logits_chunk)
+        self._base_sum = checksum(base.params)
+        self._validation_rows = max(
+            rows_needed([len(e.token_ids) for e in j.validation], config.row_length) for j in jobs
+        )
+
+    def train(
+        self, members: Sequence[AdapterJob], directory: Path, stop: Preemption, *, progress: bool
+    ) -> list[TrainedAdapter]:
+        """Train one bank, or some of its members, with its state in ``directory``; raises as ``train_bank`` does."""
+        identity = fingerprint(self._base_sum, self.base, self.config, members, self.width)
+        bank = Bank(members, self.config, self.width, self._validation_rows)
+        return _Run(self._program, bank, directory, identity, progress)(stop)
 
 
 class _Pending(NamedTuple):
@@ -98,9 +113,7 @@ class _Run:
         self, program: BankProgram, bank: Bank, directory: Path, identity: str, progress: bool
     ):
         self.program, self.bank, self.config = program, bank, bank.config
-        others = len(bank.jobs) - 1
-        name = f"{bank.names[0]}+{others}" if others else bank.names[0]
-        self.directory, self.identity, self.progress = directory / name, identity, progress
+        self.directory, self.identity, self.progress = directory, identity, progress
         self.tokens, self.processed = [0] * bank.width, [0] * bank.width
 
     def __call__(self, stop: Preemption) -> list[TrainedAdapter]:
@@ -160,7 +173,7 @@ class _Run:
                     checkpoints.save(completed, state, position)
                 if stopped and not last:
                     checkpoints.wait()
-                    raise SycojaxError(
+                    raise Stopped(
                         f"stopped by SIGTERM after step {completed} of {bank.total} of "
                         f"{', '.join(bank.names)}; the state is saved in {self.directory}: run the same "
                         "command again to continue"
@@ -241,17 +254,21 @@ class _Report:
             return
         examples = self.bank.examples(lane, pending.completed - 1)
         items = ", ".join(f"{example.task}/{example.item}" for example in examples)
-        raise SycojaxError(
-            f"adapter {self.bank.names[lane]}, step {pending.completed}: loss {loss}, gradient norm {norm} "
-            f"on items {items}. Lower train.learning_rate, or look at these items"
+        name = self.bank.names[lane]
+        raise Diverged(
+            name,
+            f"adapter {name}, step {pending.completed}: loss {loss}, gradient norm {norm} "
+            f"on items {items}. Lower train.learning_rate, or look at these items",
         )
 
     def _validation_loss(self, lane: int, completed: int, losses: np.ndarray | None) -> float:
         value = math.nan if losses is None else float(losses[lane])
         if not math.isfinite(value):
-            raise SycojaxError(
-                f"adapter {self.bank.names[lane]}, step {completed}: validation loss {value}. Lower "
-                "train.learning_rate, or look at the validation items"
+            name = self.bank.names[lane]
+            raise Diverged(
+                name,
+                f"adapter {name}, step {completed}: validation loss {value}. Lower "
+                "train.learning_rate, or look at the validation items",
             )
         return value
 
@@ -269,6 +286,8 @@ def _check(base: FrozenBase, jobs: Sequence[AdapterJob], config: TrainConfig) ->
                 raise SycojaxError(f"adapter {job.name} has no {what} examples")
         if not 0 <= job.seed < 2**32:
             raise SycojaxError(f"adapter {job.name}: seed {job.seed} is not in [0, 2^32)")
+        if job.config and shared_settings(job.config) != shared_settings(config):
+            raise SycojaxError(f"adapter {job.name} has settings that its bank cannot have")
     axes = batch_axes(base.bank_axis)
     ways = math.prod(base.mesh.shape[axis] for axis in axes)
     if config.micro_batch_rows % ways:
