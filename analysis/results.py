@@ -101,8 +101,11 @@ class Results:
         return [self.of(group, name, lead.name) for name, lead in leads if lead]
 
 
-def compute(study: Study) -> Results:
-    """Everything the report says, from the study's measures; the same study gives the same numbers."""
+def compute(study: Study, headlines: bool = False) -> Results:
+    """Everything the report says, from the study's measures; the same study gives the same numbers.
+
+    ``headlines``: nothing but levels, shifts and tests of the measures that lead their evaluation.
+    """
     by_configuration: dict[tuple[str, str, str], Result] = {}
     by_adapter: dict[tuple[str, str, str], Result] = {}
     by_stratum: dict[tuple[str, str, str, str], Result] = {}
@@ -115,9 +118,13 @@ def compute(study: Study) -> Results:
         leading = _leading(study, evaluation)
         for measure in study.described(evaluation):
             name = measure.name
+            if headlines and (leading is None or name != leading.name):
+                continue
             measures = _by_configuration(study, evaluation, name)
             leads = probe and leading is not None and name == leading.name
-            compared = compare(study, measures, tested=leads, keep=bool(measure.headline))
+            compared = compare(
+                study, measures, tested=leads, keep=bool(measure.headline) and not headlines
+            )
             notes += compared.notes
             for one, result in compared.by_configuration.items():
                 by_configuration[one, evaluation, name] = result
@@ -125,6 +132,8 @@ def compute(study: Study) -> Results:
                 by_adapter[group, evaluation, name] = result
             for group, drawn in compared.replicates.items():
                 replicates[group, evaluation, name] = drawn
+            if headlines:
+                continue
             if leads and (amplified := amplify(study, evaluation, measures)):
                 amplification.append(amplified)
             if measure.headline:

@@ -41,7 +41,11 @@ def job_set(options: Namespace) -> dict[str, Any]:
         selector["cloud.google.com/gke-spot"] = "true"
     selector |= dict(pair.split("=", 1) for pair in options.node_selector)
 
-    arguments = ["study", f"--config={options.config}", f"--workdir={WORKDIR}/{options.name}", *options.study]  # fmt: skip
+    arguments = ["study", f"--config={options.config}", f"--workdir={WORKDIR}/{options.name}"]
+    if options.cell:  # all cells of a sweep share a workdir
+        workdir = f"--workdir={WORKDIR}/{options.sweep}"
+        arguments = ["sweep", f"--config={options.config}", workdir, f"--cell={options.cell}"]
+    arguments += options.study
     if pods == 1:
         arguments.append("--processes=1")  # inside Kubernetes, sycojax would look for the others
     elif gpu:
@@ -170,6 +174,8 @@ def options_of(command_line: Sequence[str]) -> Namespace:
     parser.add_argument(
         "--name", default="", help="of the JobSet and the workdir; default: the config's"
     )
+    parser.add_argument("--cell", default="", help="of a sweep: run it in place of a study")
+    parser.add_argument("--sweep", default="", help="workdir of the cell's sweep on the claim")
     parser.add_argument("--namespace", default="", help="default: kubectl's own")
     parser.add_argument("--queue", default="", help="a LocalQueue of Kueue")
     parser.add_argument("--spot", action="store_true", help="GKE's spot nodes")
@@ -197,6 +203,8 @@ def options_of(command_line: Sequence[str]) -> Namespace:
         raise LaunchError(
             f"--name={options.name}: a letter, then at most 39 of a-z, 0-9 and -, not ending in -"
         )
+    if options.cell and not options.sweep:
+        raise LaunchError(f"--cell={options.cell} needs --sweep=NAME: the workdir of all its cells")
     for pair in options.node_selector:
         if "=" not in pair:
             raise LaunchError(f"--node-selector={pair} must be LABEL=VALUE")

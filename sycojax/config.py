@@ -9,6 +9,7 @@ import dataclasses
 import runpy
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -192,6 +193,23 @@ class StudyConfig:
     def from_config_dict(cls, config: ml_collections.ConfigDict) -> StudyConfig:
         """Convert and check. Raises ``SycojaxError`` naming an unknown key or a value of the wrong type."""
         return _build(cls, config.to_dict(), "")
+
+    def changed(self, values: Mapping[str, Any]) -> StudyConfig:
+        """A copy with other values for some dotted keys, such as ``{"train.epochs": 1.0}``.
+
+        A key that holds a list takes a single value as a list of one. Raises ``SycojaxError`` as ``from_config_dict``.
+        """
+        document = self.to_dict()
+        for key, value in values.items():
+            *path, last = str(key).split(".")
+            group: Any = document
+            for part in path:
+                group = group.setdefault(part, {}) if isinstance(group, dict) else None
+            if not isinstance(group, dict) or isinstance(group.get(last), dict):
+                raise SycojaxError(f"unknown config key {key} (a key looks like train.epochs)")
+            several = isinstance(group.get(last), tuple) and not isinstance(value, list | tuple)
+            group[last] = (value,) if several else value
+        return _build(type(self), document, "")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and for ``default_config``."""

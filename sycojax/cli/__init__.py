@@ -17,6 +17,7 @@ commands
   train      only as far as the adapters (DIR/adapters/NAME, PEFT format)
   evaluate   as far as the item records (DIR/records/CONFIGURATION/EVALUATION.jsonl)
   report     write DIR/report/ from the records that are there (needs no accelerator, no --config)
+  sweep      the study of --config at every setting that its get_sweep() names, and one report over them
   reanalyse  check the claims of a published study against its own tables: DIR/reanalysis/ (no --config)
   calibrate  plant sycophancy in adapters of the embedded base and read it back: DIR/calibration/ (no --config)
   export     copy one adapter: sycojax export --workdir=DIR --adapter=NAME --to=DIR
@@ -35,6 +36,9 @@ flags
                          and probes.json where there are any (default: the copy of the published figures kept here)
   --adapter=NAME=PATH    study, evaluate: also score a PEFT adapter of this base that was trained elsewhere, any number
                          of times; NAME-s0, NAME-s1, ... are its seeds
+  --cell=NAME            sweep: only this cell
+  --emit=ENGINE          sweep: run nothing; print a Slurm array (slurm), or a command per cell for Kubernetes (jobset) or Cloud
+                         TPU VMs (tpu); --launch="FLAGS" are the flags of that launcher
   --topology=NAME        plan: v5e:2x4, v6e:4x4, v5p:2x2x1, gpu:H100, gpu:H200x8, ... (needs the tpu or cuda extra)
   --shape=NAME           plan: llama2_7b, llama2_13b or llama2_70b in place of the architecture of base.path
   --out=FILE             plan: write it as JSON, too

@@ -58,12 +58,49 @@ def report(flags: Flags) -> None:
     """Write the report and say where it is."""
     from analysis.report import write
 
+    if (flags.workdir / "sweep.json").is_file():
+        return report_sweep(flags.workdir)
     if not (flags.workdir / "study.json").is_file():
         raise SycojaxError(
             f"{flags.workdir} holds no study (no study.json): run `sycojax study` first"
         )
     index = write(flags.workdir)
     print(f"report    {index.resolve()}")
+
+
+def sweep(flags: Flags) -> None:
+    """Run the cells of a sweep and write the report over all of them, or print commands that run them elsewhere.
+
+    Raises ``SycojaxError`` at the end where cells failed.
+    """
+    from sycojax.cli import sweep as sweeps
+    from sycojax.cli.compilation_cache import keep_compiled
+    from sycojax.cli.emit import commands
+    from sycojax.parallel import distributed
+
+    if flags.emit:
+        print(commands(flags, sweeps.cells_of(flags)[1]))
+        return
+    cells = sweeps.choose(
+        sweeps.cells_of(flags)[1], flags.cell
+    )  # before anything is written or joined
+    keep_compiled()
+    distributed.initialize(flags.coordinator, flags.processes, flags.process)
+    failed = sweeps.run(flags)
+    first = distributed.is_first()
+    distributed.shutdown()
+    if first and not flags.cell and len(failed) < len(cells):
+        report_sweep(flags.workdir)
+    if failed:
+        said = "; ".join(f"{name}: {message}" for name, message in failed.items())
+        raise SycojaxError(f"{len(failed)} of {len(cells)} cells of the sweep failed: {said}")
+
+
+def report_sweep(workdir: Path) -> None:
+    """Write the report over a sweep's cells and say where it is."""
+    from analysis.sweep.report import write
+
+    print(f"report    {write(workdir).resolve()}")
 
 
 def reanalyse(flags: Flags) -> None:
@@ -181,6 +218,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": functools.partial(study, "train"),
     "evaluate": functools.partial(study, "evaluate"),
     "report": report,
+    "sweep": sweep,
     "reanalyse": reanalyse,
     "calibrate": calibrate,
     "export": export,

@@ -23,8 +23,6 @@ def base_path(path: str) -> str:
 
 def resolve_toy(config: StudyConfig, workdir: Path) -> StudyConfig:
     """Write the embedded world into ``workdir/data`` where the config asks for it, and name its paths."""
-    from sycojax import toy
-
     base, data = config.base, config.data
     base = dataclasses.replace(base, path=base_path(base.path))
     if data.source == "toy":
@@ -32,14 +30,21 @@ def resolve_toy(config: StudyConfig, workdir: Path) -> StudyConfig:
 
         def write() -> None:
             claim(workdir, config)
-            stamps, inputs = Stamps(workdir), fingerprint("toy world", toy.VERSION, seed)
-            if not stamps.current(directory, inputs):
-                toy.write_world(directory, seed)
-                stamps.mark(directory, inputs)
+            write_world(workdir, directory, seed)
 
         on_first(write)
         data = dataclasses.replace(data, source="files", path=str(directory))
     return dataclasses.replace(config, base=base, data=data)
+
+
+def write_world(workdir: Path, directory: Path, seed: int) -> None:
+    """Write the embedded world of a seed to ``directory`` inside ``workdir``, unless it is there already."""
+    from sycojax import toy
+
+    stamps, inputs = Stamps(workdir), fingerprint("toy world", toy.VERSION, seed)
+    if not stamps.current(directory, inputs):
+        toy.write_world(directory, seed)
+        stamps.mark(directory, inputs)
 
 
 @contextlib.contextmanager

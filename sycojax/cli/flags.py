@@ -39,6 +39,11 @@ class Flags:
     coordinator: str  # HOST:PORT of process 0, where several processes share the work
     processes: int | None
     process: int | None
+    cell: str  # sweep: run this cell alone
+    emit: str  # sweep: print commands for slurm, jobset or tpu in place of running
+    launch: str  # sweep: flags for those
+    file: str  # --config's path
+    arguments: tuple[str, ...]  # the command line as it was given
     config: Any  # ml_collections.ConfigDict, or None where the command needs none
 
     def study_config(self) -> StudyConfig:
@@ -68,6 +73,11 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
     absl_flags.DEFINE_string("topology", "", "devices to plan for", flag_values=values)
     absl_flags.DEFINE_string("shape", "", "architecture to plan", flag_values=values)
     absl_flags.DEFINE_string("out", "", "file for the plan as JSON", flag_values=values)
+    absl_flags.DEFINE_string("cell", "", "cell of a sweep to run", flag_values=values)
+    absl_flags.DEFINE_enum(
+        "emit", "", ["", "slurm", "jobset", "tpu"], "commands to print", flag_values=values
+    )
+    absl_flags.DEFINE_string("launch", "", "flags of the launcher", flag_values=values)
     absl_flags.DEFINE_string("coordinator", "", "HOST:PORT of process 0", flag_values=values)
     absl_flags.DEFINE_integer("processes", None, "number of processes", flag_values=values)
     absl_flags.DEFINE_integer("process", None, "number of this process", flag_values=values)
@@ -104,7 +114,8 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
         Path(values.workdir or "."), values.quiet, tuple(values.adapter), values.to, values.data,
         values.name, values.index,
         values.topology, values.shape, values.out,
-        values.coordinator, values.processes, values.process, config,
+        values.coordinator, values.processes, values.process,
+        values.cell, values.emit, values.launch, _config_file(values), tuple(arguments), config,
     )  # fmt: skip
 
 
@@ -116,6 +127,10 @@ def _arguments(program: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         sys.argv = before
+
+
+def _config_file(values: absl_flags.FlagValues) -> str:
+    return "" if values.config is None else config_flags.get_config_filename(values["config"])
 
 
 def _last(error: OSError) -> str:

@@ -366,7 +366,9 @@ def logical_axes(
     return Split(graph, names(adapters), names(base))
 
 
-def with_lora(base: FrozenBase, lora: LoRAConfig, quantization: Quantization) -> FrozenBase:
+def with_lora(
+    base: FrozenBase, lora: LoRAConfig, quantization: Quantization, remat: Remat = "none"
+) -> FrozenBase:
     """The same base for adapters of another shape. ``quantization`` is what its projections are kept in."""
     if lora == base.lora:
         return base
@@ -376,6 +378,7 @@ def with_lora(base: FrozenBase, lora: LoRAConfig, quantization: Quantization) ->
         lora,
         dtype=dtype,
         quantization=quantization,
+        remat=remat,
         attention=base.attention,
         mesh=base.mesh,
     )

@@ -108,11 +108,7 @@ def train_jobs(
 
         def write() -> None:
             for result in trained:
-                adapter = adapter_directory(workdir, result.name)
-                with atomic_directory(adapter) as temporary:
-                    export_adapter(temporary, result.lora, config.lora, config.base.path)
-                    write_json(temporary / "training.json", _summary(result))
-                stamps.mark(adapter, inputs[result.name])
+                write_adapter(config, workdir, result, inputs[result.name])
             # The adapters are out; what was needed to continue is not needed any more. Metrics stay.
             for checkpoints in directory.glob("*/checkpoints"):
                 shutil.rmtree(checkpoints)
@@ -123,6 +119,15 @@ def train_jobs(
             name: read_json(adapter_directory(workdir, name) / "training.json") for name in inputs
         }
     )
+
+
+def write_adapter(config: StudyConfig, workdir: Path, result: TrainedAdapter, inputs: str) -> None:
+    """Write a trained adapter to ``WORKDIR/adapters/NAME`` and stamp it with the fingerprint of its ``inputs``."""
+    adapter = adapter_directory(workdir, result.name)
+    with atomic_directory(adapter) as temporary:
+        export_adapter(temporary, result.lora, config.lora, config.base.path)
+        write_json(temporary / "training.json", _summary(result))
+    Stamps(workdir).mark(adapter, inputs)
 
 
 def _summary(result: TrainedAdapter) -> dict[str, Any]:

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 
 from sycojax.config import StudyConfig
 from sycojax.data.tokenizer import Tokenizer, check_vocabulary
-from sycojax.models.llama import with_lora
+from sycojax.models.llama import FrozenBase, with_lora
 from sycojax.models.lora import covering
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.parallel.mesh import make_mesh
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import adapter_inputs, train_adapters
-from sycojax.study.datasets import prepare
+from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.external import external_adapters, load_external
 from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.stages import fingerprint
@@ -35,10 +35,13 @@ def run(
     shown: StudyConfig | None = None,
     progress: bool = True,
     say: Callable[[str], None] = print,
+    base: FrozenBase | None = None,
+    data: StudyData | None = None,
 ) -> None:
     """Bring ``workdir`` up to date with ``config`` as far as ``until``.
 
     ``shown`` is the config as the user wrote it, for ``study.json``, where ``config`` had names resolved to paths.
+    ``base`` and ``data`` are what ``load_frozen`` and ``prepare`` give for ``config``, where they are there already.
     Raises ``SycojaxError`` on anything the user can mend; what was completed before stays and is reused.
     """
     started = time.perf_counter()
@@ -59,23 +62,15 @@ def run(
 
     on_first(lambda: claim(workdir, shown or config))
     path = resolve(config.base.path)
-    tokenizer = Tokenizer.from_directory(
-        Path(config.base.tokenizer) if config.base.tokenizer else path
-    )
-    mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
-    base = load_base(
-        path, config.lora, dtype=jnp.dtype(config.base.dtype),
-        quantization=config.base.quantization, remat=config.base.remat,
-        attention=config.base.attention, row_length=config.train.row_length, mesh=mesh,
-        bank_axis=config.mesh.bank_axis,
-    )  # fmt: skip
+    tokenizer = load_tokenizer(config)
+    base = base or load_frozen(config)
     check_vocabulary(tokenizer, base.config.vocab_size)
     places, external, shapes = load_external(external_adapters(config), base.config)
     count = base.config.base_parameter_count
     chosen = f", {base.attention} attention" if config.base.attention == "auto" else ""
     note(f"base      {path} ({count:,} parameters, {config.base.precision}{chosen})")
     weights = on_first(lambda: base_fingerprint(path))
-    data = prepare(config, tokenizer)
+    data = data or prepare(config, tokenizer)
     on_first(lambda: write_items(workdir, data.requests))
     keep({"data": dict(data.summary), "base_fingerprint": weights, "attention": base.attention})
     note(_data_line(data.summary))
@@ -94,7 +89,7 @@ def run(
     scorer, inputs = Scorer(base, tokenizer, config.score), {**inputs, **external}
     counts = score_configurations(
         config, workdir, base, scorer, inputs, data.requests, external=places,
-        base_inputs=fingerprint(weights, config.base.precision), progress=progress,
+        base_inputs=base_inputs(config, weights), progress=progress,
     )  # fmt: skip
     lap("evaluate")
     found = {"seconds": seconds, **({"scoring": counts} if counts else {})}
@@ -102,6 +97,28 @@ def run(
     note(f"records   {1 + len(inputs)} configurations on {len(data.requests)} evaluations")
     if counts:
         note(_tokens_line(counts))
+
+
+def load_tokenizer(config: StudyConfig) -> Tokenizer:
+    """The tokenizer of the base, or the one that is named in its place."""
+    named = Path(config.base.tokenizer) if config.base.tokenizer else resolve(config.base.path)
+    return Tokenizer.from_directory(named)
+
+
+def load_frozen(config: StudyConfig) -> FrozenBase:
+    """The base, in the precision and on the mesh of ``config``, for adapters of ``config.lora``."""
+    mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
+    return load_base(
+        resolve(config.base.path), config.lora, dtype=jnp.dtype(config.base.dtype),
+        quantization=config.base.quantization, remat=config.base.remat,
+        attention=config.base.attention, row_length=config.train.row_length, mesh=mesh,
+        bank_axis=config.mesh.bank_axis,
+    )  # fmt: skip
+
+
+def base_inputs(config: StudyConfig, weights: str) -> str:
+    """Fingerprint of what the base's answers come from; ``weights`` is ``base_fingerprint`` of its files."""
+    return fingerprint(weights, config.base.precision)
 
 
 def _data_line(summary: Mapping[str, Any]) -> str:

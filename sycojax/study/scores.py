@@ -40,6 +40,20 @@ def write_items(workdir: Path, requests: Mapping[str, Sequence[Request]]) -> Non
         atomic_write(workdir / "items" / f"{name}.jsonl", "".join(lines))
 
 
+def record_inputs(
+    base_inputs: str, inputs: Mapping[str, str], requests: Mapping[str, Sequence[Request]]
+) -> dict[tuple[str, str], str]:
+    """(configuration, evaluation) -> fingerprint of all that its records are made from, the base's included."""
+    asked = {
+        name: fingerprint([dataclasses.asdict(r) for r in rs]) for name, rs in requests.items()
+    }
+    return {
+        (configuration, evaluation): fingerprint(base_inputs, source, asked[evaluation])
+        for configuration, source in {NO_ADAPTER: base_inputs, **inputs}.items()
+        for evaluation in requests
+    }
+
+
 def score_configurations(
     config: StudyConfig,
     workdir: Path,
@@ -61,15 +75,8 @@ def score_configurations(
     """
     places = {name: adapter_directory(workdir, name) for name in inputs} | dict(external or {})
     stamps, prompts = Stamps(workdir), Prompts(config.data.recipe, config.base.chat_template)
-    sources = {NO_ADAPTER: base_inputs, **inputs}
-    asked = {
-        name: fingerprint([dataclasses.asdict(r) for r in rs]) for name, rs in requests.items()
-    }
-    wanted = {
-        (configuration, evaluation): fingerprint(base_inputs, source, asked[evaluation])
-        for configuration, source in sources.items()
-        for evaluation in requests
-    }
+    wanted = record_inputs(base_inputs, inputs, requests)
+    sources = (NO_ADAPTER, *inputs)
     missing = on_first(
         lambda: {
             configuration: [

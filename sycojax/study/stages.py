@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sycojax.files import read_json, write_json
+from sycojax.files import atomic_directory, atomic_write, read_json, write_json
 
 
 def fingerprint(*parts: Any) -> str:
@@ -55,6 +57,21 @@ class Stamps:
     def mark(self, output: Path, inputs: str) -> None:
         """Record that ``output`` is complete; call after it has its final name."""
         write_json(self._stamp(output), {"inputs": inputs, "output": digest_output(output)})
+
+    def borrow(self, output: Path, inputs: str, others: Sequence[Path]) -> bool:
+        """Copy ``output`` from one of the workdirs ``others`` that made the same from the same inputs, if any did."""
+        relative = output.relative_to(self.workdir)
+        for other in others:
+            source = other / relative
+            if Stamps(other).current(source, inputs):
+                if source.is_file():
+                    atomic_write(output, source.read_bytes())
+                else:
+                    with atomic_directory(output) as temporary:
+                        shutil.copytree(source, temporary, dirs_exist_ok=True)
+                self.mark(output, inputs)
+                return True
+        return False
 
     def _stamp(self, output: Path) -> Path:
         return self.workdir / "stamps" / f"{output.relative_to(self.workdir)}.json"

@@ -1,0 +1,129 @@
+"""What the report over a sweep says where."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+from analysis import prose
+from analysis.page import Block, Document, Folded, Items, Paragraph, Section
+from analysis.results import Results
+from analysis.sweep import tables
+from analysis.sweep.curves import Dose
+from analysis.sweep.load import Sweep, short, shown
+from analysis.text import change, count, interval, listing, moment, p_value
+
+METHODS = (
+    "A point is one adapter at one setting; its seeds are replicates, whether one cell trained them or several. Shifts, "
+    "intervals and tests are those of a study's report, with all points of the sweep as its adapters: intervals by "
+    "question and seed, the spread between seeds pooled over the points (docs/statistics.md).",
+    "Points are compared with the base of their own cells. Cells whose base or whose questions differ (another base, recipe "
+    "or number of items) are analysed apart and only shown together.",
+    "Claims are adjusted by Holm over every point and probe of the sweep that share a base: a finer grid has to show more.",
+    "A trend is the least-squares slope on log2 of the dose, and its interval holds for that line alone. A curve need not be "
+    "a line: look at the figure first. With few seeds, doses that were trained on the same seeds share their luck.",
+    "Every adapter is the one with the lowest validation loss of its run, so its training may have ended, for what is "
+    "measured, at the step that the tables call kept. The axis is the length of the run.",
+    "The sixteen audits and all other measures stand in each cell's own report.",
+)
+
+
+def document(
+    sweep: Sweep, results: Sequence[Results], doses: Sequence[Dose], pictures: Mapping[str, Block]
+) -> Document:
+    """The whole page; ``pictures`` by figure name."""
+    benchmarks = tables.points(sweep, results, "benchmark")
+    probes = tables.points(sweep, results, "probe")
+    curves = [
+        block for dose in doses for block in (pictures[f"dose_{dose.name}"], tables.trends(sweep, results, dose))
+    ]  # fmt: skip
+    none = Paragraph(
+        "The cells differ in nothing that can be counted: there is no dose.", "missing"
+    )
+    spread = tables.seeds(sweep, results)
+    alone = Paragraph("No point has a second seed: nothing tells training from luck.", "missing")
+    return Document(
+        f"sycojax sweep: {sweep.document['name']}",
+        f"What changes with {listing([short(key).replace('_', ' ') for key in sweep.document['keys']])}?",
+        _opening(sweep, results),
+        (
+            Section("can", "What can be concluded", _claims(sweep, results)),
+            Section("doses", "Effect against dose", tuple(curves) or (none,)),
+            Section("points", "All points", (pictures["points"], benchmarks, probes)),
+            Section("seeds", "Between seeds", (spread if spread.rows else alone,)),
+            Section("cells", "Cells", (
+                tables.cells(sweep),
+                Paragraph("Each cell is a study of its own: sycojax report --workdir=WORKDIR/cells/NAME writes its report."),
+            )),
+            Section("methods", "Methods", (Items(METHODS),)),
+            Section("provenance", "Provenance", _provenance(sweep)),
+        ),
+        footer="Written by sycojax from the item records in cells/; tables/numbers.csv holds every number of this page.",
+    )  # fmt: skip
+
+
+def _opening(sweep: Sweep, results: Sequence[Results]) -> tuple[Block, ...]:
+    facts = sweep.document
+    commit = str(facts.get("commit") or "")
+    meta = [moment(str(facts.get("updated") or "")), f"commit {commit[:12]}" if commit else ""]
+    blocks: list[Block] = [Paragraph(" · ".join(m for m in meta if m), "meta")]
+    if prose.is_toy(facts):
+        blocks.append(Paragraph(prose.TOY, "callout"))
+    values = {
+        key: list(dict.fromkeys(shown(entry["settings"][key]) for entry in facts["cells"]))
+        for key in facts["keys"]
+    }
+    varied = "; ".join(f"{short(key).replace('_', ' ')} {listing(v)}" for key, v in values.items())
+    adapters = sum(len(r.study.configurations) - 1 for r in results)
+    blocks.append(
+        Paragraph(
+            f"{tables.counted(sweep.states)}: {varied}. They hold {count(adapters, 'adapter')} at "
+            f"{count(len(sweep.points), 'point')}.",
+            "lead",
+        )
+    )
+    failed = [
+        (f"{name}.", state)
+        for name, state in sweep.states.items()
+        if state not in ("finished", "incomplete", "not run")
+    ]
+    return (*blocks, *([Items(tuple(failed))] if failed else []))
+
+
+def _claims(sweep: Sweep, results: Sequence[Results]) -> tuple[Block, ...]:
+    """Shifts of probes that hold after Holm, point by point."""
+    found: list[tuple[str, str]] = []
+    tests = 0
+    for family, result in zip(sweep.families, results, strict=True):
+        for point in family.points:
+            for probe in result.study.with_role("probe"):
+                lead = result.leading(probe)
+                one = lead and result.of(point.group, probe, lead.name)
+                if not lead or not one or not one.shift or not math.isfinite(one.p_claim_holm):
+                    continue
+                tests += 1
+                if one.p_claim_holm < 0.05:
+                    size = f"{change(one.shift.value, lead.unit)} {interval(one.shift, lead.unit, True)}"
+                    found.append(
+                        (
+                            f"{point.group}: {probe}",
+                            f"{size}, p {p_value(one.p_claim_holm)} after Holm.",
+                        )
+                    )
+    if not tests:
+        return (Paragraph("Nothing on sycophancy: no probe was scored.", "missing"),)
+    said = f"{count(len(found), 'shift')} of {tests} hold{'s' if len(found) == 1 else ''} after Holm's adjustment."
+    lone = [p for f in sweep.families for p in f.points if len(f.study.of_adapter(p.group)) == 1]
+    if lone:
+        said += " Points with a single seed speak about that seed only."
+    return (Paragraph(said), *([Items(tuple(found))] if found else []))
+
+
+def _provenance(sweep: Sweep) -> tuple[Block, ...]:
+    facts = sweep.document
+    versions = facts.get("versions") or {}
+    lines = [f"study: {facts.get('study')}", f"commit: {facts.get('commit') or 'unknown'}"]
+    lines += [f"{name}: {version}" for name, version in versions.items()]
+    config = json.dumps(facts.get("config") or {}, indent=2, ensure_ascii=False)
+    return Items(tuple(lines)), Folded("The study below the sweep", config)

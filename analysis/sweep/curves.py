@@ -1,0 +1,112 @@
+"""Effects against doses: which doses a sweep has, the series along each, and the trend per doubling."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from analysis.results import Results
+from analysis.statistics import Estimate, Resampled, error, pooled_spread, resample
+from analysis.sweep.load import Point, Sweep, label, short
+
+STEPS = "training steps"
+# Keys that change how many steps there are: along the axis of steps they are one thing.
+_LENGTH_KEYS = (
+    "data.train_limit", "data.validation_fraction", "train.epochs", "train.examples_per_step",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Dose:
+    """A quantity that points differ in; ``keys`` are the settings that it stands for."""
+
+    name: str  # of files
+    title: str
+    keys: tuple[str, ...]
+
+    def of(self, point: Point) -> float:
+        """How much of it a point got."""
+        if self.title == STEPS:
+            return float(np.mean(point.steps)) if point.steps else math.nan
+        if self.keys == ("data.train_limit",):
+            return float(point.examples)  # 0 rows stand for all, and some are dropped
+        value = point.settings[self.keys[0]]
+        return float(value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """Points of one adapter that differ in the dose alone, in its order."""
+
+    family: int
+    adapter: str
+    label: str  # the settings that they share
+    points: tuple[Point, ...]
+
+
+def doses(sweep: Sweep) -> list[Dose]:
+    """Training steps, then every key with several numbers."""
+    found = []
+    lengths = tuple(key for key in sweep.factors if key in _LENGTH_KEYS)
+    if len({point.steps[:1] for point in sweep.points}) > 1 and lengths:
+        found.append(Dose("steps", STEPS, lengths))
+    for key in sweep.factors:
+        values = [point.settings[key] for point in sweep.points]
+        numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+        if len(numbers) == len(values) and len(set(numbers)) > 1:
+            title = (
+                "training examples" if key == "data.train_limit" else short(key).replace("_", " ")
+            )
+            found.append(Dose(short(key), title, (key,)))
+    return found
+
+
+def series(sweep: Sweep, dose: Dose) -> list[Series]:
+    """All series along a dose, those of an adapter together."""
+    found: dict[tuple[str, int, str], list[Point]] = {}
+    for number, family in enumerate(sweep.families):
+        for point in family.points:
+            rest = label({k: v for k, v in point.settings.items() if k not in dose.keys})
+            found.setdefault((point.adapter, number, rest), []).append(point)
+    return [
+        Series(family, adapter, rest, tuple(sorted(points, key=dose.of)))
+        for (adapter, family, rest), points in sorted(found.items(), key=lambda item: item[0][0])
+    ]
+
+
+def replicates(results: Results, evaluation: str) -> dict[str, list[Resampled]]:
+    """The headline of an evaluation, per group and seed."""
+    study, lead = results.study, results.leading(evaluation)
+    found = {
+        group: [
+            resample(measure)
+            for c in study.of_adapter(group)
+            if lead and (measure := study.measure(c.name, evaluation, lead.name))
+        ]
+        for group in study.adapters
+    }
+    return {group: seeds for group, seeds in found.items() if seeds}
+
+
+def trend(line: Series, dose: Dose, samples: Mapping[str, Sequence[Resampled]]) -> Estimate | None:
+    """Change of a headline per doubling of the dose, with its 95 % interval; ``samples`` as ``replicates`` gives them.
+
+    The least-squares slope of the points' levels on log2(dose) is a weighted sum of adapters, so its error is that of
+    any such sum (``statistics.seeds.error``): points share the items, and the spread between seeds is pooled over the
+    sweep. The base cancels. None where there is no line to draw.
+    """
+    amounts = [dose.of(point) for point in line.points]
+    mine = [samples.get(point.group, ()) for point in line.points]
+    if not min(amounts) > 0 or len(set(amounts)) < 2 or not all(mine):
+        return None
+    if len({s.measure.items for seeds in mine for s in seeds}) > 1:
+        return None
+    x = np.log2(amounts)
+    weights = (x - x.mean()) / float(((x - x.mean()) ** 2).sum())
+    terms = list(zip(map(float, weights), mine, strict=True))
+    found = error(terms, pooled_spread(list(samples.values())))
+    half = found.half_width()
+    return Estimate(found.value, found.value - half, found.value + half)

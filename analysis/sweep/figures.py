@@ -1,0 +1,158 @@
+"""Figures of a sweep: effects against a dose, and all points side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
+
+from analysis.figures.style import GREY, look, panels, unavailable, whiskers, zero_line
+from analysis.results import Results
+from analysis.statistics import Estimate
+from analysis.sweep.curves import Dose, Series
+from analysis.sweep.load import Point
+from analysis.text import UNITS, scale
+
+GAIN = "mean benchmark gain"
+_WIDE = 4.0  # doses whose ends differ by this factor get a logarithmic axis
+
+
+def outcomes(results: Sequence[Results]) -> tuple[str, ...]:
+    """What is drawn per point: the mean gain where there are benchmarks, then the probes."""
+    study = results[0].study
+    return (*((GAIN,) if study.with_role("benchmark") else ()), *study.with_role("probe"))
+
+
+def effect(results: Results, group: str, outcome: str) -> tuple[Estimate, str, list[float]]:
+    """The shift of a point against its base, the unit, and the shifts of its single seeds."""
+    if outcome == GAIN:
+        seeds = [value for _, value in results.mean_benchmark_shift_by_seed(group)]
+        return results.mean_benchmark_shift(group), "rate", seeds
+    lead = results.leading(outcome)
+    if lead is None:
+        return Estimate(math.nan), "rate", []
+    found = results.of(group, outcome, lead.name).shift or Estimate(math.nan)
+    by_seed = results.of_seeds(group, outcome, lead.name)
+    return found, lead.unit, [r.shift.value for r in by_seed if r.shift]
+
+
+def curves(results: Sequence[Results], lines: Sequence[Series], dose: Dose) -> Figure:
+    """A row per adapter, a panel per outcome, a line per series; x is the dose."""
+    adapters = list(dict.fromkeys(line.adapter for line in lines))
+    labels = list(dict.fromkeys(line.label for line in lines))
+    columns = outcomes(results)
+    figure, grid = panels(len(adapters), len(columns), 2.6 * len(columns) + 0.4, 2.5 * len(adapters) + 0.7)  # fmt: skip
+    amounts = sorted({dose.of(point) for line in lines for point in line.points})
+    for row, adapter in zip(grid, adapters, strict=True):
+        mine = [line for line in lines if line.adapter == adapter]
+        for axes, outcome in zip(row, columns, strict=True):
+            for line in mine:
+                shift = labels.index(line.label) - (len(labels) - 1) / 2
+                _line(axes, results[line.family], line, dose, outcome, labels, shift, amounts)
+            _dose_axis(axes, amounts)
+            zero_line(axes, vertical=False)
+            axes.grid(True, axis="y")
+            axes.set_title(outcome if len(adapters) == 1 else f"{adapter}: {outcome}", fontsize=9.5)
+        unit = effect(results[mine[0].family], mine[0].points[0].group, columns[0])[1]
+        row[0].set_ylabel(f"Shift against the base ({_unit(unit)})")
+    for axes in grid[-1]:
+        axes.set_xlabel(dose.title)
+    if len(labels) > 1:
+        handles = [_handle(label, labels) for label in labels]
+        figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(labels)))
+    return figure
+
+
+def side_by_side(results: Sequence[Results], points: Sequence[tuple[int, Point]]) -> Figure:
+    """A row per point, a panel per outcome; ``points`` with the number of their family."""
+    columns = outcomes(results)
+    if not columns:
+        figure, grid = panels(1, 1, 8.6, 2.0)
+        unavailable(grid[0][0], "Neither a benchmark nor a probe was scored.")
+        return figure
+    figure, grid = panels(1, len(columns), 8.6, 0.34 * len(points) + 1.3)
+    adapters = list(dict.fromkeys(point.adapter for _, point in points))
+    for axes, outcome in zip(grid[0], columns, strict=True):
+        for y, (family, point) in enumerate(points):
+            found, unit, seeds = effect(results[family], point.group, outcome)
+            colour, marker = look(point.adapter, adapters)
+            factor = scale(unit)
+            axes.plot(
+                [factor * v for v in seeds],
+                [y] * len(seeds),
+                ".",
+                color=GREY,
+                markersize=4,
+                alpha=0.7,
+            )
+            axes.errorbar(
+                factor * found.value, y, xerr=whiskers(found, unit), fmt=marker, color=colour, markersize=5.5,
+                capsize=2.5, linewidth=1.3, zorder=4,
+            )  # fmt: skip
+            axes.set_xlabel(_unit(unit))
+        axes.set_ylim(len(points) - 0.4, -0.6)
+        axes.set_yticks(
+            range(len(points)), [p.group for _, p in points] if axes is grid[0][0] else []
+        )
+        axes.grid(True, axis="x")
+        axes.set_title(outcome, fontsize=9.5)
+        zero_line(axes, vertical=True)
+    return figure
+
+
+def _line(
+    axes: Axes, results: Results, line: Series, dose: Dose, outcome: str, labels: Sequence[str],
+    shift: float, amounts: Sequence[float],
+) -> None:  # fmt: skip
+    colour, marker = look(line.label, labels)
+    xs, ys = [], []
+    for point in line.points:
+        found, unit, seeds = effect(results, point.group, outcome)
+        x, factor = _beside(dose.of(point), shift, amounts), scale(unit)
+        axes.plot(
+            [x] * len(seeds),
+            [factor * v for v in seeds],
+            ".",
+            color=colour,
+            markersize=4,
+            alpha=0.45,
+        )
+        axes.errorbar(
+            x, factor * found.value, yerr=whiskers(found, unit), fmt=marker, color=colour, markersize=5.5, capsize=2.5,
+            linewidth=1.3, zorder=4,
+        )  # fmt: skip
+        xs.append(x)
+        ys.append(factor * found.value)
+    axes.plot(xs, ys, color=colour, linewidth=1.2, zorder=3)
+
+
+def _logarithmic(amounts: Sequence[float]) -> bool:
+    return amounts[0] > 0 and amounts[-1] / amounts[0] >= _WIDE
+
+
+def _beside(amount: float, shift: float, amounts: Sequence[float]) -> float:
+    """A little to the side, so that intervals of several series do not hide each other."""
+    if _logarithmic(amounts):
+        return amount * (amounts[-1] / amounts[0]) ** (0.015 * shift)
+    return amount + 0.015 * shift * (amounts[-1] - amounts[0])
+
+
+def _dose_axis(axes: Axes, amounts: Sequence[float]) -> None:
+    if _logarithmic(amounts):
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(NullLocator())
+    chosen = list(amounts) if len(amounts) <= 5 else [*amounts[:: math.ceil(len(amounts) / 5)]]
+    axes.set_xticks(chosen, [f"{amount:g}" for amount in chosen])
+
+
+def _handle(label: str, labels: Sequence[str]) -> Line2D:
+    colour, marker = look(label, labels)
+    return Line2D([], [], color=colour, marker=marker, markersize=5.5, label=label)
+
+
+def _unit(unit: str) -> str:
+    return "points" if unit == "rate" else UNITS[unit] or "score"

@@ -1,0 +1,108 @@
+"""A sweep as commands for the engines that distribute: a Slurm array, a JobSet or a TPU VM per cell."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from sycojax.cli.flags import Flags
+from sycojax.errors import SycojaxError
+from sycojax.study.sweep import Cell
+
+OURS = ("workdir", "emit", "launch", "cell", "quiet", "noquiet")
+# In the checkout, from which all of these commands are started.
+SLURM = Path("launch/slurm.sh")
+SHARE = "/mnt/sycojax"  # where launch/tpu.py mounts a share
+NEEDED = {
+    "jobset": ("--topology=v5e:2x4 --image=IMAGE --claim=CLAIM", ("--topology=", "--image=", "--claim=")),
+    "tpu": ("--zone=ZONE --type=v5litepod-8 --bucket=gs://BUCKET/PATH", ("--zone=", "--type=")),
+}  # fmt: skip
+
+
+def commands(flags: Flags, cells: Sequence[Cell]) -> str:
+    """What ``--emit`` prints: one batch script for Slurm, else one command per cell; each cell is named once.
+
+    Raises ``SycojaxError`` when ``--launch`` lacks what the launcher cannot do without.
+    """
+    try:
+        launch = shlex.split(flags.launch)
+    except ValueError as error:
+        raise SycojaxError(f"--launch={flags.launch}: {error}") from error
+    example, needed = NEEDED.get(flags.emit, ("", ()))
+    missing = [flag for flag in needed if not any(word.startswith(flag) for word in launch)]
+    if missing:
+        raise SycojaxError(
+            f"--emit={flags.emit} needs --launch with {', '.join(missing)} for example --launch={example!r}"
+        )
+    config, overrides = _config(flags)
+    if flags.emit == "slurm":
+        return _slurm(flags, cells, launch, [config, *overrides])
+    one = _jobset if flags.emit == "jobset" else _tpu
+    name = Path(flags.file).stem.replace("_", "-")[:34]
+    lines = [
+        one(flags, cell, f"{name}-{i}", launch, config, overrides) for i, cell in enumerate(cells)
+    ]
+    return "\n".join(lines)
+
+
+def _slurm(flags: Flags, cells: Sequence[Cell], launch: Sequence[str], study: list[str]) -> str:
+    """A batch script: task I of the array runs cell I as ``launch/slurm.sh`` runs a study."""
+    if not SLURM.is_file():
+        raise SycojaxError(
+            f"{SLURM} is not here: run this in a checkout, which the jobs start from"
+        )
+    settings = [
+        line for line in SLURM.read_text(encoding="utf-8").splitlines()
+        if line.startswith("#SBATCH") and "--output" not in line
+    ]  # fmt: skip
+    arguments = shlex.join(["sweep", *study, f"--workdir={flags.workdir}"])
+    return "\n".join(
+        (
+            "#!/usr/bin/env bash",
+            "# A sweep as a Slurm array: sbatch THIS_FILE, from the checkout; options of sbatch override these lines.",
+            *settings,
+            f"#SBATCH --array=0-{len(cells) - 1}",
+            "#SBATCH --output=sycojax-%A_%a.log",
+            *(f"#SBATCH {option}" for option in launch),
+            "cells=(",
+            *(f"  {shlex.quote(cell.name)}" for cell in cells),
+            ")",
+            f'exec bash {SLURM} {arguments} --cell="${{cells[$SLURM_ARRAY_TASK_ID]}}"',
+        )
+    )
+
+
+def _jobset(
+    flags: Flags, cell: Cell, name: str, launch: Sequence[str], config: str, overrides: list[str]
+) -> str:
+    sweep = [f"--name={name}", f"--cell={cell.name}", f"--sweep={flags.workdir.name}"]
+    words = ["python", "-m", "launch.kubernetes", config, *sweep, *launch]
+    return f"{shlex.join([*words, *(['--', *overrides] if overrides else [])])} | kubectl create --filename=-"
+
+
+def _tpu(
+    flags: Flags, cell: Cell, name: str, launch: Sequence[str], config: str, overrides: list[str]
+) -> str:
+    own, to = list(launch), str(flags.workdir)
+    if any(word.startswith("--bucket=") for word in launch):
+        # A bucket keeps the workdir of one machine; fetched, the cells come together.
+        own = [f"{word}/{cell.name}" if word.startswith("--bucket=") else word for word in launch]
+    else:
+        own.append(f"--workdir={SHARE}/{flags.workdir.name}")
+        to += name.removeprefix(name.rpartition("-")[0])  # all of the share, once per machine
+    words = ["python", "-m", "launch.tpu", "keep", name, *own, f"--to={to}"]
+    return shlex.join([*words, "--", "sweep", config, *overrides, f"--cell={cell.name}"])
+
+
+def _config(flags: Flags) -> tuple[str, list[str]]:
+    """``--config=FILE`` and the other arguments that the cells need, each as one word."""
+    words, arguments = [], list(flags.arguments)
+    while arguments:
+        name, equals, value = arguments.pop(0).lstrip("-").partition("=")
+        if not equals and name not in ("quiet", "noquiet") and arguments:
+            value, equals = arguments.pop(0), "="
+        if name not in OURS:
+            words.append(f"--{name}{equals}{value}")
+    config = f"--config={flags.file}"
+    return config, [word for word in words if word != config]

@@ -1,0 +1,207 @@
+"""A sweep on this machine: what its cells have in common is done once, and what fails in one stays there.
+
+Cells of one base follow each other over one copy of it. Their adapters train together wherever a bank allows it;
+after that every cell is an ordinary study in ``WORKDIR/cells/NAME``, which finds its adapters made and takes the
+base's records from a cell that has the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from sycojax.config import BaseConfig, StudyConfig
+from sycojax.errors import Stopped, SycojaxError
+from sycojax.models.llama import FrozenBase, with_lora
+from sycojax.parallel.distributed import is_first, on_first
+from sycojax.study.adapters import adapter_directory, adapter_inputs
+from sycojax.study.datasets import StudyData, prepare
+from sycojax.study.external import external_adapters, load_external
+from sycojax.study.run import base_inputs, load_frozen, load_tokenizer, run
+from sycojax.study.scores import record_inputs, records_path
+from sycojax.study.stages import Stamps, fingerprint
+from sycojax.study.sweep import Cell
+from sycojax.study.sweep_train import Member, train_together
+from sycojax.study.sweep_workdir import cell_directory, note_failure
+from sycojax.study.workdir import claim
+from sycojax.training.bank import shared_settings
+from sycojax.weights.huggingface import base_fingerprint, load_config, resolve
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    workdir: Path,
+    *,
+    others: Sequence[Cell] = (),
+    progress: bool = True,
+    say: Callable[[str], None] = print,
+) -> dict[str, str]:
+    """Bring every cell up to date; returns what failed, cell name -> message.
+
+    ``others`` are cells of the sweep that are left as they are, but may have made what these need. Raises
+    ``SycojaxError`` only for what is no cell's own: a signal to stop.
+    """
+    failed: dict[str, str] = {}
+
+    def note(line: str) -> None:
+        if is_first():
+            say(line)
+
+    for group in _grouped(cells, _base_key):
+        work = _Work([*group, *others], workdir, failed, progress, note)
+        precise = group[0].config.base.dtype == "float32"
+        # As for a study: accelerators would otherwise round float32 matmul inputs.
+        with jax.default_matmul_precision("highest") if precise else contextlib.nullcontext():
+            work.bring_up_to_date(group)
+    return failed
+
+
+class _Work:
+    """The cells of one base."""
+
+    def __init__(
+        self, siblings: Sequence[Cell], workdir: Path, failed: dict[str, str], progress: bool,
+        note: Callable[[str], None],
+    ):  # fmt: skip
+        self.siblings, self.workdir, self.failed = siblings, workdir, failed
+        self.progress, self.note = progress, note
+        self._frozen: FrozenBase | None = None
+        self._data: dict[str, StudyData] = {}
+
+    def bring_up_to_date(self, cells: Sequence[Cell]) -> None:
+        members = []
+        for cell in cells:
+            with self._isolated(cell):
+                member = self._read(cell)
+                if on_first(lambda m=member: self._finished(m)):
+                    self.note(f"cell      {cell.name}: finished before")
+                else:
+                    on_first(lambda m=member: self._prepare(m))
+                    members.append(member)
+        for bank in _grouped(members, lambda member: _bank_key(member.cell.config)):
+            self._train(bank)
+        for member in members:
+            if member.cell.name not in self.failed:
+                with self._isolated(member.cell):
+                    self._complete(member)
+
+    def _read(self, cell: Cell) -> Member:
+        """What the cell reads, and the fingerprints of what it will make; cells with the same data share it."""
+        config = cell.config
+        key = fingerprint(
+            dataclasses.asdict(config.data), dataclasses.asdict(config.base), config.train.adapters,
+            dataclasses.asdict(config.score),
+        )  # fmt: skip
+        if key not in self._data:
+            self._data[key] = prepare(config, load_tokenizer(config))
+        data, path = self._data[key], resolve(config.base.path)
+        weights = on_first(lambda: base_fingerprint(path))
+        adapters = adapter_inputs(config, weights, data.training)
+        _, external, _ = load_external(external_adapters(config), load_config(path))
+        records = record_inputs(
+            base_inputs(config, weights), {**adapters, **external}, data.requests
+        )
+        return Member(cell, cell_directory(self.workdir, cell.name), data, adapters, records)
+
+    def _finished(self, member: Member) -> bool:
+        stamps, directory = Stamps(member.directory), member.directory
+        outputs = {adapter_directory(directory, n): i for n, i in member.adapters.items()} | {
+            records_path(directory, *key): inputs for key, inputs in member.records.items()
+        }
+        return all(stamps.current(output, inputs) for output, inputs in outputs.items())
+
+    def _prepare(self, member: Member) -> None:
+        """Take the cell's directory and copy what other cells made of the same."""
+        claim(member.directory, member.cell.shown)
+        self._borrow(member)
+
+    def _borrow(self, member: Member) -> None:
+        stamps, here = Stamps(member.directory), member.directory
+        places = [cell_directory(self.workdir, cell.name) for cell in self.siblings]
+        others = [place for place in places if place != here]
+        outputs = {adapter_directory(here, n): i for n, i in member.adapters.items()} | {
+            records_path(here, *key): inputs for key, inputs in member.records.items()
+        }
+        for output, inputs in outputs.items():
+            if not stamps.current(output, inputs):
+                stamps.borrow(output, inputs, others)
+
+    def _train(self, members: Sequence[Member]) -> None:
+        if len(members) == 1:
+            return  # an ordinary study
+        config = members[0].cell.config
+        try:
+            base = self._base(config)
+            diverged = train_together(
+                members, base, self.workdir / "training", progress=self.progress
+            )
+        except Stopped:
+            raise
+        except (SycojaxError, jax.errors.JaxRuntimeError) as error:
+            self.note(f"training {len(members)} cells together failed ({_line(error)}): one by one")
+            return
+        for name, message in diverged.items():
+            self._fail(name, message)
+
+    def _complete(self, member: Member) -> None:
+        on_first(lambda: self._borrow(member))
+        self.note(f"cell      {member.cell.name}")
+        run(
+            member.cell.config, member.directory, shown=member.cell.shown, progress=self.progress,
+            say=self.note, base=self._base(member.cell.config), data=member.data,
+        )  # fmt: skip
+        on_first(lambda: note_failure(self.workdir, member.cell.name, ""))
+
+    def _base(self, config: StudyConfig) -> FrozenBase:
+        if self._frozen is None:
+            self._frozen = load_frozen(config)
+        return with_lora(self._frozen, config.lora, config.base.quantization, config.base.remat)
+
+    @contextlib.contextmanager
+    def _isolated(self, cell: Cell) -> Iterator[None]:
+        """What the user can mend, and a device that runs out of memory, end this cell alone."""
+        try:
+            yield
+        except Stopped:
+            raise
+        except (SycojaxError, jax.errors.JaxRuntimeError) as error:
+            self._fail(cell.name, _line(error))
+
+    def _fail(self, name: str, message: str) -> None:
+        self.failed[name] = message
+        on_first(lambda: note_failure(self.workdir, name, message))
+        self.note(f"cell      {name}: failed: {message}")
+
+
+def _base_key(cell: Cell) -> str:
+    """Cells with the same can use one copy of the base."""
+    config, plain = cell.config, BaseConfig()
+    loaded = dataclasses.replace(
+        config.base, tokenizer=plain.tokenizer, chat_template=plain.chat_template
+    )
+    return fingerprint(
+        dataclasses.asdict(loaded), dataclasses.asdict(config.mesh), config.train.row_length
+    )
+
+
+def _bank_key(config: StudyConfig) -> str:
+    """Cells of one base with the same can train in one bank."""
+    return fingerprint(
+        dataclasses.asdict(config.lora), shared_settings(config.train), config.train.bank_width
+    )
+
+
+def _grouped(members: Sequence[Any], key: Callable[[Any], str]) -> list[list[Any]]:
+    groups: dict[str, list[Any]] = {}
+    for member in members:
+        groups.setdefault(key(member), []).append(member)
+    return list(groups.values())
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

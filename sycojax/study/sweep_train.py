@@ -1,0 +1,104 @@
+"""The adapters of several cells in the same banks: one compiled step for whatever differs in seed, data or rate."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sycojax.errors import Diverged
+from sycojax.models.llama import FrozenBase
+from sycojax.parallel.distributed import on_first
+from sycojax.parallel.preemption import Preemption
+from sycojax.study.adapters import adapter_directory, study_jobs, write_adapter
+from sycojax.study.datasets import StudyData
+from sycojax.study.stages import Stamps, fingerprint
+from sycojax.study.sweep import Cell
+from sycojax.training.bank import AdapterJob
+from sycojax.training.loop import BankTrainer, TrainedAdapter
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A cell with what it reads and the fingerprints of what it makes."""
+
+    cell: Cell
+    directory: Path
+    data: StudyData
+    adapters: Mapping[
+        str, str
+    ]  # configuration name -> fingerprint of all that determines its adapter
+    records: Mapping[tuple[str, str], str]  # (configuration, evaluation) -> the same of its records
+
+
+@dataclasses.dataclass(frozen=True)
+class _Wanted:
+    """One adapter to train, and the cell that it is written to."""
+
+    member: Member
+    name: str  # of the adapter in its cell
+    job: AdapterJob
+
+    @property
+    def inputs(self) -> str:
+        return self.member.adapters[self.name]
+
+    @property
+    def directory(self) -> Path:
+        return adapter_directory(self.member.directory, self.name)
+
+
+def train_together(
+    members: Sequence[Member], base: FrozenBase, directory: Path, *, progress: bool
+) -> dict[str, str]:
+    """Train what the cells lack and write each adapter to its cell; returns the cells whose loss diverged.
+
+    An adapter that several cells ask for is trained for the first of them. Every bank keeps its state in
+    ``directory`` under a fingerprint of its adapters, so a killed sweep continues, and what was written is not
+    trained again. A lane that diverges is taken out of its bank, which starts again without it; the other lanes
+    get the same numbers as before. Raises what ``train_bank`` raises otherwise.
+    """
+    wanted: dict[str, _Wanted] = {}
+    for member in members:
+        own = member.cell.config.train
+        for job in study_jobs(member.cell.config, member.data.training):
+            name = f"{member.cell.name}/{job.name}"
+            one = _Wanted(member, job.name, dataclasses.replace(job, name=name, config=own))
+            wanted.setdefault(one.inputs, one)
+    by_job = {one.job.name: one for one in wanted.values()}
+    missing = set(on_first(lambda: [n for n, one in by_job.items() if not _made(one)]))
+    diverged: dict[str, str] = {}
+    if not missing:
+        return diverged
+    # All jobs, done or not: an interrupted sweep must find its banks as they were.
+    config = members[0].cell.config.train
+    trainer = BankTrainer(base, [one.job for one in wanted.values()], config)
+    with Preemption(base.mesh) as stop:
+        for bank in trainer.banks:
+            jobs, places = [job for job in bank if job.name in missing], []
+            trained: list[TrainedAdapter] = []
+            while jobs and not trained:
+                inputs = [by_job[job.name].inputs for job in jobs]
+                places.append(directory / fingerprint(inputs, trainer.width, config.log_every)[:12])
+                try:
+                    trained = trainer.train(jobs, places[-1], stop, progress=progress)
+                except Diverged as error:
+                    cell = by_job[error.adapter].member.cell.name
+                    diverged.setdefault(cell, str(error))
+                    jobs = [job for job in jobs if job.name != error.adapter]
+
+            def write(places: list[Path] = places, trained: list[TrainedAdapter] = trained) -> None:
+                for result in trained:
+                    one = by_job[result.name]
+                    own = dataclasses.replace(result, name=one.name)
+                    write_adapter(one.member.cell.config, one.member.directory, own, one.inputs)
+                for place in places:  # what was needed to continue; metrics stay
+                    shutil.rmtree(place / "checkpoints", ignore_errors=True)
+
+            on_first(write)
+    return diverged
+
+
+def _made(one: _Wanted) -> bool:
+    return Stamps(one.member.directory).current(one.directory, one.inputs)

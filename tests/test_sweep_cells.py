@@ -1,0 +1,147 @@
+"""What a sweep file means: its cells and their names, and one clear message for what cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sweep_cases import write_sweep
+
+from sycojax.cli import main
+from sycojax.cli.flags import parse
+from sycojax.cli.sweep import cells_of
+from sycojax.config import StudyConfig
+from sycojax.errors import SycojaxError
+from sycojax.study.sweep import LONGEST_NAME, plan
+
+REPOSITORY = Path(__file__).parent.parent
+STUDY = StudyConfig()
+
+
+def test_a_grid_is_every_combination() -> None:
+    cells = plan(STUDY, {"train.learning_rate": [1e-4, 1], "train.seeds": [0, (1, 2)]})
+    assert [c.name for c in cells] == [
+        "learning_rate=0.0001,seeds=0", "learning_rate=0.0001,seeds=1+2", "learning_rate=1,seeds=0",
+        "learning_rate=1,seeds=1+2",
+    ]  # fmt: skip
+    assert [c.config.train.seeds for c in cells] == [(0,), (1, 2)] * 2
+    assert cells[2].config.train.learning_rate == 1.0
+    assert cells[3].settings == {"train.learning_rate": 1.0, "train.seeds": (1, 2)}
+    assert all(c.config.lora == STUDY.lora for c in cells)
+
+
+def test_a_list_is_the_cells_themselves() -> None:
+    """What a cell leaves out is the study's own, and its name says so."""
+    cells = plan(STUDY, [{"lora.rank": 4, "lora.alpha": 8.0}, {"train.adapters": "gsm8k"}])
+    assert cells[0].name == "rank=4,alpha=8,adapters=gsm8k+mmlu+hellaswag+truthfulqa+combined"
+    assert cells[1].name == "rank=16,alpha=32,adapters=gsm8k"
+    assert cells[1].config.train.adapters == ("gsm8k",)
+
+
+def test_names_are_file_names_and_differ() -> None:
+    paths = ["org/model-a", "org model-a", "/x/" + 200 * "y"]
+    cells = plan(STUDY, {"base.path": paths, "data.seed": [1], "train.seeds": [3]})
+    names = [c.name for c in cells]
+    assert len(set(names)) == 3, "the same after cleaning"
+    for name in names:
+        assert len(name) <= LONGEST_NAME
+        assert not set(name) & set("/ '\"\\$")
+    # Two keys that end alike are told apart.
+    assert plan(STUDY, {"data.seed": [1], "train.epochs": [2], "data.world_seed": [3]})[0].name == (
+        "seed=1,epochs=2,world_seed=3"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sweep", "message"),
+    [
+        ({}, "the sweep is empty"),
+        ([], "the sweep is empty"),
+        ({"train.seeds": []}, "the sweep is empty: its key train.seeds has no values"),
+        ({"train.lr": [1e-3]}, "cell 1 of the sweep: unknown config key train.lr (known: "),
+        ([{"train.epochs": 1.0}, {"trian.epochs": 1.0}], "cell 2 of the sweep: unknown config key trian"),
+        ({"train": [{"epochs": 1.0}]}, "unknown config key train (a key looks like train.epochs)"),
+        ({"name.x": [1]}, "unknown config key name.x"),
+        ({"name": ["a"]}, "cannot change the key name"),
+        ({"train.epochs": 1.0}, "key train.epochs must have a list of values, got 1.0"),
+        ({"data.recipe": "published"}, "must have a list of values, got 'published'"),
+        ({"train.epochs": ["many"]}, "config key train.epochs must be of type float, got 'many'"),
+        ({"train.learning_rate": [1e-3, -1]}, "cell 2 of the sweep: learning_rate=-1.0 must be positive"),
+        ({"train.epochs": [1.0, 2.0, 1]}, "cells 1 and 3 of the sweep are the same study: train.epochs=1.0"),
+        ([{"train.epochs": 3.0}, {"train.seeds": (0, 1)}], "are the same study"),
+        (3, "a sweep is a dict of lists (a grid) or a list of dicts (its cells)"),
+        ([3], "a sweep is a dict of lists"),
+        ({"score.adapters": ["nameless"]}, "cell 1 of the sweep: adapter 'nameless': write NAME=PATH"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(sweep: Any, message: str) -> None:
+    with pytest.raises(SycojaxError) as error:
+        plan(STUDY, sweep)
+    assert message in str(error.value)
+
+
+def test_overrides_reach_every_cell(tmp_path: Path) -> None:
+    flag = write_sweep(tmp_path / "s.py", STUDY, {"train.seeds": [0, 1]})
+    _, cells = cells_of(parse("sweep", [flag, "--config.train.epochs=7", f"--workdir={tmp_path}"]))
+    assert [c.config.train.epochs for c in cells] == [7.0, 7.0]
+
+
+@pytest.mark.parametrize(
+    ("sweep", "flags", "message"),
+    [
+        ({"train.lr": [1]}, (), "unknown config key train.lr"),
+        ({"train.epochs": [1, 1]}, (), "are the same study"),
+        ({}, (), "the sweep is empty"),
+        ({"train.epochs": [1, 2]}, ("--cell=epochs=3",), "no cell 'epochs=3' (there: epochs=1, epochs=2)"),
+        ({"train.epochs": [1, 2]}, ("--emit=cloud",), "--emit=cloud"),
+        ({"train.epochs": [1, 2]}, ("--emit=tpu",), "--emit=tpu needs --launch with --zone=, --type="),
+        ({"train.epochs": [1, 2]}, ("--config.train.epoch=3",), "unknown config key 'epoch'"),
+    ],
+)  # fmt: skip
+def test_nothing_is_created(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sweep: Any, flags: tuple[str, ...], message: str
+) -> None:  # fmt: skip
+    flag = write_sweep(tmp_path / "s.py", STUDY, sweep)
+    assert main(["sweep", flag, f"--workdir={tmp_path / 'w'}", *flags]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("sycojax: ")
+    assert captured.err.count("\n") <= 2, "absl adds a line to an enum's error"
+    assert message in captured.err
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_file_without_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    toy = f"--config={REPOSITORY / 'configs' / 'toy.py'}"
+    assert main(["sweep", toy, f"--workdir={tmp_path / 'w'}"]) == 2
+    assert "toy.py describes no sweep: it needs a function get_sweep()" in capsys.readouterr().err
+    broken = tmp_path / "s.py"
+    write_sweep(broken, STUDY, {})
+    broken.write_text(broken.read_text().replace("return {}", "return {}['rates']"))
+    assert main(["sweep", f"--config={broken}", f"--workdir={tmp_path / 'w'}"]) == 2
+    assert "get_sweep() of" in capsys.readouterr().err
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("name", ["study.json", "thesis.tex"])
+def test_a_directory_of_something_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    flag = write_sweep(tmp_path / "s.py", STUDY, {"train.epochs": [1, 2]})
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / name).write_text("{}")
+    assert main(["sweep", flag, f"--workdir={tmp_path / 'w'}"]) == 2
+    assert "is not empty and holds no sweep" in capsys.readouterr().err
+    (tmp_path / "w" / "sweep.json").write_text('{"name": "other"}')
+    assert main(["sweep", flag, f"--workdir={tmp_path / 'w'}"]) == 2
+    assert "holds the sweep 'other', not 's'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("toy", 6), ("learning_rate", 5), ("seeds", 10)], ids=lambda v: str(v)
+)
+def test_shipped_sweeps(name: str, count: int) -> None:
+    file = REPOSITORY / "configs" / "sweeps" / f"{name}.py"
+    _, cells = cells_of(parse("sweep", [f"--config={file}", "--workdir=w"]))
+    assert len(cells) == count

@@ -1,0 +1,126 @@
+"""The commands of a sweep for Slurm, Kubernetes and TPU VMs: every cell once, and each taken by its launcher."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from launch import kubernetes, tpu
+from sycojax.cli import main
+from sycojax.cli.flags import parse
+from sycojax.cli.sweep import cells_of, choose
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CONFIG = "--config=configs/sweeps/toy.py"
+OVERRIDE = "--config.train.epochs=1.0"
+LAUNCH = {
+    "slurm": "--partition=gpu --time=8:00:00",
+    "jobset": "--topology=v5e:2x4 --image=registry.example/sycojax:tpu --claim=studies",
+    "tpu": "--zone=us-west4-a --type=v5litepod-8 --bucket=gs://studies/toy",
+}
+
+
+@pytest.fixture(autouse=True)
+def in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+
+
+def names() -> list[str]:
+    return [cell.name for cell in cells_of(parse("sweep", [CONFIG, "--workdir=w"]))[1]]
+
+
+def emitted(capsys: pytest.CaptureFixture[str], kind: str, *flags: str) -> str:
+    arguments = [CONFIG, "--workdir=runs/toys", f"--emit={kind}", f"--launch={LAUNCH[kind]}"]
+    assert main(["sweep", *arguments, "--config.train.epochs", "1.0", "--quiet", *flags]) == 0
+    assert not Path("runs/toys").exists()
+    return capsys.readouterr().out
+
+
+def check_sweep(arguments: list[str], cell: str, workdir: str = "runs/toys") -> None:
+    """What a launcher would give to ``sycojax`` runs that cell with these settings."""
+    assert arguments[0] == "sweep"
+    flags = parse("sweep", [*arguments[1:], *(() if workdir else ("--workdir=w",))])
+    study, cells = cells_of(flags)
+    assert study.train.epochs == 1.0
+    assert [c.name for c in choose(cells, flags.cell)] == [cell]
+
+
+def test_slurm_array(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    script = emitted(capsys, "slurm")
+    lines = script.splitlines()
+    for name in names():
+        assert script.count(f"  {name}\n") == 1
+    assert "#SBATCH --array=0-5" in lines
+    assert "#SBATCH --partition=gpu" in lines
+    assert "#SBATCH --signal=B:USR1@300" in lines, "what launch/slurm.sh relies on"
+    assert "#SBATCH --requeue" in lines
+    assert len([line for line in lines if "--output" in line]) == 1, "tasks have logs of their own"
+    assert max(i for i, x in enumerate(lines) if x.startswith("#SBATCH")) < lines.index("cells=(")
+    # As Slurm would run task 4, with a stand-in for the rest of the way.
+    (tmp_path / "launch").mkdir()
+    (tmp_path / "launch" / "slurm.sh").write_text('printf "%s\\n" "$@"\n')
+    (tmp_path / "sweep.sh").write_text(script)
+    done = subprocess.run(
+        ["bash", "sweep.sh"], cwd=tmp_path, env={"SLURM_ARRAY_TASK_ID": "4", "PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    check_sweep(done.stdout.splitlines(), names()[4])
+
+
+def test_jobsets(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = emitted(capsys, "jobset").splitlines()
+    made = set()
+    for line, name in zip(lines, names(), strict=True):
+        ours, theirs = line.split(" | ")
+        assert theirs == "kubectl create --filename=-"
+        words = shlex.split(ours)
+        assert words[:3] == ["python", "-m", "launch.kubernetes"]
+        manifest = kubernetes.job_set(kubernetes.options_of(words[3:]))
+        made.add(manifest["metadata"]["name"])
+        pod = manifest["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+        arguments = pod["containers"][0]["args"]
+        assert "--workdir=/workdir/toys" in arguments, "one for all cells, on the claim"
+        check_sweep([a for a in arguments if not a.startswith("--process")], name)
+    assert len(made) == len(lines)
+
+
+@pytest.mark.parametrize("keep", ["--bucket=gs://studies/toy", "--share=10.0.0.2:/studies"])
+def test_tpu_vms(capsys: pytest.CaptureFixture[str], keep: str) -> None:
+    launch = f"--launch=--zone=us-west4-a --type=v5litepod-8 {keep}"
+    lines = emitted(capsys, "tpu", launch).splitlines()
+    options = []
+    for line, name in zip(lines, names(), strict=True):
+        words = shlex.split(line)
+        assert words[:3] == ["python", "-m", "launch.tpu"]
+        found = tpu.arguments_of(words[3:])
+        tpu.check(found)
+        check_sweep(found.study, name, "")
+        options.append(found)
+    assert len({o.name for o in options}) == len(lines)
+    if "bucket" in keep:
+        assert len({o.bucket for o in options}) == len(lines), (
+            "a bucket keeps one machine's workdir"
+        )
+        assert {o.to for o in options} == {"runs/toys"}, "fetched, the cells come together"
+    else:
+        assert {o.workdir for o in options} == {"/mnt/sycojax/toys"}
+        assert len({o.to for o in options}) == len(lines)
+
+
+def test_what_a_launcher_lacks_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", CONFIG, "--workdir=w", "--emit=jobset", "--launch=--image=i"]) == 2
+    assert "needs --launch with --topology=, --claim=" in capsys.readouterr().err
+    assert main(["sweep", CONFIG, "--workdir=w", "--emit=tpu", "--launch='--zone=z"]) == 2
+    assert "No closing quotation" in capsys.readouterr().err
+
+
+def test_slurm_needs_the_checkout(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = REPOSITORY / "configs" / "sweeps" / "toy.py"
+    monkeypatch.chdir(tmp_path)
+    assert main(["sweep", f"--config={config}", "--workdir=w", "--emit=slurm"]) == 2
+    assert "launch/slurm.sh is not here" in capsys.readouterr().err
