@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -161,6 +162,14 @@ ENTRY %main (p: (s32[], bf16[8,128])) -> (s32[], bf16[8,128]) {
   ROOT %tokens = (s32[], bf16[8,128]{1,0}) while(%p), condition=%unfinished, body=%outer
 }
 """
+
+
+def test_the_named_loop_is_the_outermost() -> None:
+    """A loop that the compiler made of one gather, inside the layers: at least once, not once per micro-batch."""
+    one = Collective("collective-permute", "bf16[8,8]", 128, 2, (None, 32, None), "")
+    assert one.executions(4) == 4 * 32
+    assert dataclasses.replace(one, loops=(32, None)).executions(4) == 32
+    assert dataclasses.replace(one, loops=()).executions(4) == 1
 
 
 def test_loops_and_steps_of_a_tpu() -> None:

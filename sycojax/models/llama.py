@@ -25,10 +25,11 @@ from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import SAVED_PROJECTION, BaseParam, LoRAConfig, LoRAParam, Projection
 from sycojax.models.quantize import Quantization, Storage
 from sycojax.models.row_attention import SAVED_ATTENTION, attend_rows
-from sycojax.parallel.mesh import batch_axes, batch_sharding
+from sycojax.parallel.mesh import batch_axes, batch_sharding, gathered
 
 Remat = Literal["none", "dots", "full"]
 Tree = Any  # a nested dict of arrays
+HEAD_AXES = ("embed", "vocab")
 
 
 class RMSNorm(nnx.Module):
@@ -107,7 +108,7 @@ class Embedding(nnx.Module):
 class Head(nnx.Module):
     def __init__(self, c: LlamaConfig, dtype: jnp.dtype, rngs: nnx.Rngs):
         kernel = jax.random.normal(rngs.params(), (c.hidden_size, c.vocab_size), jnp.float32) * 0.02
-        self.kernel = BaseParam(kernel.astype(dtype), axes=("embed", "vocab"))
+        self.kernel = BaseParam(kernel.astype(dtype), axes=HEAD_AXES)
 
 
 class Llama(nnx.Module):
@@ -208,9 +209,14 @@ class Llama(nnx.Module):
             out.append(cache)
         return self._by_rows(self.norm(h))[:, 0], tuple(out)
 
-    def logits(self, hidden: jax.Array) -> jax.Array:
-        """Vocabulary logits float32 [..., V] of hidden states [..., D]."""
-        return jnp.matmul(hidden, self.head(), preferred_element_type=jnp.float32)
+    def logits(self, hidden: jax.Array, head: jax.Array | None = None) -> jax.Array:
+        """Vocabulary logits float32 [..., V] of hidden states [..., D]; ``head`` is ``whole_head``, once for many."""
+        head = self.head() if head is None else head
+        return jnp.matmul(hidden, head, preferred_element_type=jnp.float32)
+
+    def whole_head(self) -> jax.Array:
+        """``head`` put together from its parts on ``fsdp``: in a loop, that would be done at every turn."""
+        return self.head() if self.mesh is None else gathered(self.head(), self.mesh, HEAD_AXES)
 
     def head(self) -> jax.Array:
         """The kernel [D, V] that turns hidden states into logits."""

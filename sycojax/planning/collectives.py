@@ -4,7 +4,7 @@
     [c for c in found if c.kind == "all-gather" and not c.loops]     # gathers outside every loop
 
 A loop body stands in the text once, however often it runs; so each collective carries the trip counts of the
-loops around it. A trip count that depends on data is None, and the caller says what to take for it.
+loops around it. A trip count that depends on data is None, and the caller says what to take for the outermost.
 """
 
 from __future__ import annotations
@@ -43,8 +43,12 @@ class Collective:
     source: str  # the op_name of its metadata: where in the traced function it stands
 
     def executions(self, unknown: int = 1) -> int:
-        """How often it runs in one call; ``unknown`` is taken for trip counts that depend on data."""
-        return math.prod(unknown if count is None else count for count in self.loops)
+        """How often it runs in one call, at least; ``unknown`` is taken where the outermost trip count depends on data.
+
+        Further in such loops are the compiler's own (a TPU's gather that goes on beside the product), taken once.
+        """
+        first, *inner = self.loops or (1,)
+        return (unknown if first is None else first) * math.prod(n or 1 for n in inner)
 
     @property
     def received(self) -> float:

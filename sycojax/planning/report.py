@@ -89,7 +89,9 @@ def _collectives(plan: Plan) -> list[str]:
 def _loops(row: Total, program: Program) -> str:
     """Such as "2 micro-batches x 32": the layer loop is the one of known length."""
     count, over = program.loop
-    return " x ".join(str(n) if n else f"{count} {over}" for n in row.loops) or "once"
+    inner = [str(n or "?") for n in row.loops[1:]]
+    outer = [str(n) if n else f"{count} {over}" for n in row.loops[:1]]
+    return " x ".join(outer + inner) or "once"
 
 
 def _tail(plan: Plan) -> list[str]:

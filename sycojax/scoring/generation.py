@@ -110,7 +110,7 @@ class Generation:
             model = merge(self._graph(width), lora, params)
             hidden, cache = model.prefill(arrivals.token_ids)
             last = arrivals.lengths[:, None, None] - 1
-            token = _argmax(model, jnp.take_along_axis(hidden, last, axis=1)[:, 0])
+            token = _argmax(model.logits(jnp.take_along_axis(hidden, last, axis=1)[:, 0]))
             caches = tuple(
                 held.replace(cache.keys[n], cache.values[n], arrivals.rows)
                 for n, held in enumerate(state.caches)
@@ -148,14 +148,17 @@ class Generation:
         width = bank_size(lora) if banked else 1
         count = self.base.config.num_hidden_layers
         # Once per call, not once per step. The adapters' layers are the second axis of a bank.
-        own = unstack(params["layers"], count)
+        own, head = (
+            unstack(params["layers"], count),
+            merge(self._graph(width), lora, params).whole_head(),
+        )
         adapters = unstack(lora["layers"], count, axis=int(banked))
 
         def one(lora: Any, adapters: list[Any], state: State) -> State:
             model = merge(self._graph(width), lora, params)
             layers = list(zip(adapters, own, strict=True))
             hidden, caches = model.step(state.token, state.slot, state.caches, layers)
-            token = jnp.where(state.done, 0, _argmax(model, hidden))
+            token = jnp.where(state.done, 0, _argmax(model.logits(hidden, head)))
             here = jnp.arange(state.new.shape[1]) == state.made[:, None]
             new = jnp.where(here & ~state.done[:, None], token[:, None], state.new)
             on = (~state.done).astype(jnp.int32)
@@ -209,12 +212,11 @@ class Generation:
         return (token[..., None] == self._ends).any(-1)
 
 
-def _argmax(model: Any, hidden: jax.Array) -> jax.Array:
-    """The likeliest next token int32 [B] after hidden states [B, D]; the first of equals, as by ``argmax``.
+def _argmax(logits: jax.Array) -> jax.Array:
+    """The likeliest token int32 [B] of logits [B, V]; the first of equals, as by ``argmax``.
 
     Two plain reductions: that of values and indices together costs a CPU two to six times as much.
     """
-    logits = model.logits(hidden)
     ids = jnp.arange(logits.shape[-1], dtype=jnp.int32)
     highest = jnp.max(logits, axis=-1, keepdims=True)
     return jnp.min(jnp.where(logits == highest, ids, len(ids)), axis=-1)
