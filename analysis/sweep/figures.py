@@ -46,9 +46,9 @@ def curves(results: Sequence[Results], lines: Sequence[Series], dose: Dose) -> F
     labels = list(dict.fromkeys(line.label for line in lines))
     columns = outcomes(results)
     figure, grid = panels(len(adapters), len(columns), 2.6 * len(columns) + 0.4, 2.5 * len(adapters) + 0.7)  # fmt: skip
-    amounts = sorted({dose.of(point) for line in lines for point in line.points})
     for row, adapter in zip(grid, adapters, strict=True):
         mine = [line for line in lines if line.adapter == adapter]
+        amounts = sorted({dose.of(point) for line in mine for point in line.points})
         for axes, outcome in zip(row, columns, strict=True):
             for line in mine:
                 shift = labels.index(line.label) - (len(labels) - 1) / 2
@@ -57,8 +57,8 @@ def curves(results: Sequence[Results], lines: Sequence[Series], dose: Dose) -> F
             zero_line(axes, vertical=False)
             axes.grid(True, axis="y")
             axes.set_title(outcome if len(adapters) == 1 else f"{adapter}: {outcome}", fontsize=9.5)
-        unit = effect(results[mine[0].family], mine[0].points[0].group, columns[0])[1]
-        row[0].set_ylabel(f"Shift against the base ({_unit(unit)})")
+            unit = effect(results[mine[0].family], mine[0].points[0].group, outcome)[1]
+            axes.set_ylabel(f"Shift ({_unit(unit)})" if axes is row[0] or unit != "rate" else "")
     for axes in grid[-1]:
         axes.set_xlabel(dose.title)
     if len(labels) > 1:

@@ -37,15 +37,15 @@ def plan(study: StudyConfig, sweep: Any) -> list[Cell]:
     keys = list(dict.fromkeys(key for change in changes for key in change))
     if "name" in keys:
         raise SycojaxError("a sweep cannot change the key name: its cells belong to one study")
-    cells: list[Cell] = []
+    configs = []
     for number, change in enumerate(changes, 1):
         try:
             config = study.changed(change)
             external_adapters(config)
         except SycojaxError as error:
             raise SycojaxError(f"cell {number} of the sweep: {error}") from error
-        settings = {key: _value(config, key) for key in keys}
-        cells.append(Cell("", settings, config, config))
+        configs.append(config)
+    cells = [Cell("", {key: _value(c, key) for key in keys}, c, c) for c in configs]
     for i, cell in enumerate(cells):
         for j in range(i):
             if cells[j].config == cell.config:
