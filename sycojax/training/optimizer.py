@@ -55,4 +55,5 @@ def learning_rates(config: TrainConfig, steps: int) -> np.ndarray:
         schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, end)
     else:
         schedule = optax.warmup_constant_schedule(0.0, config.learning_rate, warmup)
-    return np.asarray(schedule(np.arange(steps)), np.float32)
+    # A schedule that is constant throughout gives one number.
+    return np.broadcast_to(np.asarray(schedule(np.arange(steps)), np.float32), (steps,))
