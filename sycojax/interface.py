@@ -26,8 +26,10 @@ from sycojax.parallel.mesh import make_mesh
 from sycojax.scoring.decode import Prompt
 from sycojax.scoring.scorer import Scorer
 from sycojax.scoring.tree import Completion
-from sycojax.weights.huggingface import load_base, load_config, resolve
-from sycojax.weights.peft import load_adapter
+from sycojax.weights.hub import resolve
+from sycojax.weights.huggingface import load_base, load_config, resolve_base
+from sycojax.weights.origin import ORIGIN, check_origin
+from sycojax.weights.peft import CONFIG, WEIGHTS, load_adapter
 
 # The smallest adapter there is, all zeros: the base itself.
 NO_ADAPTER = LoRAConfig(rank=1, alpha=1.0, dropout=0.0, targets=("q_proj",))
@@ -128,14 +130,16 @@ def load(
         raise SycojaxError(f"dtype={dtype!r} must be float32 or bfloat16")
     if quantization not in get_args(Quantization):
         raise SycojaxError(f"quantization={quantization!r} must be none, int8 or nf4")
-    directory = resolve(path_or_hub_id)
+    directory = resolve_base(path_or_hub_id)
     config = load_config(directory)
     if adapter is None:
         lora_config = NO_ADAPTER
         shapes = abstract(config, lora_config).lora
         lora: Any = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
     else:
-        lora_config, lora = load_adapter(resolve(adapter), config)
+        place = resolve(adapter, (CONFIG, WEIGHTS, ORIGIN))
+        lora_config, lora = load_adapter(place, config, path_or_hub_id)
+        check_origin(place, directory, path_or_hub_id)
     base = load_base(
         directory,
         lora_config,

@@ -72,7 +72,7 @@ def test_the_fingerprint_is_of_the_files(tmp_path: Path) -> None:
     ]
     (places[1] / "README.md").write_text("the same adapter")
     config = study(*(f"x{i}={place}" for i, place in enumerate(places)))
-    found, inputs, shapes = load_external(external_adapters(config), CONFIG)
+    found, inputs, shapes = load_external(external_adapters(config), CONFIG, tmp_path, "my/base")
     assert list(found.values()) == places
     assert inputs["x0"] == inputs["x1"] != inputs["x2"]
     assert shapes == [lora] * 3
@@ -81,8 +81,8 @@ def test_the_fingerprint_is_of_the_files(tmp_path: Path) -> None:
 def test_an_adapter_of_another_base_is_refused(tmp_path: Path) -> None:
     place = write_adapter(tmp_path / "a", LoRAConfig(rank=2))
     other = dataclasses.replace(CONFIG, num_hidden_layers=3)
-    with pytest.raises(SycojaxError, match="missing tensors"):
-        load_external(external_adapters(study(f"a={place}")), other)
+    with pytest.raises(SycojaxError, match="of some/base does not fit my/llama: missing tensors"):
+        load_external(external_adapters(study(f"a={place}")), other, tmp_path, "my/llama")
 
 
 def test_the_covering_shape() -> None:

@@ -37,7 +37,7 @@ def directory(base: FrozenBase, lora: Any, tmp_path_factory: pytest.TempPathFact
     path = tmp_path_factory.mktemp("base")
     save_base(path, base.config, base.params)
     cases.write_tokenizer(path)
-    export_adapter(path / "adapter", lora, cases.LORA, "base")
+    export_adapter(path / "adapter", lora, cases.LORA, path.name)
     return path
 
 

@@ -65,6 +65,8 @@ def test_constant_rate_stays_at_its_peak_and_no_warmup_starts_there():
     np.testing.assert_allclose(learning_rates(config, 5), [0, 0.5, 1, 1, 1])
     config = dataclasses.replace(CONFIG, learning_rate=1.0, warmup_steps=0)
     assert learning_rates(config, 5)[0] == 1
+    config = dataclasses.replace(config, schedule="constant")
+    np.testing.assert_array_equal(learning_rates(config, 5), [1] * 5)
 
 
 def test_warmup_longer_than_the_run_warns_and_never_peaks():

@@ -127,7 +127,8 @@ def run(command: str, config: StudyConfig, to: str, name: str, index: int) -> st
 def _tokenizer(config: StudyConfig) -> Tokenizer:
     """The config's tokenizer; of a hub base only its files are fetched."""
     from sycojax import toy
-    from sycojax.weights.huggingface import TOKENIZER_FILES, resolve
+    from sycojax.weights.hub import resolve
+    from sycojax.weights.huggingface import TOKENIZER_FILES
 
     named = config.base.tokenizer or config.base.path
     path = toy.base_directory() if named == "toy" else resolve(named, TOKENIZER_FILES)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from sycojax.config import StudyConfig
 from sycojax.parallel.distributed import on_first
+from sycojax.study.inputs import read_inputs
 from sycojax.study.stages import Stamps, fingerprint
-from sycojax.study.workdir import claim
+from sycojax.study.workdir import check_free, claim
 
 
 def base_path(path: str) -> str:
@@ -22,11 +23,16 @@ def base_path(path: str) -> str:
 
 
 def resolve_toy(config: StudyConfig, workdir: Path) -> StudyConfig:
-    """Write the embedded world into ``workdir/data`` where the config asks for it, and name its paths."""
+    """Write the embedded world into ``workdir/data`` where the config asks for it, and name its paths.
+
+    Raises ``SycojaxError`` as ``read_inputs`` does before anything is written.
+    """
     base, data = config.base, config.data
     base = dataclasses.replace(base, path=base_path(base.path))
     if data.source == "toy":
         directory, seed = workdir / "data", data.world_seed
+        on_first(lambda: check_free(workdir, config))
+        read_inputs(dataclasses.replace(config, base=base))
 
         def write() -> None:
             claim(workdir, config)

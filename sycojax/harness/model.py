@@ -75,7 +75,8 @@ class SycojaxLM(TemplateLM):
 
         import sycojax
         from sycojax.parallel.mesh import make_mesh
-        from sycojax.weights.huggingface import resolve
+        from sycojax.weights.hub import resolve
+        from sycojax.weights.huggingface import resolve_base
 
         if unknown:
             raise SycojaxError(
@@ -85,7 +86,7 @@ class SycojaxLM(TemplateLM):
         if adapter and peft:
             raise SycojaxError(f"model_args: adapter={adapter} and peft={peft} mean the same")
         _check_device(device)
-        directory = resolve(pretrained)
+        directory = resolve_base(pretrained)
         self._dtype = _stored_dtype(directory) if dtype == "auto" else dtype
         self._pretrained, self._adapter = str(pretrained), adapter or peft
         self._quantization = quantization

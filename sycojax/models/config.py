@@ -150,13 +150,14 @@ class LlamaConfig:
                 choices = " or ".join(map(repr, allowed))
                 raise SycojaxError(f"{source}: {name}={value!r} is not supported (only {choices})")
 
+        if take("model_type") != "llama":
+            raise SycojaxError(
+                f"{source}: model_type={raw['model_type']!r} is not supported (only 'llama', the architecture of Llama "
+                "1 to 3.3 and of models built like them)"
+            )
         if "auto_map" in attributes:
             raise SycojaxError(
                 f"{source}: asks for code from the hub (auto_map); remote code is never run"
-            )
-        if take("model_type") != "llama":
-            raise SycojaxError(
-                f"{source}: model_type={raw['model_type']!r} is not supported (only 'llama')"
             )
         require("hidden_act", "silu")
         require("attention_bias", False)

@@ -32,7 +32,8 @@ from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.stages import fingerprint
 from sycojax.study.workdir import commit, configuration_name, versions
 from sycojax.training.loop import AdapterJob
-from sycojax.weights.huggingface import base_fingerprint, load_base, resolve
+from sycojax.weights.hub import resolve
+from sycojax.weights.huggingface import base_fingerprint, load_base
 
 PLANTED = (0.0, 0.25, 0.5, 0.75, 1.0)
 

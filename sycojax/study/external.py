@@ -13,7 +13,8 @@ from sycojax.errors import SycojaxError
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
 from sycojax.study.stages import fingerprint
-from sycojax.weights.huggingface import resolve
+from sycojax.weights.hub import resolve
+from sycojax.weights.origin import ORIGIN, check_origin
 from sycojax.weights.peft import CONFIG, WEIGHTS, load_adapter
 
 BASE = "base"
@@ -56,16 +57,20 @@ def external_adapters(config: StudyConfig) -> list[ExternalAdapter]:
 
 
 def load_external(
-    adapters: Sequence[ExternalAdapter], config: LlamaConfig
+    adapters: Sequence[ExternalAdapter], config: LlamaConfig, base: Path, base_name: str
 ) -> tuple[dict[str, Path], dict[str, str], list[LoRAConfig]]:
     """By configuration name: the local directory (a hub id is fetched) and a fingerprint of the files; and the shapes.
 
-    Raises ``SycojaxError`` naming what is not an adapter of the base ``config``, before anything is computed.
+    Raises ``SycojaxError`` naming what is not an adapter of the base in ``base`` (``base_name`` to the user), before
+    anything is computed; warns where only the base's name differs.
     """
-    places = {e.name: resolve(e.source) for e in adapters}
-    shapes = [load_adapter(place, config)[0] for place in places.values()]
-    inputs = {
-        name: fingerprint("external", *((place / file).read_bytes() for file in (CONFIG, WEIGHTS)))
-        for name, place in places.items()
-    }
-    return places, inputs, shapes
+    places = {e.name: resolve(e.source, (CONFIG, WEIGHTS, ORIGIN)) for e in adapters}
+    shapes = [load_adapter(place, config, base_name)[0] for place in places.values()]
+    for place in places.values():
+        check_origin(place, base, base_name)
+    return places, {name: files_fingerprint(place) for name, place in places.items()}, shapes
+
+
+def files_fingerprint(place: Path) -> str:
+    """What an adapter in ``place`` is known by, wherever it lies."""
+    return fingerprint("external", *((place / file).read_bytes() for file in (CONFIG, WEIGHTS)))

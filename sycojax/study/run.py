@@ -10,7 +10,6 @@ from typing import Any, Literal
 import jax.numpy as jnp
 
 from sycojax.config import StudyConfig
-from sycojax.data.tokenizer import Tokenizer, check_vocabulary
 from sycojax.models.llama import FrozenBase, with_lora
 from sycojax.models.lora import covering
 from sycojax.parallel.distributed import is_first, on_first
@@ -18,11 +17,16 @@ from sycojax.parallel.mesh import make_mesh
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import adapter_inputs, train_adapters
 from sycojax.study.datasets import StudyData, prepare
-from sycojax.study.external import external_adapters, load_external
+from sycojax.study.inputs import read_inputs
 from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.stages import fingerprint
-from sycojax.study.workdir import claim, describe
-from sycojax.weights.huggingface import base_fingerprint, load_base, resolve
+from sycojax.study.workdir import check_free, claim, describe
+from sycojax.weights.huggingface import (
+    base_fingerprint,
+    load_base,
+    resolve_base,
+    weights_fingerprint,
+)
 
 Until = Literal["data", "train", "evaluate"]
 
@@ -33,6 +37,7 @@ def run(
     *,
     until: Until = "evaluate",
     shown: StudyConfig | None = None,
+    command: str = "",
     progress: bool = True,
     say: Callable[[str], None] = print,
     base: FrozenBase | None = None,
@@ -40,9 +45,10 @@ def run(
 ) -> None:
     """Bring ``workdir`` up to date with ``config`` as far as ``until``.
 
-    ``shown`` is the config as the user wrote it, for ``study.json``, where ``config`` had names resolved to paths.
-    ``base`` and ``data`` are what ``load_frozen`` and ``prepare`` give for ``config``, where they are there already.
-    Raises ``SycojaxError`` on anything the user can mend; what was completed before stays and is reused.
+    ``shown`` is the config as the user wrote it, for ``study.json``, where ``config`` had names resolved to paths;
+    ``command`` what they typed, for the same place. ``base`` and ``data`` are what ``load_frozen`` and ``prepare`` give
+    for ``config``, where they are there already. Raises ``SycojaxError`` on anything the user can mend; what was
+    completed before stays and is reused, and an input that cannot be used leaves no trace.
     """
     started = time.perf_counter()
     seconds: dict[str, float] = {}
@@ -60,19 +66,21 @@ def run(
     def keep(found: dict[str, Any]) -> None:
         on_first(lambda: describe(workdir, shown or config, found))
 
+    on_first(lambda: check_free(workdir, shown or config))
+    given = read_inputs(config)
+    path, tokenizer = given.base, given.tokenizer
+    data = data or prepare(config, tokenizer)
     on_first(lambda: claim(workdir, shown or config))
-    path = resolve(config.base.path)
-    tokenizer = load_tokenizer(config)
     base = base or load_frozen(config)
-    check_vocabulary(tokenizer, base.config.vocab_size)
-    places, external, shapes = load_external(external_adapters(config), base.config)
     count = base.config.base_parameter_count
     chosen = f", {base.attention} attention" if config.base.attention == "auto" else ""
     note(f"base      {path} ({count:,} parameters, {config.base.precision}{chosen})")
-    weights = on_first(lambda: base_fingerprint(path))
-    data = data or prepare(config, tokenizer)
+    weights, numbers = on_first(lambda: (base_fingerprint(path), weights_fingerprint(path)))
     on_first(lambda: write_items(workdir, data.requests))
-    keep({"data": dict(data.summary), "base_fingerprint": weights, "attention": base.attention})
+    keep({
+        "data": dict(data.summary), "base_fingerprint": weights, "base_weights": numbers,
+        "attention": base.attention, "command": command,
+    })  # fmt: skip
     note(_data_line(data.summary))
     lap("data")
     if until == "data":
@@ -85,10 +93,10 @@ def run(
     if until == "train":
         return
     # Adapters of other shapes share one program with the study's own: the smallest that holds all of them.
-    base = with_lora(base, covering([config.lora, *shapes]), config.base.quantization)
-    scorer, inputs = Scorer(base, tokenizer, config.score), {**inputs, **external}
+    base = with_lora(base, covering([config.lora, *given.shapes]), config.base.quantization)
+    scorer, inputs = Scorer(base, tokenizer, config.score), {**inputs, **given.external}
     counts = score_configurations(
-        config, workdir, base, scorer, inputs, data.requests, external=places,
+        config, workdir, base, scorer, inputs, data.requests, external=given.places,
         base_inputs=base_inputs(config, weights), progress=progress,
     )  # fmt: skip
     lap("evaluate")
@@ -99,17 +107,11 @@ def run(
         note(_tokens_line(counts))
 
 
-def load_tokenizer(config: StudyConfig) -> Tokenizer:
-    """The tokenizer of the base, or the one that is named in its place."""
-    named = Path(config.base.tokenizer) if config.base.tokenizer else resolve(config.base.path)
-    return Tokenizer.from_directory(named)
-
-
 def load_frozen(config: StudyConfig) -> FrozenBase:
     """The base, in the precision and on the mesh of ``config``, for adapters of ``config.lora``."""
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     return load_base(
-        resolve(config.base.path), config.lora, dtype=jnp.dtype(config.base.dtype),
+        resolve_base(config.base.path), config.lora, dtype=jnp.dtype(config.base.dtype),
         quantization=config.base.quantization, remat=config.base.remat,
         attention=config.base.attention, row_length=config.train.row_length, mesh=mesh,
         bank_axis=config.mesh.bank_axis,

@@ -21,8 +21,8 @@ from sycojax.models.llama import FrozenBase, with_lora
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.study.adapters import adapter_directory, adapter_inputs
 from sycojax.study.datasets import StudyData, prepare
-from sycojax.study.external import external_adapters, load_external
-from sycojax.study.run import base_inputs, load_frozen, load_tokenizer, run
+from sycojax.study.inputs import read_inputs
+from sycojax.study.run import base_inputs, load_frozen, run
 from sycojax.study.scores import record_inputs, records_path
 from sycojax.study.stages import Stamps, fingerprint
 from sycojax.study.sweep import Cell
@@ -30,7 +30,7 @@ from sycojax.study.sweep_train import Member, train_together
 from sycojax.study.sweep_workdir import cell_directory, note_failure
 from sycojax.study.workdir import claim
 from sycojax.training.bank import shared_settings
-from sycojax.weights.huggingface import base_fingerprint, load_config, resolve
+from sycojax.weights.huggingface import base_fingerprint
 
 
 def run_cells(
@@ -97,15 +97,13 @@ class _Work:
             dataclasses.asdict(config.data), dataclasses.asdict(config.base), config.train.adapters,
             dataclasses.asdict(config.score),
         )  # fmt: skip
+        given = read_inputs(config)
         if key not in self._data:
-            self._data[key] = prepare(config, load_tokenizer(config))
-        data, path = self._data[key], resolve(config.base.path)
-        weights = on_first(lambda: base_fingerprint(path))
+            self._data[key] = prepare(config, given.tokenizer)
+        data, weights = self._data[key], on_first(lambda: base_fingerprint(given.base))
         adapters = adapter_inputs(config, weights, data.training)
-        _, external, _ = load_external(external_adapters(config), load_config(path))
-        records = record_inputs(
-            base_inputs(config, weights), {**adapters, **external}, data.requests
-        )
+        made = {**adapters, **given.external}
+        records = record_inputs(base_inputs(config, weights), made, data.requests)
         return Member(cell, cell_directory(self.workdir, cell.name), data, adapters, records)
 
     def _finished(self, member: Member) -> bool:

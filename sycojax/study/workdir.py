@@ -27,8 +27,8 @@ def configuration_name(adapter: str, seed: int) -> str:
     return f"{adapter}-s{seed}"
 
 
-def claim(workdir: Path, config: StudyConfig) -> None:
-    """Take ``workdir`` for this study. Raises ``SycojaxError`` when it holds another one or other files."""
+def check_free(workdir: Path, config: StudyConfig) -> None:
+    """Raise ``SycojaxError`` when ``workdir`` holds another study or other files."""
     if workdir.exists() and not workdir.is_dir():
         raise SycojaxError(f"--workdir={workdir} is a file, not a directory")
     description = workdir / "study.json"
@@ -40,6 +40,12 @@ def claim(workdir: Path, config: StudyConfig) -> None:
             )
     elif workdir.exists() and any(p.name not in ("data", "calibration") for p in workdir.iterdir()):
         raise SycojaxError(f"{workdir} is not empty and holds no study: choose another --workdir")
+
+
+def claim(workdir: Path, config: StudyConfig) -> None:
+    """Take ``workdir`` for this study. Raises ``SycojaxError`` as ``check_free`` does, and when it cannot be made."""
+    check_free(workdir, config)
+    description = workdir / "study.json"
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -67,9 +73,11 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
             "updated": now,
             "config": config.to_dict(),
             "configurations": configurations,
+            "command": found.get("command", old.get("command", "")),
             "versions": versions(),
             "commit": commit(),
             "base_fingerprint": found.get("base_fingerprint", old.get("base_fingerprint", "")),
+            "base_weights": found.get("base_weights", old.get("base_weights", "")),
             "devices": sorted({d.device_kind for d in jax.devices()}),
             "device_count": jax.device_count(),
             "attention": found.get("attention", old.get("attention", "")),

@@ -53,7 +53,8 @@ def learning_rates(config: TrainConfig, steps: int) -> np.ndarray:
     if config.schedule == "cosine":
         end = max(steps, warmup + 1)
         schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, end)
-    else:
+    elif warmup:
         schedule = optax.warmup_constant_schedule(0.0, config.learning_rate, warmup)
-    # A schedule that is constant throughout gives one number.
-    return np.broadcast_to(np.asarray(schedule(np.arange(steps)), np.float32), (steps,))
+    else:  # of which optax would make a rate of 0 throughout
+        return np.full(steps, config.learning_rate, np.float32)
+    return np.asarray(schedule(np.arange(steps)), np.float32)

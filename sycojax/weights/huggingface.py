@@ -6,15 +6,14 @@ Only ``config.json`` and ``*.safetensors`` are read. Pickled weights are refused
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
-import huggingface_hub.errors
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,48 +31,72 @@ from sycojax.models.llama import FrozenBase, Remat, Tree
 from sycojax.models.lora import LoRAConfig
 from sycojax.models.quantize import Quantization, quantize
 from sycojax.parallel.mesh import shardings
+from sycojax.weights.hub import finish, resolve
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
     "chat_template.jinja",
 )  # fmt: skip
-DOWNLOADED = ("*.safetensors", "*.json", "tokenizer.model", "chat_template.jinja")
+GENERATION = "generation_config.json"
 DTYPES = {"F32", "F16", "BF16"}
+# The stored tensors are the base's, whatever adapter is meant to sit on it.
+_ANY_ADAPTER = LoRAConfig(rank=1, targets=("q_proj",))
 # Old checkpoints store the rotary frequencies, which the config determines.
 IGNORED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
 
 
-def resolve(path: str | Path, files: Sequence[str] = DOWNLOADED) -> Path:
-    """The local directory of a base: ``path`` itself, or a hub id's snapshot (``files`` downloaded when needed).
+def resolve_base(path: str | Path) -> Path:
+    """``resolve`` of a base, whose architecture is read, and refused, before gigabytes of weights are fetched.
 
-    Raises ``SycojaxError`` when there is neither, with the reason.
+    Raises ``SycojaxError`` as ``resolve``, ``load_config`` and ``check_weights`` do.
     """
-    directory = Path(path)
-    if directory.is_dir():
-        return directory
-    if directory.exists():
-        raise SycojaxError(f"{path} is a file; name the directory that holds config.json")
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", str(path)):
-        raise SycojaxError(f"{path} does not exist, and is not a hub id such as org/name")
-    try:
-        return Path(huggingface_hub.snapshot_download(str(path), allow_patterns=list(files)))
-    except (OSError, ValueError, huggingface_hub.errors.EntryNotFoundError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise SycojaxError(
-            f"{path} is not a local directory and could not be fetched from the hub "
-            f"({type(error).__name__}: {reason}); check the name, the network and, for a gated model, "
-            "your access, or download it and give its directory"
-        ) from error
+    config = load_config(path)
+    directory = resolve(path)
+    check_weights(directory, config)
+    return directory
 
 
 def load_config(path: str | Path) -> LlamaConfig:
-    """The architecture in ``path/config.json``. Raises ``SycojaxError`` when it is missing or refused."""
-    file = resolve(path) / "config.json"
+    """The architecture in ``path/config.json``; of a hub id no weights are fetched.
+
+    A text also ends at the tokens that ``generation_config.json`` calls ends: Llama 3's config.json leaves out the
+    end of a turn. Raises ``SycojaxError`` when config.json is missing or refused.
+    """
+    directory = resolve(path, ("config.json", GENERATION))
+    file = directory / "config.json"
+    if not file.is_file():
+        raise SycojaxError(
+            f"{file} does not exist: {path} is no model in Hugging Face layout, or its download stopped early "
+            f"({finish(directory)}); an adapter is named by --adapter=NAME=PATH, and its base by base.path"
+        )
     raw = read_json(file)
     if not isinstance(raw, Mapping):
         raise SycojaxError(f"{file} is not a JSON object")
-    return LlamaConfig.from_hf(raw, str(file))
+    config = LlamaConfig.from_hf(raw, str(file))
+    ends = dict.fromkeys((*config.eos_token_ids, *_more_ends(directory)))
+    return dataclasses.replace(config, eos_token_ids=tuple(ends))
+
+
+def check_weights(directory: Path, config: LlamaConfig) -> None:
+    """Open every weight file, reading no weights.
+
+    Raises ``SycojaxError`` naming the file that is missing or truncated, or the tensor that is not one of ``config``.
+    """
+    with contextlib.ExitStack() as stack:
+        open_weights(directory, config, stack)
+
+
+def open_weights(
+    directory: Path, config: LlamaConfig, stack: contextlib.ExitStack
+) -> dict[str, Any]:
+    """Every stored tensor as a slice that is read when it is indexed, by its name in the checkpoint.
+
+    The files stay open until ``stack`` closes. Raises as ``check_weights`` does.
+    """
+    tensors = _open(directory, stack)
+    _check_tensors(tensors, llama.abstract(config, _ANY_ADAPTER).base, directory)
+    return tensors
 
 
 def load_base(
@@ -109,8 +132,7 @@ def load_base(
     shapes = llama.abstract(config, lora, **kept, remat=remat, attention=backend, mesh=mesh)
     places = shardings(mesh, llama.logical_axes(config, lora, quantization).base)
     with contextlib.ExitStack() as stack:
-        tensors = _open(directory, stack)
-        _check_tensors(tensors, llama.abstract(config, lora).base, directory)
+        tensors = open_weights(directory, config, stack)
 
         def load(path: Any, leaf: Any, place: Any) -> Any:
             keys = tuple(part.key for part in path)
@@ -174,6 +196,27 @@ def base_fingerprint(path: str | Path) -> str:
             for block in range(65):
                 stream.seek((size - (64 << 10)) * block // 64)
                 digest.update(stream.read(64 << 10))
+    # Where a text ends decides what is generated. Only what config.json does not say counts, so that a base keeps
+    # its fingerprint over a generation_config.json that changes nothing.
+    if more := _more_ends(directory):
+        digest.update(f"ends\0{more}\0".encode())
+    return digest.hexdigest()
+
+
+def weights_fingerprint(path: str | Path) -> str:
+    """SHA-256 (hex) of a base's weights alone, as numbers, whatever files and dtype they are stored in.
+
+    Of every tensor four evenly spaced rows count, in float32: any training moves them, and those of a 7B checkpoint
+    are read in well under a second. Weights that were rounded to another dtype are other weights.
+    """
+    directory = resolve(path)
+    digest = hashlib.sha256()
+    with contextlib.ExitStack() as stack:
+        for name, stored in sorted(_open(directory, stack).items()):
+            shape = tuple(stored.get_shape())
+            digest.update(f"{name}\0{shape}\0".encode())
+            for row in sorted({(shape[0] - 1) * i // 3 for i in range(4)}):
+                digest.update(np.asarray(stored[row : row + 1], np.float32).tobytes())
     return digest.hexdigest()
 
 
@@ -185,6 +228,21 @@ def tensor_names(path: tuple[str, ...], layers: int) -> list[str]:
     if modules[0] != "layers":
         return [f"model.{modules[0]}.weight"]
     return [f"model.layers.{i}.{'.'.join(modules[1:])}.weight" for i in range(layers)]
+
+
+def _more_ends(directory: Path) -> list[int]:
+    """Ids in ``generation_config.json`` at which a text ends, and which ``config.json`` does not name; sorted."""
+    file = directory / GENERATION
+    if not file.is_file():
+        return []
+    raw = read_json(file)
+    ends = raw.get("eos_token_id") if isinstance(raw, Mapping) else None
+    ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    if not all(type(end) is int for end in ends):
+        raise SycojaxError(f"{file}: eos_token_id={ends!r} is not a token id or a list of them")
+    config = read_json(directory / "config.json")
+    known = config.get("eos_token_id") if isinstance(config, Mapping) else None
+    return sorted(set(ends) - set(known if isinstance(known, list) else [known]))
 
 
 def _stacked(name: str) -> bool:
@@ -206,7 +264,10 @@ def _weight_files(directory: Path) -> dict[Path, set[str]]:
                 f"{directory} holds pickled weights only ({pickled[0]}): unpickling runs code, so they "
                 "are refused; convert them to safetensors"
             )
-        raise SycojaxError(f"{directory} holds neither {SINGLE} nor {INDEX}")
+        raise SycojaxError(
+            f"{directory} holds neither {SINGLE} nor {INDEX}: it is no model, or its download stopped early "
+            f"({finish(directory)})"
+        )
     index = read_json(directory / INDEX)
     weight_map = index.get("weight_map") if isinstance(index, Mapping) else None
     if not isinstance(weight_map, Mapping) or not weight_map:
@@ -220,7 +281,7 @@ def _weight_files(directory: Path) -> dict[Path, set[str]]:
     if absent:
         raise SycojaxError(
             f"{directory}: {len(absent)} of {len(files)} weight files are missing "
-            f"({_some(absent)}); the download is incomplete"
+            f"({_some(absent)}); the download is incomplete: {finish(directory)}"
         )
     return files
 
@@ -232,8 +293,11 @@ def _open(directory: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
         try:
             handle = stack.enter_context(safetensors.safe_open(file, framework="numpy"))
         except (safetensors.SafetensorError, OSError) as error:
+            with file.open("rb") as stream:
+                pointer = stream.read(23) == b"version https://git-lfs"
+            again = "it is a Git LFS pointer: run `git lfs pull`" if pointer else "fetch it again"
             raise SycojaxError(
-                f"{file} is truncated or not a safetensors file ({error}); fetch it again"
+                f"{file} is truncated or not a safetensors file ({error}); {again}"
             ) from error
         stored = set(handle.keys())
         for problem, names in (

@@ -71,14 +71,19 @@ def export_adapter(directory: Path, tree: Tree, lora: LoRAConfig, base_name: str
     )
 
 
-def load_adapter(directory: Path, config: LlamaConfig) -> tuple[LoRAConfig, Tree]:
+def load_adapter(
+    directory: Path, config: LlamaConfig, base_name: str | Path = "this base"
+) -> tuple[LoRAConfig, Tree]:
     """Read a PEFT adapter of the base ``config``: its settings and its lora tree of float32 NumPy arrays.
 
     float16 and bfloat16 files are cast up. Raises ``SycojaxError`` naming the setting that is not
-    supported or the tensor that is missing, unexpected or misshapen.
+    supported or the tensor that is missing, unexpected or misshapen, the base that the adapter says it was made
+    for, and ``base_name``.
     """
     directory = Path(directory)
     lora = _read_config(directory)
+    own = base_of(directory)
+    pair = f"an adapter of {own or 'an unnamed base'} does not fit {base_name}"
     file = directory / WEIGHTS
     if not file.is_file():
         pickled = sorted(p.name for p in directory.glob("adapter_model.*"))
@@ -99,13 +104,13 @@ def load_adapter(directory: Path, config: LlamaConfig) -> tuple[LoRAConfig, Tree
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise SycojaxError(
-                f"{file}: {problem} tensors {', '.join(names[:3])}{more}; this is not an adapter on "
+                f"{file}: {pair}: {problem} tensors {', '.join(names[:3])}{more}; this is not an adapter on "
                 f"{', '.join(lora.targets)} of a Llama with {config.num_hidden_layers} layers"
             )
     for name, shape in expected.items():
         if stored[name].shape != shape:
             raise SycojaxError(
-                f"{file}: {name} has shape {stored[name].shape}, this base needs {shape}: "
+                f"{file}: {pair}: {name} has shape {stored[name].shape}, this base needs {shape}: "
                 "the adapter was trained on another base"
             )
         if stored[name].dtype.name not in ("float32", "float16", "bfloat16"):
@@ -116,6 +121,21 @@ def load_adapter(directory: Path, config: LlamaConfig) -> tuple[LoRAConfig, Tree
         if not np.isfinite(leaf[layer]).all():
             raise SycojaxError(f"{file}: {name} holds values that are not finite")
     return lora, leaves
+
+
+def base_of(directory: Path) -> str:
+    """What an adapter says it was made for (``base_model_name_or_path``): a hub id, a path, or ""."""
+    raw = read_json(Path(directory) / CONFIG)
+    name = raw.get("base_model_name_or_path") if isinstance(raw, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+
+def factors(tree: Tree) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(A [R, in], B [out, R]) of every adapted projection, by the checkpoint name of the weight they add to."""
+    parts = {name: leaf[layer].T for name, leaf, layer in _tensors(tree)}
+    prefix, a, b = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
+    modules = [name.removesuffix(a) for name in parts if name.endswith(a)]
+    return {f"{m.removeprefix(prefix)}.weight": (parts[m + a], parts[m + b]) for m in modules}
 
 
 def _tensors(tree: Tree) -> Iterator[tuple[str, Any, int]]:
@@ -130,6 +150,11 @@ def _tensors(tree: Tree) -> Iterator[tuple[str, Any, int]]:
 
 def _read_config(directory: Path) -> LoRAConfig:
     file = directory / CONFIG
+    if not file.is_file():
+        what = "a whole model" if (directory / "config.json").is_file() else "no adapter"
+        raise SycojaxError(
+            f"{file} does not exist: the directory holds {what}; wanted is a LoRA adapter in PEFT's format"
+        )
     raw = read_json(file)
     if not isinstance(raw, Mapping):
         raise SycojaxError(f"{file} is not a JSON object")
