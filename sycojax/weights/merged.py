@@ -1,0 +1,160 @@
+"""One model out of a base and an adapter: float32 in Hugging Face layout, written tensor by tensor."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sycojax.errors import SycojaxError
+from sycojax.files import read_json, write_json
+from sycojax.models.quantize import Quantization, dequantize, quantize
+from sycojax.weights.huggingface import (
+    GENERATION,
+    INDEX,
+    SINGLE,
+    TOKENIZER_FILES,
+    load_config,
+    open_weights,
+)
+from sycojax.weights.peft import factors, load_adapter
+
+SHARD_BYTES = 5 * 10**9
+# The terms under which a base may be passed on travel with it.
+TERMS = ("LICENSE*", "NOTICE*", "USE_POLICY*")
+_BYTES = np.dtype(np.float32).itemsize
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shard:
+    """One safetensors file: what it will hold, known before any weight is read."""
+
+    file: str
+    shapes: Mapping[str, tuple[int, ...]]
+
+
+def write_merged(
+    base: Path,
+    adapter: Path,
+    directory: Path,
+    *,
+    tokenizer: Path | None = None,
+    quantization: Quantization = "none",
+    shard_bytes: int = SHARD_BYTES,
+) -> None:
+    """Write ``W + scaling * B A`` for every adapted projection and all other weights of ``base``, in float32.
+
+    ``directory`` gets the weights in files of at most ``shard_bytes`` (a larger tensor has one to itself), an index
+    where they are several, config.json, the tokenizer (of ``tokenizer``, or the base's), generation_config.json and
+    the terms of use. Of an adapter that was trained on a quantised base, ``quantization`` says how: its W are the
+    numbers that the codes stand for, so that the result is the model that was trained and measured. Host memory
+    holds a few copies of the largest tensor, never the model.
+
+    Raises ``SycojaxError`` when base or adapter is damaged or of another architecture, and when the disk is too
+    full; a directory that such an error leaves behind lacks config.json.
+    """
+    config = load_config(base)
+    lora, tree = load_adapter(adapter, config)
+    products = factors(tree)
+    with contextlib.ExitStack() as stack:
+        stored = open_weights(base, config, stack)
+        shards = _shards({name: tuple(t.get_shape()) for name, t in stored.items()}, shard_bytes)
+        _check_space(directory, shards)
+
+        def merged(name: str) -> np.ndarray:
+            weight = stored[name][:].astype(np.float32)
+            if quantization != "none" and name.endswith("_proj.weight"):
+                codes = quantize(quantization, weight.T)
+                weight = np.array(dequantize(_on_device(codes), jnp.float32)).T
+            if name in products:
+                a, b = products[name]
+                weight += np.float32(lora.scaling) * (b @ a)
+            return weight
+
+        for shard in shards:
+            _write(directory / shard.file, shard, merged)
+    if len(shards) > 1:
+        _write_index(directory / INDEX, shards)
+    for file in (
+        *_present(tokenizer or base, TOKENIZER_FILES),
+        *_present(base, (GENERATION, *TERMS)),
+    ):
+        shutil.copyfile(file, directory / file.name)
+    raw = read_json(base / "config.json")
+    spelling = "dtype" if "dtype" in raw else "torch_dtype"  # transformers 5 and 4
+    write_json(directory / "config.json", {**raw, spelling: "float32"})
+
+
+def _shards(shapes: Mapping[str, tuple[int, ...]], limit: int) -> list[_Shard]:
+    """The tensors in order of their names, cut where a file would exceed ``limit`` bytes."""
+    groups: list[dict[str, tuple[int, ...]]] = [{}]
+    size = 0
+    for name in sorted(shapes):
+        more = _size(shapes[name])
+        if groups[-1] and size + more > limit:
+            groups.append({})
+            size = 0
+        groups[-1][name] = shapes[name]
+        size += more
+    n = len(groups)
+    if n == 1:
+        return [_Shard(SINGLE, groups[0])]
+    return [_Shard(f"model-{i:05d}-of-{n:05d}.safetensors", g) for i, g in enumerate(groups, 1)]
+
+
+def _write(file: Path, shard: _Shard, value: Any) -> None:
+    """One safetensors file, each tensor written as soon as it is computed (``safetensors`` wants all at once).
+
+    The format: the length of the header as 8 bytes, a JSON header padded to whole words, the tensors' bytes.
+    """
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, shape in shard.shapes.items():
+        start, end = end, end + _size(shape)
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with file.open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little"))
+        stream.write(text)
+        for name in shard.shapes:
+            stream.write(np.ascontiguousarray(value(name), dtype="<f4").data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _write_index(file: Path, shards: Sequence[_Shard]) -> None:
+    total = sum(_size(shape) for shard in shards for shape in shard.shapes.values())
+    places = {name: shard.file for shard in shards for name in shard.shapes}
+    write_json(file, {"metadata": {"total_size": total}, "weight_map": places})
+
+
+def _check_space(directory: Path, shards: Sequence[_Shard]) -> None:
+    needed = sum(_size(shape) for shard in shards for shape in shard.shapes.values())
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        raise SycojaxError(
+            f"{directory.parent} has {free / 1e9:.1f} GB free, the merged model takes {needed / 1e9:.1f} GB in float32"
+        )
+
+
+def _present(directory: Path, patterns: Sequence[str]) -> Iterator[Path]:
+    for pattern in patterns:
+        yield from sorted(p for p in directory.glob(pattern) if p.is_file())
+
+
+def _on_device(codes: Any) -> Any:
+    return type(codes)(*map(jax.numpy.asarray, codes))
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return _BYTES * int(np.prod(shape))
