@@ -27,6 +27,7 @@ from sycojax.models.lora import LoRAConfig
 from sycojax.records import read_records
 from sycojax.study import adapters, run, scores
 from sycojax.study.datasets import asked_evaluations, prepare
+from sycojax.study.stages import Stamps
 from sycojax.toy.pretrain import make_tokenizer
 from sycojax.toy.records import Counts, write_world
 from sycojax.toy.tokenizer import write_tokenizer
@@ -147,6 +148,14 @@ def test_one_command_from_rows_to_report(inputs: tuple[Path, Path], tmp_path: Pa
     with (index.parent / "complete_results.csv").open() as rows:
         names = [row["adapter_name"] for row in csv.DictReader(rows)]
     assert names == ["baseline", "gsm8k", "combined"]
+    # What a model card asks before it prints a number: were the records made with the adapter that is there?
+    document, stamps = read_json(tmp_path / "w" / "study.json"), Stamps(tmp_path / "w")
+    one, other = (
+        stamps.inputs(tmp_path / "w" / "adapters" / f"{a}-s0") for a in ("gsm8k", "combined")
+    )
+    assert scores.records_are_of(tmp_path / "w", document, "gsm8k-s0", one)
+    assert not scores.records_are_of(tmp_path / "w", document, "gsm8k-s0", other)
+    assert not scores.records_are_of(tmp_path / "w", document, "mmlu-s0", one)
     assert not list((tmp_path / "w" / "training").glob("*/*/checkpoints")), "left behind"
 
 

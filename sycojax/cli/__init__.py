@@ -20,7 +20,7 @@ commands
   sweep      the study of --config at every setting that its get_sweep() names, and one report over them
   reanalyse  check the claims of a published study against its own tables: DIR/reanalysis/ (no --config)
   calibrate  plant sycophancy in adapters of the embedded base and read it back: DIR/calibration/ (no --config)
-  export     copy one adapter: sycojax export --workdir=DIR --adapter=NAME --to=DIR
+  export     one adapter with a model card of its numbers: sycojax export --workdir=DIR --adapter=NAME --to=DIR
   plan       compile the study's programs for hardware that need not be here: memory, time, collectives (no --workdir)
   export-tasks  the probes as task files of lm-evaluation-harness, from --config's data: --to=DIR (no --workdir)
   config     print every setting of --config after its overrides, and check it
@@ -39,6 +39,9 @@ flags
   --cell=NAME            sweep: only this cell
   --emit=ENGINE          sweep: run nothing; print a Slurm array (slurm), or a command per cell for Kubernetes (jobset) or Cloud
                          TPU VMs (tpu); --launch="FLAGS" are the flags of that launcher
+  --merged               export: base and adapter in one model, float32, in Hugging Face layout
+  --push-to-hub=OWNER/NAME
+                         export: also upload it, to a private repository; with --public to one that all can see
   --topology=NAME        plan: v5e:2x4, v6e:4x4, v5p:2x2x1, gpu:H100, gpu:H200x8, ... (needs the tpu or cuda extra)
   --shape=NAME           plan: llama2_7b, llama2_13b or llama2_70b in place of the architecture of base.path
   --out=FILE             plan: write it as JSON, too

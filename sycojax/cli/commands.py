@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import shutil
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from sycojax.cli.flags import Flags, parse
 from sycojax.errors import SycojaxError
-from sycojax.files import atomic_directory, write_json
+from sycojax.files import write_json
 
 
 def dispatch(command: str, arguments: Sequence[str]) -> None:
@@ -47,7 +46,10 @@ def study(command: str, flags: Flags) -> None:
         jax.config.update("jax_default_matmul_precision", "highest")
     until = "train" if command == "train" else "evaluate"
     resolved = resolve_toy(config, flags.workdir)
-    run(resolved, flags.workdir, until=until, shown=config, progress=not flags.quiet)
+    run(
+        resolved, flags.workdir, until=until, shown=config, command=flags.command,
+        progress=not flags.quiet,
+    )  # fmt: skip
     first = distributed.is_first()
     distributed.shutdown()
     if command == "study" and first:
@@ -155,23 +157,10 @@ def plan(flags: Flags) -> None:
 
 
 def export(flags: Flags) -> None:
-    """Copy one adapter, in PEFT's format, out of a workdir."""
-    if len(flags.adapter) != 1 or not flags.to:
-        raise SycojaxError("export needs one --adapter=NAME and --to=DIR")
-    adapters, (name,) = flags.workdir / "adapters", flags.adapter
-    source = adapters / name
-    if not (source / "adapter_model.safetensors").is_file():
-        known = sorted(p.name for p in adapters.iterdir()) if adapters.is_dir() else []
-        raise SycojaxError(
-            f"{flags.workdir} has no adapter {name!r} (there: {', '.join(known) or 'none'})"
-        )
-    target = Path(flags.to)
-    if target.exists():
-        raise SycojaxError(f"--to={target} exists already: choose a new directory")
-    with atomic_directory(target) as temporary:
-        for name in ("adapter_model.safetensors", "adapter_config.json"):
-            shutil.copyfile(source / name, temporary / name)
-    print(f"adapter   {target.resolve()}")
+    """Write one adapter, or base and adapter in one, with its model card; push it where asked to."""
+    from sycojax.cli.export import export
+
+    export(flags)
 
 
 def doctor(flags: Flags) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,9 @@ class Flags:
     quiet: bool
     adapter: tuple[str, ...]  # export: NAME; study and evaluate: NAME=PATH, any number of times
     to: str
+    merged: bool  # export: base and adapter in one
+    push_to_hub: str  # export: OWNER/NAME
+    public: bool
     data: str
     name: str  # data show: a task or probe
     index: int  # data show: number of the row
@@ -44,6 +48,7 @@ class Flags:
     launch: str  # sweep: flags for those
     file: str  # --config's path
     arguments: tuple[str, ...]  # the command line as it was given
+    command: str  # as it was typed
     config: Any  # ml_collections.ConfigDict, or None where the command needs none
 
     def study_config(self) -> StudyConfig:
@@ -67,6 +72,9 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
     absl_flags.DEFINE_boolean("quiet", False, "no progress bars", flag_values=values)
     absl_flags.DEFINE_multi_string("adapter", [], "adapter", flag_values=values)
     absl_flags.DEFINE_string("to", "", "directory to export to", flag_values=values)
+    absl_flags.DEFINE_boolean("merged", False, "base and adapter in one", flag_values=values)
+    absl_flags.DEFINE_string("push-to-hub", "", "OWNER/NAME to push to", flag_values=values)
+    absl_flags.DEFINE_boolean("public", False, "push to all eyes", flag_values=values)
     absl_flags.DEFINE_string("data", "", "tables to examine again", flag_values=values)
     absl_flags.DEFINE_string("name", "", "task or probe to show", flag_values=values)
     absl_flags.DEFINE_integer("index", 0, "row to show", flag_values=values)
@@ -111,11 +119,12 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
             "cannot; docs/launch.md shows how a workdir is kept in one"
         )
     return Flags(
-        Path(values.workdir or "."), values.quiet, tuple(values.adapter), values.to, values.data,
-        values.name, values.index,
+        Path(values.workdir or "."), values.quiet, tuple(values.adapter), values.to,
+        values.merged, values["push-to-hub"].value, values.public, values.data, values.name, values.index,
         values.topology, values.shape, values.out,
         values.coordinator, values.processes, values.process,
-        values.cell, values.emit, values.launch, _config_file(values), tuple(arguments), config,
+        values.cell, values.emit, values.launch, _config_file(values), tuple(arguments),
+        shlex.join(("sycojax", command, *arguments)), config,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from sycojax.config import StudyConfig
+from sycojax.config import BaseConfig, StudyConfig
 from sycojax.data.prompts import Prompts
 from sycojax.evals import EVALUATIONS
 from sycojax.files import atomic_write
@@ -129,6 +129,29 @@ def score_configurations(
     bank = stack([load_lora(places.get(name), base)])
     found = determinism.measure(scorer, bank, questions, records, config.data.seed)
     return {**counts, **({"determinism": found} if found else {})}
+
+
+def records_are_of(
+    workdir: Path, document: Mapping[str, Any], configuration: str, source: str
+) -> bool:
+    """Whether all records of a configuration were made with the adapter of fingerprint ``source``.
+
+    ``document`` is ``study.json``. False, too, where records, questions or stamps were changed since or are gone.
+    """
+    config = document.get("config", {}).get("base", {})
+    kept = {k: config[k] for k in ("path", "dtype", "quantization", "attention") if k in config}
+    base = fingerprint(document.get("base_fingerprint"), BaseConfig(**kept).precision)
+    stamps = Stamps(workdir)
+    files = sorted((workdir / "records" / configuration).glob("*.jsonl"))
+    for file in files:
+        items = workdir / "items" / file.name
+        if not items.is_file():
+            return False
+        lines = items.read_text(encoding="utf-8").split("\n")
+        asked = fingerprint([json.loads(line) for line in lines if line])
+        if not stamps.current(file, fingerprint(base, source, asked)):
+            return False
+    return bool(files)
 
 
 def load_lora(directory: Path | None, base: FrozenBase) -> Tree:

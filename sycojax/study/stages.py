@@ -54,6 +54,14 @@ class Stamps:
         written = read_json(stamp)
         return written.get("inputs") == inputs and written.get("output") == digest_output(output)
 
+    def inputs(self, output: Path) -> str:
+        """What ``output`` was made from, as ``mark`` was told; "" where it is missing or was changed since."""
+        stamp = self._stamp(output)
+        if not output.exists() or not stamp.exists():
+            return ""
+        inputs = str(read_json(stamp).get("inputs"))
+        return inputs if self.current(output, inputs) else ""
+
     def mark(self, output: Path, inputs: str) -> None:
         """Record that ``output`` is complete; call after it has its final name."""
         write_json(self._stamp(output), {"inputs": inputs, "output": digest_output(output)})

@@ -1,0 +1,157 @@
+"""``sycojax export``: one adapter of a study, or base and adapter in one, with a model card; to a directory and the hub."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sycojax.cli.flags import Flags
+from sycojax.errors import SycojaxError
+from sycojax.files import atomic_directory, atomic_write, read_json
+
+
+def export(flags: Flags) -> None:
+    """Write it and say where. Raises ``SycojaxError``, with nothing left behind, on what the user can mend."""
+    if len(flags.adapter) != 1 or not flags.to:
+        raise SycojaxError("export needs one --adapter=NAME and --to=DIR")
+    if flags.public and not flags.push_to_hub:
+        raise SycojaxError("--public says how to push: it needs --push-to-hub=OWNER/NAME")
+    (name,), target = flags.adapter, Path(flags.to)
+    document = _study(flags.workdir)
+    entry = _entry(document, name)
+    if (
+        not entry
+        and not (flags.workdir / "adapters" / name / "adapter_model.safetensors").is_file()
+    ):
+        there = ", ".join(_known(flags.workdir, document)) or "none"
+        raise SycojaxError(f"{flags.workdir} has no adapter {name!r} (there: {there})")
+    if target.exists():
+        raise SycojaxError(f"--to={target} exists already: choose a new directory")
+    if flags.push_to_hub:
+        from sycojax.weights.hub import check_push
+
+        check_push(flags.push_to_hub, flags.public)
+    source = _source(flags.workdir, name, entry)
+    with atomic_directory(target) as temporary:
+        if flags.merged:
+            _write_merged(temporary, flags.workdir, document, source)
+        else:
+            _copy(temporary, document, source, external="source" in entry)
+        atomic_write(temporary / "README.md", _card(flags, document, source, name))
+    print(f"{'merged ' if flags.merged else 'adapter'}   {target.resolve()}")
+    if flags.push_to_hub:
+        from sycojax.weights.hub import push
+
+        url = push(target, flags.push_to_hub, flags.public)
+        print(f"pushed    {url} ({'public' if flags.public else 'private'})")
+
+
+def _study(workdir: Path) -> Mapping[str, Any]:
+    """study.json, or nothing where there is none."""
+    file = workdir / "study.json"
+    document = read_json(file) if file.is_file() else {}
+    if not isinstance(document, Mapping):
+        raise SycojaxError(f"{file} must hold a JSON object")
+    return document
+
+
+def _entry(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The configuration of that name where it is an adapter that was trained elsewhere, or {}."""
+    for entry in document.get("configurations") or []:
+        if isinstance(entry, Mapping) and entry.get("name") == name and "source" in entry:
+            return entry
+    return {}
+
+
+def _known(workdir: Path, document: Mapping[str, Any]) -> list[str]:
+    own, adapters = [], workdir / "adapters"
+    if adapters.is_dir():
+        own = sorted(p.name for p in adapters.iterdir() if p.is_dir())
+    others = [
+        e["name"] for e in document.get("configurations") or [] if _entry(document, e["name"])
+    ]
+    return [*own, *others]
+
+
+def _source(workdir: Path, name: str, entry: Mapping[str, Any]) -> Path:
+    """The directory of the adapter's files."""
+    from sycojax.weights.hub import resolve
+    from sycojax.weights.origin import ORIGIN
+    from sycojax.weights.peft import CONFIG, WEIGHTS
+
+    source = workdir / "adapters" / name
+    if entry:
+        source = resolve(str(entry["source"]), (CONFIG, WEIGHTS, ORIGIN))
+    for file in (CONFIG, WEIGHTS):
+        if not (source / file).is_file():
+            raise SycojaxError(f"{source} has no {file}: it is not, or not any more, an adapter")
+    return source
+
+
+def _copy(directory: Path, document: Mapping[str, Any], source: Path, *, external: bool) -> None:
+    """The adapter's files as they are, and which weights it was trained on where that is known."""
+    from sycojax.weights.origin import ORIGIN, write_origin
+    from sycojax.weights.peft import CONFIG, WEIGHTS, base_of
+
+    for file in (CONFIG, WEIGHTS, ORIGIN):
+        if (source / file).is_file():
+            shutil.copyfile(source / file, directory / file)
+    weights = document.get("base_weights")
+    if weights and not external:
+        write_origin(directory, base_of(source), str(weights))
+
+
+def _write_merged(
+    directory: Path, workdir: Path, document: Mapping[str, Any], adapter: Path
+) -> None:
+    from sycojax.cli.embedded import base_path
+    from sycojax.weights.huggingface import base_fingerprint, resolve_base
+    from sycojax.weights.merged import write_merged
+
+    base = (document.get("config") or {}).get("base") or {}
+    if not base.get("path"):
+        raise SycojaxError(
+            f"{workdir / 'study.json'} is missing or names no base.path: --merged needs the study's base"
+        )
+    path = resolve_base(base_path(base["path"]))
+    if base_fingerprint(path) != document.get("base_fingerprint"):
+        raise SycojaxError(
+            f"{path} is not the base as it was when the study ran (other config, tokenizer or weights): give the "
+            "study its base back, or run it again"
+        )
+    quantization = base.get("quantization", "none")
+    if quantization != "none":
+        print(
+            f"base      projections as the {quantization} codes of the study, written out in float32"
+        )
+    tokenizer = Path(base["tokenizer"]) if base.get("tokenizer") else None
+    write_merged(path, adapter, directory, tokenizer=tokenizer, quantization=quantization)
+
+
+def _card(flags: Flags, document: Mapping[str, Any], source: Path, name: str) -> str:
+    from analysis import card
+    from sycojax.cli.embedded import base_path
+    from sycojax.study.external import files_fingerprint
+    from sycojax.study.scores import records_are_of
+    from sycojax.study.stages import Stamps
+    from sycojax.weights.hub import hub_id
+    from sycojax.weights.peft import CONFIG, base_of
+
+    called = str((document.get("config") or {}).get("base", {}).get("path") or base_of(source))
+    subject = card.Subject(
+        name, document, read_json(source / CONFIG), called or "an unnamed base",
+        hub_id(base_path(called)) if called else "", flags.merged, flags.push_to_hub or flags.to,
+    )  # fmt: skip
+    if not (flags.workdir / "records" / name).is_dir():
+        return card.render(subject, None, "the study has not scored this adapter yet.")
+    if _entry(document, name):
+        inputs = files_fingerprint(source)
+    else:
+        inputs = Stamps(flags.workdir).inputs(source)
+    if not inputs or not records_are_of(flags.workdir, document, name, inputs):
+        return card.render(
+            subject, None, "the records of the study were not made with this adapter as it is now."
+        )
+    return card.render(subject, card.measured(flags.workdir))
