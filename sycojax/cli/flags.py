@@ -120,7 +120,7 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
         )
     return Flags(
         Path(values.workdir or "."), values.quiet, tuple(values.adapter), values.to,
-        values.merged, values["push-to-hub"].value, values.public, values.data, values.name, values.index,
+        values.merged, values["push-to-hub"].value or "", values.public, values.data, values.name, values.index,
         values.topology, values.shape, values.out,
         values.coordinator, values.processes, values.process,
         values.cell, values.emit, values.launch, _config_file(values), tuple(arguments),

@@ -16,7 +16,8 @@ _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 DOWNLOADED = ("*.safetensors", "*.json", "tokenizer.model", "chat_template.jinja")
 
 # What the hub's client raises: its own errors, those of the HTTP library below it, and those of its uploader.
-_HUB_ERRORS = (OSError, ValueError, RuntimeError, huggingface_hub.errors.HTTPError)
+_HTTP_ERROR = huggingface_hub.errors.HTTPError  # pyright: ignore[reportPrivateImportUsage]
+_HUB_ERRORS = (OSError, ValueError, RuntimeError, _HTTP_ERROR)
 
 
 def resolve(path: str | Path, files: Sequence[str] = DOWNLOADED) -> Path:
@@ -142,6 +143,6 @@ def push(directory: Path, repository: str, public: bool) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The kind of an error and the first line of what it says."""
-    said = (str(error).strip() or "no reason given").split("\n")[0].rstrip(". ")
+    """The kind of an error and the first sentence of what it says."""
+    said = re.split(r"\n|\.\s", str(error).strip() or "no reason given")[0].rstrip(".")
     return f"{type(error).__name__}: {said}"

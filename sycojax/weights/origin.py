@@ -37,8 +37,8 @@ def check_origin(adapter: Path, base: Path, base_name: str | Path) -> None:
     if expected:
         if weights_fingerprint(base) != expected:
             raise SycojaxError(
-                f"{adapter}: the adapter was trained on other weights ({own or 'an unnamed base'}) than those of "
-                f"{base_name}: name its own base, or delete {written} if you know that only the rounding differs"
+                f"{adapter}: {base_name} has other weights than those the adapter was trained on (it names "
+                f"{own or 'no base'}): give it its own base, or delete {written} if you know that only the rounding differs"
             )
     elif own and _last(own) not in (_last(str(base_name)), _last(str(base))):
         warnings.warn(
