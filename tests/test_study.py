@@ -90,7 +90,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[list[str], li
     written: list[str] = []
 
     def fake_training(
-        base: Any, jobs: Any, config: Any, directory: Path, *, progress: bool
+        base: Any, jobs: Any, config: Any, directory: Path, **_: Any
     ) -> list[TrainedAdapter]:
         trained.extend(job.name for job in jobs)
         directory.mkdir(parents=True)

@@ -9,10 +9,14 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sycojax.cli.flags import Flags, parse
 from sycojax.errors import SycojaxError
 from sycojax.files import write_json
+
+if TYPE_CHECKING:
+    from sycojax.training.tracking import Tracker
 
 
 def dispatch(command: str, arguments: Sequence[str]) -> None:
@@ -31,6 +35,7 @@ def study(command: str, flags: Flags) -> None:
     """The study as far as the command says, and the report for ``study``."""
     import jax
 
+    from sycojax.cli import watching
     from sycojax.cli.compilation_cache import keep_compiled
     from sycojax.cli.embedded import resolve_toy
     from sycojax.parallel import distributed
@@ -39,35 +44,56 @@ def study(command: str, flags: Flags) -> None:
 
     config = flags.study_config()
     external_adapters(config)  # says what is wrong with --adapter before anything is written
+    profile = watching.window(flags)
     keep_compiled()
     distributed.initialize(flags.coordinator, flags.processes, flags.process)
+    watching.check_login(flags)
     if config.base.dtype == "float32":
         # TPUs and recent GPUs would otherwise round float32 matmul inputs to 8 or 10 bits.
         jax.config.update("jax_default_matmul_precision", "highest")
     until = "train" if command == "train" else "evaluate"
     resolved = resolve_toy(config, flags.workdir)
-    run(
-        resolved, flags.workdir, until=until, shown=config, command=flags.command,
-        progress=not flags.quiet,
-    )  # fmt: skip
-    first = distributed.is_first()
-    distributed.shutdown()
-    if command == "study" and first:
-        report(flags)
+    with watching.tracked(flags, config) as tracker:
+        run(
+            resolved, flags.workdir, until=until, shown=config, command=flags.command,
+            progress=not flags.quiet, watch=watching.Watch(tracker, profile),
+        )  # fmt: skip
+        first = distributed.is_first()
+        distributed.shutdown()
+        if profile is not None and first:
+            print(f"profile   {profile.outcome()}")
+        if command == "study" and first:
+            _report(flags, tracker)
 
 
 def report(flags: Flags) -> None:
     """Write the report and say where it is."""
-    from analysis.report import write
-
     if (flags.workdir / "sweep.json").is_file():
         return report_sweep(flags.workdir)
     if not (flags.workdir / "study.json").is_file():
         raise SycojaxError(
             f"{flags.workdir} holds no study (no study.json): run `sycojax study` first"
         )
+    if not flags.wandb:
+        _report(flags, None)
+        return
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # which takes no accelerator from others
+    from sycojax.cli import watching
+
+    watching.check_login(flags)
+    with watching.tracked(flags) as tracker:
+        _report(flags, tracker)
+
+
+def _report(flags: Flags, tracker: Tracker | None) -> None:
+    from analysis.report import write
+
     index = write(flags.workdir)
     print(f"report    {index.resolve()}")
+    if tracker is not None:
+        from sycojax.cli.watching import conclude
+
+        conclude(tracker, index.parent)
 
 
 def sweep(flags: Flags) -> None:

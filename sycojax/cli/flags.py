@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 # Commands that write elsewhere or nothing; the others need --workdir.
 NO_WORKDIR = ("config", "data", "doctor", "export-tasks", "plan")
+# Flags of some commands alone, which would do nothing in another.
+ONLY = {
+    "wandb": ("study", "train", "evaluate", "report"),
+    "profile": ("study", "train", "evaluate"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +54,8 @@ class Flags:
     file: str  # --config's path
     arguments: tuple[str, ...]  # the command line as it was given
     command: str  # as it was typed
+    wandb: str  # PROJECT or ENTITY/PROJECT of Weights & Biases
+    profile: str  # START:STOP, training steps to trace
     config: Any  # ml_collections.ConfigDict, or None where the command needs none
 
     def study_config(self) -> StudyConfig:
@@ -89,6 +96,8 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
     absl_flags.DEFINE_string("coordinator", "", "HOST:PORT of process 0", flag_values=values)
     absl_flags.DEFINE_integer("processes", None, "number of processes", flag_values=values)
     absl_flags.DEFINE_integer("process", None, "number of this process", flag_values=values)
+    absl_flags.DEFINE_string("wandb", "", "project of Weights & Biases", flag_values=values)
+    absl_flags.DEFINE_string("profile", "", "training steps to trace", flag_values=values)
     program = ["sycojax", *arguments]
     try:
         with _arguments(program):
@@ -111,6 +120,9 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
         ) from error
     if rest:
         raise SycojaxError(f"unexpected argument {rest[0]!r} (flags are written --name=value)")
+    for flag, commands in ONLY.items():
+        if values[flag].value and command not in commands:
+            raise SycojaxError(f"--{flag} is a flag of {', '.join(commands)}, not of {command}")
     if values.workdir is None and command not in NO_WORKDIR:
         raise SycojaxError(f"--workdir=DIR is missing: where should `sycojax {command}` write?")
     if "://" in (values.workdir or ""):
@@ -124,7 +136,7 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
         values.topology, values.shape, values.out,
         values.coordinator, values.processes, values.process,
         values.cell, values.emit, values.launch, _config_file(values), tuple(arguments),
-        shlex.join(("sycojax", command, *arguments)), config,
+        shlex.join(("sycojax", command, *arguments)), values.wandb, values.profile, config,
     )  # fmt: skip
 
 

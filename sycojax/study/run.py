@@ -21,6 +21,7 @@ from sycojax.study.inputs import read_inputs
 from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.stages import fingerprint
 from sycojax.study.workdir import check_free, claim, describe
+from sycojax.training.watch import UNWATCHED, Watch
 from sycojax.weights.huggingface import (
     base_fingerprint,
     load_base,
@@ -39,6 +40,7 @@ def run(
     shown: StudyConfig | None = None,
     command: str = "",
     progress: bool = True,
+    watch: Watch = UNWATCHED,
     say: Callable[[str], None] = print,
     base: FrozenBase | None = None,
     data: StudyData | None = None,
@@ -86,7 +88,9 @@ def run(
     if until == "data":
         return
     inputs = adapter_inputs(config, weights, data.training)
-    training = train_adapters(config, workdir, base, inputs, data.training, progress=progress)
+    training = train_adapters(
+        config, workdir, base, inputs, data.training, progress=progress, watch=watch
+    )
     lap("train")
     keep({"training": training, "seconds": seconds})
     note(f"adapters  {len(training)} trained or up to date")

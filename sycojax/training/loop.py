@@ -6,6 +6,7 @@ On disk, per bank: ``checkpoints/`` (adapter, best adapter, optimiser, position)
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -30,6 +31,7 @@ from sycojax.training.metrics import Line, MetricsLog, read_lines
 from sycojax.training.optimizer import make_optimizer
 from sycojax.training.prefetch import prefetched
 from sycojax.training.step import AdapterState, BankProgram, StepMetrics
+from sycojax.training.watch import UNWATCHED, Watch
 from sycojax.weights.checkpoints import Checkpoints
 
 
@@ -55,6 +57,7 @@ def train_bank(
     directory: Path,
     *,
     progress: bool = True,
+    watch: Watch = UNWATCHED,
 ) -> list[TrainedAdapter]:
     """Train every job and return the adapters in job order; all banks share one compilation.
 
@@ -68,7 +71,9 @@ def train_bank(
         for members in trainer.banks:
             others = len(members) - 1
             name = f"{members[0].name}+{others}" if others else members[0].name
-            found = trainer.train(members, Path(directory) / name, stop, progress=progress)
+            found = trainer.train(
+                members, Path(directory) / name, stop, progress=progress, watch=watch
+            )
             trained |= {adapter.name: adapter for adapter in found}
     return [trained[job.name] for job in jobs]
 
@@ -88,12 +93,13 @@ class BankTrainer:
         )
 
     def train(
-        self, members: Sequence[AdapterJob], directory: Path, stop: Preemption, *, progress: bool
-    ) -> list[TrainedAdapter]:
+        self, members: Sequence[AdapterJob], directory: Path, stop: Preemption, *, progress: bool,
+        watch: Watch = UNWATCHED,
+    ) -> list[TrainedAdapter]:  # fmt: skip
         """Train one bank, or some of its members, with its state in ``directory``; raises as ``train_bank`` does."""
         identity = fingerprint(self._base_sum, self.base, self.config, members, self.width)
         bank = Bank(members, self.config, self.width, self._validation_rows)
-        return _Run(self._program, bank, directory, identity, progress)(stop)
+        return _Run(self._program, bank, directory, identity, progress, watch)(stop)
 
 
 class _Pending(NamedTuple):
@@ -110,10 +116,12 @@ class _Run:
     """One bank from its first (or last saved) step to its trained adapters."""
 
     def __init__(
-        self, program: BankProgram, bank: Bank, directory: Path, identity: str, progress: bool
-    ):
+        self, program: BankProgram, bank: Bank, directory: Path, identity: str, progress: bool,
+        watch: Watch,
+    ):  # fmt: skip
         self.program, self.bank, self.config = program, bank, bank.config
         self.directory, self.identity, self.progress = directory, identity, progress
+        self.watch = watch
         self.tokens, self.processed = [0] * bank.width, [0] * bank.width
 
     def __call__(self, stop: Preemption) -> list[TrainedAdapter]:
@@ -126,7 +134,14 @@ class _Run:
                 state, completed = AdapterState(*state), position["step"]
                 self.tokens, self.processed = position["tokens"], position["processed_tokens"]
             if completed < self.bank.total:
-                with MetricsLog(self.directory, self.bank.names, completed) as log:
+                tracker, profile = self.watch.tracker, self.watch.profile
+                with contextlib.ExitStack() as stack:
+                    if profile is not None:
+                        profile.begin(completed, self.bank.total)
+                        stack.callback(profile.close)
+                    log = stack.enter_context(
+                        MetricsLog(self.directory, self.bank.names, completed, tracker)
+                    )
                     state = self._steps(state, completed, checkpoints, log, stop)
         return self._results(state)
 
@@ -134,7 +149,7 @@ class _Run:
         self, state: AdapterState, completed: int, checkpoints: Checkpoints, log: MetricsLog,
         stop: Preemption,
     ) -> AdapterState:  # fmt: skip
-        bank, config, program = self.bank, self.config, self.program
+        bank, config, program, profile = self.bank, self.config, self.program, self.watch.profile
         host_rows, validation_count = bank.validation()
         validation_rows = program.place_rows(host_rows)
         pending: _Pending | None = None
@@ -148,11 +163,14 @@ class _Run:
         with bar, prefetched(bank.batch, range(completed, bank.total)) as batches:
             report = _Report(bank, log, bar)
             for batch in batches:
-                state, metrics = program.train(
-                    state, program.place_rows(batch.rows), batch.count, completed,
-                    bank.seeds, batch.learning_rates, batch.active,
-                )  # fmt: skip
+                rows = program.place_rows(batch.rows)
+                with profile.step(completed + 1, state) if profile else contextlib.nullcontext():
+                    state, metrics = program.train(
+                        state, rows, batch.count, completed, bank.seeds, batch.learning_rates, batch.active,
+                    )  # fmt: skip
                 completed += 1
+                if profile:
+                    profile.end(completed, state)
                 self._count(batch)
                 validation, due = None, bank.due(completed)
                 if any(due):

@@ -13,6 +13,7 @@ from typing import Any
 from sycojax.errors import SycojaxError
 from sycojax.files import atomic_write
 from sycojax.parallel.distributed import is_first
+from sycojax.training.tracking import Tracker
 
 Line = dict[str, Any]
 
@@ -21,13 +22,19 @@ class MetricsLog:
     """Appends to ``directory/metrics.jsonl`` and ``directory/tensorboard/<adapter>/``.
 
     ``completed`` is the step a run continues from: lines of later steps, and a line cut short by a crash, are
-    dropped first, so no step is ever there twice. Only the first process writes.
+    dropped first, so no step is ever there twice. Only the first process writes. A ``tracker`` gets every line, too.
     """
 
-    def __init__(self, directory: Path, adapters: Sequence[str], completed: int):
+    def __init__(
+        self,
+        directory: Path,
+        adapters: Sequence[str],
+        completed: int,
+        tracker: Tracker | None = None,
+    ):
         self.path = Path(directory) / "metrics.jsonl"
         self.lines = read_lines(directory, completed)
-        self._writes = is_first()
+        self._writes, self._tracker = is_first(), tracker
         if not self._writes:
             return
         # Imported late: only training pays for it, and it needs no TensorFlow.
@@ -40,6 +47,11 @@ class MetricsLog:
             name: SummaryWriter(str(Path(directory) / "tensorboard" / name), purge_step=purge)
             for name in adapters
         }
+        if tracker is not None:
+            for name in adapters:
+                tracker.begin(name, completed)
+            for line in self.lines:
+                tracker.log(line)
 
     def __enter__(self) -> MetricsLog:
         return self
@@ -65,6 +77,8 @@ class MetricsLog:
         for name, value in line.items():
             if name not in ("adapter", "step") and value is not None:
                 self._writers[line["adapter"]].add_scalar(name, value, line["step"])
+        if self._tracker is not None:
+            self._tracker.log(line)
 
     def flush(self) -> None:
         """Put everything on disk: called before a checkpoint, so no line of its steps can be lost."""
@@ -75,6 +89,8 @@ class MetricsLog:
             os.fsync(self._stream.fileno())
         for writer in self._writers.values():
             writer.flush()
+        if self._tracker is not None:
+            self._tracker.keep()
 
     @contextlib.contextmanager
     def _disk(self) -> Iterator[None]:
