@@ -99,7 +99,7 @@ def test_the_worked_example_runs(example: types.ModuleType) -> None:
     code = "\n".join(block for kind, block in blocks if kind == "python")
     with contextlib.redirect_stdout(printed):
         exec(compile(code, "docs/extending.md", "exec"), example.__dict__)
-    assert printed.getvalue() == next(block for kind, block in blocks if not kind)
+    assert printed.getvalue() == next(block for kind, block in blocks if kind == "text")
     probe = EVALUATIONS["sums"]
     assert probe.role == "probe"
     measures = probe.measures([respond(r) for r in probe.requests(example.rows, Prompts(), 0)])
