@@ -71,3 +71,19 @@ def test_a_directory_that_cannot_be_written(
     found = {f.subject: f for f in doctor.examine(tmp_path, "")}["disk"]
     assert found.state == "problem"
     assert "another --workdir" in found.advice
+
+
+def test_optional_parts_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
+    said = [f.text for f in doctor.examine(Path("."), "") if f.subject == "extra"]
+    assert any("--wandb is not installed: pip install 'sycojax[wandb]'" in text for text in said)
+    text = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+    assert all(f"\n{extra} = [" in text for extra, _, _ in doctor.EXTRAS)
+
+
+def test_where_the_hub_s_files_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    found = {f.subject: f for f in doctor.examine(tmp_path, "")}["cache"]
+    assert found.state == "ok"
+    assert str(tmp_path / "hub") in found.text
+    assert not (tmp_path / "hub").exists()

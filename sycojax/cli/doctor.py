@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -17,6 +18,8 @@ TESTED = (("0.10.2", "0.12.8"), ("0.11.2", "0.12.12"))
 # What cannot be imported together (see pyproject.toml).
 BROKEN_JAX = ("0.11.0", "0.11.1")
 GIB = 2**30
+# What an extra of pyproject.toml brings, by the module that shows it, and what it is for.
+EXTRAS = (("wandb", "wandb", "--wandb"), ("harness", "lm_eval", "sycojax-lm-eval"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Finding:
 
 def examine(workdir: Path, base: str) -> list[Finding]:
     """Look at everything a study needs; ``base`` is the model it would load, "" for none."""
-    return [*_versions(), *_devices(), *_disk(workdir), *_hub(base)]
+    return [*_versions(), *_devices(), *_disk(workdir), *_cache(), *_hub(base), *_extras()]
 
 
 def render(findings: list[Finding]) -> str:
@@ -114,6 +117,27 @@ def _disk(workdir: Path) -> Iterator[Finding]:
         )  # fmt: skip
     else:
         yield Finding("ok", "disk", f"{free / GIB:.0f} GiB free at {existing}")
+
+
+def _cache() -> Iterator[Finding]:
+    """Where the hub's files go, which is seldom the disk of the workdir."""
+    from huggingface_hub import constants
+
+    directory = Path(constants.HF_HUB_CACHE)
+    existing = next(p for p in (directory, *directory.parents) if p.exists())
+    text = f"{shutil.disk_usage(existing).free / GIB:.0f} GiB free at {directory}, for models of the hub"
+    if os.access(existing, os.W_OK):
+        yield Finding("ok", "cache", text)
+    else:
+        yield Finding("note", "cache", f"{text}, but it cannot be written", "set HF_HOME")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, module, use in EXTRAS:
+        if importlib.util.find_spec(module) is None:
+            yield Finding(
+                "ok", "extra", f"{use} is not installed: pip install 'sycojax[{extra}]' adds it"
+            )
 
 
 def _hub(base: str) -> Iterator[Finding]:
