@@ -171,7 +171,8 @@ if any(a.startswith("--config=") for a in arguments):
         small = [*small, "--config.train.adapters=gsm8k"]
     if arguments[0] == "plan":
         arguments = ["--topology=cpu:1" if a.startswith("--topology=") else a for a in arguments]
-    arguments += small
+    keys = tuple(s.split("=")[0] + "=" for s in small)  # a list that is given twice is joined, not replaced
+    arguments = [a for a in arguments if not a.startswith(keys)] + small
 from sycojax.cli import main
 sys.exit(main(arguments))
 """
