@@ -292,7 +292,7 @@ ERRORS = huggingface_hub.errors
 )
 def test_hub_failures_are_clear_errors(monkeypatch, kind, advice):
     def fail(*_, **__):
-        error = kind.__new__(kind)
+        error = kind.__new__(kind, "no access")
         OSError.__init__(error, "no access")
         raise error
 
