@@ -17,7 +17,7 @@ from analysis.sweep.curves import Dose, Series
 from analysis.sweep.load import Point
 from analysis.text import UNITS, scale
 
-GAIN = "mean benchmark gain"
+GAIN = "benchmark gain"  # the mean over benchmarks
 _WIDE = 4.0  # doses whose ends differ by this factor get a logarithmic axis
 
 
@@ -74,7 +74,10 @@ def side_by_side(results: Sequence[Results], points: Sequence[tuple[int, Point]]
         figure, grid = panels(1, 1, 8.6, 2.0)
         unavailable(grid[0][0], "Neither a benchmark nor a probe was scored.")
         return figure
-    figure, grid = panels(1, len(columns), 8.6, 0.34 * len(points) + 1.3)
+    longest = max(len(point.group) for _, point in points)
+    figure, grid = panels(
+        1, len(columns), 1.7 * len(columns) + 0.075 * longest, 0.34 * len(points) + 1.3
+    )
     adapters = list(dict.fromkeys(point.adapter for _, point in points))
     for axes, outcome in zip(grid[0], columns, strict=True):
         for y, (family, point) in enumerate(points):

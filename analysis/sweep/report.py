@@ -34,7 +34,7 @@ def write(directory: Path) -> Path:
             f"dose_{dose.name}": (
                 f"Effect against {dose.title}",
                 "Shift against the base with its 95 % interval; small dots are single seeds. Points of one line differ in "
-                f"{dose.title} alone.",
+                f"{dose.title} alone. Benchmark gain is the mean over the benchmarks; on the probes, up is more sycophantic.",
                 figures.curves(results, series(sweep, dose), dose),
             )
             for dose in along

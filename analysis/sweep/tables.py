@@ -94,8 +94,8 @@ def seeds(sweep: Sweep, results: Sequence[Results]) -> Table:
             if len(found.study.of_adapter(point.group)) > 1:
                 rows.append((_point_cell(point, found), *cells))
     caption = (
-        "Standard deviation between the seeds of a point, in points, and how much of a seed's variance is training "
-        "rather than the choice of items"
+        "Standard deviation between the seeds of a point, and below it how much of a seed's variance is training rather "
+        "than the choice of items, the spread between seeds pooled over points"
     )
     return Table("seeds", caption, ("point", *leads), tuple(rows))
 
