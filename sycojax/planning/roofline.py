@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
+
 from sycojax.config import StudyConfig
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import FrozenBase, Remat, abstract, parameter_count
+from sycojax.models.llama import FrozenBase, Remat, Tree, abstract, parameter_count
 from sycojax.models.lora import LoRAConfig
 from sycojax.planning.hardware import Chip
 
@@ -104,18 +106,16 @@ def decode_work(base: FrozenBase, rows: int, length: int, steps: int, width: int
         2 * c.num_hidden_layers * c.num_key_value_heads * c.head_dim * activation_bytes(base)
         * seen * fed / _batch_ways(base)
     )  # fmt: skip
-    return Work(fed, fed * _forward(base, seen), 0.0, (steps - 1) * weight_bytes(base) + cache)
+    # The layers are multiplied where they lie, a part of them on each chip of ``fsdp``; the head is brought together.
+    layers = _bytes(base.params["layers"]) / base.mesh.shape["tensor"]
+    weights = weight_bytes(base) - layers + layers / base.mesh.shape["fsdp"]
+    return Work(fed, fed * _forward(base, seen), 0.0, (steps - 1) * weights + cache)
 
 
 def weight_bytes(base: FrozenBase) -> float:
     """Bytes of weights, as they are stored, that one chip multiplies with: what ``fsdp`` spreads is gathered first."""
-    import jax
-
-    table = base.params["embed_tokens"]["embedding"]
-    leaves = jax.tree.leaves(base.params)
-    looked_up = 0 if base.config.tie_word_embeddings else table.size * table.dtype.itemsize
-    total = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves) - looked_up
-    return total / base.mesh.shape["tensor"]
+    looked_up = 0 if base.config.tie_word_embeddings else _bytes(base.params["embed_tokens"])
+    return (_bytes(base.params) - looked_up) / base.mesh.shape["tensor"]
 
 
 def activation_bytes(base: FrozenBase) -> int:
@@ -135,6 +135,10 @@ def _recomputed(remat: Remat, c: LlamaConfig, adapter: int, attention: float) ->
     if remat == "dots":  # keeps the products with weights, not those among activations
         return attention
     return 2 * (matmul_weights(c) - c.vocab_size * c.hidden_size) + 2 * adapter + attention
+
+
+def _bytes(tree: Tree) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def _batch_ways(base: FrozenBase) -> int:
