@@ -80,7 +80,8 @@ while :; do # a signal ends `wait`, not the command
   told=''
 done
 kill -TERM -- "-$copier" 2>/dev/null || true
-while kill -0 -- "-$copier" 2>/dev/null; do sleep 0.1; done
+# A signal to the whole service ends the sleep as well, which must not end the script before the last copy.
+while kill -0 -- "-$copier" 2>/dev/null; do sleep 0.1 || true; done
 copy || copy || fail "cannot copy $workdir to $bucket; it is still on this machine (the command ended with $code)"
 rm -rf "$still"
 exit "$code"

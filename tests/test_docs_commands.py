@@ -83,6 +83,7 @@ def check(words: list[str]) -> None:
 
 def check_sycojax(arguments: list[str], line: str) -> None:
     command, *rest = arguments
+    rest = rest[: rest.index(">")] if ">" in rest else rest
     assert command in COMMANDS, line
     if command == "data":
         assert rest.pop(0) in DATA_COMMANDS, line
