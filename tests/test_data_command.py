@@ -88,7 +88,9 @@ def test_targets_are_marked_and_questions_shown(world: Path, tokenizer: Tokenize
 
 def test_the_documented_way_to_array_record(world: Path, tmp_path: Path) -> None:
     """The snippet of its page as it is written, between directories of the names it uses."""
-    text = (Path(__file__).parent.parent / "docs" / "data_array_record.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parent.parent / "docs" / "data_array_record.md").read_text(
+        encoding="utf-8"
+    )
     snippet = text.partition("```python\n")[2].partition("```")[0]
     snippet = snippet.replace('"rows"', repr(str(world)))
     snippet = snippet.replace('Path("records")', f"Path({str(tmp_path / 'records')!r})")
