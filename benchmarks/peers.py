@@ -147,7 +147,7 @@ def harness(checkpoint: Path, dtype: str, batch_size: int) -> Any:
         warnings.simplefilter("ignore")
         from lm_eval.models.huggingface import HFLM  # pyright: ignore[reportMissingImports]
 
-        return HFLM(pretrained=str(checkpoint), dtype=dtype, device=setup(), batch_size=batch_size)
+        return HFLM(pretrained=str(checkpoint), dtype=dtype, device=setup(), batch_size=batch_size)  # pyright: ignore[reportCallIssue]
 
 
 def loglikelihoods(model: Any, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
