@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 
-import jax
-
 from sycojax.config import StudyConfig
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import FrozenBase, Remat, Tree, abstract, parameter_count
+from sycojax.models.llama import FrozenBase, Remat, abstract, parameter_count
 from sycojax.models.lora import LoRAConfig
 from sycojax.planning.hardware import Chip
+from sycojax.scoring import bandwidth
+from sycojax.scoring.memory import slot_bytes, total_bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,27 +100,18 @@ def decode_work(base: FrozenBase, rows: int, length: int, steps: int, width: int
 
     The first is the prompt's pass's, so ``steps`` - 1 are computed here.
     """
-    c, fed = base.config, (steps - 1) * width * rows
+    fed = (steps - 1) * width * rows
     seen = length + steps / 2
-    cache = (
-        2 * c.num_hidden_layers * c.num_key_value_heads * c.head_dim * activation_bytes(base)
-        * seen * fed / _batch_ways(base)
-    )  # fmt: skip
+    cache = slot_bytes(base) * seen * fed / _batch_ways(base)
     # The layers are multiplied where they lie, a part of them on each chip of ``fsdp``; the head is brought together.
-    layers = _bytes(base.params["layers"]) / base.mesh.shape["tensor"]
+    layers = total_bytes(base.params["layers"]) / base.mesh.shape["tensor"]
     weights = weight_bytes(base) - layers + layers / base.mesh.shape["fsdp"]
     return Work(fed, fed * _forward(base, seen), 0.0, (steps - 1) * weights + cache)
 
 
 def weight_bytes(base: FrozenBase) -> float:
     """Bytes of weights, as they are stored, that one chip multiplies with: what ``fsdp`` spreads is gathered first."""
-    looked_up = 0 if base.config.tie_word_embeddings else _bytes(base.params["embed_tokens"])
-    return (_bytes(base.params) - looked_up) / base.mesh.shape["tensor"]
-
-
-def activation_bytes(base: FrozenBase) -> int:
-    """Bytes of one activation."""
-    return base.params["embed_tokens"]["embedding"].dtype.itemsize
+    return bandwidth.weight_bytes(base) / base.mesh.shape["tensor"]
 
 
 def _forward(base: FrozenBase, places: float) -> float:
@@ -135,10 +126,6 @@ def _recomputed(remat: Remat, c: LlamaConfig, adapter: int, attention: float) ->
     if remat == "dots":  # keeps the products with weights, not those among activations
         return attention
     return 2 * (matmul_weights(c) - c.vocab_size * c.hidden_size) + 2 * adapter + attention
-
-
-def _bytes(tree: Tree) -> int:
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def _batch_ways(base: FrozenBase) -> int:

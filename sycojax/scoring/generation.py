@@ -148,10 +148,8 @@ class Generation:
         width = bank_size(lora) if banked else 1
         count = self.base.config.num_hidden_layers
         # Once per call, not once per step. The adapters' layers are the second axis of a bank.
-        own, head = (
-            unstack(params["layers"], count),
-            merge(self._graph(width), lora, params).whole_head(),
-        )
+        own = unstack(params["layers"], count)
+        head = merge(self._graph(width), lora, params).whole_head()
         adapters = unstack(lora["layers"], count, axis=int(banked))
 
         def one(lora: Any, adapters: list[Any], state: State) -> State:

@@ -107,11 +107,8 @@ class _Work:
         return Member(cell, cell_directory(self.workdir, cell.name), data, adapters, records)
 
     def _finished(self, member: Member) -> bool:
-        stamps, directory = Stamps(member.directory), member.directory
-        outputs = {adapter_directory(directory, n): i for n, i in member.adapters.items()} | {
-            records_path(directory, *key): inputs for key, inputs in member.records.items()
-        }
-        return all(stamps.current(output, inputs) for output, inputs in outputs.items())
+        stamps = Stamps(member.directory)
+        return all(stamps.current(output, inputs) for output, inputs in _outputs(member).items())
 
     def _prepare(self, member: Member) -> None:
         """Take the cell's directory and copy what other cells made of the same."""
@@ -122,10 +119,7 @@ class _Work:
         stamps, here = Stamps(member.directory), member.directory
         places = [cell_directory(self.workdir, cell.name) for cell in self.siblings]
         others = [place for place in places if place != here]
-        outputs = {adapter_directory(here, n): i for n, i in member.adapters.items()} | {
-            records_path(here, *key): inputs for key, inputs in member.records.items()
-        }
-        for output, inputs in outputs.items():
+        for output, inputs in _outputs(member).items():
             if not stamps.current(output, inputs):
                 stamps.borrow(output, inputs, others)
 
@@ -174,6 +168,14 @@ class _Work:
         self.failed[name] = message
         on_first(lambda: note_failure(self.workdir, name, message))
         self.note(f"cell      {name}: failed: {message}")
+
+
+def _outputs(member: Member) -> dict[Path, str]:
+    """Every adapter and records file of the cell -> the fingerprint of what it is made from."""
+    here = member.directory
+    return {adapter_directory(here, name): inputs for name, inputs in member.adapters.items()} | {
+        records_path(here, *key): inputs for key, inputs in member.records.items()
+    }
 
 
 def _base_key(cell: Cell) -> str:
