@@ -1,0 +1,195 @@
+"""Every command of README.md, docs/ and the notebook runs, in order. What the launching pages show: test_launch_docs.py."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.util
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from docs_pages import PAGES, REPOSITORY, blocks, code_cells, lines, with_commands
+
+PROGRAMS = Path(__file__).with_name("docs_programs.py")
+BASE = "sycojax/toy/base"
+STUDY = "sycojax study --config=configs/toy.py --workdir=runs/toy --quiet"
+# What pages leave for the reader to put in; "runs/toy" is a study that is there already.
+PLACEHOLDERS = {
+    "adapters.md": {"BASE": BASE, "ADAPTER": "runs/toy/adapters/gsm8k-s0", "OWNER/": "me/"},
+    "harness.md": {
+        "DIR_OR_HUB_ID": BASE,
+        "adapter=DIR": "adapter=runs/toy/adapters/gsm8k-s0",
+        '"path/or/hub-id"': f'"{BASE}"',
+        "mmlu-s0": "gsm8k-s0",
+        "MODEL": BASE,
+        'tasks=["hellaswag"]': 'tasks=["hellaswag"], limit=2',
+    },
+}
+STUDIED = ("adapters.md", "harness.md", "logs.md")
+STAND_INS = {"adapters.md": "push", "data_hub.md": "hub", "harness.md": "hub", "logs.md": "wandb"}
+
+
+@dataclasses.dataclass
+class Place:
+    """A checkout's configs, and a PATH on which programs are this checkout's or stand-ins."""
+
+    checkout: Path
+    environment: dict[str, str]
+
+    def run(self, script: str) -> str:
+        """Run one line of a shell; it must succeed. Returns what it printed."""
+        done = subprocess.run(
+            ["bash", "-euc", script], cwd=self.checkout, env=self.environment,
+            capture_output=True, text=True, check=False, timeout=900,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{script}\n{done.stderr[-3000:]}"
+        return done.stdout
+
+
+def build(directory: Path, stand_ins: str = "") -> Place:
+    checkout, programs = directory / "checkout", directory / "bin"
+    programs.mkdir(parents=True)
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    (checkout / ".venv" / "bin" / "activate").write_text("")
+    for part in ("configs", "launch"):
+        shutil.copytree(REPOSITORY / part, checkout / part)
+    (checkout / BASE).parent.mkdir(parents=True)
+    (checkout / BASE).symlink_to(REPOSITORY / BASE)
+    scripts = {
+        name: f'exec "{sys.executable}" "{PROGRAMS}" {name} "$@"'
+        for name in ("sycojax", "sycojax-lm-eval", "lm_eval", "python")
+    }
+    # `make test` would be these tests again.
+    scripts["make"] = f'[ "$1" = test ] || {{ [ "$1" = study ] && {STUDY}; }}'
+    scripts["tensorboard"] = 'find "${1#--logdir=}" -name "events.out.tfevents.*" | grep -q .'
+    for tool in ("pip", "wandb"):
+        scripts[tool] = ":"
+    for name, body in scripts.items():
+        (programs / name).write_text(f"#!/bin/sh\n{body}\n")
+        (programs / name).chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{REPOSITORY}:{PROGRAMS.parent}",
+        "HOME": str(directory),
+        "HF_HOME": str(directory / "hub"),
+        "XLA_FLAGS": "",
+        "STAND_INS": stand_ins,
+        # Pages ask for the same small programs again and again.
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
+        "JAX_COMPILATION_CACHE_DIR": str(directory / "compiled"),
+    }
+    environment.pop("WANDB_MODE", None)
+    return Place(checkout, environment)
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Where the first study of README.md has run."""
+    place = build(tmp_path_factory.mktemp("studied"))
+    place.run(STUDY)
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", with_commands())
+def test_every_command_runs(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """In the order of the page, each in its turn, as small as docs_programs.py makes it."""
+    if page == "harness.md" and importlib.util.find_spec("lm_eval") is None:
+        pytest.skip("lm-evaluation-harness is not installed: pip install 'sycojax[harness]'")
+    place = build(tmp_path, STAND_INS.get(page, ""))
+    if page in STUDIED:
+        done: Place = request.getfixturevalue("studied")
+        shutil.copytree(done.checkout / "runs", place.checkout / "runs")
+    if page == "logs.md":  # whose study is to be watched while it trains
+        shutil.rmtree(place.checkout / "runs/toy/adapters")
+    for language, text in blocks(page):
+        for placeholder, value in PLACEHOLDERS.get(page, {}).items():
+            text = text.replace(placeholder, value)
+        if language == "python" and page in RUNNABLE:
+            place.run(f"python -c {shlex.quote(text)}")
+        elif language in ("", "sh"):
+            for line in lines(text):
+                place.run(line)
+    if page in SEEN:
+        SEEN[page](place)
+
+
+# Python elsewhere is a part of a file: extending.md's is run by test_docs.py, that of sweeps.md stands in configs/sweeps/.
+RUNNABLE = ("README.md", "data_array_record.md", "harness.md")
+
+
+def adapters_are_there(place: Place) -> None:
+    runs = place.checkout / "runs"
+    assert (runs / "mine/report/index.html").is_file()
+    assert (runs / "gsm8k-adapter/adapter_model.safetensors").is_file()
+    assert (runs / "gsm8k-merged/model.safetensors").is_file()
+    assert "me/NAME" in (runs / "gsm8k-pushed/README.md").read_text()
+
+
+def numbers_were_sent(place: Place) -> None:
+    home = Path(place.environment["HOME"])
+    (run,) = json.loads((home / "wandb-study.json").read_text()).values()
+    assert [line["gsm8k-s0/step"] for line in run["logged"] if "gsm8k-s0/step" in line]
+    (run,) = json.loads((home / "wandb-report.json").read_text()).values()
+    assert any(key.startswith("shift/gsm8k/answer/") for key in run["summary"])
+    assert list((place.checkout / "runs/profiled/profile").rglob("*.trace.json.gz"))
+
+
+def harness_measured(place: Place) -> None:
+    (found,) = (place.checkout / "out").rglob("results_*.json")
+    assert {"hellaswag", "gsm8k"} == set(json.loads(found.read_text())["results"])
+
+
+def cells_were_emitted_and_run(place: Place) -> None:
+    with (place.checkout / "runs/sweep/report/tables/numbers.csv").open(encoding="utf-8") as stream:
+        settings = {(row["learning_rate"], row["train_limit"]) for row in csv.DictReader(stream)}
+    assert len(settings) == 6
+    assert (place.checkout / "seeds.sh").read_text().count("launch.tpu keep") == 10
+
+
+SEEN = {
+    "adapters.md": adapters_are_there,
+    "harness.md": harness_measured,
+    "logs.md": numbers_were_sent,
+    "sweeps.md": cells_were_emitted_and_run,
+}
+
+# In place of IPython's, which need not be installed.
+DISPLAY = """
+display = print
+Markdown = str
+def Image(filename):
+    return f"{filename}: {os.path.getsize(filename)} bytes"
+"""
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path: Path) -> None:
+    """As Jupyter would, with a stand-in for its display; shell lines go through the same programs as the pages'."""
+    place = build(tmp_path)
+    script = ["import subprocess"]
+    for line in (line for cell in code_cells() for line in cell):
+        shell = re.match(r"[!%](.*)", line)
+        script.append(f"subprocess.run({shell[1]!r}, shell=True, check=True)" if shell else line)
+    shown = script.index("from IPython.display import Image, Markdown, display")
+    script[shown] = DISPLAY
+    printed = place.run(f"python -c {shlex.quote(chr(10).join(script))}")
+    assert "| adapter | answer | are_you_sure | feedback |" in printed
+    assert "| mine |" in printed
+    assert "shifts.png: " in printed
+
+
+def test_every_page_is_either_run_or_has_no_command() -> None:
+    """A placeholder that a page lost, or a page that was renamed, would leave a test without its subject."""
+    named = {*PLACEHOLDERS, *STUDIED, *STAND_INS, *SEEN, *RUNNABLE}
+    assert named <= set(with_commands())
+    for page, values in PLACEHOLDERS.items():
+        assert all(placeholder in PAGES[page] for placeholder in values), page
