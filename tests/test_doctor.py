@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import http.server
+import socket
+import threading
 from pathlib import Path
 
 import huggingface_hub
+import jax
 import pytest
 
-from sycojax.cli import doctor, main
+from sycojax.cli import compilation_cache, doctor, main
 
 
 def test_this_machine_is_ready(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -40,8 +44,7 @@ def test_versions_are_held_against_the_tested_ones(
 
 def test_the_tested_pairs_are_those_of_the_package_file() -> None:
     text = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
-    for jax, flax in doctor.TESTED:
-        assert f"jax {jax} + flax {flax}" in text
+    assert all(f"jax {a} + flax {b}" in text for a, b in doctor.TESTED)
     assert all(f"!={version}" in text for version in doctor.BROKEN_JAX)
 
 
@@ -52,6 +55,8 @@ def test_a_base_that_the_hub_does_not_give(
         raise OSError("401: access to some/model is restricted\nlong explanation")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", refused)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(doctor, "_silence", lambda _: "")
     arguments = ["doctor", f"--workdir={tmp_path}", "--config=configs/toy.py"]
     assert main([*arguments, "--config.base.path=some/model"]) == 2
     captured = capsys.readouterr()
@@ -83,7 +88,61 @@ def test_optional_parts_that_are_missing_are_named(monkeypatch: pytest.MonkeyPat
 
 def test_where_the_hub_s_files_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    found = {f.subject: f for f in doctor.examine(tmp_path, "")}["cache"]
-    assert found.state == "ok"
-    assert str(tmp_path / "hub") in found.text
+    (found,) = [f for f in doctor.examine(tmp_path, "") if str(tmp_path / "hub") in f.text]
+    assert (found.state, found.subject) == ("ok", "cache")
     assert not (tmp_path / "hub").exists()
+
+
+def hub_of(place: Path, base: str) -> dict[str, doctor.Finding]:
+    return {f.subject: f for f in doctor.examine(place, base) if f.subject in ("hub", "base")}
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its own client would try six times, half a minute long."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and never listens
+        endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
+        found = hub_of(tmp_path, "some/model")
+    assert found["hub"].state == "note"
+    assert "does not answer ([Errno 111] Connection refused)" in found["hub"].text
+    assert "hf download" in found["hub"].advice
+    assert found["base"].state == "problem"
+
+
+def test_a_hub_that_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whatever it says: the front page of a mirror need not exist."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    handler = type(
+        "Handler", (http.server.BaseHTTPRequestHandler,), {"log_message": lambda *_: None}
+    )
+    server = http.server.HTTPServer(("127.0.0.1", 0), handler)  # answers HEAD with 501
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
+        assert hub_of(tmp_path, "")["hub"].state == "ok"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_where_compiled_programs_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def said() -> str:
+        return next(f.text for f in doctor.examine(tmp_path, "") if f.subject == "cache")
+
+    jax.config.update("jax_enable_compilation_cache", True)
+    try:
+        assert (
+            said() == f"{tmp_path}/sycojax/jax/{compilation_cache.host()} keeps compiled programs"
+        )
+    finally:
+        jax.config.update("jax_enable_compilation_cache", False)
+    assert said() == "programs are compiled anew in every run"

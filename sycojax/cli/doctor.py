@@ -8,6 +8,8 @@ import importlib.util
 import os
 import platform
 import shutil
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -120,9 +122,17 @@ def _disk(workdir: Path) -> Iterator[Finding]:
 
 
 def _cache() -> Iterator[Finding]:
-    """Where the hub's files go, which is seldom the disk of the workdir."""
+    """Where the hub's files and compiled programs go, which is seldom the disk of the workdir."""
     from huggingface_hub import constants
 
+    from sycojax.cli.compilation_cache import directory as compiled
+
+    place = compiled()
+    yield Finding(
+        "ok",
+        "cache",
+        f"{place} keeps compiled programs" if place else "programs are compiled anew in every run",
+    )
     directory = Path(constants.HF_HUB_CACHE)
     existing = next(p for p in (directory, *directory.parents) if p.exists())
     text = f"{shutil.disk_usage(existing).free / GIB:.0f} GiB free at {directory}, for models of the hub"
@@ -141,26 +151,55 @@ def _extras() -> Iterator[Finding]:
 
 
 def _hub(base: str) -> Iterator[Finding]:
+    """The hub, and whether it gives ``base``; where it does not answer nothing more is asked of it."""
     import huggingface_hub
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub import constants
 
     token = "with" if huggingface_hub.get_token() else "without"
+    offline = "is not asked: HF_HUB_OFFLINE is set"
+    silence = offline if constants.HF_HUB_OFFLINE else _silence(constants.ENDPOINT)
+    if silence:
+        advice = "`hf download ORG/NAME` where there is a network, and give its directory"
+        yield Finding("note", "hub", f"{constants.ENDPOINT} {silence}", advice)
+    else:
+        yield Finding("ok", "hub", f"{constants.ENDPOINT} answers; it is asked {token} a token")
     if not base or Path(base).is_dir():
         where = f"{base} is a local directory" if base else "none asked for (--config=FILE)"
-        yield Finding("ok", "base", f"{where}; the hub would be asked {token} a token")
+        yield Finding("ok", "base", where)
         return
     names = ("model.safetensors.index.json", "model.safetensors")
     cached = any(isinstance(huggingface_hub.try_to_load_from_cache(base, n), str) for n in names)
+    reason = silence or _refusal(base)
+    if not reason:
+        yield Finding("ok", "base", f"{base} can be fetched from the hub ({token} a token)")
+    elif cached:
+        yield Finding("note", "base", f"{base} is cached; the hub {reason}")
+    else:
+        yield Finding(
+            "problem", "base", f"{base} is not here; the hub {reason}",
+            "check name and network; for a gated model ask for access and run `hf auth login`; or give a "
+            "directory: --config.base.path=DIR",
+        )  # fmt: skip
+
+
+def _silence(endpoint: str) -> str:
+    """Why the hub does not answer, within five seconds; "" when it does, whatever it says."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=5).close()
+    except urllib.error.HTTPError:
+        return ""
+    except OSError as error:  # URLError is one
+        return f"does not answer ({getattr(error, 'reason', error)})"
+    return ""
+
+
+def _refusal(base: str) -> str:
+    """Why the hub does not give the smallest file of ``base``; "" when it does."""
+    import huggingface_hub
+    from huggingface_hub.errors import EntryNotFoundError
+
     try:
         huggingface_hub.hf_hub_download(base, "config.json")
-        yield Finding("ok", "base", f"{base} can be fetched from the hub ({token} a token)")
     except (OSError, ValueError, EntryNotFoundError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        if cached:
-            yield Finding("note", "base", f"{base} is cached; the hub says: {reason}")
-        else:
-            yield Finding(
-                "problem", "base", f"{base} is not here and the hub says: {reason}",
-                "check name and network; for a gated model ask for access and run `hf auth login`; or give a "
-                "directory: --config.base.path=DIR",
-            )  # fmt: skip
+        return "says: " + (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ""
