@@ -9,12 +9,16 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import scoring_cases as scoring
 from training_cases import CONFIG, make_base, make_jobs, one_device_mesh
 
 from sycojax.cli import main
+from sycojax.config import ScoreConfig
 from sycojax.errors import SycojaxError
+from sycojax.parallel.profile import ProfileWindow
+from sycojax.requests import Request
+from sycojax.scoring.scorer import Scorer
 from sycojax.training.loop import train_bank
-from sycojax.training.profile import ProfileWindow
 from sycojax.training.watch import Watch
 
 TOY = f"--config={Path(__file__).parent.parent / 'configs' / 'toy.py'}"
@@ -31,13 +35,42 @@ def test_the_window_is_traced_and_changes_nothing(tmp_path: Path) -> None:
         jax.config.update("jax_disable_most_optimizations", False)
     jax.tree.map(np.testing.assert_array_equal, watched.lora, plain.lora)
     assert window.outcome() == str(tmp_path / "profile")
-    (trace,) = (tmp_path / "profile").rglob("*.trace.json.gz")
+    assert steps(tmp_path / "profile") == {("train", "2"), ("train", "3")}
+
+
+def steps(directory: Path) -> set[tuple[str, str]]:
+    """(name, number) of the steps in the trace below ``directory``."""
+    (trace,) = directory.rglob("*.trace.json.gz")
     assert list(trace.parent.glob("*.xplane.pb")), "what TensorBoard's profile plugin reads"
     events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
-    steps = {
-        e["args"]["step_num"] for e in events if e.get("name") == "train" and "step_num" in e.get("args", {})
-    }  # fmt: skip
-    assert steps == {"2", "3"}
+    return {(e["name"], e["args"]["step_num"]) for e in events if "step_num" in e.get("args", {})}
+
+
+def test_calls_of_scoring_are_traced_and_change_nothing(tmp_path: Path) -> None:
+    """A pass over a batch, prompts that are put in place, tokens that are decoded: in the order of the run."""
+    base, tokenizer = scoring.make_base(), scoring.tokenizer()
+    config = ScoreConfig(batch_tokens=256, buckets=(64,), decode_batch=8)
+    requests = [
+        *scoring.sample_requests(2),
+        Request("e", "greedy", "", "e", "Q: the cat", (), max_new_tokens=4),
+    ]
+    window = ProfileWindow("score:1:3", tmp_path / "profile")
+    watched, plain = (
+        Scorer(base, tokenizer, config, w).score(requests, scoring.make_bank(1), progress=False)
+        for w in (window, None)
+    )
+    assert watched == plain
+    assert steps(tmp_path / "profile") == {("score", "1"), ("insert", "2"), ("decode", "3")}
+
+
+def test_a_window_is_of_one_stage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    watch = Watch(profile=ProfileWindow("score:2:3", tmp_path))
+    assert watch.window("train") is None
+    assert watch.window("score") is watch.profile
+    workdir = tmp_path / "w"
+    assert main(["train", TOY, f"--workdir={workdir}", "--profile=score:1:2"]) == 2
+    assert "train scores nothing; use study or evaluate" in capsys.readouterr().err
+    assert not workdir.exists()
 
 
 def test_a_trace_ends_with_the_run_that_fails(tmp_path: Path) -> None:
@@ -66,7 +99,9 @@ def test_a_window_behind_the_last_step(tmp_path: Path) -> None:
         ProfileWindow("45:46", tmp_path).begin(0, 45)
 
 
-@pytest.mark.parametrize("window", ["5", "0:3", "4:3", "a:b", "1:2:3", "-1:2"])
+@pytest.mark.parametrize(
+    "window", ["5", "0:3", "4:3", "a:b", "1:2:3", "-1:2", "score:0:1", "scores:1:2"]
+)
 def test_what_is_no_window(window: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     workdir = tmp_path / "w"
     assert main(["train", TOY, f"--workdir={workdir}", f"--profile={window}"]) == 2

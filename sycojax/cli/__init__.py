@@ -48,7 +48,8 @@ flags
   --quiet                no progress bars
   --wandb=PROJECT        study, train, evaluate, report: also log to Weights & Biases, as one run per workdir
                          (pip install 'sycojax[wandb]'; ENTITY/PROJECT, WANDB_MODE=offline as wandb knows them)
-  --profile=START:STOP   study, train, evaluate: trace these training steps into DIR/profile, for TensorBoard or Perfetto
+  --profile=START:STOP   study, train, evaluate: trace these training steps into DIR/profile, for TensorBoard or Perfetto;
+                         score:START:STOP, not for train, traces calls of scoring
   --coordinator=HOST:PORT --processes=N --process=I
                          study, train, evaluate, calibrate: this is process I (0 to N - 1) of N that share the work;
                          process 0 listens at HOST:PORT, and all see one file system. Not needed under Slurm, Open MPI,

@@ -44,7 +44,7 @@ def study(command: str, flags: Flags) -> None:
 
     config = flags.study_config()
     external_adapters(config)  # says what is wrong with --adapter before anything is written
-    profile = watching.window(flags)
+    profile = watching.window(command, flags)
     keep_compiled()
     distributed.initialize(flags.coordinator, flags.processes, flags.process)
     watching.check_login(flags)

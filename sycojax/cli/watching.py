@@ -9,11 +9,12 @@ from pathlib import Path
 
 from sycojax.cli.flags import Flags
 from sycojax.config import StudyConfig
+from sycojax.errors import SycojaxError
 from sycojax.files import read_json
 from sycojax.parallel.distributed import on_first
+from sycojax.parallel.profile import ProfileWindow
 from sycojax.study.workdir import claim
 from sycojax.training import tracking
-from sycojax.training.profile import ProfileWindow
 from sycojax.training.watch import Watch
 
 __all__ = ["Watch", "check_login", "conclude", "tracked", "window"]
@@ -22,9 +23,16 @@ __all__ = ["Watch", "check_login", "conclude", "tracked", "window"]
 TABLES = ("conclusions", "measures_by_adapter")
 
 
-def window(flags: Flags) -> ProfileWindow | None:
-    """The steps that ``--profile`` asks for."""
-    return ProfileWindow(flags.profile, flags.workdir / "profile") if flags.profile else None
+def window(command: str, flags: Flags) -> ProfileWindow | None:
+    """The steps that ``--profile`` asks for. Raises ``SycojaxError`` where ``command`` has none of them."""
+    if not flags.profile:
+        return None
+    found = ProfileWindow(flags.profile, flags.workdir / "profile")
+    if command == "train" and found.stage == "score":
+        raise SycojaxError(
+            f"--profile={flags.profile}: train scores nothing; use study or evaluate"
+        )
+    return found
 
 
 def check_login(flags: Flags) -> None:

@@ -17,6 +17,7 @@ from sycojax.data.tokenizer import Tokenizer
 from sycojax.models.llama import FrozenBase
 from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import distribute, replicated
+from sycojax.parallel.profile import ProfileWindow, traced
 from sycojax.scoring.bank import abstract_pass, bank_size, pass_width, passes
 from sycojax.scoring.generation import Arrivals, Generation, Shape
 from sycojax.scoring.memory import decoding_width, device_memory
@@ -75,8 +76,11 @@ class Encoded(NamedTuple):
 class Decoder:
     """Greedy continuations; keeps its compiled programs between calls."""
 
-    def __init__(self, base: FrozenBase, tokenizer: Tokenizer, config: ScoreConfig):
-        self.base, self.tokenizer, self.config = base, tokenizer, config
+    def __init__(
+        self, base: FrozenBase, tokenizer: Tokenizer, config: ScoreConfig,
+        profile: ProfileWindow | None = None,
+    ):  # fmt: skip
+        self.base, self.tokenizer, self.config, self.profile = base, tokenizer, config, profile
         self.counts = DecodeCounts()
         self._eos = tuple(sorted({*base.config.eos_token_ids, tokenizer.eos_id}))
         self._generation = Generation(base, self._eos)
@@ -164,13 +168,16 @@ class Decoder:
             wanted = np.minimum(waiting, group).sum()
             if wanted and np.minimum(waiting, free).sum() >= wanted:
                 arrivals = self._arrivals(queues, held, encoded, shape)
-                state = self._generation.insert(
-                    lora, self.base.params, state, self._place(arrivals, width), banked=banked
-                )
+                run = functools.partial(
+                    self._generation.insert,
+                    lora, self.base.params, state, self._place(arrivals, width), banked=banked,
+                )  # fmt: skip
+                state = traced(self.profile, "insert", state, run)
                 continue
             if (held < 0).all():
                 return
-            state, view = self._generation.advance(
+            run = functools.partial(
+                self._generation.advance,
                 lora,
                 self.base.params,
                 state,
@@ -178,6 +185,7 @@ class Decoder:
                 self._everywhere(np.int32(wanted or held.size + 1)),
                 banked=banked,
             )
+            state, view = traced(self.profile, "decode", state, run)
             done, new, steps = jax.device_get(view)
             self.counts.decode_steps += int(steps)
             self.counts.decode_step_adapters += int(steps) * width

@@ -23,6 +23,7 @@ from sycojax.errors import SycojaxError
 from sycojax.models.llama import FrozenBase, merge
 from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import batch_sharding, distribute, replicated
+from sycojax.parallel.profile import ProfileWindow, traced
 from sycojax.records import Record
 from sycojax.requests import Request
 from sycojax.scoring.bank import abstract_pass, bank_size, member, pass_width, passes
@@ -61,11 +62,14 @@ class Scores(NamedTuple):
 class Scorer:
     """Scores requests under the adapters of a bank; keeps its compiled programs between calls."""
 
-    def __init__(self, base: FrozenBase, tokenizer: Tokenizer, config: ScoreConfig):
+    def __init__(
+        self, base: FrozenBase, tokenizer: Tokenizer, config: ScoreConfig,
+        profile: ProfileWindow | None = None,
+    ):  # fmt: skip
         check_vocabulary(tokenizer, base.config.vocab_size)
-        self.base, self.tokenizer, self.config = base, tokenizer, config
+        self.base, self.tokenizer, self.config, self.profile = base, tokenizer, config, profile
         self.counts = Counts()
-        self.decoder = Decoder(base, tokenizer, config)
+        self.decoder = Decoder(base, tokenizer, config, profile)
         self.buckets = Buckets(
             config.buckets,
             config.batch_tokens,
@@ -232,7 +236,9 @@ class Scorer:
                 self._shapes.add((length, width, work.plan.batch_tokens))
                 arrays = jax.tree.map(distribute, batch.arrays, self._placement(width))
                 for first, adapters, lora in loras:
-                    results = program(lora, self.base.params, arrays)
+                    run = functools.partial(program, lora, self.base.params, arrays)
+                    busy = [waiting for *_, waiting in pending]
+                    results = traced(self.profile, "score", busy, run)
                     pending.append((batch, first, adapters, results))
                     if len(pending) > QUEUE:
                         fetch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -98,11 +99,13 @@ def run(
         return
     # Adapters of other shapes share one program with the study's own: the smallest that holds all of them.
     base = with_lora(base, covering([config.lora, *given.shapes]), config.base.quantization)
-    scorer, inputs = Scorer(base, tokenizer, config.score), {**inputs, **given.external}
-    counts = score_configurations(
-        config, workdir, base, scorer, inputs, data.requests, external=given.places,
-        base_inputs=base_inputs(config, weights), progress=progress,
-    )  # fmt: skip
+    profile, inputs = watch.window("score"), {**inputs, **given.external}
+    scorer = Scorer(base, tokenizer, config.score, profile)
+    with contextlib.closing(profile) if profile else contextlib.nullcontext():
+        counts = score_configurations(
+            config, workdir, base, scorer, inputs, data.requests, external=given.places,
+            base_inputs=base_inputs(config, weights), progress=progress,
+        )  # fmt: skip
     lap("evaluate")
     found = {"seconds": seconds, **({"scoring": counts} if counts else {})}
     keep(found)

@@ -134,7 +134,7 @@ class _Run:
                 state, completed = AdapterState(*state), position["step"]
                 self.tokens, self.processed = position["tokens"], position["processed_tokens"]
             if completed < self.bank.total:
-                tracker, profile = self.watch.tracker, self.watch.profile
+                tracker, profile = self.watch.tracker, self.watch.window("train")
                 with contextlib.ExitStack() as stack:
                     if profile is not None:
                         profile.begin(completed, self.bank.total)
@@ -149,7 +149,8 @@ class _Run:
         self, state: AdapterState, completed: int, checkpoints: Checkpoints, log: MetricsLog,
         stop: Preemption,
     ) -> AdapterState:  # fmt: skip
-        bank, config, program, profile = self.bank, self.config, self.program, self.watch.profile
+        bank, config, program = self.bank, self.config, self.program
+        profile = self.watch.window("train")
         host_rows, validation_count = bank.validation()
         validation_rows = program.place_rows(host_rows)
         pending: _Pending | None = None

@@ -1,10 +1,10 @@
-"""How training is looked at from outside. Nothing of it changes a result, so no fingerprint holds it."""
+"""How a run is looked at from outside. Nothing of it changes a result, so no fingerprint holds it."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from sycojax.training.profile import ProfileWindow
+from sycojax.parallel.profile import ProfileWindow
 from sycojax.training.tracking import Tracker
 
 
@@ -14,6 +14,10 @@ class Watch:
 
     tracker: Tracker | None = None
     profile: ProfileWindow | None = None
+
+    def window(self, stage: str) -> ProfileWindow | None:
+        """The window to trace in ``stage``, if it is in that one."""
+        return self.profile if self.profile and self.profile.stage == stage else None
 
 
 UNWATCHED = Watch()

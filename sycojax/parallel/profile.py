@@ -1,39 +1,46 @@
-"""A window of training steps traced by JAX's profiler, for TensorBoard, XProf or Perfetto."""
+"""A window of steps of training or scoring traced by JAX's profiler, for TensorBoard, XProf or Perfetto."""
 
 from __future__ import annotations
 
 import contextlib
 import re
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import jax
 
 from sycojax.errors import SycojaxError
 
+T = TypeVar("T")
+
 
 class ProfileWindow:
-    """Traces optimiser steps ``first`` to ``last``, both included, of the first bank that is trained.
+    """Traces steps ``first`` to ``last``, both included.
 
-    The devices are idle when the trace begins and when it ends, so it holds these steps and no others. Every process
+    In training a step is the optimiser's, and the first bank that is trained is traced. In scoring it is a call of a
+    compiled program: a pass over a batch, prompts put in place, or tokens decoded until one of them ends. The devices are idle when the trace begins and when it ends, so it holds these steps and no others. Every process
     traces its own devices. Nothing that is computed changes.
     """
 
     def __init__(self, window: str, directory: Path):
-        """Read ``START:STOP``. Raises ``SycojaxError`` when that is no window."""
-        match = re.fullmatch(r"(\d+):(\d+)", window)
-        if not match or not 1 <= int(match[1]) <= int(match[2]):
+        """Read ``START:STOP`` or ``score:START:STOP``. Raises ``SycojaxError`` when that is no window."""
+        match = re.fullmatch(r"(score:)?(\d+):(\d+)", window)
+        if not match or not 1 <= int(match[2]) <= int(match[3]):
             raise SycojaxError(
-                f"--profile={window} must be START:STOP, the first and the last training step to trace, counted from 1"
+                f"--profile={window} must be START:STOP, the first and the last training step to trace, counted from 1, "
+                "or score:START:STOP for calls of scoring"
             )
-        self.first, self.last = int(match[1]), int(match[2])
+        self.stage: Literal["train", "score"] = "score" if match[1] else "train"
+        self.first, self.last = int(match[2]), int(match[3])
         self.directory = Path(directory)
+        self._calls = 0
         self.done = self._tracing = self._traced = False
 
     def begin(self, completed: int, total: int) -> None:
-        """A bank is about to continue behind ``completed`` of ``total`` steps.
+        """Training: a bank is about to continue behind ``completed`` of ``total`` steps.
 
         Raises ``SycojaxError`` when it has no such steps; warns when it took the first of them in an earlier run.
         """
@@ -51,14 +58,22 @@ class ProfileWindow:
             )
             self.done = True
 
-    def step(self, number: int, state: Any) -> AbstractContextManager[object]:
+    def call(self, name: str, busy: Any, run: Callable[[], T]) -> T:
+        """Scoring: ``run()``, while the devices may still work on ``busy``."""
+        self._calls += 1
+        with self.step(self._calls, busy, name):
+            found = run()
+        self.end(self._calls, found)
+        return found
+
+    def step(self, number: int, state: Any, name: str = "train") -> AbstractContextManager[object]:
         """Put around the dispatch of step ``number``; ``state`` is what that step works on."""
         if number == self.first and not self.done:
             jax.block_until_ready(state)
             jax.profiler.start_trace(self._place())
             self._tracing = True
         if self._tracing:
-            return jax.profiler.StepTraceAnnotation("train", step_num=number)
+            return jax.profiler.StepTraceAnnotation(name, step_num=number)
         return contextlib.nullcontext()
 
     def end(self, number: int, state: Any) -> None:
@@ -72,11 +87,11 @@ class ProfileWindow:
         return (
             f"{self.directory.resolve()}"
             if self._traced
-            else "nothing was traced: these steps were not trained now"
+            else "nothing was traced: these steps did not run now"
         )
 
     def close(self) -> None:
-        """End the trace if it is under way: also when training fails inside the window."""
+        """End the trace if it is under way: also when a run fails or ends inside the window."""
         if self._tracing:
             self._tracing, self.done = False, True
             try:
@@ -92,3 +107,8 @@ class ProfileWindow:
         if jax.process_count() == 1:
             return self.directory
         return self.directory / f"process-{jax.process_index()}"
+
+
+def traced(profile: ProfileWindow | None, name: str, busy: Any, run: Callable[[], T]) -> T:
+    """``run()``, counted and traced where there is a window."""
+    return run() if profile is None else profile.call(name, busy, run)
