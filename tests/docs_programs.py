@@ -90,7 +90,7 @@ def stand_in_push() -> None:
 
 
 def stand_in_wandb() -> None:
-    """Runs end as files, one a command: ``wandb-COMMAND.json`` in the home directory."""
+    """What a command sent ends in ``wandb-COMMAND.json`` in the home directory; one that sent nothing leaves no file."""
     import atexit
 
     from test_tracking import StandIn
@@ -98,6 +98,8 @@ def stand_in_wandb() -> None:
     sys.modules["wandb"] = standin = StandIn()
 
     def keep() -> None:
+        if not standin.runs:
+            return
         runs = {
             name: {"logged": r.logged, "summary": r.summary} for name, r in standin.runs.items()
         }
