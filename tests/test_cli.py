@@ -106,6 +106,22 @@ def test_config_prints_what_will_run(capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads(capsys.readouterr().out)["train"]["seeds"] == [3, 4]
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--config.train.seeds=0", "--config.train.seeds=1,2"),
+        ("--config.train.seeds", "0", "-config.train.seeds", "1"),
+    ],
+)
+def test_a_list_given_twice(capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]) -> None:
+    """One of them could be meant to replace the other, or to add to it."""
+    assert "--config.train.seeds is given 2 times: write its list once" in failure(
+        capsys, "config", TOY, *flags
+    )
+    assert main(["config", TOY, "--config.train.epochs=1", "--config.train.epochs=2"]) == 0
+    assert json.loads(capsys.readouterr().out)["train"]["epochs"] == 2
+
+
 def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys, sycojax.cli\n"

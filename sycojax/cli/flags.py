@@ -105,6 +105,7 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
             config = values.config
             if config is not None:
                 config.to_dict()  # a file that could not be read says so only when it is used
+                _refuse_joined(arguments, values)
     except AttributeError as error:
         raise SycojaxError(
             f"unknown config key {str(error).strip(chr(34))} in {' '.join(arguments)}"
@@ -148,6 +149,17 @@ def _arguments(program: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         sys.argv = before
+
+
+def _refuse_joined(arguments: Sequence[str], values: absl_flags.FlagValues) -> None:
+    """ml-collections joins the values of a list key that is given twice, where any other key keeps the last."""
+    words = [word.lstrip("-").partition("=")[0] for word in arguments if word.startswith("-")]
+    for word in dict.fromkeys(words):
+        lists = word.startswith("config.") and isinstance(values[word].value, list)
+        if lists and words.count(word) > 1:
+            raise SycojaxError(
+                f"--{word} is given {words.count(word)} times: write its list once, --{word}=A,B"
+            )
 
 
 def _config_file(values: absl_flags.FlagValues) -> str:
