@@ -97,6 +97,10 @@ def test_overrides_reach_every_cell(tmp_path: Path) -> None:
         ({"train.epochs": [1, 2]}, ("--emit=cloud",), "--emit=cloud"),
         ({"train.epochs": [1, 2]}, ("--emit=tpu",), "--emit=tpu needs --launch with --zone=, --type="),
         ({"train.epochs": [1, 2]}, ("--config.train.epoch=3",), "unknown config key"),
+        ({"train.epochs": [1, 2]}, ("--config.base.path=/no/such/base",), "sycojax: /no/such/base does not exist"),
+        ({"base.path": ["/no/a", "/no/b"]}, (), "path=-no-b: /no/b does not exist"),
+        ({"train.epochs": [1, 2]}, ("--adapter=theirs=/no/such/adapter",), "/no/such/adapter does not exist"),
+        ({"train.epochs": [1, 2]}, ("--config.data.source=files", "--config.data.path=/no/rows"), "/no/rows"),
     ],
 )  # fmt: skip
 def test_nothing_is_created(

@@ -21,6 +21,7 @@ from sycojax.study import run, scores, sweep_run
 from sycojax.study.stages import Stamps
 from sycojax.study.sweep import Cell, plan
 from sycojax.study.sweep_run import run_cells
+from sycojax.study.sweep_workdir import note_failure
 from sycojax.training import loop
 from sycojax.training.step import BankProgram
 from sycojax.weights.huggingface import load_config
@@ -186,6 +187,10 @@ def test_what_fails_in_a_cell_stays_there(
     )  # fmt: skip
     # A cell that is mended is no failure any more.
     mended = [dataclasses.replace(cells[3], config=cells[0].config, shown=cells[0].config)]
+    assert run_cells(mended, workdir, others=cells, progress=False, say=silent) == {}
+    assert [p.stem for p in (workdir / "failures").iterdir()] == [cells[1].name]
+    # Nor is one that was mended by itself, in its own directory.
+    note_failure(workdir, cells[3].name, "no memory")
     assert run_cells(mended, workdir, others=cells, progress=False, say=silent) == {}
     assert [p.stem for p in (workdir / "failures").iterdir()] == [cells[1].name]
 

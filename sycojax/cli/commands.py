@@ -105,23 +105,24 @@ def sweep(flags: Flags) -> None:
     from sycojax.cli.compilation_cache import keep_compiled
     from sycojax.cli.emit import commands
     from sycojax.parallel import distributed
+    from sycojax.study.sweep_run import said
 
+    study, cells = sweeps.cells_of(flags)
     if flags.emit:
-        print(commands(flags, sweeps.cells_of(flags)[1]))
+        print(commands(flags, cells))
         return
-    cells = sweeps.choose(
-        sweeps.cells_of(flags)[1], flags.cell
-    )  # before anything is written or joined
+    chosen = sweeps.choose(cells, flags.cell)
     keep_compiled()
     distributed.initialize(flags.coordinator, flags.processes, flags.process)
-    failed = sweeps.run(flags)
+    failed = sweeps.run(flags, study, cells, chosen)
     first = distributed.is_first()
     distributed.shutdown()
     if first and not flags.cell and len(failed) < len(cells):
         report_sweep(flags.workdir)
     if failed:
-        said = "; ".join(f"{name}: {message}" for name, message in failed.items())
-        raise SycojaxError(f"{len(failed)} of {len(cells)} cells of the sweep failed: {said}")
+        raise SycojaxError(
+            f"{len(failed)} of {len(chosen)} cells of the sweep failed: {said(failed)}"
+        )
 
 
 def report_sweep(workdir: Path) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import runpy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sycojax.cli.embedded import base_path, write_world
+from sycojax.cli.embedded import base_path, toy_files
 from sycojax.cli.flags import Flags
-from sycojax.config import StudyConfig
+from sycojax.config import DataConfig, StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.parallel.distributed import on_first
 from sycojax.study.sweep import Cell, plan
 from sycojax.study.sweep_run import run_cells
-from sycojax.study.sweep_workdir import claim_sweep
+from sycojax.study.sweep_workdir import check_sweep_free, describe_sweep
 
 
 def cells_of(flags: Flags) -> tuple[StudyConfig, list[Cell]]:
@@ -35,24 +36,36 @@ def choose(cells: Sequence[Cell], name: str) -> list[Cell]:
     return chosen
 
 
-def run(flags: Flags) -> dict[str, str]:
-    """Bring the cells up to date; returns what failed, cell name -> message."""
-    study, cells = cells_of(flags)
-    chosen = choose(cells, flags.cell)
-    on_first(lambda: claim_sweep(flags.workdir, Path(flags.file).stem, study, cells))
-    resolved = [_resolved(cell, flags.workdir) for cell in chosen]
-    return run_cells(resolved, flags.workdir, others=cells, progress=not flags.quiet)
+def run(
+    flags: Flags, study: StudyConfig, cells: Sequence[Cell], chosen: Sequence[Cell]
+) -> dict[str, str]:
+    """Bring the chosen cells of all up to date; returns what failed, cell name -> message."""
+    workdir, name = flags.workdir, Path(flags.file).stem
+    on_first(lambda: check_sweep_free(workdir, name))
+    with _resolved(chosen) as resolved:
+        return run_cells(
+            resolved, workdir, others=cells, progress=not flags.quiet,
+            begin=lambda: on_first(lambda: describe_sweep(workdir, name, study, cells)),
+        )  # fmt: skip
 
 
-def _resolved(cell: Cell, workdir: Path) -> Cell:
-    """``toy`` as plain paths; all cells of a world share its rows."""
-    base, data = cell.config.base, cell.config.data
-    base = dataclasses.replace(base, path=base_path(base.path))
-    if data.source == "toy":
-        directory = workdir / "data" / f"world-{data.world_seed}"
-        on_first(lambda: write_world(workdir, directory, data.world_seed))
-        data = dataclasses.replace(data, source="files", path=str(directory))
-    return dataclasses.replace(cell, config=dataclasses.replace(cell.config, base=base, data=data))
+@contextlib.contextmanager
+def _resolved(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
+    """``toy`` as plain paths. The rows of a world are written once, to files that are gone afterwards."""
+    worlds: dict[int, DataConfig] = {}
+    with contextlib.ExitStack() as stack:
+        resolved = []
+        for cell in cells:
+            config, data = cell.config, cell.config.data
+            if data.source == "toy":
+                seed = data.world_seed
+                if seed not in worlds:
+                    worlds[seed] = stack.enter_context(toy_files(config)).data
+                data = dataclasses.replace(data, source="files", path=worlds[seed].path)
+            base = dataclasses.replace(config.base, path=base_path(config.base.path))
+            config = dataclasses.replace(config, base=base, data=data)
+            resolved.append(dataclasses.replace(cell, config=config))
+        yield resolved
 
 
 def _description(file: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from sycojax.models.llama import FrozenBase, with_lora
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.study.adapters import adapter_directory, adapter_inputs
 from sycojax.study.datasets import StudyData, prepare
-from sycojax.study.inputs import read_inputs
+from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.run import base_inputs, load_frozen, run
 from sycojax.study.scores import record_inputs, records_path
 from sycojax.study.stages import Stamps, fingerprint
@@ -38,27 +38,80 @@ def run_cells(
     workdir: Path,
     *,
     others: Sequence[Cell] = (),
+    begin: Callable[[], None] = lambda: None,
     progress: bool = True,
     say: Callable[[str], None] = print,
 ) -> dict[str, str]:
     """Bring every cell up to date; returns what failed, cell name -> message.
 
-    ``others`` are cells of the sweep that are left as they are, but may have made what these need. Raises
-    ``SycojaxError`` only for what is no cell's own: a signal to stop.
+    ``others`` are cells of the sweep that are left as they are, but may have made what these need. ``begin`` is
+    called before the first thing is written. Raises ``SycojaxError`` for what is no cell's own, a signal to stop, and
+    when not one cell can be read: then nothing is written.
     """
     failed: dict[str, str] = {}
+    members, read = [], _Reader(workdir)
+    for cell in cells:
+        try:
+            members.append(read(cell))
+        except SycojaxError as error:
+            failed[cell.name] = _line(error)
+    if not members:
+        alike = len(set(failed.values())) == 1
+        raise SycojaxError(next(iter(failed.values())) if alike else said(failed))
+    begin()
 
     def note(line: str) -> None:
         if is_first():
             say(line)
 
-    for group in _grouped(cells, _base_key):
-        work = _Work([*group, *others], workdir, failed, progress, note)
-        precise = group[0].config.base.dtype == "float32"
+    for name, message in failed.items():
+        on_first(lambda n=name, m=message: note_failure(workdir, n, m))
+        note(f"cell      {name}: failed: {message}")
+    for group in _grouped(members, lambda member: _base_key(member.cell)):
+        siblings = [*(member.cell for member in group), *others]
+        work = _Work(siblings, workdir, failed, progress, note)
+        precise = group[0].cell.config.base.dtype == "float32"
         # As for a study: accelerators would otherwise round float32 matmul inputs.
         with jax.default_matmul_precision("highest") if precise else contextlib.nullcontext():
             work.bring_up_to_date(group)
     return failed
+
+
+def said(failed: Mapping[str, str]) -> str:
+    """What failed in one line; cells that failed alike are named together."""
+    names: dict[str, list[str]] = {}
+    for name, message in failed.items():
+        names.setdefault(message, []).append(name)
+    return "; ".join(f"{' '.join(cells)}: {message}" for message, cells in names.items())
+
+
+class _Reader:
+    """What cells read, and the fingerprints of what they will make. What several have in common is read once."""
+
+    def __init__(self, workdir: Path):
+        self._workdir = workdir
+        self._inputs: dict[str, tuple[Inputs, str]] = {}
+        self._data: dict[str, StudyData] = {}
+
+    def __call__(self, cell: Cell) -> Member:
+        """Raises ``SycojaxError`` as a study does that cannot begin; nothing is written."""
+        config = cell.config
+        base = fingerprint(dataclasses.asdict(config.base), config.score.adapters)
+        if base not in self._inputs:
+            given = read_inputs(config)
+            self._inputs[base] = given, on_first(lambda: base_fingerprint(given.base))
+        given, weights = self._inputs[base]
+        key = fingerprint(
+            dataclasses.asdict(config.data), dataclasses.asdict(config.base), config.train.adapters,
+            dataclasses.asdict(config.score),
+        )  # fmt: skip
+        if key not in self._data:
+            self._data[key] = prepare(config, given.tokenizer)
+        data = self._data[key]
+        adapters = adapter_inputs(config, weights, data.training)
+        made = {**adapters, **given.external}
+        records = record_inputs(base_inputs(config, weights), made, data.requests)
+        return Member(cell, cell_directory(self._workdir, cell.name), data, adapters, records)
 
 
 class _Work:
@@ -71,44 +124,29 @@ class _Work:
         self.siblings, self.workdir, self.failed = siblings, workdir, failed
         self.progress, self.note = progress, note
         self._frozen: FrozenBase | None = None
-        self._data: dict[str, StudyData] = {}
 
-    def bring_up_to_date(self, cells: Sequence[Cell]) -> None:
-        members = []
-        for cell in cells:
-            with self._isolated(cell):
-                member = self._read(cell)
+    def bring_up_to_date(self, members: Sequence[Member]) -> None:
+        missing = []
+        for member in members:
+            with self._isolated(member.cell):
                 if on_first(lambda m=member: self._finished(m)):
-                    self.note(f"cell      {cell.name}: finished before")
+                    self.note(f"cell      {member.cell.name}: finished before")
                 else:
                     on_first(lambda m=member: self._prepare(m))
-                    members.append(member)
-        for bank in _grouped(members, lambda member: _bank_key(member.cell.config)):
+                    missing.append(member)
+        for bank in _grouped(missing, lambda member: _bank_key(member.cell.config)):
             self._train(bank)
-        for member in members:
+        for member in missing:
             if member.cell.name not in self.failed:
                 with self._isolated(member.cell):
                     self._complete(member)
 
-    def _read(self, cell: Cell) -> Member:
-        """What the cell reads, and the fingerprints of what it will make; cells with the same data share it."""
-        config = cell.config
-        key = fingerprint(
-            dataclasses.asdict(config.data), dataclasses.asdict(config.base), config.train.adapters,
-            dataclasses.asdict(config.score),
-        )  # fmt: skip
-        given = read_inputs(config)
-        if key not in self._data:
-            self._data[key] = prepare(config, given.tokenizer)
-        data, weights = self._data[key], on_first(lambda: base_fingerprint(given.base))
-        adapters = adapter_inputs(config, weights, data.training)
-        made = {**adapters, **given.external}
-        records = record_inputs(base_inputs(config, weights), made, data.requests)
-        return Member(cell, cell_directory(self.workdir, cell.name), data, adapters, records)
-
     def _finished(self, member: Member) -> bool:
         stamps = Stamps(member.directory)
-        return all(stamps.current(output, inputs) for output, inputs in _outputs(member).items())
+        current = all(stamps.current(output, inputs) for output, inputs in _outputs(member).items())
+        if current:  # which may have been done by itself since it failed here
+            note_failure(self.workdir, member.cell.name, "")
+        return current
 
     def _prepare(self, member: Member) -> None:
         """Take the cell's directory and copy what other cells made of the same."""

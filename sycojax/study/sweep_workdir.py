@@ -18,11 +18,8 @@ def cell_directory(workdir: Path, name: str) -> Path:
     return workdir / "cells" / name
 
 
-def claim_sweep(workdir: Path, name: str, study: StudyConfig, cells: Sequence[Cell]) -> None:
-    """Take ``workdir`` for the sweep ``name`` and write down its cells, which may be others than before.
-
-    Raises ``SycojaxError`` when the directory holds another sweep, a study or other files.
-    """
+def check_sweep_free(workdir: Path, name: str) -> None:
+    """Raise ``SycojaxError`` when ``workdir`` holds another sweep than ``name``, a study or other files."""
     if workdir.exists() and not workdir.is_dir():
         raise SycojaxError(f"--workdir={workdir} is a file, not a directory")
     description = workdir / "sweep.json"
@@ -34,9 +31,13 @@ def claim_sweep(workdir: Path, name: str, study: StudyConfig, cells: Sequence[Ce
             )
     elif workdir.exists() and any(workdir.iterdir()):
         raise SycojaxError(f"{workdir} is not empty and holds no sweep: choose another --workdir")
+
+
+def describe_sweep(workdir: Path, name: str, study: StudyConfig, cells: Sequence[Cell]) -> None:
+    """Write ``sweep.json``: the cells, which may be others than before, and the study below them."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     write_json(
-        description,
+        workdir / "sweep.json",
         {
             "name": name,
             "study": study.name,
