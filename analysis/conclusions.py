@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from analysis.doubt import MEANING, Doubt
 from analysis.results import Results
@@ -176,24 +177,28 @@ def _undecided(results: Results) -> list[tuple[str, str]]:
 
 def _failed(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
     """Every audit that failed, and where; the numbers stand under Audits."""
+    found = failed_audits(doubt, results.groups)
+    return [("Failed audits:", f"{found}. {MEANING}")] if found else []
+
+
+def failed_audits(doubt: Doubt, every: Sequence[str]) -> str:
+    """ "Echo (mmlu on answer) and Always-A gap (every configuration on mmlu)"; ``every`` names all configurations."""
     where: dict[str, dict[tuple[str, ...], list[str]]] = {}
     for title in dict.fromkeys(a.title for a in doubt.audits if a.verdict == "fail"):
         of_title = [a for a in doubt.audits if a.title == title and a.verdict == "fail"]
         for group in dict.fromkeys(a.group for a in of_title):
             names = tuple(dict.fromkeys(a.evaluation for a in of_title if a.group == group))
             where.setdefault(title, {}).setdefault(names, []).append(group)
-    if not where:
-        return []
     parts = []
     for title, groups_of in where.items():
         places = []
         for names, groups in groups_of.items():
-            every = set(groups) >= set(results.groups) and len(groups) > 1
             on = [name for name in names if name]
-            who = "every configuration" if every else listing(groups)
+            all_of_them = set(groups) >= set(every) and len(groups) > 1
+            who = "every configuration" if all_of_them else listing(groups)
             places.append(f"{who} on {listing(on)}" if on else who)
         parts.append(f"{title} ({'; '.join(places)})")
-    return [("Failed audits:", f"{listing(parts)}. {MEANING}")]
+    return listing(parts) if parts else ""
 
 
 def _unaudited(doubt: Doubt) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import math
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,17 @@ import numpy as np
 import pytest
 import synthetic_study
 
+from analysis import doubt
+from analysis.load import BASE, load
 from analysis.results import compute
-from analysis.sweep.curves import doses, replicates, series, trend
+from analysis.sweep.audits import audit
+from analysis.sweep.curves import Dose, doses, replicates, series, trend
 from analysis.sweep.load import load_sweep
 from analysis.sweep.report import write
 from sycojax.data.prompts import Prompts
 from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS
-from sycojax.files import write_json
+from sycojax.files import read_json, write_json
 from sycojax.records import write_records
 
 EVALUATED = ("mmlu", "feedback")
@@ -90,19 +94,20 @@ def test_seeds_are_replicates_wherever_they_were_trained(sweep: Path) -> None:
     ]  # fmt: skip
     (family,) = found.families
     assert [len(family.study.of_adapter(p.group)) for p in found.points] == [2, 2, 2]
-    assert sorted(found.states.values()) == [
-        *["finished"] * 4, "loss nan <b>", "not run",
+    assert [(s.word, s.message) for s in found.states.values()] == [
+        *[("finished", "")] * 4, ("failed", "loss nan <b>"), ("not run", ""),
     ]  # fmt: skip
 
 
 def test_a_planted_dose_is_read_back(sweep: Path) -> None:
     found = load_sweep(sweep)
     results = compute(found.families[0].study, headlines=True)
-    along = doses(found)
-    assert [(d.name, d.title) for d in along] == [
-        ("steps", "training steps"), ("train_limit", "training examples"),
-    ]  # fmt: skip
-    for dose in along:
+    (steps,) = doses(found)
+    assert (steps.name, steps.title) == ("steps", "training steps"), (
+        "what one key alone makes is one curve"
+    )
+    examples = Dose("train_limit", "training examples", ("data.train_limit",))
+    for dose in (steps, examples):
         (line,) = series(found, dose)
         flat = trend(line, dose, replicates(results, "mmlu"))
         rising = trend(line, dose, replicates(results, "feedback"))
@@ -115,8 +120,8 @@ def test_a_planted_dose_is_read_back(sweep: Path) -> None:
         assert lead
         level = [results.of(p.group, "feedback", lead.name).level.value for p in line.points]
         assert rising.value == pytest.approx((level[2] - level[0]) / 2)
-    assert [d.of(p) for d in along[:1] for p in found.points] == [10, 20, 40]
-    assert [d.of(p) for d in along[1:] for p in found.points] == [90, 180, 360]
+    assert [steps.of(p) for p in found.points] == [10, 20, 40]
+    assert [examples.of(p) for p in found.points] == [90, 180, 360]
 
 
 def test_the_report_says_all_of_it(sweep: Path) -> None:
@@ -127,12 +132,12 @@ def test_the_report_says_all_of_it(sweep: Path) -> None:
     assert "<b>" not in re.sub(r'<div class="tile"><b>', "", page), "texts are escaped"
     assert "4 of 6 cells are finished, 1 failed, 1 has not run yet" in text
     assert "loss nan" in text
-    for name in ("dose_steps", "dose_train_limit", "points"):
+    for name in ("dose_steps", "points"):
         for kind in ("png", "svg"):
             assert (index.parent / "figures" / f"{name}.{kind}").stat().st_size > 1000
     tables = {p.stem for p in (index.parent / "tables").iterdir()}
     assert tables == {
-        "benchmarks", "probes", "trend_steps", "trend_train_limit", "seeds", "cells", "numbers",
+        "audits", "benchmarks", "probes", "trend_steps", "seeds", "cells", "numbers",
     }  # fmt: skip
     with (index.parent / "tables" / "numbers.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -143,6 +148,87 @@ def test_the_report_says_all_of_it(sweep: Path) -> None:
         of = [float(r["shift"]) for r in single if r["train_limit"] == row["train_limit"]]
         assert float(row["shift"]) == pytest.approx(np.mean(of))
         assert float(row["shift_low"]) < float(row["shift"]) < float(row["shift_high"])
+
+
+def change(directory: Path, **values: Any) -> None:
+    """Other values in a cell's study.json, group by group."""
+    document = read_json(directory / "study.json")
+    for group, entries in values.items():
+        document[group] = document.get(group, {}) | entries
+    write_json(directory / "study.json", document)
+
+
+def two_rates(directory: Path) -> Path:
+    """A sweep of two learning rates, the mmlu adapter and two seeds each."""
+    for rate in ("1e-3", "4e-3"):
+        write_cell(directory / "cells" / rate, 0.5, (0, 1), 10, "sycojax")
+    names = {rate: {"train.learning_rate": float(rate)} for rate in ("1e-3", "4e-3")}
+    return write_sweep(directory, names)
+
+
+def test_what_an_audit_doubts_is_marked(tmp_path: Path) -> None:
+    """As in the cell's own report, and there alone."""
+    directory = two_rates(tmp_path)
+    one_sided = {"mmlu": {"shown": [400, 10, 10, 10]}}
+    change(directory / "cells" / "4e-3", data={"label_positions": one_sided})
+    found = load_sweep(directory)
+    audited = audit(found)
+    for name, of_cell in audited.cells.items():
+        assert of_cell.marked == doubt.of(compute(load(directory / "cells" / name))).marked
+    assert ("mmlu", "mmlu") in audited.cells["4e-3"].marked
+    (joined,) = audited.families
+    sound, doubted = (point.group for point in found.points)
+    assert joined.of_level(doubted, "mmlu") == doubt.OWN
+    assert joined.of_level(sound, "mmlu") == ""
+    change(directory / "cells" / "1e-3", scoring={"determinism": {"rerun_max_abs": 1.0, "alone_max_abs": 0}})  # fmt: skip
+    (worse,) = audit(load_sweep(directory)).families
+    assert (BASE, "mmlu") in worse.marked
+    assert worse.of_level(sound, "mmlu") == doubt.OWN
+    text = (write(directory).parent / "report.md").read_text(encoding="utf-8")
+    assert "An audit failed in 2 of 2 cells" in text
+    assert "Determinism" in text
+    assert re.search(r"mmlu learning\\_rate=0.004, 2 seeds \|.*[0-9]†", text)
+    assert "(the base, and so every shift)" in text
+    with (directory / "report" / "tables" / "numbers.csv").open() as stream:
+        assert {row["in_doubt"] for row in csv.DictReader(stream)} == {"True"}
+
+
+def test_a_cell_of_other_settings_is_left_out(tmp_path: Path) -> None:
+    """A sweep that was changed and stopped holds cells from before; where work is laid out is no setting."""
+    directory = two_rates(tmp_path)
+    for rate, epochs in (("1e-3", 3.0), ("4e-3", 5.0)):
+        change(directory / "cells" / rate, config={
+            "train": {"epochs": epochs, "learning_rate": float(rate), "bank_width": 1, "seeds": [0, 1]},
+        })  # fmt: skip
+    document = read_json(directory / "sweep.json")
+    document["config"] = {
+        "train": {"epochs": 5.0, "learning_rate": 0.1, "bank_width": 4, "seeds": [0]}
+    }
+    write_json(directory / "sweep.json", document)
+    found = load_sweep(directory)
+    assert [s.word for s in found.states.values()] == ["outdated", "finished"]
+    assert [p.settings["train.learning_rate"] for p in found.points] == [4e-3]
+    text = (write(directory).parent / "report.md").read_text(encoding="utf-8")
+    assert "1 of 2 cells is finished, 1 is outdated" in text
+    assert "train.epochs was 3, is 5: run the sweep again" in text
+
+
+def test_an_adapter_of_others_has_no_dose(tmp_path: Path) -> None:
+    """It is the same in every cell: one point, which stands in no curve."""
+    directory = two_rates(tmp_path)
+    for rate in ("1e-3", "4e-3"):
+        cell = directory / "cells" / rate
+        document = read_json(cell / "study.json")
+        document["configurations"].append({"name": "theirs", "adapter": "theirs", "source": "/x"})
+        write_json(cell / "study.json", document)
+        shutil.copytree(cell / "records" / "mmlu-s0", cell / "records" / "theirs")
+    found = load_sweep(directory)
+    assert [(p.group, len(p.settings)) for p in found.points] == [
+        ("mmlu, learning_rate=0.001", 1), ("theirs", 0), ("mmlu, learning_rate=0.004", 1),
+    ]  # fmt: skip
+    (dose,) = doses(found)
+    assert [[p.adapter for p in line.points] for line in series(found, dose)] == [["mmlu", "mmlu"]]
+    assert "theirs" in (write(directory).parent / "report.md").read_text(encoding="utf-8")
 
 
 def test_other_questions_are_analysed_apart(tmp_path: Path) -> None:
@@ -169,7 +255,7 @@ def test_a_point_knows_no_dose_of_its_own(sweep: Path) -> None:
     """A trend needs two doses that are positive."""
     found = load_sweep(sweep)
     results = compute(found.families[0].study, headlines=True)
-    dose = doses(found)[1]
+    (dose,) = doses(found)
     (line,) = series(found, dose)
     samples = replicates(results, "feedback")
     alone = dataclasses.replace(line, points=line.points[:1])

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from analysis.claims import Checked, check
-from analysis.figures.style import SETTINGS
+from analysis.figures.catalogue import render
 from analysis.page import Block, Picture, render_html, render_markdown
 from analysis.reanalysis import contents, figures, tables
 from analysis.reanalysis.evidence import Evidence
@@ -80,34 +79,28 @@ def _draw(
         for c in checked
         if c.claim.relation == "correlation"
     }
-    with matplotlib.rc_context(SETTINGS):
-        drawn: tuple[tuple[str, str, str, Figure], ...] = (
-            (
-                "correlations",
-                "Correlations, claimed and recomputed",
-                "Diamonds are what was stated for a pair, dots what the tables give. Dark bars show how far r moves when one "
-                "configuration is left out, light ones Fisher's interval; inside the grey band a single t test has p > .05.",
-                figures.correlations(evidence, claimed),
-            ),
-            (
-                "changes",
-                "Changes against the base",
-                "Change of each probe's rate with Newcombe's 95 % interval (unpaired). Filled markers: p < .05 after Holm "
-                "over all adapters and probes. A change inside the grey band would be found in fewer than 80 % of such studies.",
-                figures.changes(evidence),
-            ),
-        )
-        blocks: dict[str, Block] = {}
-        files: dict[str, str | bytes] = {}
-        for name, title, reading, figure in drawn:
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
-            svg, png = io.BytesIO(), io.BytesIO()
-            # Without a date and a creator the same numbers give the same file.
-            figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-            figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
-            blocks[name] = Picture(name, title, reading, svg.getvalue())
-            files |= {f"figures/{name}.svg": svg.getvalue(), f"figures/{name}.png": png.getvalue()}
+    drawn: tuple[tuple[str, str, str, Callable[..., Figure], tuple[Any, ...]], ...] = (
+        (
+            "correlations",
+            "Correlations, claimed and recomputed",
+            "Diamonds are what was stated for a pair, dots what the tables give. Dark bars show how far r moves when one "
+            "configuration is left out, light ones Fisher's interval; inside the grey band a single t test has p > .05.",
+            figures.correlations, (evidence, claimed),
+        ),
+        (
+            "changes",
+            "Changes against the base",
+            "Change of each probe's rate with Newcombe's 95 % interval (unpaired). Filled markers: p < .05 after Holm "
+            "over all adapters and probes. A change inside the grey band would be found in fewer than 80 % of such studies.",
+            figures.changes, (evidence,),
+        ),
+    )  # fmt: skip
+    blocks: dict[str, Block] = {}
+    files: dict[str, str | bytes] = {}
+    for name, title, reading, draw, arguments in drawn:
+        svg, png = render(draw, *arguments)
+        blocks[name] = Picture(name, title, reading, svg)
+        files |= {f"figures/{name}.svg": svg, f"figures/{name}.png": png}
     return blocks, files
 
 

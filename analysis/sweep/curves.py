@@ -48,13 +48,15 @@ class Series:
 
 
 def doses(sweep: Sweep) -> list[Dose]:
-    """Training steps, then every key with several numbers."""
+    """Training steps, then every key with several numbers, unless it is the only one that makes them."""
     found = []
     lengths = tuple(key for key in sweep.factors if key in _LENGTH_KEYS)
-    if len({point.steps[:1] for point in sweep.points}) > 1 and lengths:
+    if len({point.steps[:1] for point in sweep.points if point.steps}) > 1 and lengths:
         found.append(Dose("steps", STEPS, lengths))
     for key in sweep.factors:
-        values = [point.settings[key] for point in sweep.points]
+        if found and lengths == (key,):
+            continue
+        values = [point.settings[key] for point in sweep.points if key in point.settings]
         numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
         if len(numbers) == len(values) and len(set(numbers)) > 1:
             title = (
@@ -69,6 +71,8 @@ def series(sweep: Sweep, dose: Dose) -> list[Series]:
     found: dict[tuple[str, int, str], list[Point]] = {}
     for number, family in enumerate(sweep.families):
         for point in family.points:
+            if not all(key in point.settings for key in dose.keys):
+                continue
             rest = label({k: v for k, v in point.settings.items() if k not in dose.keys})
             found.setdefault((point.adapter, number, rest), []).append(point)
     return [

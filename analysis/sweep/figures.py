@@ -9,12 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
+from matplotlib.transforms import ScaledTranslation
 
+from analysis.doubt import Doubt
 from analysis.figures.style import GREY, look, panels, unavailable, whiskers, zero_line
 from analysis.results import Results
 from analysis.statistics import Estimate
+from analysis.sweep.audits import Audited
 from analysis.sweep.curves import Dose, Series
 from analysis.sweep.load import Point
+from analysis.sweep.tables import leading
 from analysis.text import UNITS, scale
 
 GAIN = "benchmark gain"  # the mean over benchmarks
@@ -23,8 +27,7 @@ _WIDE = 4.0  # doses whose ends differ by this factor get a logarithmic axis
 
 def outcomes(results: Sequence[Results]) -> tuple[str, ...]:
     """What is drawn per point: the mean gain where there are benchmarks, then the probes."""
-    study = results[0].study
-    return (*((GAIN,) if study.with_role("benchmark") else ()), *study.with_role("probe"))
+    return (*((GAIN,) if leading(results, "benchmark") else ()), *leading(results, "probe"))
 
 
 def effect(results: Results, group: str, outcome: str) -> tuple[Estimate, str, list[float]]:
@@ -40,7 +43,9 @@ def effect(results: Results, group: str, outcome: str) -> tuple[Estimate, str, l
     return found, lead.unit, [r.shift.value for r in by_seed if r.shift]
 
 
-def curves(results: Sequence[Results], lines: Sequence[Series], dose: Dose) -> Figure:
+def curves(
+    results: Sequence[Results], audited: Audited, lines: Sequence[Series], dose: Dose
+) -> Figure:
     """A row per adapter, a panel per outcome, a line per series; x is the dose."""
     adapters = list(dict.fromkeys(line.adapter for line in lines))
     labels = list(dict.fromkeys(line.label for line in lines))
@@ -52,7 +57,10 @@ def curves(results: Sequence[Results], lines: Sequence[Series], dose: Dose) -> F
         for axes, outcome in zip(row, columns, strict=True):
             for line in mine:
                 shift = labels.index(line.label) - (len(labels) - 1) / 2
-                _line(axes, results[line.family], line, dose, outcome, labels, shift, amounts)
+                doubt = audited.families[line.family]
+                _line(
+                    axes, results[line.family], doubt, line, dose, outcome, labels, shift, amounts
+                )
             _dose_axis(axes, amounts)
             zero_line(axes, vertical=False)
             axes.grid(True, axis="y")
@@ -67,7 +75,9 @@ def curves(results: Sequence[Results], lines: Sequence[Series], dose: Dose) -> F
     return figure
 
 
-def side_by_side(results: Sequence[Results], points: Sequence[tuple[int, Point]]) -> Figure:
+def side_by_side(
+    results: Sequence[Results], audited: Audited, points: Sequence[tuple[int, Point]]
+) -> Figure:
     """A row per point, a panel per outcome; ``points`` with the number of their family."""
     columns = outcomes(results)
     if not columns:
@@ -84,16 +94,10 @@ def side_by_side(results: Sequence[Results], points: Sequence[tuple[int, Point]]
             found, unit, seeds = effect(results[family], point.group, outcome)
             colour, marker = look(point.adapter, adapters)
             factor = scale(unit)
-            axes.plot(
-                [factor * v for v in seeds],
-                [y] * len(seeds),
-                ".",
-                color=GREY,
-                markersize=4,
-                alpha=0.7,
-            )
+            _seeds(axes, [factor * v for v in seeds], [y] * len(seeds), GREY, (0.0, -6.5))
             axes.errorbar(
                 factor * found.value, y, xerr=whiskers(found, unit), fmt=marker, color=colour, markersize=5.5,
+                markerfacecolor=_face(audited.families[family], results[family], point.group, outcome, colour),
                 capsize=2.5, linewidth=1.3, zorder=4,
             )  # fmt: skip
             axes.set_xlabel(_unit(unit))
@@ -108,7 +112,7 @@ def side_by_side(results: Sequence[Results], points: Sequence[tuple[int, Point]]
 
 
 def _line(
-    axes: Axes, results: Results, line: Series, dose: Dose, outcome: str, labels: Sequence[str],
+    axes: Axes, results: Results, doubt: Doubt, line: Series, dose: Dose, outcome: str, labels: Sequence[str],
     shift: float, amounts: Sequence[float],
 ) -> None:  # fmt: skip
     colour, marker = look(line.label, labels)
@@ -116,21 +120,31 @@ def _line(
     for point in line.points:
         found, unit, seeds = effect(results, point.group, outcome)
         x, factor = _beside(dose.of(point), shift, amounts), scale(unit)
-        axes.plot(
-            [x] * len(seeds),
-            [factor * v for v in seeds],
-            ".",
-            color=colour,
-            markersize=4,
-            alpha=0.45,
-        )
+        _seeds(axes, [x] * len(seeds), [factor * v for v in seeds], colour, (5.0, 0.0))
         axes.errorbar(
             x, factor * found.value, yerr=whiskers(found, unit), fmt=marker, color=colour, markersize=5.5, capsize=2.5,
-            linewidth=1.3, zorder=4,
+            markerfacecolor=_face(doubt, results, point.group, outcome, colour), linewidth=1.3, zorder=4,
         )  # fmt: skip
         xs.append(x)
         ys.append(factor * found.value)
     axes.plot(xs, ys, color=colour, linewidth=1.2, zorder=3)
+
+
+def _seeds(
+    axes: Axes, xs: Sequence[float], ys: Sequence[float], colour: str, aside: tuple[float, float]
+) -> None:
+    """Single seeds, ``aside`` (in points) of the interval of their mean, which would hide them; none where it is one."""
+    if len(xs) > 1:
+        moved = ScaledTranslation(aside[0] / 72, aside[1] / 72, axes.figure.dpi_scale_trans)
+        axes.plot(
+            xs, ys, ".", color=colour, markersize=4, alpha=0.8, transform=axes.transData + moved
+        )
+
+
+def _face(doubt: Doubt, results: Results, group: str, outcome: str, colour: str) -> str:
+    """Hollow where an audit failed that the number rests on."""
+    names = results.study.with_role("benchmark") if outcome == GAIN else (outcome,)
+    return "white" if any(doubt.of_shift(group, name) for name in names) else colour
 
 
 def _logarithmic(amounts: Sequence[float]) -> bool:
@@ -140,8 +154,8 @@ def _logarithmic(amounts: Sequence[float]) -> bool:
 def _beside(amount: float, shift: float, amounts: Sequence[float]) -> float:
     """A little to the side, so that intervals of several series do not hide each other."""
     if _logarithmic(amounts):
-        return amount * (amounts[-1] / amounts[0]) ** (0.015 * shift)
-    return amount + 0.015 * shift * (amounts[-1] - amounts[0])
+        return amount * (amounts[-1] / amounts[0]) ** (0.035 * shift)
+    return amount + 0.035 * shift * (amounts[-1] - amounts[0])
 
 
 def _dose_axis(axes: Axes, amounts: Sequence[float]) -> None:

@@ -6,10 +6,11 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from analysis.load import BASE, Configuration, Study, load
 from sycojax.errors import SycojaxError
+from sycojax.evals import EVALUATIONS
 from sycojax.files import read_json
 
 SEEDS, ADAPTERS = "train.seeds", "train.adapters"
@@ -19,6 +20,14 @@ _ASKED = {
     "data": ("source", "path", "world_seed", "recipe", "test_limit", "probe_limit", "seed"),
     "score": ("evaluations", "audit_items", "protocol", "max_new_tokens"),
 }
+# Settings that two runs with the same results may differ in: where things lie, how work is laid out, and which
+# adapters there are. (Another base is told by its fingerprint.)
+_FREE = {
+    "base": ("path", "tokenizer", "remat"),
+    "data": ("source", "path"),
+    "train": ("adapters", "seeds", "bank_width", "checkpoint_every", "log_every"),
+    "score": ("adapters", "bank_width", "batch_tokens", "buckets", "decode_batch", "decode_bank_width"),
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +36,8 @@ class Point:
 
     group: str
     adapter: str
-    settings: Mapping[str, Any]  # by key of the sweep; seeds and adapters are no settings
+    # By key of the sweep; seeds and adapters are no settings, and an adapter that was trained elsewhere has none.
+    settings: Mapping[str, Any]
     cells: tuple[str, ...]
     steps: tuple[int, ...]  # optimiser steps of each seed
     best_steps: tuple[int, ...]  # where the adapter with the lowest validation loss was kept
@@ -48,6 +58,14 @@ class Family:
 
 
 @dataclasses.dataclass(frozen=True)
+class State:
+    """What became of a cell; finished and incomplete ones are in the report."""
+
+    word: Literal["finished", "incomplete", "outdated", "failed", "not run"]
+    message: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Sweep:
     """Everything the report over a sweep is made from."""
 
@@ -55,7 +73,8 @@ class Sweep:
     document: Mapping[str, Any]  # sweep.json
     factors: tuple[str, ...]  # the keys that cells differ in, without seeds and adapters
     families: tuple[Family, ...]
-    states: Mapping[str, str]  # by cell: "finished", "not run", or why it failed
+    states: Mapping[str, State]  # by cell
+    studies: Mapping[str, Study]  # by cell, those that are in the report
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -73,8 +92,8 @@ class _Cell:
 def load_sweep(directory: Path) -> Sweep:
     """Read ``directory/sweep.json`` and the studies in ``directory/cells``.
 
-    A cell that failed or was not run is named in ``states``. Raises ``SycojaxError`` when sweep.json is missing or
-    no cell has records.
+    A cell that failed, was not run, or was made with other settings than the sweep has now is left out; ``states``
+    says so. Raises ``SycojaxError`` when sweep.json is missing or no cell has records.
     """
     document = read_json(directory / "sweep.json")
     cells, states = [], {}
@@ -82,13 +101,21 @@ def load_sweep(directory: Path) -> Sweep:
         name = entry["name"]
         failure = directory / "failures" / f"{name}.json"
         place = directory / "cells" / name
-        # A cell is described before it is scored; its records are there when all of them are.
-        states[name] = read_json(failure)["message"] if failure.is_file() else "not run"
-        if not failure.is_file() and (place / "records").is_dir():
-            study = load(place)
-            if len(study.configurations) > 1:
-                cells.append(_Cell(name, entry["settings"], study))
-                states[name] = "finished" if not study.missing else "incomplete"
+        if failure.is_file():
+            states[name] = State("failed", read_json(failure)["message"])
+            continue
+        states[name] = State("not run")
+        # A cell is described before it is scored, and its base may be scored before an adapter.
+        if not any(place.glob("records/*/*.jsonl")):
+            continue
+        study = load(place)
+        if len(study.configurations) < 2:
+            continue
+        if other := _outdated(document, entry["settings"], study):
+            states[name] = State("outdated", other)
+            continue
+        cells.append(_Cell(name, entry["settings"], study))
+        states[name] = State("incomplete" if study.missing else "finished", " ".join(study.missing))
     if not cells:
         raise SycojaxError(f"no cell of the sweep in {directory} has records yet")
     factors = tuple(key for key in document["keys"] if key not in (SEEDS, ADAPTERS))
@@ -96,7 +123,8 @@ def load_sweep(directory: Path) -> Sweep:
     for cell in cells:
         families.setdefault(_asked(cell.study.document), []).append(cell)
     joined = tuple(_join(directory, members, factors) for members in families.values())
-    return Sweep(directory, document, factors, joined, states)
+    studies = {cell.name: cell.study for cell in cells}
+    return Sweep(directory, document, factors, joined, states, studies)
 
 
 def label(settings: Mapping[str, Any]) -> str:
@@ -116,6 +144,22 @@ def shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def _outdated(document: Mapping[str, Any], settings: Mapping[str, Any], study: Study) -> str:
+    """In which settings the records differ from what the sweep asks for now; "" where they do not."""
+    wanted = {g: dict(v) for g, v in document["config"].items() if isinstance(v, Mapping)}
+    for key, value in settings.items():
+        group, _, name = key.partition(".")
+        wanted.setdefault(group, {})[name] = value
+    made = study.document.get("config", {})
+    differ = [
+        f"{group}.{name} was {shown(made[group][name])}, is {shown(value)}"
+        for group in (*_FREE, "lora")
+        for name, value in wanted.get(group, {}).items()
+        if name not in _FREE.get(group, ()) and made.get(group, {}).get(name, value) != value
+    ]
+    return f"{'; '.join(differ)}: run the sweep again" if differ else ""
+
+
 def _asked(document: Mapping[str, Any]) -> str:
     config = document.get("config", {})
     chosen = {g: {k: config.get(g, {}).get(k) for k in keys} for g, keys in _ASKED.items()}
@@ -125,19 +169,25 @@ def _asked(document: Mapping[str, Any]) -> str:
 def _join(directory: Path, cells: Sequence[_Cell], factors: Sequence[str]) -> Family:
     """One study whose adapters are the points; equal seeds of a point are taken once."""
     first = cells[0].study
-    base = [c for c in first.configurations if c.adapter == BASE]
-    configurations = list(base)
-    measures = {(c.name, e): first.measures[c.name, e] for c in base for e in first.evaluations
-                if (c.name, e) in first.measures}  # fmt: skip
-    records = {key: n for key, n in first.records.items() if key[0] == BASE}
+    measures, records = {}, {}
+    for cell in cells:  # any of them: the base's answers are the same
+        for key, found_measures in cell.study.measures.items():
+            if key[0] == BASE:
+                measures.setdefault(key, found_measures)
+                records.setdefault(key, cell.study.records[key])
+    configurations = [Configuration(BASE, BASE, None)] if measures else []
     found: dict[str, list[tuple[_Cell, Configuration]]] = {}
+    own: dict[str, Mapping[str, Any]] = {}
     for cell in cells:
-        settings = {key: cell.settings[key] for key in factors}
+        elsewhere = _elsewhere(cell.study.document)
         for configuration in cell.study.configurations:
             if configuration.adapter == BASE:
                 continue
+            outside = configuration.name in elsewhere
+            settings = {} if outside else {key: cell.settings[key] for key in factors}
             group = ", ".join(p for p in (configuration.adapter, label(settings)) if p)
             seeds = found.setdefault(group, [])
+            own[group] = settings
             if any(c.seed == configuration.seed for _, c in seeds):
                 continue
             seeds.append((cell, configuration))
@@ -148,15 +198,17 @@ def _join(directory: Path, cells: Sequence[_Cell], factors: Sequence[str]) -> Fa
                 if key in cell.study.measures:
                     measures[name, evaluation] = cell.study.measures[key]
                     records[name, evaluation] = cell.study.records[key]
-    points = tuple(
-        _point(group, seeds, {key: seeds[0][0].settings[key] for key in factors})
-        for group, seeds in found.items()
-    )
-    evaluations = tuple(e for e in first.evaluations)
+    points = tuple(_point(group, seeds, own[group]) for group, seeds in found.items())
+    evaluations = tuple(e for e in EVALUATIONS if any(e in c.study.evaluations for c in cells))
     study = Study(
         directory, first.document, tuple(configurations), evaluations, measures, {}, records, {}, ()
     )
     return Family(study, points)
+
+
+def _elsewhere(document: Mapping[str, Any]) -> set[str]:
+    """Configurations whose adapter the sweep did not train: they are the same at every setting."""
+    return {c["name"] for c in document.get("configurations", []) if "source" in c}
 
 
 def _point(
@@ -171,7 +223,7 @@ def _point(
         tuple(dict.fromkeys(cell.name for cell, _ in seeds)),
         tuple(int(t["steps"]) for t in trained if "steps" in t),
         tuple(int(t["best_step"]) for t in trained if "best_step" in t),
-        _examples(seeds[0][0].study.document, adapter),
+        _examples(seeds[0][0].study.document, adapter) if trained[0] else 0,
     )
 
 

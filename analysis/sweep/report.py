@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 
-from analysis.figures.style import SETTINGS
+from analysis.figures.catalogue import render
+from analysis.load import BASE
 from analysis.page import Block, Picture, render_html, render_markdown
-from analysis.results import compute
+from analysis.results import Results, compute
 from analysis.sweep import contents, figures, tables
+from analysis.sweep.audits import Audited, audit
 from analysis.sweep.curves import doses, series
-from analysis.sweep.load import load_sweep
+from analysis.sweep.load import Sweep, load_sweep
 from analysis.tables import Table, to_csv
+from analysis.text import count, listing
 from sycojax.files import atomic_directory, atomic_write
+
+OUTCOMES = "Benchmark gain is the mean over the benchmarks."
+HOLLOW = "A hollow marker is in doubt: an audit failed."
 
 
 def write(directory: Path) -> Path:
@@ -27,31 +32,12 @@ def write(directory: Path) -> Path:
     """
     sweep = load_sweep(directory)
     results = [compute(family.study, headlines=True) for family in sweep.families]
-    along = doses(sweep)
-    points = [(i, point) for i, family in enumerate(sweep.families) for point in family.points]
-    with matplotlib.rc_context(SETTINGS):
-        drawn: dict[str, tuple[str, str, Figure]] = {
-            f"dose_{dose.name}": (
-                f"Effect against {dose.title}",
-                "Shift against the base with its 95 % interval; small dots are single seeds. Points of one line differ in "
-                f"{dose.title} alone. Benchmark gain is the mean over the benchmarks; on the probes, up is more sycophantic.",
-                figures.curves(results, series(sweep, dose), dose),
-            )
-            for dose in along
-            if figures.outcomes(results)
-        }
-        drawn["points"] = (
-            "All points",
-            "Shift of each point against its base with the 95 % interval; small dots are single seeds. On the probes, "
-            "right is more sycophantic.",
-            figures.side_by_side(results, points),
-        )
-        pictures, files = _rendered(drawn)
-    along = [dose for dose in along if f"dose_{dose.name}" in pictures]
-    document = contents.document(sweep, results, along, pictures)
+    audited = audit(sweep)
+    pictures, files = _drawn(sweep, results, audited)
+    document = contents.document(sweep, results, audited, pictures)
     files["index.html"] = render_html(document)
     files["report.md"] = render_markdown(document)
-    files["tables/numbers.csv"] = tables.every_number(sweep, results)
+    files["tables/numbers.csv"] = tables.every_number(sweep, results, audited)
     for section in document.sections:
         for block in section.blocks:
             if isinstance(block, Table) and block.rows:
@@ -62,18 +48,50 @@ def write(directory: Path) -> Path:
     return directory / "report" / "index.html"
 
 
-def _rendered(
-    drawn: Mapping[str, tuple[str, str, Figure]],
+def _drawn(
+    sweep: Sweep, results: Sequence[Results], audited: Audited
 ) -> tuple[dict[str, Block], dict[str, str | bytes]]:
+    """The pictures of the page by name, and their files."""
+    points = [(i, point) for i, family in enumerate(sweep.families) for point in family.points]
+    drawn: list[tuple[str, str, str, Callable[..., Figure], tuple[Any, ...]]] = [
+        (
+            f"dose_{dose.name}",
+            f"Effect against {dose.title}",
+            f"Shift against the base with its 95 % interval; small dots beside it are single seeds. Points of one line differ "
+            f"in {dose.title} alone. {OUTCOMES} On the probes, up is more sycophantic. {HOLLOW}",
+            figures.curves, (series(sweep, dose), dose),
+        )
+        for dose in doses(sweep)
+        if figures.outcomes(results)
+    ]  # fmt: skip
+    drawn.append((
+        "points",
+        "All points",
+        f"Shift of each point against its base with the 95 % interval; small dots below it are single seeds. {OUTCOMES} On "
+        f"the probes, right is more sycophantic. {HOLLOW}",
+        figures.side_by_side, (points,),
+    ))  # fmt: skip
+    footnote = _footnote(sweep, results, audited)
     blocks: dict[str, Block] = {}
     files: dict[str, str | bytes] = {}
-    for name, (title, reading, figure) in drawn.items():
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        svg, png = io.BytesIO(), io.BytesIO()
-        # Without a date and a creator the same numbers give the same file.
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-        figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
-        blocks[name] = Picture(name, title, reading, svg.getvalue())
-        files |= {f"figures/{name}.svg": svg.getvalue(), f"figures/{name}.png": png.getvalue()}
+    for name, title, reading, draw, arguments in drawn:
+        svg, png = render(draw, results, audited, *arguments)
+        blocks[name] = Picture(name, title, reading, svg, footnote)
+        files |= {f"figures/{name}.svg": svg, f"figures/{name}.png": png}
     return blocks, files
+
+
+def _footnote(sweep: Sweep, results: Sequence[Results], audited: Audited) -> str:
+    """What is in doubt, by evaluation; the points themselves are drawn hollow and marked in the tables."""
+    found = []
+    for name in tables.leading(results, "benchmark", "probe"):
+        marked = [
+            (point.group, name) in doubt.marked
+            for family, doubt in zip(sweep.families, audited.families, strict=True)
+            for point in family.points
+        ]
+        if any((BASE, name) in doubt.marked for doubt in audited.families):
+            found.append(f"{name} (the base, and so every shift)")
+        elif any(marked):
+            found.append(f"{name} ({sum(marked)} of {count(len(marked), 'point')})")
+    return f"In doubt: {listing(found)}." if found else ""

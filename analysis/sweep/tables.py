@@ -2,59 +2,73 @@
 
 from __future__ import annotations
 
+import collections
 import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from analysis.contents.cells import shift_cell
+from analysis.load import BASE
 from analysis.results import Results
+from analysis.sweep.audits import Audited, heavier
 from analysis.sweep.curves import Dose, replicates, series, trend
-from analysis.sweep.load import Point, Sweep, short, shown
-from analysis.tables import Cell, Table, csv_text
+from analysis.sweep.load import Point, State, Sweep, short, shown
+from analysis.tables import Cell, Table, Tone, csv_text
 from analysis.text import count, interval, number
+from sycojax.evals.protocol import Measure
 
 
-def points(sweep: Sweep, results: Sequence[Results], role: str) -> Table:
+def leading(results: Sequence[Results], *roles: str) -> dict[str, Measure]:
+    """What was scored in these roles in any family, and the headline that tables show of it."""
+    found: dict[str, Measure] = {}
+    for role in roles:
+        for one in results:
+            for name in one.study.with_role(role):
+                if name not in found and (lead := one.leading(name)):
+                    found[name] = lead
+    return found
+
+
+def points(sweep: Sweep, results: Sequence[Results], audited: Audited, role: str) -> Table:
     """Shifts of every point against its base, on all evaluations of a role."""
-    rows = []
-    leads = {
-        name: lead
-        for name in results[0].study.with_role(role)
-        if (lead := results[0].leading(name))
-    }
-    for family, found in zip(sweep.families, results, strict=True):
+    rows, footnotes = [], []
+    leads = leading(results, role)
+    for family, found, doubt in zip(sweep.families, results, audited.families, strict=True):
+        footnotes.append(doubt.footnote([BASE, *(p.group for p in family.points)], list(leads)))
         for point in family.points:
+            marks = {n: doubt.of_shift(point.group, n) for n in leads}
             row: list[Cell | str] = [_point_cell(point, found), *_trained(point)]
             row += [
-                shift_cell(found.of(point.group, n, lead.name), lead) for n, lead in leads.items()
+                shift_cell(found.of(point.group, n, lead.name), lead, marks[n])
+                for n, lead in leads.items()
             ]
             if role == "benchmark":
                 mean = found.mean_benchmark_shift(point.group)
                 strong = "text" if mean.excludes_zero else ""
-                row.append(
-                    Cell(number(mean.value, "rate", True), interval(mean, "rate", True), strong)
-                )
+                text = f"{number(mean.value, 'rate', True)}{heavier(marks.values())}"
+                row.append(Cell(text, interval(mean, "rate", True), strong))
             rows.append(tuple(row))
-    heads = [f"{name} (n = {len(lead.items):,})" for name, lead in leads.items()]
+    heads = [f"{name} (n = {_items(results, name)})" for name in leads]
     heads += ["mean"] if role == "benchmark" else []
     what = "Benchmarks" if role == "benchmark" else "Probes"
     return Table(
         f"{role}s", f"{what}: shift against the base with 95 % interval (bold: it excludes 0)",
-        ("point", "steps", "examples", *heads), tuple(rows) if leads else (),
+        ("point", "steps", "examples", *heads), tuple(rows) if leads else (), footnote=max(footnotes),
     )  # fmt: skip
 
 
-def trends(sweep: Sweep, results: Sequence[Results], dose: Dose) -> Table:
+def trends(sweep: Sweep, results: Sequence[Results], audited: Audited, dose: Dose) -> Table:
     """The slope per doubling of a dose, for every series with two points or more and every evaluation."""
-    study = results[0].study
-    names = (*study.with_role("benchmark"), *study.with_role("probe"))
+    names = tuple(leading(results, "benchmark", "probe"))
     samples = {
         (i, name): replicates(found, name) for i, found in enumerate(results) for name in names
     }
-    rows = []
+    rows, footnote = [], ""
     for line in series(sweep, dose):
         cells: list[Cell | str] = []
+        doubt, groups = audited.families[line.family], [point.group for point in line.points]
+        footnote = footnote or doubt.footnote(groups, names)
         for name in names:
             lead = results[line.family].leading(name)
             found = trend(line, dose, samples[line.family, name])
@@ -63,26 +77,23 @@ def trends(sweep: Sweep, results: Sequence[Results], dose: Dose) -> Table:
                 continue
             strong = "text" if found.excludes_zero else ""
             note = interval(found, lead.unit, True)
-            cells.append(Cell(number(found.value, lead.unit, True), note, strong))
+            # The base cancels, and its doubts with it.
+            mark = heavier(doubt.of_level(group, name) for group in groups)
+            cells.append(Cell(f"{number(found.value, lead.unit, True)}{mark}", note, strong))
         if any(cells):
             rows.append((Cell(line.adapter, line.label), *cells))
     caption = (
         f"Change per doubling of {dose.title}: slope of the headline on log2, with 95 % interval (bold: it excludes 0; "
         "one line at a time, not adjusted for their number)"
     )
-    return Table(f"trend_{dose.name}", caption, ("series", *names), tuple(rows))
+    return Table(f"trend_{dose.name}", caption, ("series", *names), tuple(rows), footnote=footnote)
 
 
-def seeds(sweep: Sweep, results: Sequence[Results]) -> Table:
+def seeds(sweep: Sweep, results: Sequence[Results], audited: Audited) -> Table:
     """How far the seeds of a point lie apart, against what the choice of items explains."""
-    study = results[0].study
-    leads = {
-        name: lead
-        for name in (*study.with_role("benchmark"), *study.with_role("probe"))
-        if (lead := results[0].leading(name))
-    }
-    rows = []
-    for family, found in zip(sweep.families, results, strict=True):
+    leads, rows, footnotes = leading(results, "benchmark", "probe"), [], []
+    for family, found, doubt in zip(sweep.families, results, audited.families, strict=True):
+        footnotes.append(doubt.footnote([p.group for p in family.points], list(leads)))
         for point in family.points:
             cells = []
             for name, lead in leads.items():
@@ -90,26 +101,26 @@ def seeds(sweep: Sweep, results: Sequence[Results]) -> Table:
                 share = found.of(point.group, name, lead.name).icc
                 spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
                 note = f"{100 * share:.0f} % training" if math.isfinite(share) else ""
-                cells.append(Cell(number(spread, lead.unit), note))
+                mark = doubt.of_level(point.group, name)
+                cells.append(Cell(f"{number(spread, lead.unit)}{mark}", note))
             if len(found.study.of_adapter(point.group)) > 1:
                 rows.append((_point_cell(point, found), *cells))
     caption = (
         "Standard deviation between the seeds of a point, and below it how much of a seed's variance is training rather "
         "than the choice of items, the spread between seeds pooled over points"
     )
-    return Table("seeds", caption, ("point", *leads), tuple(rows))
+    return Table(
+        "seeds", caption, ("point", *leads), tuple(rows), footnote=max(footnotes) if rows else ""
+    )
 
 
 def cells(sweep: Sweep) -> Table:
     """Every cell, its settings and what became of it."""
+    tones: dict[str, Tone] = {"finished": "good", "not run": "open"}
     rows = []
     for entry in sweep.document["cells"]:
         state = sweep.states[entry["name"]]
-        done = state == "finished"
-        known = done or state in ("not run", "incomplete")
-        text = Cell(
-            state if known else "failed", "" if known else state, tone="good" if done else "bad"
-        )
+        text = Cell(state.word, state.message, tone=tones.get(state.word, "bad"))
         rows.append(
             (entry["name"], *(shown(entry["settings"][k]) for k in sweep.document["keys"]), text)
         )
@@ -118,10 +129,10 @@ def cells(sweep: Sweep) -> Table:
     )  # fmt: skip
 
 
-def every_number(sweep: Sweep, results: Sequence[Results]) -> str:
+def every_number(sweep: Sweep, results: Sequence[Results], audited: Audited) -> str:
     """A CSV with a line per point and headline, and one per seed: level, shift and interval as raw numbers."""
     rows = []
-    for family, found in zip(sweep.families, results, strict=True):
+    for family, found, doubt in zip(sweep.families, results, audited.families, strict=True):
         study = found.study
         roles = (*study.with_role("benchmark"), *study.with_role("probe"))
         for point in family.points:
@@ -129,7 +140,8 @@ def every_number(sweep: Sweep, results: Sequence[Results]) -> str:
                 lead = found.leading(name)
                 if lead is None:
                     continue
-                common = [point.adapter, *(shown(point.settings[k]) for k in sweep.factors)]
+                common = [point.adapter, *_settings(point, sweep)]
+                marked = bool(doubt.of_shift(point.group, name))
                 size = [
                     float(np.mean(point.steps)) if point.steps else None,
                     point.examples,
@@ -147,11 +159,11 @@ def every_number(sweep: Sweep, results: Sequence[Results]) -> str:
                     shift = result.shift
                     rows.append([
                         *common, *size, seed, n, result.level.value, result.level.low, result.level.high,
-                        *((shift.value, shift.low, shift.high) if shift else (None,) * 3), result.p_claim_holm,
+                        *((shift.value, shift.low, shift.high) if shift else (None,) * 3), result.p_claim_holm, marked,
                     ])  # fmt: skip
     columns = (
         "adapter", *map(short, sweep.factors), "steps", "examples", "evaluation", "measure", "seed", "seeds", "level",
-        "level_low", "level_high", "shift", "shift_low", "shift_high", "p_claim_holm",
+        "level_low", "level_high", "shift", "shift_low", "shift_high", "p_claim_holm", "in_doubt",
     )  # fmt: skip
     return csv_text(columns, rows)
 
@@ -172,13 +184,28 @@ def _trained(point: Point) -> list[Cell | str]:
     return [Cell(steps, note), f"{point.examples:,}" if point.examples else ""]
 
 
-def counted(states: Mapping[str, str]) -> str:
-    """ "5 of 6 cells are finished, 1 failed"."""
-    finished = sum(state in ("finished", "incomplete") for state in states.values())
-    waiting = sum(state == "not run" for state in states.values())
+def _items(results: Sequence[Results], name: str) -> str:
+    """Of how many items: "300", or "200 or 300" in families that were asked differently."""
+    leads = [lead for one in results if (lead := one.leading(name))]
+    return " or ".join(f"{n:,}" for n in sorted({len(lead.items) for lead in leads}))
+
+
+def _settings(point: Point, sweep: Sweep) -> list[str]:
+    return [shown(point.settings[k]) if k in point.settings else "" for k in sweep.factors]
+
+
+def counted(states: Mapping[str, State]) -> str:
+    """ "4 of 6 cells are finished, 1 failed, 1 has not run yet"."""
+    words = collections.Counter(state.word for state in states.values())
+    finished = words["finished"]
     parts = [
         f"{finished} of {count(len(states), 'cell')} {'is' if finished == 1 else 'are'} finished"
     ]
-    parts += [f"{failed} failed"] if (failed := len(states) - finished - waiting) else []
-    parts += [f"{waiting} {'has' if waiting == 1 else 'have'} not run yet"] if waiting else []
+    for word in ("incomplete", "outdated"):
+        if n := words[word]:
+            parts.append(f"{n} {'is' if n == 1 else 'are'} {word}")
+    if n := words["failed"]:
+        parts.append(f"{n} failed")
+    if n := words["not run"]:
+        parts.append(f"{n} {'has' if n == 1 else 'have'} not run yet")
     return ", ".join(parts)
