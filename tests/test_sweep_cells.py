@@ -14,6 +14,7 @@ from sycojax.cli.sweep import cells_of
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.study.sweep import LONGEST_NAME, plan
+from sycojax.study.sweep_workdir import check_sweep_free
 
 REPOSITORY = Path(__file__).parent.parent
 STUDY = StudyConfig()
@@ -97,6 +98,9 @@ def test_overrides_reach_every_cell(tmp_path: Path) -> None:
         ({"train.epochs": [1, 2]}, ("--emit=cloud",), "--emit=cloud"),
         ({"train.epochs": [1, 2]}, ("--emit=tpu",), "--emit=tpu needs --launch with --zone=, --type="),
         ({"train.epochs": [1, 2]}, ("--config.train.epoch=3",), "unknown config key"),
+        ({"train.epochs": [1, 2]}, ("--wandb=p",), "sycojax report --workdir=WORKDIR/cells/NAME --wandb=PROJECT"),
+        ({"train.epochs": [1, 2]}, ("--profile=1:2",), "--profile is a flag of study, train, evaluate, not of sweep"),
+        ({"train.epochs": [1, 2]}, ("--launch=--zone=z",), "it needs --emit=ENGINE"),
         ({"train.epochs": [1, 2]}, ("--config.base.path=/no/such/base",), "sycojax: /no/such/base does not exist"),
         ({"base.path": ["/no/a", "/no/b"]}, (), "path=-no-b: /no/b does not exist"),
         ({"train.epochs": [1, 2]}, ("--adapter=theirs=/no/such/adapter",), "/no/such/adapter does not exist"),
@@ -128,6 +132,16 @@ def test_a_file_without_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert not (tmp_path / "w").exists()
 
 
+def test_flags_of_a_sweep_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A study would run here, in full."""
+    toy = f"--config={REPOSITORY / 'configs' / 'toy.py'}"
+    assert main(["study", toy, f"--workdir={tmp_path / 'w'}", "--emit=slurm"]) == 2
+    assert "--emit is a flag of sweep, not of study" in capsys.readouterr().err
+    (tmp_path / "sweep.json").write_text("{}")
+    assert main(["report", f"--workdir={tmp_path}", "--wandb=p"]) == 2
+    assert "holds a sweep, which --wandb does not take: each cell" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["study.json", "thesis.tex"])
 def test_a_directory_of_something_else(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
@@ -137,6 +151,8 @@ def test_a_directory_of_something_else(
     (tmp_path / "w" / name).write_text("{}")
     assert main(["sweep", flag, f"--workdir={tmp_path / 'w'}"]) == 2
     assert "is not empty and holds no sweep" in capsys.readouterr().err
+    (tmp_path / "w" / name).rename(tmp_path / "w" / ".sweep.json.k3x9")
+    check_sweep_free(tmp_path / "w", "s")  # that another cell is about to write
     (tmp_path / "w" / "sweep.json").write_text('{"name": "other"}')
     assert main(["sweep", flag, f"--workdir={tmp_path / 'w'}"]) == 2
     assert "holds the sweep 'other', not 's'" in capsys.readouterr().err

@@ -34,7 +34,9 @@ def names() -> list[str]:
 
 def emitted(capsys: pytest.CaptureFixture[str], kind: str, *flags: str) -> str:
     arguments = [CONFIG, "--workdir=runs/toys", f"--emit={kind}", f"--launch={LAUNCH[kind]}"]
-    assert main(["sweep", *arguments, "--config.train.epochs", "1.0", "--quiet", *flags]) == 0
+    # A switch, which takes no value, and a key that is a word of its own.
+    keys = ["--config.mesh.bank_over_data", "--config.train.epochs", "1.0"]
+    assert main(["sweep", *arguments, *keys, "--quiet", *flags]) == 0
     assert not Path("runs/toys").exists()
     return capsys.readouterr().out
 
@@ -45,6 +47,7 @@ def check_sweep(arguments: list[str], cell: str, workdir: str = "runs/toys") -> 
     flags = parse("sweep", [*arguments[1:], *(() if workdir else ("--workdir=w",))])
     study, cells = cells_of(flags)
     assert study.train.epochs == 1.0
+    assert study.mesh.bank_over_data
     assert [c.name for c in choose(cells, flags.cell)] == [cell]
 
 
@@ -108,6 +111,13 @@ def test_tpu_vms(capsys: pytest.CaptureFixture[str], keep: str) -> None:
     else:
         assert {o.workdir for o in options} == {"/mnt/sycojax/toys"}
         assert len({o.to for o in options}) == len(lines)
+
+
+def test_one_cell_and_an_option_of_several_words(capsys: pytest.CaptureFixture[str]) -> None:
+    script = emitted(capsys, "slurm", f"--cell={names()[2]}", "--launch=--comment='doses, again'")
+    assert "#SBATCH --array=0-0" in script
+    assert "#SBATCH '--comment=doses, again'" in script
+    assert [name in script for name in names()] == [name == names()[2] for name in names()]
 
 
 def test_what_a_launcher_lacks_is_said(capsys: pytest.CaptureFixture[str]) -> None:

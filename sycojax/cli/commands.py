@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sycojax.cli.flags import Flags, parse
+from sycojax.cli.flags import INSTEAD, Flags, parse
 from sycojax.errors import SycojaxError
 from sycojax.files import write_json
 
@@ -69,6 +69,10 @@ def study(command: str, flags: Flags) -> None:
 def report(flags: Flags) -> None:
     """Write the report and say where it is."""
     if (flags.workdir / "sweep.json").is_file():
+        if flags.wandb:
+            raise SycojaxError(
+                f"{flags.workdir} holds a sweep, which --wandb does not take{INSTEAD}"
+            )
         return report_sweep(flags.workdir)
     if not (flags.workdir / "study.json").is_file():
         raise SycojaxError(
@@ -108,10 +112,10 @@ def sweep(flags: Flags) -> None:
     from sycojax.study.sweep_run import said
 
     study, cells = sweeps.cells_of(flags)
-    if flags.emit:
-        print(commands(flags, cells))
-        return
     chosen = sweeps.choose(cells, flags.cell)
+    if flags.emit:
+        print(commands(flags, chosen))
+        return
     keep_compiled()
     distributed.initialize(flags.coordinator, flags.processes, flags.process)
     failed = sweeps.run(flags, study, cells, chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from sycojax.cli.flags import Flags
 from sycojax.errors import SycojaxError
 from sycojax.study.sweep import Cell
 
-OURS = ("workdir", "emit", "launch", "cell", "quiet", "noquiet")
+OURS = ("config", "workdir", "emit", "launch", "cell", "quiet", "noquiet")
 # In the checkout, from which all of these commands are started.
 SLURM = Path("launch/slurm.sh")
 SHARE = "/mnt/sycojax"  # where launch/tpu.py mounts a share
@@ -35,11 +36,11 @@ def commands(flags: Flags, cells: Sequence[Cell]) -> str:
         raise SycojaxError(
             f"--emit={flags.emit} needs --launch with {', '.join(missing)} for example --launch={example!r}"
         )
-    config, overrides = _config(flags)
+    config, overrides = f"--config={flags.file}", _overrides(flags)
     if flags.emit == "slurm":
         return _slurm(flags, cells, launch, [config, *overrides])
     one = _jobset if flags.emit == "jobset" else _tpu
-    name = Path(flags.file).stem.replace("_", "-")[:34]
+    name = re.sub("[^a-z0-9]", "-", Path(flags.file).stem.lower())[:34]
     lines = [
         one(flags, cell, f"{name}-{i}", launch, config, overrides) for i, cell in enumerate(cells)
     ]
@@ -64,7 +65,7 @@ def _slurm(flags: Flags, cells: Sequence[Cell], launch: Sequence[str], study: li
             *settings,
             f"#SBATCH --array=0-{len(cells) - 1}",
             "#SBATCH --output=sycojax-%A_%a.log",
-            *(f"#SBATCH {option}" for option in launch),
+            *(f"#SBATCH {shlex.quote(option)}" for option in launch),
             "cells=(",
             *(f"  {shlex.quote(cell.name)}" for cell in cells),
             ")",
@@ -95,14 +96,14 @@ def _tpu(
     return shlex.join([*words, "--", "sweep", config, *overrides, f"--cell={cell.name}"])
 
 
-def _config(flags: Flags) -> tuple[str, list[str]]:
-    """``--config=FILE`` and the other arguments that the cells need, each as one word."""
+def _overrides(flags: Flags) -> list[str]:
+    """The arguments that the cells need besides ``--config=FILE``, as they were typed."""
     words, arguments = [], list(flags.arguments)
     while arguments:
-        name, equals, value = arguments.pop(0).lstrip("-").partition("=")
-        if not equals and name not in ("quiet", "noquiet") and arguments:
-            value, equals = arguments.pop(0), "="
-        if name not in OURS:
-            words.append(f"--{name}{equals}{value}")
-    config = f"--config={flags.file}"
-    return config, [word for word in words if word != config]
+        word = arguments.pop(0)
+        name, equals, _ = word.lstrip("-").partition("=")
+        if not word.startswith("-") or name not in OURS:  # a flag, or the value of one
+            words.append(word)
+        elif not equals and name not in ("quiet", "noquiet"):
+            arguments.pop(0)  # its value
+    return words

@@ -25,7 +25,16 @@ NO_WORKDIR = ("config", "data", "doctor", "export-tasks", "plan")
 ONLY = {
     "wandb": ("study", "train", "evaluate", "report"),
     "profile": ("study", "train", "evaluate"),
+    "cell": ("sweep",),
+    "emit": ("sweep",),
+    "launch": ("sweep",),
 }
+
+
+# For a sweep, --wandb.
+INSTEAD = (
+    ": each cell is a study, sycojax report --workdir=WORKDIR/cells/NAME --wandb=PROJECT sends it"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +132,12 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
         raise SycojaxError(f"unexpected argument {rest[0]!r} (flags are written --name=value)")
     for flag, commands in ONLY.items():
         if values[flag].value and command not in commands:
-            raise SycojaxError(f"--{flag} is a flag of {', '.join(commands)}, not of {command}")
+            refused = f"--{flag} is a flag of {', '.join(commands)}, not of {command}"
+            raise SycojaxError(
+                f"{refused}{INSTEAD if (command, flag) == ('sweep', 'wandb') else ''}"
+            )
+    if values.launch and not values.emit:
+        raise SycojaxError("--launch holds the flags of a launcher: it needs --emit=ENGINE")
     if values.workdir is None and command not in NO_WORKDIR:
         raise SycojaxError(f"--workdir=DIR is missing: where should `sycojax {command}` write?")
     if "://" in (values.workdir or ""):

@@ -29,7 +29,8 @@ def check_sweep_free(workdir: Path, name: str) -> None:
             raise SycojaxError(
                 f"{workdir} holds the sweep {owner!r}, not {name!r}: choose another --workdir"
             )
-    elif workdir.exists() and any(workdir.iterdir()):
+    # What is half written is another cell of this sweep, begun at the same time.
+    elif workdir.exists() and any(not p.name.startswith(".sweep.json.") for p in workdir.iterdir()):
         raise SycojaxError(f"{workdir} is not empty and holds no sweep: choose another --workdir")
 
 
