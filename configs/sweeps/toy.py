@@ -1,8 +1,8 @@
-"""Learning rate against amount of data on the embedded default: six cells, two seeds each. Minutes on two CPU cores.
+"""Learning rate against amount of data on the embedded default: six cells, two seeds each. A minute and a half on two CPU cores.
 
     sycojax sweep --config=configs/sweeps/toy.py --workdir=runs/sweep
 
-All twelve adapters go through one compiled training step, eight at a time.
+All twelve adapters go through one compiled training step, six at a time.
 """
 
 from pathlib import Path
