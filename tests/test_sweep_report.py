@@ -18,9 +18,10 @@ import synthetic_study
 from analysis import doubt
 from analysis.load import BASE, load
 from analysis.results import compute
+from analysis.statistics import Resampled
 from analysis.sweep.audits import audit
 from analysis.sweep.curves import Dose, doses, replicates, series, trend
-from analysis.sweep.load import load_sweep
+from analysis.sweep.load import Sweep, load_sweep
 from analysis.sweep.report import write
 from sycojax.data.prompts import Prompts
 from sycojax.errors import SycojaxError
@@ -211,6 +212,36 @@ def test_a_cell_of_other_settings_is_left_out(tmp_path: Path) -> None:
     text = (write(directory).parent / "report.md").read_text(encoding="utf-8")
     assert "1 of 2 cells is finished, 1 is outdated" in text
     assert "train.epochs was 3, is 5: run the sweep again" in text
+
+
+def test_what_moves_together_is_one_curve(tmp_path: Path) -> None:
+    """Rank and alpha in a list: a line over the ranks, not a point for every pair."""
+    cells = {}
+    for rank, steps in ((2, 10), (4, 20), (8, 40)):
+        for epochs in (1.0, 2.0):
+            name = f"{rank}-{epochs}"
+            write_cell(tmp_path / "cells" / name, 0.5, (0,), steps, "sycojax")
+            cells[name] = {"lora.rank": rank, "lora.alpha": 2.0 * rank, "train.epochs": epochs}
+    found = load_sweep(write_sweep(tmp_path, cells))
+    along = {dose.name: dose.along for dose in doses(found)}
+    assert along == {"steps": (), "rank": ("lora.alpha",)}
+    rank = doses(found)[1]
+    assert [(line.label, len(line.points)) for line in series(found, rank)] == [
+        ("epochs=1", 3), ("epochs=2", 3),
+    ]  # fmt: skip
+    text = (write(tmp_path).parent / "report.md").read_text(encoding="utf-8")
+    assert "differ in rank and with it in alpha." in text
+    # The points answered alike: nothing says how far the slope could be from 0.
+    level = trend(series(found, rank)[0], rank, _alike(found))
+    assert level
+    assert (level.value, math.isnan(level.low)) == (0.0, True)
+
+
+def _alike(found: Sweep) -> Mapping[str, Sequence[Resampled]]:
+    """The replicates of the first point for all points."""
+    (family,) = found.families
+    samples = replicates(compute(family.study, headlines=True), "mmlu")
+    return dict.fromkeys(samples, samples[found.points[0].group])
 
 
 def test_an_adapter_of_others_has_no_dose(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.results import Results
 from analysis.statistics import Estimate, Resampled, error, pooled_spread, resample
-from analysis.sweep.load import Point, Sweep, label, short
+from analysis.sweep.load import Point, Sweep, label, short, shown
 
 STEPS = "training steps"
 # Keys that change how many steps there are: along the axis of steps they are one thing.
@@ -26,6 +26,7 @@ class Dose:
     name: str  # of files
     title: str
     keys: tuple[str, ...]
+    along: tuple[str, ...] = ()  # keys that change wherever these do, one value with one value
 
     def of(self, point: Point) -> float:
         """How much of it a point got."""
@@ -48,22 +49,34 @@ class Series:
 
 
 def doses(sweep: Sweep) -> list[Dose]:
-    """Training steps, then every key with several numbers, unless it is the only one that makes them."""
-    found = []
+    """Training steps, then every key with several numbers. Keys that change together are one dose, the first's."""
+    found: list[Dose] = []
     lengths = tuple(key for key in sweep.factors if key in _LENGTH_KEYS)
     if len({point.steps[:1] for point in sweep.points if point.steps}) > 1 and lengths:
-        found.append(Dose("steps", STEPS, lengths))
+        found.append(Dose("steps", STEPS, lengths, _along(sweep, lengths)))
     for key in sweep.factors:
-        if found and lengths == (key,):
-            continue
+        if any(dose.keys == (key,) or key in dose.along for dose in found):
+            continue  # the same curve again
         values = [point.settings[key] for point in sweep.points if key in point.settings]
         numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
         if len(numbers) == len(values) and len(set(numbers)) > 1:
             title = (
                 "training examples" if key == "data.train_limit" else short(key).replace("_", " ")
             )
-            found.append(Dose(short(key), title, (key,)))
+            found.append(Dose(short(key), title, (key,), _along(sweep, (key,))))
     return found
+
+
+def _along(sweep: Sweep, keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Other keys that have one value for each of ``keys``, and another for each other: a list moves them together."""
+    moving = []
+    settings = [point.settings for point in sweep.points if point.settings]
+    for other in sweep.factors:
+        pairs = {(*(shown(s[key]) for key in keys), shown(s[other])) for s in settings}
+        ones, others = {pair[:-1] for pair in pairs}, {pair[-1] for pair in pairs}
+        if other not in keys and len(pairs) == len(ones) == len(others) > 1:
+            moving.append(other)
+    return tuple(moving)
 
 
 def series(sweep: Sweep, dose: Dose) -> list[Series]:
@@ -73,7 +86,9 @@ def series(sweep: Sweep, dose: Dose) -> list[Series]:
         for point in family.points:
             if not all(key in point.settings for key in dose.keys):
                 continue
-            rest = label({k: v for k, v in point.settings.items() if k not in dose.keys})
+            rest = label(
+                {k: v for k, v in point.settings.items() if k not in (*dose.keys, *dose.along)}
+            )
             found.setdefault((point.adapter, number, rest), []).append(point)
     return [
         Series(family, adapter, rest, tuple(sorted(points, key=dose.of)))
@@ -112,5 +127,5 @@ def trend(line: Series, dose: Dose, samples: Mapping[str, Sequence[Resampled]]) 
     weights = (x - x.mean()) / float(((x - x.mean()) ** 2).sum())
     terms = list(zip(map(float, weights), mine, strict=True))
     found = error(terms, pooled_spread(list(samples.values())))
-    half = found.half_width()
-    return Estimate(found.value, found.value - half, found.value + half)
+    half = found.half_width() if found.se > 1e-12 else math.nan  # or nothing differs between points
+    return Estimate(found.value, found.value - half, found.value + half, note="no item differs")

@@ -50,7 +50,8 @@ def curves(
     adapters = list(dict.fromkeys(line.adapter for line in lines))
     labels = list(dict.fromkeys(line.label for line in lines))
     columns = outcomes(results)
-    figure, grid = panels(len(adapters), len(columns), 2.6 * len(columns) + 0.4, 2.5 * len(adapters) + 0.7)  # fmt: skip
+    width, height = max(8.6, 2.6 * len(columns) + 0.4), 2.5 * len(adapters) + 0.7
+    figure, grid = panels(len(adapters), len(columns), width, height)
     for row, adapter in zip(grid, adapters, strict=True):
         mine = [line for line in lines if line.adapter == adapter]
         amounts = sorted({dose.of(point) for line in mine for point in line.points})
@@ -86,7 +87,7 @@ def side_by_side(
         return figure
     longest = max(len(point.group) for _, point in points)
     figure, grid = panels(
-        1, len(columns), 1.7 * len(columns) + 0.075 * longest, 0.34 * len(points) + 1.3
+        1, len(columns), max(8.6, 1.7 * len(columns) + 0.075 * longest), 0.34 * len(points) + 1.3
     )
     adapters = list(dict.fromkeys(point.adapter for _, point in points))
     for axes, outcome in zip(grid[0], columns, strict=True):

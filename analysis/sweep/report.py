@@ -14,8 +14,8 @@ from analysis.page import Block, Picture, render_html, render_markdown
 from analysis.results import Results, compute
 from analysis.sweep import contents, figures, tables
 from analysis.sweep.audits import Audited, audit
-from analysis.sweep.curves import doses, series
-from analysis.sweep.load import Sweep, load_sweep
+from analysis.sweep.curves import Dose, doses, series
+from analysis.sweep.load import Sweep, load_sweep, short
 from analysis.tables import Table, to_csv
 from analysis.text import count, listing
 from sycojax.files import atomic_directory, atomic_write
@@ -58,7 +58,7 @@ def _drawn(
             f"dose_{dose.name}",
             f"Effect against {dose.title}",
             f"Shift against the base with its 95 % interval; small dots beside it are single seeds. Points of one line differ "
-            f"in {dose.title} alone. {OUTCOMES} On the probes, up is more sycophantic. {HOLLOW}",
+            f"in {dose.title} {_alone(dose)}. {OUTCOMES} On the probes, up is more sycophantic. {HOLLOW}",
             figures.curves, (series(sweep, dose), dose),
         )
         for dose in doses(sweep)
@@ -79,6 +79,10 @@ def _drawn(
         blocks[name] = Picture(name, title, reading, svg, footnote)
         files |= {f"figures/{name}.svg": svg, f"figures/{name}.png": png}
     return blocks, files
+
+
+def _alone(dose: Dose) -> str:
+    return f"and with it in {listing([*map(short, dose.along)])}" if dose.along else "alone"
 
 
 def _footnote(sweep: Sweep, results: Sequence[Results], audited: Audited) -> str:

@@ -39,10 +39,11 @@ def points(sweep: Sweep, results: Sequence[Results], audited: Audited, role: str
         for point in family.points:
             marks = {n: doubt.of_shift(point.group, n) for n in leads}
             row: list[Cell | str] = [_point_cell(point, found), *_trained(point)]
-            row += [
-                shift_cell(found.of(point.group, n, lead.name), lead, marks[n])
-                for n, lead in leads.items()
-            ]
+            for n in leads:
+                lead = found.leading(n)  # another recipe may lead with another measure
+                row.append(
+                    shift_cell(found.of(point.group, n, lead.name), lead, marks[n]) if lead else ""
+                )
             if role == "benchmark":
                 mean = found.mean_benchmark_shift(point.group)
                 strong = "text" if mean.excludes_zero else ""
@@ -95,8 +96,12 @@ def seeds(sweep: Sweep, results: Sequence[Results], audited: Audited) -> Table:
     for family, found, doubt in zip(sweep.families, results, audited.families, strict=True):
         footnotes.append(doubt.footnote([p.group for p in family.points], list(leads)))
         for point in family.points:
-            cells = []
-            for name, lead in leads.items():
+            cells: list[Cell | str] = []
+            for name in leads:
+                lead = found.leading(name)
+                if lead is None:
+                    cells.append("")
+                    continue
                 values = [r.level.value for r in found.of_seeds(point.group, name, lead.name)]
                 share = found.of(point.group, name, lead.name).icc
                 spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan

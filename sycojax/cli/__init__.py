@@ -51,7 +51,7 @@ flags
   --profile=START:STOP   study, train, evaluate: trace these training steps into DIR/profile, for TensorBoard or Perfetto;
                          score:START:STOP, not for train, traces calls of scoring
   --coordinator=HOST:PORT --processes=N --process=I
-                         study, train, evaluate, calibrate: this is process I (0 to N - 1) of N that share the work;
+                         study, train, evaluate, sweep, calibrate: this is process I (0 to N - 1) of N that share the work;
                          process 0 listens at HOST:PORT, and all see one file system. Not needed under Slurm, Open MPI,
                          on a TPU slice or in a Kubernetes job; there, --processes=1 asks for a run of its own
   --version, --help
