@@ -18,7 +18,7 @@ import synthetic_study
 from analysis import doubt
 from analysis.load import BASE, load
 from analysis.results import compute
-from analysis.statistics import Resampled
+from analysis.statistics import Resampled, resample
 from analysis.sweep.audits import audit
 from analysis.sweep.curves import Dose, doses, replicates, series, trend
 from analysis.sweep.load import Sweep, load_sweep
@@ -123,6 +123,30 @@ def test_a_planted_dose_is_read_back(sweep: Path) -> None:
         assert rising.value == pytest.approx((level[2] - level[0]) / 2)
     assert [steps.of(p) for p in found.points] == [10, 20, 40]
     assert [examples.of(p) for p in found.points] == [90, 180, 360]
+
+
+def test_the_interval_of_a_slope_covers(sweep: Path) -> None:
+    """Three doses whose seeds spread alike, three each; the true slope is 0."""
+    found = load_sweep(sweep)
+    (dose,) = doses(found)
+    (line,) = series(found, dose)
+    rng = np.random.default_rng(0)
+    template = found.families[0].study.measures["base", "feedback"][0]
+    items = tuple(map(str, range(100)))
+    covered = 0
+    for _ in range(400):
+        item = rng.normal(size=100)
+
+        def seed(item: np.ndarray = item) -> Resampled:
+            answers = item + rng.normal(0, 0.5, 100) + rng.normal(0, 0.1)
+            return resample(dataclasses.replace(
+                template, items=items, clusters=items, numerator=answers[None], denominator=np.ones((1, 100)),
+            ))  # fmt: skip
+
+        slope = trend(line, dose, {p.group: [seed() for _ in range(3)] for p in line.points})
+        assert slope
+        covered += slope.low <= 0 <= slope.high
+    assert 0.92 < covered / 400 < 0.99
 
 
 def test_the_report_says_all_of_it(sweep: Path) -> None:
@@ -277,7 +301,10 @@ def test_other_questions_are_analysed_apart(tmp_path: Path) -> None:
 
 def test_without_any_finished_cell(tmp_path: Path) -> None:
     write_sweep(tmp_path, {"a": {"train.epochs": 1.0}})
-    with pytest.raises(SycojaxError, match=r"no cell of the sweep in .* has records"):
+    with pytest.raises(SycojaxError, match=r"no cell of the sweep in .* has records to report$"):
+        write(tmp_path)
+    write_json(tmp_path / "failures" / "a.json", {"message": "no memory"})
+    with pytest.raises(SycojaxError, match=r"; a failed: no memory$"):
         write(tmp_path)
     assert not (tmp_path / "report").exists()
 

@@ -117,7 +117,10 @@ def load_sweep(directory: Path) -> Sweep:
         cells.append(_Cell(name, entry["settings"], study))
         states[name] = State("incomplete" if study.missing else "finished", " ".join(study.missing))
     if not cells:
-        raise SycojaxError(f"no cell of the sweep in {directory} has records yet")
+        why = [f"; {name} {s.word}: {s.message}" for name, s in states.items() if s.message][:1]
+        raise SycojaxError(
+            f"no cell of the sweep in {directory} has records to report{''.join(why)}"
+        )
     factors = tuple(key for key in document["keys"] if key not in (SEEDS, ADAPTERS))
     families: dict[str, list[_Cell]] = {}
     for cell in cells:

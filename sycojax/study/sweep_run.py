@@ -17,6 +17,7 @@ import jax
 
 from sycojax.config import BaseConfig, StudyConfig
 from sycojax.errors import Stopped, SycojaxError
+from sycojax.files import read_json
 from sycojax.models.llama import FrozenBase, with_lora
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.study.adapters import adapter_directory, adapter_inputs
@@ -28,7 +29,7 @@ from sycojax.study.stages import Stamps, fingerprint
 from sycojax.study.sweep import Cell
 from sycojax.study.sweep_train import Member, train_together
 from sycojax.study.sweep_workdir import cell_directory, note_failure
-from sycojax.study.workdir import claim
+from sycojax.study.workdir import claim, describe
 from sycojax.training.bank import shared_settings
 from sycojax.weights.huggingface import base_fingerprint
 
@@ -144,8 +145,12 @@ class _Work:
     def _finished(self, member: Member) -> bool:
         stamps = Stamps(member.directory)
         current = all(stamps.current(output, inputs) for output, inputs in _outputs(member).items())
-        if current:  # which may have been done by itself since it failed here
+        if current:
+            # It may have been done by itself since it failed here, and under settings that came to the same.
             note_failure(self.workdir, member.cell.name, "")
+            made = read_json(member.directory / "study.json")["config"]
+            if fingerprint(made) != fingerprint(member.cell.shown.to_dict()):
+                describe(member.directory, member.cell.shown, {})
         return current
 
     def _prepare(self, member: Member) -> None:
