@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from analysis import prose
 from analysis.doubt import MEANING
+from analysis.load import BASE
 from analysis.page import Block, Document, Folded, Items, Paragraph, Section
 from analysis.results import Results
 from analysis.sweep import audits, tables
@@ -89,7 +90,7 @@ def _opening(sweep: Sweep, results: Sequence[Results], audited: Audited) -> tupl
         for key in facts["keys"]
     }
     varied = "; ".join(f"{short(key).replace('_', ' ')} {listing(v)}" for key, v in values.items())
-    adapters = sum(len(r.study.configurations) - 1 for r in results)
+    adapters = sum(c.adapter != BASE for r in results for c in r.study.configurations)
     blocks.append(
         Paragraph(
             f"{tables.counted(sweep.states)}: {varied}. They hold {count(adapters, 'adapter')} at "

@@ -80,8 +80,10 @@ def _description(file: str) -> Any:
     except (
         ArithmeticError,
         AttributeError,
+        ImportError,
         LookupError,
         NameError,
+        OSError,
         TypeError,
         ValueError,
     ) as error:
