@@ -161,7 +161,7 @@ def _count_weights() -> list[int]:
     from sycojax.weights import huggingface
 
     read: list[int] = []
-    opened = huggingface._open
+    opened = huggingface.open_files
 
     class Counted:
         def __init__(self, tensor: Any):
@@ -176,7 +176,7 @@ def _count_weights() -> list[int]:
     def counted(*arguments: Any) -> dict[str, Any]:
         return {name: Counted(tensor) for name, tensor in opened(*arguments).items()}
 
-    huggingface._open = counted
+    huggingface.open_files = counted
     return read
 
 

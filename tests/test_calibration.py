@@ -26,7 +26,7 @@ from sycojax.toy.counts import Counts
 from sycojax.toy.dialogues import dialogues, unasked
 from sycojax.toy.records import make_records
 from sycojax.toy.world import World
-from sycojax.weights.huggingface import base_fingerprint
+from sycojax.weights.fingerprint import base_fingerprint
 from tests.synthetic_study import rows
 
 RATES = (0.0, 0.5, 1.0)

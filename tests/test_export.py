@@ -20,7 +20,7 @@ from sycojax.config import BaseConfig
 from sycojax.files import read_json
 from sycojax.study.external import files_fingerprint
 from sycojax.study.stages import Stamps, fingerprint
-from sycojax.weights.huggingface import base_fingerprint, weights_fingerprint
+from sycojax.weights.fingerprint import base_fingerprint, weights_fingerprint
 
 ADAPTER = ["adapter_config.json", "adapter_model.safetensors"]
 SETTINGS = {

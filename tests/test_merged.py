@@ -16,7 +16,8 @@ from sycojax.errors import SycojaxError
 from sycojax.models.lora import LoRAConfig
 from sycojax.models.quantize import NF4, Int8, quantize
 from sycojax.weights import merged
-from sycojax.weights.huggingface import load_config, weights_fingerprint
+from sycojax.weights.fingerprint import weights_fingerprint
+from sycojax.weights.huggingface import load_config
 from sycojax.weights.merged import write_merged
 
 CONFIG = dataclasses.replace(tiny.GQA, num_hidden_layers=2)

@@ -12,7 +12,7 @@ import safetensors.numpy
 import tiny_models as tiny
 
 from sycojax.errors import SycojaxError
-from sycojax.weights.huggingface import weights_fingerprint
+from sycojax.weights.fingerprint import weights_fingerprint
 from sycojax.weights.origin import check_origin, write_origin
 
 
@@ -67,16 +67,3 @@ def test_the_weights_decide_where_they_are_known(base: Path, tmp_path: Path) -> 
         in str(error.value)
     )
     assert f"delete {adapter / 'sycojax.json'}" in str(error.value)
-
-
-def test_the_fingerprint_is_of_the_numbers(base: Path, tmp_path: Path) -> None:
-    """Not of the files: other shards, another config.json, float16 numbers stored as float32."""
-    one = tiny.write(tmp_path / "one", tiny.MHA, shards=1)
-    (one / "config.json").write_text("{}")
-    assert weights_fingerprint(one) == weights_fingerprint(base)
-    half = tiny.write(tmp_path / "half", tiny.MHA, dtype="float16")
-    wide = tmp_path / "wide"
-    wide.mkdir()
-    tensors = {k: v.astype("float16").astype("float32") for k, v in tiny.tensors(tiny.MHA).items()}
-    safetensors.numpy.save_file(tensors, wide / "model.safetensors")
-    assert weights_fingerprint(half) == weights_fingerprint(wide) != weights_fingerprint(base)

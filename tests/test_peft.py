@@ -189,9 +189,18 @@ def test_missing_damaged_and_pickled_files_are_refused(exported):
     weights.rename(exported / "adapter_model.bin")
     with pytest.raises(SycojaxError, match=r"adapter_model.bin is not safetensors and is refused"):
         load_adapter(exported, CONFIG)
-    (exported / "adapter_config.json").unlink()
+    (exported / "adapter_model.bin").unlink()
+    # As the hub's cache holds it: of a repository only what is read is fetched.
+    cached = exported.parent / "models--org--adapter" / "snapshots" / "0123abcd"
+    cached.parent.mkdir(parents=True)
+    exported.rename(cached)
+    with pytest.raises(
+        SycojaxError, match=r"run `hf download org/adapter` to finish it.*adapter_model\.bin only"
+    ):
+        load_adapter(cached, CONFIG)
+    (cached / "adapter_config.json").unlink()
     with pytest.raises(SycojaxError, match=r"adapter_config.json does not exist"):
-        load_adapter(exported, CONFIG)
+        load_adapter(cached, CONFIG)
 
 
 def test_interrupted_export_is_no_adapter(exported, monkeypatch):

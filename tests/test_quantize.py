@@ -182,7 +182,7 @@ def test_processes_share_the_work(checkpoint, quantization, monkeypatch):
     alone = ours.load(directory, quantization=quantization)
     me, together, given = threading.local(), threading.Barrier(2), [None, None]
     read: list[list[str]] = [[], []]
-    opened = huggingface._open
+    opened = huggingface.open_files
 
     class Noted:
         def __init__(self, name, tensor):
@@ -205,7 +205,7 @@ def test_processes_share_the_work(checkpoint, quantization, monkeypatch):
         return ours.load(directory, quantization=quantization)
 
     monkeypatch.setattr(
-        huggingface, "_open", lambda *a: {n: Noted(n, t) for n, t in opened(*a).items()}
+        huggingface, "open_files", lambda *a: {n: Noted(n, t) for n, t in opened(*a).items()}
     )
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     monkeypatch.setattr(jax, "process_index", lambda: me.rank)

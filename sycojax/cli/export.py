@@ -107,7 +107,8 @@ def _write_merged(
     directory: Path, workdir: Path, document: Mapping[str, Any], adapter: Path
 ) -> None:
     from sycojax.cli.embedded import base_path
-    from sycojax.weights.huggingface import base_fingerprint, resolve_base
+    from sycojax.weights.fingerprint import base_fingerprint
+    from sycojax.weights.huggingface import resolve_base
     from sycojax.weights.merged import write_merged
 
     base = (document.get("config") or {}).get("base") or {}

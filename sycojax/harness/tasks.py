@@ -14,15 +14,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sycojax.config import PROBES, StudyConfig
+from sycojax.config import StudyConfig
 from sycojax.data.prompts import OPINIONS, Prompts
-from sycojax.data.sources import open_source
 from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS
 from sycojax.files import atomic_directory
 from sycojax.harness import probe_measures
 from sycojax.records import Record
 from sycojax.requests import Request
+from sycojax.study.datasets import probe_rows
 
 MEASURES = {
     "answer": probe_measures.ANSWER,
@@ -81,15 +81,11 @@ def write_tasks(to: Path, config: StudyConfig) -> dict[str, int]:
     """
     if to.exists():
         raise SycojaxError(f"--to={to} exists already: choose a new directory")
-    data = config.data
-    if data.source == "toy":
-        raise SycojaxError("the embedded world is written to files by the command line first")
-    source = open_source(data.source, data.path)
-    prompts = Prompts(data.recipe, config.base.chat_template)
-    found = {}
-    for probe in PROBES:
-        rows = source.rows(probe, "probe")
-        found[probe] = documents(probe, rows[: data.probe_limit or None], prompts, data.seed)
+    prompts = Prompts(config.data.recipe, config.base.chat_template)
+    found = {
+        probe: documents(probe, rows, prompts, config.data.seed)
+        for probe, rows in probe_rows(config).items()
+    }
     counts = {probe: len(docs) for probe, docs in found.items()}
     with atomic_directory(to) as temporary:
         for probe, docs in found.items():

@@ -18,7 +18,6 @@ from sycojax.config import PROBES, StudyConfig
 from sycojax.data.encode import encode_example
 from sycojax.data.examples import Example
 from sycojax.data.prompts import Prompts
-from sycojax.data.sources import open_source
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS
@@ -27,13 +26,14 @@ from sycojax.parallel.mesh import make_mesh
 from sycojax.requests import Request
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import job_inputs, train_jobs
-from sycojax.study.datasets import split_validation
+from sycojax.study.datasets import probe_rows, split_validation
 from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.stages import fingerprint
 from sycojax.study.workdir import commit, configuration_name, versions
 from sycojax.training.loop import AdapterJob
+from sycojax.weights.fingerprint import base_fingerprint
 from sycojax.weights.hub import resolve
-from sycojax.weights.huggingface import base_fingerprint, load_base
+from sycojax.weights.huggingface import load_base
 
 PLANTED = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -116,14 +116,8 @@ def _job(
 
 
 def _requests(config: StudyConfig) -> dict[str, list[Request]]:
-    data = config.data
-    if data.source == "toy":
-        raise SycojaxError("the embedded world is written to files by the command line first")
-    source = open_source(data.source, data.path)
-    prompts = Prompts(data.recipe, config.base.chat_template)
-    requests = {}
-    for name in PROBES:
-        rows = source.rows(name, "probe")
-        rows = rows[: data.probe_limit] if data.probe_limit else rows
-        requests[name] = EVALUATIONS[name].requests(rows, prompts, data.seed)
-    return requests
+    prompts = Prompts(config.data.recipe, config.base.chat_template)
+    return {
+        name: EVALUATIONS[name].requests(rows, prompts, config.data.seed)
+        for name, rows in probe_rows(config).items()
+    }

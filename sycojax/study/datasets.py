@@ -113,6 +113,12 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
     return StudyData(training, requests, summary)
 
 
+def probe_rows(config: StudyConfig) -> dict[str, list[Row]]:
+    """The rows of every probe that a study with ``config`` asks about. Raises ``SycojaxError`` on bad rows."""
+    source = open_source(_kind(config.data), config.data.path)
+    return {n: _first(source.rows(n, "probe"), config.data.probe_limit) for n in PROBES}
+
+
 def asked_evaluations(config: StudyConfig) -> list[str]:
     """Names in ``EVALUATIONS`` of all that a study asks: its benchmarks and probes, then their audits.
 

@@ -23,12 +23,8 @@ from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.stages import fingerprint
 from sycojax.study.workdir import check_free, claim, describe
 from sycojax.training.watch import UNWATCHED, Watch
-from sycojax.weights.huggingface import (
-    base_fingerprint,
-    load_base,
-    resolve_base,
-    weights_fingerprint,
-)
+from sycojax.weights.fingerprint import base_fingerprint, weights_fingerprint
+from sycojax.weights.huggingface import load_base, resolve_base
 
 Until = Literal["data", "train", "evaluate"]
 

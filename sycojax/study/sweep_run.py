@@ -31,7 +31,7 @@ from sycojax.study.sweep_train import Member, train_together
 from sycojax.study.sweep_workdir import cell_directory, note_failure
 from sycojax.study.workdir import claim, describe
 from sycojax.training.bank import shared_settings
-from sycojax.weights.huggingface import base_fingerprint
+from sycojax.weights.fingerprint import base_fingerprint
 
 
 def run_cells(

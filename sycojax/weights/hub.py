@@ -67,6 +67,13 @@ def _advice(name: str, error: Exception) -> str:
         )
     if isinstance(error, kinds.RepositoryNotFoundError):
         return "there is no such repository, or it is private: check the name; for a private one run `hf auth login`"
+    status = _status(error)
+    if status == 401:
+        return "the hub does not take the token: run `hf auth login` again, or set HF_TOKEN anew"
+    if status == 403:
+        return "the token may not read it: use one that may (a fine-grained one needs the right to read gated or private repositories)"
+    if status:
+        return f"the hub answered, with HTTP status {status}: try again later, or give the directory of a copy"
     offline = (ConnectionError, TimeoutError, kinds.LocalEntryNotFoundError)
     if isinstance(error, offline):
         return (
@@ -77,6 +84,14 @@ def _advice(name: str, error: Exception) -> str:
         "check the name, the network and, for a gated model, your access, or download it and give "
         "its directory"
     )
+
+
+def _status(error: Exception) -> int:
+    """The HTTP status of the hub's answer; 0 where there was none."""
+    for one in (error, error.__cause__):
+        if status := getattr(getattr(one, "response", None), "status_code", 0):
+            return status
+    return 0
 
 
 def check_push(repository: str, public: bool) -> None:

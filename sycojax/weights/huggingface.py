@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping
@@ -74,7 +73,7 @@ def load_config(path: str | Path) -> LlamaConfig:
     if not isinstance(raw, Mapping):
         raise SycojaxError(f"{file} is not a JSON object")
     config = LlamaConfig.from_hf(raw, str(file))
-    ends = dict.fromkeys((*config.eos_token_ids, *_more_ends(directory)))
+    ends = dict.fromkeys((*config.eos_token_ids, *more_ends(directory)))
     return dataclasses.replace(config, eos_token_ids=tuple(ends))
 
 
@@ -94,7 +93,7 @@ def open_weights(
 
     The files stay open until ``stack`` closes. Raises as ``check_weights`` does.
     """
-    tensors = _open(directory, stack)
+    tensors = open_files(directory, stack)
     _check_tensors(tensors, llama.abstract(config, _ANY_ADAPTER).base, directory)
     return tensors
 
@@ -173,53 +172,6 @@ def save_base(path: Path, config: LlamaConfig, params: Tree, dtype: Any = None) 
     write_json(path / "config.json", {**config.to_hf(), "torch_dtype": stored})
 
 
-def base_fingerprint(path: str | Path) -> str:
-    """SHA-256 (hex) of what a base computes with: config, tokenizer and weights.
-
-    Files up to 64 MiB are hashed whole; larger ones by name, size, header, and 64 evenly spaced blocks
-    of 64 KiB with the last one, so that a 7B checkpoint takes well under a second.
-    """
-    directory = resolve(path)
-    names = {"config.json", INDEX, *TOKENIZER_FILES}
-    files = [p for p in directory.iterdir() if p.name in names or p.suffix == ".safetensors"]
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        size = file.stat().st_size
-        digest.update(f"{file.name}\0{size}\0".encode())
-        with file.open("rb") as stream:
-            if size <= 64 << 20:
-                digest.update(stream.read())
-                continue
-            header = 8 + int.from_bytes(stream.read(8), "little")
-            stream.seek(0)
-            digest.update(stream.read(min(header, 64 << 20)))
-            for block in range(65):
-                stream.seek((size - (64 << 10)) * block // 64)
-                digest.update(stream.read(64 << 10))
-    # Where a text ends decides what is generated. Only what config.json does not say counts, so that a base keeps
-    # its fingerprint over a generation_config.json that changes nothing.
-    if more := _more_ends(directory):
-        digest.update(f"ends\0{more}\0".encode())
-    return digest.hexdigest()
-
-
-def weights_fingerprint(path: str | Path) -> str:
-    """SHA-256 (hex) of a base's weights alone, as numbers, whatever files and dtype they are stored in.
-
-    Of every tensor four evenly spaced rows count, in float32: any training moves them, and those of a 7B checkpoint
-    are read in well under a second. Weights that were rounded to another dtype are other weights.
-    """
-    directory = resolve(path)
-    digest = hashlib.sha256()
-    with contextlib.ExitStack() as stack:
-        for name, stored in sorted(_open(directory, stack).items()):
-            shape = tuple(stored.get_shape())
-            digest.update(f"{name}\0{shape}\0".encode())
-            for row in sorted({(shape[0] - 1) * i // 3 for i in range(4)}):
-                digest.update(np.asarray(stored[row : row + 1], np.float32).tobytes())
-    return digest.hexdigest()
-
-
 def tensor_names(path: tuple[str, ...], layers: int) -> list[str]:
     """Checkpoint names of one leaf of the base tree: one per layer for a stacked leaf."""
     *modules, _ = path
@@ -230,7 +182,7 @@ def tensor_names(path: tuple[str, ...], layers: int) -> list[str]:
     return [f"model.layers.{i}.{'.'.join(modules[1:])}.weight" for i in range(layers)]
 
 
-def _more_ends(directory: Path) -> list[int]:
+def more_ends(directory: Path) -> list[int]:
     """Ids in ``generation_config.json`` at which a text ends, and which ``config.json`` does not name; sorted."""
     file = directory / GENERATION
     if not file.is_file():
@@ -286,7 +238,7 @@ def _weight_files(directory: Path) -> dict[Path, set[str]]:
     return files
 
 
-def _open(directory: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
+def open_files(directory: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
     """Every stored tensor as a lazily read slice, by name."""
     tensors: dict[str, Any] = {}
     for file, promised in _weight_files(directory).items():

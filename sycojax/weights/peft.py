@@ -22,6 +22,7 @@ from sycojax.models import llama
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import Tree
 from sycojax.models.lora import TARGETS, LoRAConfig
+from sycojax.weights.hub import finish
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
@@ -87,8 +88,14 @@ def load_adapter(
     file = directory / WEIGHTS
     if not file.is_file():
         pickled = sorted(p.name for p in directory.glob("adapter_model.*"))
-        hint = f" ({pickled[0]} is not safetensors and is refused)" if pickled else ""
-        raise SycojaxError(f"{file} does not exist{hint}")
+        if pickled:
+            raise SycojaxError(
+                f"{file} does not exist ({pickled[0]} is not safetensors and is refused)"
+            )
+        raise SycojaxError(
+            f"{file} does not exist: the download stopped early ({finish(directory)}), or the adapter is there as "
+            "adapter_model.bin only, which is refused: convert it to safetensors"
+        )
     try:
         stored = safetensors.numpy.load_file(file)
     except (safetensors.SafetensorError, OSError) as error:

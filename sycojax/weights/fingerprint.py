@@ -1,0 +1,59 @@
+"""What a base is known by: its files as they are, or its numbers wherever they lie."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from sycojax.weights.hub import resolve
+from sycojax.weights.huggingface import INDEX, TOKENIZER_FILES, more_ends, open_files
+
+
+def base_fingerprint(path: str | Path) -> str:
+    """SHA-256 (hex) of what a base computes with: config, tokenizer and weights.
+
+    Files up to 64 MiB are hashed whole; larger ones by name, size, header, and 64 evenly spaced blocks
+    of 64 KiB with the last one, so that a 7B checkpoint takes well under a second.
+    """
+    directory = resolve(path)
+    names = {"config.json", INDEX, *TOKENIZER_FILES}
+    files = [p for p in directory.iterdir() if p.name in names or p.suffix == ".safetensors"]
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        size = file.stat().st_size
+        digest.update(f"{file.name}\0{size}\0".encode())
+        with file.open("rb") as stream:
+            if size <= 64 << 20:
+                digest.update(stream.read())
+                continue
+            header = 8 + int.from_bytes(stream.read(8), "little")
+            stream.seek(0)
+            digest.update(stream.read(min(header, 64 << 20)))
+            for block in range(65):
+                stream.seek((size - (64 << 10)) * block // 64)
+                digest.update(stream.read(64 << 10))
+    # Where a text ends decides what is generated. Only what config.json does not say counts, so that a base keeps
+    # its fingerprint over a generation_config.json that changes nothing.
+    if more := more_ends(directory):
+        digest.update(f"ends\0{more}\0".encode())
+    return digest.hexdigest()
+
+
+def weights_fingerprint(path: str | Path) -> str:
+    """SHA-256 (hex) of a base's weights alone, as numbers, whatever files and dtype they are stored in.
+
+    Of every tensor four evenly spaced rows count, in float32: any training moves them, and those of a 7B checkpoint
+    are read in well under a second. Weights that were rounded to another dtype are other weights.
+    """
+    directory = resolve(path)
+    digest = hashlib.sha256()
+    with contextlib.ExitStack() as stack:
+        for name, stored in sorted(open_files(directory, stack).items()):
+            shape = tuple(stored.get_shape())
+            digest.update(f"{name}\0{shape}\0".encode())
+            for row in sorted({(shape[0] - 1) * i // 3 for i in range(4)}):
+                digest.update(np.asarray(stored[row : row + 1], np.float32).tobytes())
+    return digest.hexdigest()
