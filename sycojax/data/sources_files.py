@@ -2,7 +2,8 @@
 
 A directory holds, itself or in ``splits/``, one file ``{name}_{split}.{jsonl,json,parquet,csv}`` per data
 set and split: ``splits/gsm8k_train.jsonl``, ``splits/answer_probe.csv``. Probes may also be in
-``probes_{name}.*`` or together in ``probes.json``, an object with one list per probe.
+``probes_{name}.*`` or together in ``probes.json``, an object with one list per probe; one that it lacks may
+have a file of its own beside it.
 
 Records have the hub's fields. CSV has no nesting, so lists and objects are JSON text in their cell: mmlu's
 ``choices``, hellaswag's ``endings``, truthfulqa's ``mc1_targets`` and ``mc2_targets``, and the probes'
@@ -33,8 +34,7 @@ def read_files(directory: Path, name: str, split: str) -> Pairs:
     path = _find(directory, name, split)
     origin = str(path.relative_to(directory))
     if path.name == ALL_PROBES:
-        probes = _object(_json(_bytes(path), origin), origin)
-        yield from _listed(probes.get(name), f"{origin}:{name}")
+        yield from _listed(_probes(path, directory).get(name), f"{origin}:{name}")
         return
     for place, raw in READERS[path.suffix](path, origin):
         yield place, unflatten(name, raw, place) if path.suffix == ".csv" else raw
@@ -67,9 +67,17 @@ def _find(directory: Path, name: str, split: str) -> Path:
             f"{', '.join(READERS)}, in the directory or in its splits/"
         )
     if len(found) > 1:
+        # A list of probes does not speak for one that it lacks.
+        found = [p for p in found if p.name != ALL_PROBES or name in _probes(p, directory)] or found
+    if len(found) > 1:
         names = ", ".join(str(path.relative_to(directory)) for path in found)
         raise SycojaxError(f"{name} {split} is there more than once: {names}; keep one")
     return found[0]
+
+
+def _probes(path: Path, directory: Path) -> Mapping[str, Any]:
+    origin = str(path.relative_to(directory))
+    return _object(_json(_bytes(path), origin), origin)
 
 
 def _json_list(path: Path, origin: str) -> Pairs:
