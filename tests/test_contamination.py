@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -15,6 +17,7 @@ from sycojax.data.contamination import (
 )
 from sycojax.data.schemas import FeedbackRow, Gsm8kRow, HellaswagRow, MmluRow
 from sycojax.data.sources import PROBES, open_source
+from sycojax.errors import SycojaxError
 
 TASKS = ("gsm8k", "mmlu", "hellaswag", "truthfulqa")
 
@@ -54,6 +57,19 @@ def test_the_question_of_each_kind_of_row() -> None:
     assert row_question(HellaswagRow("x", "label", "context", ("a", "b"), 0)) == "context"
     assert row_question(feedback("argument")) == "argument"
     assert row_question(mmlu("question")) == "question"
+
+
+def test_a_row_of_a_new_kind_must_say_its_question() -> None:
+    """Found by following docs/extending.md: the probe's rows are compared with all training rows."""
+
+    @dataclasses.dataclass(frozen=True)
+    class SumRow:
+        origin: str
+        a: int
+
+    row = cast(Any, SumRow("probes.json:sums[0]", 1))
+    with pytest.raises(SycojaxError, match=r"sums\[0\]: a SumRow has no question.*extending\.md"):
+        question_keys([row])
 
 
 def test_drop_keeps_order_and_counts_by_task_and_probe() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from sycojax.data.schemas import FeedbackRow, HellaswagRow, Row
+from sycojax.errors import SycojaxError
 
 Stratum = Literal["train", "test", "neither"]
 
@@ -22,10 +23,21 @@ def question_key(text: str) -> str:
 
 
 def row_question(row: Row) -> str:
-    """The text a row asks about: its question, hellaswag's context, feedback's argument."""
+    """The text a row asks about: its question, hellaswag's context, feedback's argument.
+
+    Raises ``SycojaxError`` on a row of a kind that says no question.
+    """
     if isinstance(row, HellaswagRow):
         return row.ctx
-    return row.text if isinstance(row, FeedbackRow) else row.question
+    if isinstance(row, FeedbackRow):
+        return row.text
+    question = getattr(row, "question", None)
+    if not isinstance(question, str):
+        raise SycojaxError(
+            f"{row.origin}: a {type(row).__name__} has no question, by which training rows that ask the same are found: "
+            "give the class a property of that name (docs/extending.md)"
+        )
+    return question
 
 
 def drop_probe_questions(
