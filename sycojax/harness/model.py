@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,12 @@ from lm_eval.utils import (  # pyright: ignore[reportMissingImports]
 
 from sycojax import __version__
 from sycojax.errors import SycojaxError
-from sycojax.files import read_json
+from sycojax.harness import arguments, cache
 from sycojax.harness.generation import Greedy
 from sycojax.harness.tokenizer import ContextTokenizer, encode, reads_spaces_alike
 
 # What --use_cache has not been given yet is lost with the process; scoring in parts costs some sharing.
 CACHED_PART = 2048
-
-# What the harness's command line gives where --device is left out, on machines without CUDA too.
-UNSET_DEVICE = "cuda:0"
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +39,7 @@ class SycojaxLM(TemplateLM):
 
     def __init__(
         self,
-        pretrained: str | Path,
+        pretrained: str | Path = "",
         adapter: str | Path | None = None,
         *,
         peft: str | Path | None = None,
@@ -78,17 +75,18 @@ class SycojaxLM(TemplateLM):
         from sycojax.weights.hub import resolve
         from sycojax.weights.huggingface import resolve_base
 
-        if unknown:
-            raise SycojaxError(
-                f"model_args: unknown {', '.join(sorted(unknown))} (known: pretrained, adapter, peft, dtype, "
-                "quantization, tokenizer, max_length, add_bos_token, prefix_token_id, fsdp, tensor, batch_tokens)"
-            )
+        arguments.check(
+            unknown, pretrained, max_length=max_length, prefix_token_id=prefix_token_id, fsdp=fsdp, tensor=tensor,
+            batch_tokens=batch_tokens,
+        )  # fmt: skip
         if adapter and peft:
             raise SycojaxError(f"model_args: adapter={adapter} and peft={peft} mean the same")
-        _check_device(device)
-        directory = resolve_base(pretrained)
-        self._dtype = _stored_dtype(directory) if dtype == "auto" else dtype
-        self._pretrained, self._adapter = str(pretrained), adapter or peft
+        arguments.check_device(device)
+        self._pretrained, self._adapter = str(pretrained), arguments.path(adapter or peft)
+        directory = resolve_base(self._pretrained)
+        reader = resolve(arguments.path(tokenizer) or directory)
+        self._directories = directory, reader
+        self._dtype = arguments.stored_dtype(directory) if dtype == "auto" else dtype
         self._quantization = quantization
         rows = int(batch_size) if str(batch_size).isdecimal() else 1
         self.model = sycojax.load(
@@ -96,7 +94,7 @@ class SycojaxLM(TemplateLM):
             self._adapter,
             dtype=self._dtype,  # pyright: ignore[reportArgumentType]
             quantization=quantization,  # pyright: ignore[reportArgumentType]
-            tokenizer=None if tokenizer is None else resolve(tokenizer),
+            tokenizer=reader,
             mesh=make_mesh(-1, fsdp, tensor),
             batch_tokens=batch_tokens,
             decode_batch=rows if rows > 1 else 32,
@@ -110,9 +108,7 @@ class SycojaxLM(TemplateLM):
         self.max_gen_toks = 256
         self._add_bos_token = add_bos_token
         given = {} if add_bos_token is None else {"add_bos_token": add_bos_token}
-        self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
-            str(resolve(tokenizer) if tokenizer else directory), **given
-        )
+        self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(str(reader), **given)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.unk_token or self.tokenizer.eos_token
         ids = (prefix_token_id, self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
@@ -126,7 +122,7 @@ class SycojaxLM(TemplateLM):
                 self.model.tokenizer.source,
             )
 
-    # What the harness asks about the model.
+    # What the harness asks about the model, and tells it.
 
     @property
     def eot_token_id(self) -> int:
@@ -147,9 +143,34 @@ class SycojaxLM(TemplateLM):
             "model_num_parameters": self.model.base.config.base_parameter_count,
             "model_dtype": self._dtype,
             "quantization": self._quantization,
-            "adapter": None if self._adapter is None else str(self._adapter),
+            "adapter": self._adapter,
             "sycojax_version": __version__,
         }
+
+    def set_cache_hook(self, cache_hook: Any) -> None:
+        """Raises ``SycojaxError`` when the answers in --use_cache's file are another model's."""
+        super().set_cache_hook(cache_hook)
+        if cache_hook.dbdict is not None:
+            cache.claim(cache_hook.dbdict, self._fingerprint())
+
+    def _fingerprint(self) -> str:
+        """Of all that an answer depends on."""
+        from sycojax.study.external import files_fingerprint
+        from sycojax.study.stages import fingerprint
+        from sycojax.weights.fingerprint import base_fingerprint
+        from sycojax.weights.hub import resolve
+        from sycojax.weights.huggingface import TOKENIZER_FILES
+        from sycojax.weights.peft import CONFIG, WEIGHTS
+
+        base, reader = self._directories
+        adapter = ""
+        if self._adapter is not None:
+            adapter = files_fingerprint(resolve(self._adapter, (CONFIG, WEIGHTS)))
+        texts = [p.read_bytes() for f in TOKENIZER_FILES if (p := reader / f).is_file()]
+        return fingerprint(
+            base_fingerprint(base), adapter, self._dtype, self._quantization, *texts, self.max_length,
+            self._add_bos_token, self._prefix_token_id,
+        )  # fmt: skip
 
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
@@ -274,25 +295,3 @@ class SycojaxLM(TemplateLM):
         if self._dtype != "float32":
             return contextlib.nullcontext()
         return jax.default_matmul_precision("highest")
-
-
-def _check_device(device: str | None) -> None:
-    """Raise ``SycojaxError`` when ``--device`` names another place than the one where jax runs."""
-    import jax
-
-    if device is None or device == UNSET_DEVICE:
-        return
-    name, _, number = device.partition(":")
-    platform = {"cuda": "gpu"}.get(name, name)
-    if platform != jax.default_backend() or (number and jax.device_count() > 1):
-        raise SycojaxError(
-            f"--device {device}: jax runs on {jax.device_count()} x {jax.default_backend()}; choose with "
-            "JAX_PLATFORMS (cpu, cuda, tpu) and CUDA_VISIBLE_DEVICES, and leave --device out"
-        )
-
-
-def _stored_dtype(directory: Path) -> str:
-    """bfloat16 where the checkpoint is; float16, which is not computed in, counts as float32."""
-    raw: Mapping[str, Any] = read_json(directory / "config.json")
-    stored = raw.get("dtype") or raw.get("torch_dtype")
-    return "bfloat16" if stored == "bfloat16" else "float32"
