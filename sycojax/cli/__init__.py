@@ -31,7 +31,7 @@ commands
 flags
   --config=FILE          a config file, such as configs/toy.py; every key can be overridden:
                          --config.train.learning_rate=1e-4 --config.train.seeds=0,1,2
-  --workdir=DIR          where everything is written
+  --workdir=DIR          where everything is written; gs://BUCKET/PATH keeps it in a bucket (docs/launch.md)
   --data=DIR             reanalyse: a directory with the study's three CSV files, and claims.json, results/, splits/
                          and probes.json where there are any (default: the copy of the published figures kept here)
   --adapter=NAME=PATH    study, evaluate: also score a PEFT adapter of this base that was trained elsewhere, any number

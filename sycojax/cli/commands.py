@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sycojax.cli.flags import INSTEAD, Flags, parse
+from sycojax.cli.flags import INSTEAD, NO_WORKDIR, Flags, parse
 from sycojax.errors import SycojaxError
 from sycojax.files import write_json
 
 if TYPE_CHECKING:
     from sycojax.training.tracking import Tracker
+
+SEVERAL = "--workdir={} is kept from one process; several share a directory that all of them see (docs/launch.md)"
 
 
 def dispatch(command: str, arguments: Sequence[str]) -> None:
@@ -27,8 +29,16 @@ def dispatch(command: str, arguments: Sequence[str]) -> None:
         raise SycojaxError(f"unknown command {command!r} (known: {', '.join(COMMANDS)})")
     if command == "data":
         data(arguments)
+        return
+    flags = parse(command, arguments)
+    if flags.bucket and command not in NO_WORKDIR:
+        from sycojax.cli.bucket import kept
+
+        _refuse_several(flags)
+        with kept(flags.bucket, progress=not flags.quiet):
+            COMMANDS[command](flags)
     else:
-        COMMANDS[command](parse(command, arguments))
+        COMMANDS[command](flags)
 
 
 def study(command: str, flags: Flags) -> None:
@@ -36,7 +46,6 @@ def study(command: str, flags: Flags) -> None:
     import jax
 
     from sycojax.cli import watching
-    from sycojax.cli.compilation_cache import keep_compiled
     from sycojax.cli.embedded import resolve_toy
     from sycojax.parallel import distributed
     from sycojax.study.external import external_adapters
@@ -45,8 +54,7 @@ def study(command: str, flags: Flags) -> None:
     config = flags.study_config()
     external_adapters(config)  # says what is wrong with --adapter before anything is written
     profile = watching.window(command, flags)
-    keep_compiled()
-    distributed.initialize(flags.coordinator, flags.processes, flags.process)
+    _start(flags)
     watching.check_login(flags)
     if config.base.dtype == "float32":
         # TPUs and recent GPUs would otherwise round float32 matmul inputs to 8 or 10 bits.
@@ -106,7 +114,6 @@ def sweep(flags: Flags) -> None:
     Raises ``SycojaxError`` at the end where cells failed.
     """
     from sycojax.cli import sweep as sweeps
-    from sycojax.cli.compilation_cache import keep_compiled
     from sycojax.cli.emit import commands
     from sycojax.parallel import distributed
     from sycojax.study.sweep_run import said
@@ -116,8 +123,7 @@ def sweep(flags: Flags) -> None:
     if flags.emit:
         print(commands(flags, chosen))
         return
-    keep_compiled()
-    distributed.initialize(flags.coordinator, flags.processes, flags.process)
+    _start(flags)
     failed = sweeps.run(flags, study, cells, chosen)
     first = distributed.is_first()
     distributed.shutdown()
@@ -146,11 +152,9 @@ def reanalyse(flags: Flags) -> None:
 def calibrate(flags: Flags) -> None:
     """Train and score adapters with planted sycophancy; say where the numbers are."""
     from sycojax.cli import calibrate as calibration
-    from sycojax.cli.compilation_cache import keep_compiled
     from sycojax.parallel import distributed
 
-    keep_compiled()
-    distributed.initialize(flags.coordinator, flags.processes, flags.process)
+    _start(flags)
     path = calibration.calibrate(flags.workdir, progress=not flags.quiet)
     if distributed.is_first():
         print(f"measured  {path.resolve()}")
@@ -199,7 +203,7 @@ def doctor(flags: Flags) -> None:
     from sycojax.cli.doctor import examine, render
 
     path = "" if flags.config is None else flags.study_config().base.path
-    findings = examine(flags.workdir, "" if path == "toy" else path)
+    findings = examine(flags.workdir, "" if path == "toy" else path, flags.bucket)
     print(render(findings))
     problems = [f.subject for f in findings if f.state == "problem"]
     if problems:
@@ -231,6 +235,28 @@ def export_tasks(flags: Flags) -> None:
 def config(flags: Flags) -> None:
     """Print every setting."""
     print(json.dumps(flags.study_config().to_dict(), indent=2))
+
+
+def _start(flags: Flags) -> None:
+    """Before anything is compiled: the cache of programs, and the other processes of this run."""
+    import jax
+
+    from sycojax.cli.compilation_cache import keep_compiled
+    from sycojax.parallel import distributed
+
+    keep_compiled()
+    distributed.initialize(flags.coordinator, flags.processes, flags.process)
+    if flags.bucket and jax.process_count() > 1:  # on a slice of several hosts, known only now
+        raise SycojaxError(SEVERAL.format(flags.bucket))
+
+
+def _refuse_several(flags: Flags) -> None:
+    """Raise ``SycojaxError`` where this is one of several processes, which need one file system."""
+    from sycojax.parallel import distributed
+
+    launched = flags.processes != 1 and distributed.detected(os.environ)
+    if flags.coordinator or launched:
+        raise SycojaxError(SEVERAL.format(flags.bucket))
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from sycojax.errors import SycojaxError
+
 State = Literal["ok", "note", "problem"]
 # The pairs of which the whole test suite passes.
 TESTED = (("0.10.2", "0.12.8"), ("0.11.2", "0.12.12"))
@@ -21,7 +23,11 @@ TESTED = (("0.10.2", "0.12.8"), ("0.11.2", "0.12.12"))
 BROKEN_JAX = ("0.11.0", "0.11.1")
 GIB = 2**30
 # What an extra of pyproject.toml brings, by the module that shows it, and what it is for.
-EXTRAS = (("wandb", "wandb", "--wandb"), ("harness", "lm_eval", "sycojax-lm-eval"))
+EXTRAS = (
+    ("wandb", "wandb", "--wandb"),
+    ("harness", "lm_eval", "sycojax-lm-eval"),
+    ("gcs", "gcsfs", "--workdir=gs://..."),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +40,11 @@ class Finding:
     advice: str = ""
 
 
-def examine(workdir: Path, base: str) -> list[Finding]:
-    """Look at everything a study needs; ``base`` is the model it would load, "" for none."""
-    return [*_versions(), *_devices(), *_disk(workdir), *_cache(), *_hub(base), *_extras()]
+def examine(workdir: Path, base: str, bucket: str = "") -> list[Finding]:
+    """Look at everything a study needs; ``base`` is the model it would load, ``bucket`` keeps the workdir, "" for none."""
+    return [
+        *_versions(), *_devices(), *_disk(workdir), *_bucket(bucket), *_cache(), *_hub(base), *_extras(),
+    ]  # fmt: skip
 
 
 def render(findings: list[Finding]) -> str:
@@ -119,6 +127,19 @@ def _disk(workdir: Path) -> Iterator[Finding]:
         )  # fmt: skip
     else:
         yield Finding("ok", "disk", f"{free / GIB:.0f} GiB free at {existing}")
+
+
+def _bucket(url: str) -> Iterator[Finding]:
+    from sycojax.cli.bucket import Bucket
+
+    if not url:
+        return
+    try:
+        Bucket(url, progress=False).check()
+    except SycojaxError as error:
+        yield Finding("problem", "bucket", str(error), "docs/launch.md says what it takes")
+    else:
+        yield Finding("ok", "bucket", f"{url} can be read and written")
 
 
 def _cache() -> Iterator[Finding]:

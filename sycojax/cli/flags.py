@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags as absl_flags
 from ml_collections import config_flags
 
+from sycojax.cli.bucket import local_directory
 from sycojax.errors import SycojaxError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Flags:
     """The command line, parsed."""
 
     workdir: Path
+    bucket: str  # gs://BUCKET/PATH where --workdir is one, else ""; ``workdir`` is then the directory here
     quiet: bool
     adapter: tuple[str, ...]  # export: NAME; study and evaluate: NAME=PATH, any number of times
     to: str
@@ -140,13 +142,15 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
         raise SycojaxError("--launch holds the flags of a launcher: it needs --emit=ENGINE")
     if values.workdir is None and command not in NO_WORKDIR:
         raise SycojaxError(f"--workdir=DIR is missing: where should `sycojax {command}` write?")
-    if "://" in (values.workdir or ""):
+    workdir = values.workdir or "."
+    bucket = workdir if "://" in workdir else ""
+    if bucket and values.emit:
         raise SycojaxError(
-            f"--workdir={values.workdir} must be a directory: files are renamed and appended to in it, which a bucket "
-            "cannot; docs/launch.md shows how a workdir is kept in one"
+            f"--workdir={bucket} is kept from one machine, where --emit is for several: give a directory that they all see"
+            ", or for --emit=tpu a bucket for every cell: --launch='--bucket=gs://BUCKET/PATH ...'"
         )
     return Flags(
-        Path(values.workdir or "."), values.quiet, tuple(values.adapter), values.to,
+        local_directory(bucket) if bucket else Path(workdir), bucket, values.quiet, tuple(values.adapter), values.to,
         values.merged, values["push-to-hub"].value or "", values.public, values.data, values.name, values.index,
         values.topology, values.shape, values.out,
         values.coordinator, values.processes, values.process,
