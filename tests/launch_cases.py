@@ -8,16 +8,50 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from unittest import mock
-
-import launch_standins
 
 from launch import tpu
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 VM = ("--zone=us-west4-a", "--poll=0.2")
+TOOLS = (
+    "gcloud", "sbatch", "srun", "scancel", "scontrol", "squeue", "kubectl", "docker", "make", "pip", "nvidia-smi",
+    "sudo", "systemd-run", "systemctl", "mountpoint", "mount.nfs", "uv", "sycojax",
+)  # fmt: skip
+STANDIN = f'"{sys.executable}" -I -S "{Path(__file__).parent / "launch_standins"}"'
+NEW: dict[str, Any] = {
+    "account": "someone@example.org",
+    "zones": {"us-west4-a": ["v5litepod-8", "v5litepod-16"], "us-east5-b": ["v6e-8"]},
+    "vms": {},  # name -> {state, type}
+    "requests": {},  # name -> states still to come, the last one stays
+    "queue": ["WAITING_FOR_RESOURCES", "PROVISIONING", "ACTIVE"],
+    "fail": [],  # {match, stderr, times, leaves, halfway, preempts}: commands that hold match
+    "study": {"steps": 5},  # also the steps preempt_at, wait_for_term, wait_for_look; status
+    "slurm": {},  # signal: send USR1 once the study is under way
+}
+
+
+def install(directory: Path) -> dict[str, str]:
+    """Make the world in ``directory``; returns the environment in which the stand-ins come first."""
+    programs = directory / "bin"
+    programs.mkdir(parents=True)
+    (directory / "world.json").write_text(json.dumps(NEW))
+    for tool in TOOLS:
+        (programs / tool).write_text(f'#!/bin/sh\nexec {STANDIN} {tool} "$@"\n')
+        (programs / tool).chmod(0o755)
+    for tool in ("python", "python3"):  # the real one, except that it installs nothing
+        (programs / tool).write_text(
+            f'#!/bin/sh\ncase "$1 $2" in "-m pip" | "-m venv") exec {STANDIN} python "$@" ;; esac\n'
+            f'exec "{sys.executable}" "$@"\n'
+        )
+        (programs / tool).chmod(0o755)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "GIT_"))}
+    return environment | {
+        "STANDINS": str(directory), "PATH": f"{programs}:{os.environ['PATH']}", "SYCOJAX_COPY_SECONDS": "0.1",
+    }  # fmt: skip
 
 
 class Place:
@@ -25,7 +59,7 @@ class Place:
 
     def __init__(self, directory: Path, *, commit: bool = False) -> None:
         self.checkout, self.world = directory / "checkout", directory / "world"
-        self.environment = launch_standins.install(self.world) | {"HOME": str(directory)}
+        self.environment = install(self.world) | {"HOME": str(directory)}
         for name in ("launch", "configs"):
             shutil.copytree(
                 REPOSITORY / name,

@@ -1,0 +1,82 @@
+"""``sycojax``: a study of a few steps that keeps its place in the workdir, and can be preempted, ended or told to fail."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+from worker import session
+from world import flag, home, mapped, say_and_leave, tell, until, world
+
+
+def sycojax(arguments: list[str]) -> None:
+    """A study of a few steps that keeps its place in the workdir, and can be preempted, ended or told to fail."""
+    if arguments == ["--version"]:
+        print("sycojax 0")
+        return
+    if not arguments or flag(arguments, "workdir") == "":
+        say_and_leave("sycojax: --workdir=DIR is missing", 2)
+    with world() as state:
+        study = dict(state["study"])
+    if "status" in study:
+        say_and_leave("sycojax: unknown config key train.lr", study["status"])
+    stopped = []
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
+    workdir = Path(mapped(flag(arguments, "workdir")))
+    first = os.environ.get("SLURM_PROCID", "0") == "0"
+    checkpoints = workdir / "training" / "bank" / "checkpoints"
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    done = max((int(p.name) for p in checkpoints.iterdir()), default=0)
+    print(f"study continues after step {done}", flush=True)
+    if first:
+        with (workdir / "starts").open("a") as stream:
+            stream.write(f"{done}\n")
+    for step in range(done + 1, study["steps"] + 1):
+        if step == study.get("preempt_at"):
+            until(functools.partial(copied, step - 1))
+            preempt()
+        if step == study.get("wait_for_look"):  # `start` looks whether one runs, then whoever asks
+            until(
+                lambda: (home() / "calls.jsonl").read_text().count('["systemctl", "is-active"') > 1
+            )
+        if step == study.get("wait_for_term"):
+            (home() / "under-way").touch()
+            until(lambda: stopped)
+            with world() as state:
+                state["study"].pop("wait_for_term", None)
+        if stopped:
+            say_and_leave(f"sycojax: stopped by SIGTERM after step {step - 1}", 2)
+        if first:
+            (checkpoints / str(step)).mkdir(exist_ok=True)
+            (checkpoints / str(step) / "state").write_text("x" * step)
+            with (workdir / "training" / "bank" / "metrics.jsonl").open("a") as stream:
+                stream.write(f'{{"step": {step}}}\n')
+            shutil.rmtree(checkpoints / str(step - 2), ignore_errors=True)
+        time.sleep(0.02)
+    if first:
+        (workdir / "study.json").write_text(json.dumps({"steps": study["steps"]}))
+    print("report")
+
+
+def copied(step: int) -> bool:
+    """Whether the whole copy in a bucket holds this step."""
+    for latest in (home() / "buckets").rglob("LATEST"):
+        whole = latest.parent / latest.read_text()
+        if (whole / "training" / "bank" / "checkpoints" / str(step) / "state").is_file():
+            return True
+    return False
+
+
+def preempt() -> None:
+    """Everything on the machine is gone from one moment to the next."""
+    directory = Path(os.environ["HOME"])
+    with world() as state:
+        state["vms"][directory.parent.name]["state"] = "PREEMPTED"
+        del state["study"]["preempt_at"]
+    tell([p for p in session(os.getsid(0)) if p != os.getpid()], signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
