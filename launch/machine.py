@@ -113,7 +113,7 @@ def run(options: Namespace, zone: Zone) -> None:
     if found.type:
         needs_share(options, found.type)
     worker = [
-        "bash", f"{CHECKOUT}/launch/tpu_worker.sh", "start", options.bucket or "-", options.workdir, *options.study,
+        "bash", f"{CHECKOUT}/launch/tpu_worker.sh", "start", options.bucket or options.workdir, *options.study,
     ]  # fmt: skip
     try:
         zone.make(*zone.ssh(options.name, shlex.join(worker)))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On a worker of a TPU VM: the study as a service of systemd, so that it outlives the SSH session and is told by
 # SIGTERM when the machine is taken away.
-# usage: tpu_worker.sh start BUCKET|- WORKDIR ARGUMENT...  |  status  |  stop
+# usage: tpu_worker.sh start WORKDIR ARGUMENT...  |  status  |  stop
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 ended=$HOME/.sycojax-ended # how the last study ended
@@ -14,7 +14,7 @@ start)
     echo "a study runs here already: follow it with logs, end it with stop" >&2
     exit 3
   fi
-  case $2 in
+  case $1 in
   /mnt/sycojax/*)
     mountpoint -q /mnt/sycojax || { echo "the share is not mounted: run setup with --share" >&2; exit 3; }
     ;;
@@ -27,13 +27,11 @@ start)
     bash "$here/launch/tpu_worker.sh" body "$@"
   ;;
 body) # what systemd runs
-  bucket=$2 workdir=$3
-  shift 3
-  study=(.venv/bin/sycojax "$@" --workdir="$workdir")
-  [ "$bucket" = - ] || study=(bash launch/with_bucket.sh "$bucket" "$workdir" "${study[@]}")
+  workdir=$2
+  shift 2
   stopped='' told=''
   trap 'stopped=1 told=1' TERM # systemd tells every process of the service, the study too
-  "${study[@]}" >>"$HOME/sycojax.log" 2>&1 &
+  .venv/bin/sycojax "$@" --workdir="$workdir" >>"$HOME/sycojax.log" 2>&1 &
   while :; do # a signal ends `wait`, not the study
     code=0
     wait $! || code=$?

@@ -49,9 +49,8 @@ def install(directory: Path) -> dict[str, str]:
         )
         (programs / tool).chmod(0o755)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "GIT_"))}
-    return environment | {
-        "STANDINS": str(directory), "PATH": f"{programs}:{os.environ['PATH']}", "SYCOJAX_COPY_SECONDS": "0.1",
-    }  # fmt: skip
+    environment.pop("XDG_CACHE_HOME", None)
+    return environment | {"STANDINS": str(directory), "PATH": f"{programs}:{os.environ['PATH']}"}
 
 
 class Place:

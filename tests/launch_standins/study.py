@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import shutil
 import signal
+import site
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from worker import session
-from world import flag, home, mapped, say_and_leave, tell, until, world
+from world import flag, home, local, mapped, say_and_leave, tell, until, world
 
 
 def sycojax(arguments: list[str]) -> None:
-    """A study of a few steps that keeps its place in the workdir, and can be preempted, ended or told to fail."""
     if arguments == ["--version"]:
         print("sycojax 0")
         return
@@ -25,9 +29,30 @@ def sycojax(arguments: list[str]) -> None:
         study = dict(state["study"])
     if "status" in study:
         say_and_leave("sycojax: unknown config key train.lr", study["status"])
+    with kept(flag(arguments, "workdir")) as workdir:
+        train(workdir, study)
+    print("report")
+
+
+@contextlib.contextmanager
+def kept(workdir: str) -> Iterator[Path]:
+    """A workdir in a bucket is kept there by sycojax itself, which needs the packages that a stand-in goes without."""
+    if "://" not in workdir:
+        yield Path(mapped(workdir))
+        return
+    site.main()
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    os.environ["FSSPEC_FILE_AUTO_MKDIR"] = "true"
+    from sycojax.cli import bucket
+
+    url = f"file://{local(workdir)}"
+    with bucket.kept(url, progress=False, every=0.05):
+        yield bucket.local_directory(url)
+
+
+def train(workdir: Path, study: dict[str, Any]) -> None:
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
-    workdir = Path(mapped(flag(arguments, "workdir")))
     first = os.environ.get("SLURM_PROCID", "0") == "0"
     checkpoints = workdir / "training" / "bank" / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
@@ -60,7 +85,6 @@ def sycojax(arguments: list[str]) -> None:
         time.sleep(0.02)
     if first:
         (workdir / "study.json").write_text(json.dumps({"steps": study["steps"]}))
-    print("report")
 
 
 def copied(step: int) -> bool:
