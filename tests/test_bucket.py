@@ -14,8 +14,8 @@ from typing import Any
 import fsspec
 import pytest
 
-from sycojax.cli import main, snapshot
-from sycojax.cli.bucket import Bucket, kept, local_directory
+from sycojax.cli import main
+from sycojax.cli.bucket import kept, local_directory
 from sycojax.errors import SycojaxError
 
 URL = "memory://studies/llama"
@@ -271,76 +271,6 @@ def test_it_is_copied_while_the_command_runs(store: Any) -> None:
                 assert time.monotonic() < until
                 time.sleep(0.01)
             assert store.cat(path) == number.encode()
-
-
-def test_logs_are_copied_as_they_were_and_temporaries_are_not(store: Any) -> None:
-    with kept(URL, progress=False):
-        write("training/metrics.jsonl", "one\n")
-        write("training/checkpoints/2.orbax-checkpoint-tmp-7/state", "half")
-        write("training/checkpoints/1/state", "whole")
-        (local_directory(URL) / ".study.json.x").write_text("half")
-        put = type(store).put
-
-        def later(self: Any, *more: Any, **named: Any) -> Any:
-            with (local_directory(URL) / "training/metrics.jsonl").open("a") as log:
-                log.write("two\n")
-            return put(self, *more, **named)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(type(store), "put", later)
-            Bucket(URL, progress=False).copy()
-        root = "/studies/llama/a/training/"
-        assert store.find("/studies/llama/a") == [
-            f"{root}checkpoints/1/state", f"{root}metrics.jsonl",
-        ]  # fmt: skip
-        assert store.cat(f"{root}metrics.jsonl") == b"one\n"
-    assert store.cat("/studies/llama/b/training/metrics.jsonl") == b"one\ntwo\n"
-
-
-def test_a_copy_is_of_one_moment(monkeypatch: pytest.MonkeyPatch, store: Any) -> None:
-    """A stamp may never come with the records of the time before it."""
-    moments = ["2"]
-    take = snapshot._take
-
-    def meanwhile(source: str, target: str) -> None:
-        take(source, target)
-        if moments:
-            for name in ("records", "stamp", "training/checkpoints/1/state"):
-                write(name, moments[0])
-            moments.pop()
-
-    monkeypatch.setattr(snapshot, "_take", meanwhile)
-    work(records="1", stamp="1", training__checkpoints__1__state="1")
-    found = {store.cat(path) for path in store.find("/studies/llama/a")}
-    assert not moments
-    assert found == {b"2"}
-
-
-def test_what_never_keeps_still_does_not_hinder(
-    monkeypatch: pytest.MonkeyPatch, store: Any
-) -> None:
-    """A log grows with every step, and a checkpoint of a large bank is written for a long time."""
-    take = snapshot._take
-
-    def meanwhile(source: str, target: str) -> None:
-        take(source, target)
-        for name in ("metrics.jsonl", "wandb/run/files/output.log", "2.orbax-checkpoint-tmp-1/d/1"):
-            path = local_directory(URL) / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a") as log:
-                log.write("more")
-
-    monkeypatch.setattr(snapshot, "_take", meanwhile)
-    work(study="1")
-    work(study="2", more="1")
-    assert store.cat("/studies/llama/b/study") == b"2"
-    assert store.cat("/studies/llama/b/metrics.jsonl").startswith(b"more")
-    found = [path for path in store.find("/studies/llama") if "orbax" in path]
-    assert not found
-    monkeypatch.setattr(snapshot, "_held", lambda *_, **__: {"at": time.monotonic_ns()})
-    monkeypatch.setattr(snapshot.time, "sleep", lambda _: None)
-    with pytest.raises(SycojaxError, match="changes too fast to be copied"):
-        work(study="3")
 
 
 def test_a_directory_that_was_deleted_here_comes_back() -> None:

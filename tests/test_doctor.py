@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import socket
+import sys
 import threading
 from pathlib import Path
 
@@ -146,3 +147,14 @@ def test_where_compiled_programs_go(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     finally:
         jax.config.update("jax_enable_compilation_cache", False)
     assert said() == "programs are compiled anew in every run"
+
+
+def test_a_bucket_is_tried(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--workdir=memory://studies/doctor"]) == 0
+    assert "memory://studies/doctor can be read and written" in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    assert main(["doctor", "--workdir=gs://studies/doctor"]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert any(x.startswith("PROBLEM bucket") and "pip install 'sycojax[gcs]'" in x for x in lines)
