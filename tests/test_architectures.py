@@ -13,12 +13,8 @@ import tiny_models as tiny
 import sycojax
 from sycojax.errors import SycojaxError
 from sycojax.models.config import LlamaConfig, RopeScaling
-from sycojax.weights.huggingface import (
-    base_fingerprint,
-    load_config,
-    resolve_base,
-    save_base,
-)
+from sycojax.weights.fingerprint import base_fingerprint
+from sycojax.weights.huggingface import load_config, resolve_base, save_base
 
 LLAMA2: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"], "bos_token_id": 1, "eos_token_id": 2, "hidden_act": "silu",

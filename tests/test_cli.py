@@ -72,12 +72,6 @@ def test_report_without_a_study(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert "holds no study" in failure(capsys, "report", f"--workdir={tmp_path}")
 
 
-def test_workdir_in_a_bucket(capsys: pytest.CaptureFixture[str]) -> None:
-    """Taken for a path, it would become a directory ``gs:`` here."""
-    message = failure(capsys, "study", TOY, "--workdir=gs://bucket/study")
-    assert "--workdir=gs://bucket/study must be a directory" in message
-
-
 def test_workdir_of_another_study(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "study.json").write_text('{"name": "other"}')
     message = failure(capsys, "study", TOY, f"--workdir={tmp_path}")
