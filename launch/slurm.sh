@@ -22,11 +22,16 @@ fail() {
 }
 [ -n "${SLURM_JOB_ID:-}" ] || fail "this is a batch script: sbatch launch/slurm.sh study --config=FILE --workdir=DIR"
 [ $# -gt 0 ] || fail "what should run? For example: study --config=configs/toy.py --workdir=runs/toy"
-case " $* " in
-*" --workdir="*"://"*) fail "--workdir must be a directory that all nodes see" ;;
-*" --workdir="*) ;;
-*) fail "--workdir=DIR is missing: a directory that all nodes see" ;;
+workdir=''
+for argument in "$@"; do
+  case $argument in --workdir=*) workdir=${argument#*=} ;; esac
+done
+case $workdir in
+'') fail "--workdir=DIR is missing: a directory that all nodes see" ;;
+*://*) fail "--workdir must be a directory that all nodes see" ;;
 esac
+command -v "${sycojax%% *}" >/dev/null ||
+  fail "${sycojax%% *} is not here ($PWD): install sycojax there, submit from there, or set SYCOJAX to its command"
 nodes=${SLURM_JOB_NUM_NODES:-1} tasks=${SLURM_NTASKS:-1} gpus=${SLURM_GPUS_ON_NODE:-0}
 if [ "$tasks" -gt 1 ] && [ "$gpus" -gt 0 ] && [ "$tasks" -ne $((nodes * gpus)) ]; then
   fail "$tasks tasks on $nodes x $gpus GPUs: several tasks need one per GPU, --ntasks-per-node=$gpus"

@@ -32,6 +32,22 @@ def test_one_node(place: Place) -> None:
     assert (place.checkout / "runs/toy/study.json").is_file()
 
 
+def test_a_bucket_elsewhere_is_no_workdir(place: Place) -> None:
+    study = (*STUDY, "--config.data.path=gs://bucket/rows")
+    done = place.run("sbatch", "launch/slurm.sh", *study)
+    assert done.returncode == 0, log(place)
+    assert place.calls("sycojax") == [["sycojax", *study]]
+
+
+def test_sycojax_that_is_not_there(place: Place) -> None:
+    """As after a submission from another directory."""
+    place.environment["SYCOJAX"] = ".venv/bin/sycojax --flag"
+    assert place.run("sbatch", "launch/slurm.sh", *STUDY).returncode == 2
+    [line] = log(place).splitlines()
+    assert line.startswith(f"slurm.sh: .venv/bin/sycojax is not here ({place.checkout})")
+    assert not place.calls("srun")
+
+
 def test_several_nodes_have_a_process_per_gpu(place: Place) -> None:
     done = place.run(
         "sbatch", "--nodes=2", "--ntasks-per-node=2", "--gpus-per-node=2", "launch/slurm.sh", *STUDY
