@@ -67,7 +67,10 @@ def _restore(options: Namespace, zone: Zone, found: Found) -> None:
 def _advance(options: Namespace, zone: Zone, answer: set[str]) -> None:
     """Bring workers that do not run the study to run it. Raises ``LaunchError`` when it has ended badly."""
     ended = sorted(a for a in answer if a not in ("running", "none", "fresh", "exit 0"))
-    if ended:
+    if ended and not answer & {
+        "none",
+        "fresh",
+    }:  # else a host was restarted, and took the others along
         raise LaunchError(
             f"the study ended on {options.name} ({', '.join(ended)}): see `logs`; the machine is left as it is, "
             "`delete` gives it back"

@@ -6,12 +6,22 @@ cd "$HOME"
 share=${1:-}
 
 if [ -n "$share" ]; then
-  if ! mountpoint -q /mnt/sycojax; then
-    command -v mount.nfs >/dev/null || { sudo apt-get update -q && sudo apt-get install -qy nfs-common; }
+  if mountpoint -q /mnt/sycojax; then
+    mounted=$(findmnt --noheadings --output=SOURCE /mnt/sycojax)
+    [ "${mounted%/}" = "${share%/}" ] || {
+      echo "/mnt/sycojax is $mounted on this machine, not $share: delete the machine, or give --share=$mounted" >&2
+      exit 3
+    }
+  else
+    # A new machine may still be upgrading itself, and holds apt's lock.
+    apt='apt-get -qy -o DPkg::Lock::Timeout=600'
+    # shellcheck disable=SC2086 # several words
+    command -v mount.nfs >/dev/null || { sudo $apt update && sudo $apt install nfs-common; }
     sudo mkdir -p /mnt/sycojax
-    grep -qs ' /mnt/sycojax ' /etc/fstab ||
-      echo "$share /mnt/sycojax nfs defaults,hard,_netdev 0 0" | sudo tee -a /etc/fstab >/dev/null
-    sudo mount /mnt/sycojax
+    sudo mount -t nfs -o hard "$share" /mnt/sycojax
+    # For after a reboot. Not before it has been mounted once: a wrong share would stay.
+    sudo sed -i '\# /mnt/sycojax #d' /etc/fstab
+    echo "$share /mnt/sycojax nfs defaults,hard,_netdev 0 0" | sudo tee -a /etc/fstab >/dev/null
   fi
   [ -w /mnt/sycojax ] || sudo chown "$(id -u):$(id -g)" /mnt/sycojax
 fi

@@ -5,12 +5,21 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 ended=$HOME/.sycojax-ended # how the last study ended
+asked=$HOME/.sycojax-stop  # that it was told to stop by `stop`
+
+# Whether a study is there; one that has been told to end may take minutes for its last copy.
+there() {
+  case $(systemctl is-active sycojax || true) in
+  active | activating | reloading | deactivating) return 0 ;;
+  *) return 1 ;;
+  esac
+}
 
 case ${1:-} in
 start)
   shift
   [ -f "$here/.venv/ready" ] || { echo "sycojax is not set up here: run setup first" >&2; exit 3; }
-  if systemctl is-active --quiet sycojax; then
+  if there; then
     echo "a study runs here already: follow it with logs, end it with stop" >&2
     exit 3
   fi
@@ -19,7 +28,7 @@ start)
     mountpoint -q /mnt/sycojax || { echo "the share is not mounted: run setup with --share" >&2; exit 3; }
     ;;
   esac
-  rm -f "$ended"
+  rm -f "$ended" "$asked"
   # The chips' driver locks memory, for which services have a small limit; the last copy to a bucket takes minutes.
   sudo systemd-run --quiet --collect --unit=sycojax --uid="$(id -u)" --gid="$(id -g)" \
     --property=LimitMEMLOCK=infinity --property=LimitNOFILE=1048576 --property=TimeoutStopSec=600 \
@@ -38,11 +47,17 @@ body) # what systemd runs
     [ -n "$told" ] || break
     told=''
   done
-  if [ -n "$stopped" ] && [ "$code" != 0 ]; then echo stopped; else echo "exit $code"; fi >"$ended"
+  # Told to end by anyone but `stop`, it is the machine that goes down: the study has not ended, only this attempt,
+  # and where the machine comes back it can be started again. (Out of memory, 137, systemd ends the rest by SIGTERM, too.)
+  if [ -z "$stopped" ] || [ "$code" = 0 ] || [ "$code" = 137 ]; then
+    echo "exit $code" >"$ended"
+  elif [ -f "$asked" ]; then
+    echo stopped >"$ended"
+  fi
   exit "$code"
   ;;
 status)
-  if systemctl is-active --quiet sycojax; then
+  if there; then
     echo running
   elif [ ! -f "$here/.venv/ready" ]; then
     echo fresh
@@ -53,6 +68,9 @@ status)
   fi
   ;;
 stop)
+  # One that has ended is no unit any more, which systemctl would call an error.
+  there || { echo "no study runs here"; exit 0; }
+  touch "$asked"
   sudo systemctl stop sycojax
   ;;
 *)

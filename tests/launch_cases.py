@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 VM = ("--zone=us-west4-a", "--poll=0.2")
 TOOLS = (
     "gcloud", "sbatch", "srun", "scancel", "scontrol", "squeue", "kubectl", "docker", "make", "pip", "nvidia-smi",
-    "sudo", "systemd-run", "systemctl", "mountpoint", "mount.nfs", "uv", "sycojax",
+    "sudo", "systemd-run", "systemctl", "mountpoint", "findmnt", "mount.nfs", "ssh-add", "uv", "sycojax",
 )  # fmt: skip
 STANDIN = f'"{sys.executable}" -I -S "{Path(__file__).parent / "launch_standins"}"'
 NEW: dict[str, Any] = {
@@ -29,7 +29,8 @@ NEW: dict[str, Any] = {
     "requests": {},  # name -> states still to come, the last one stays
     "queue": ["WAITING_FOR_RESOURCES", "PROVISIONING", "ACTIVE"],
     "fail": [],  # {match, stderr, times, leaves, halfway, preempts}: commands that hold match
-    "study": {"steps": 5},  # also the steps preempt_at, wait_for_term, wait_for_look; status
+    # also the steps preempt_at, reboot_at (of host), wait_for_term, wait_for_look; status
+    "study": {"steps": 5},
     "slurm": {},  # signal: send USR1 once the study is under way
 }
 

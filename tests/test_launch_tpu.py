@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,7 @@ def test_keep_takes_up_what_is_there(place: Place) -> None:
 def test_several_hosts_share_a_file_system(place: Place) -> None:
     works(place.tpu("create", "--type=v5litepod-16"))
     works(place.tpu("setup", "--share=10.0.0.2:/studies"))
-    assert len(place.calls("sudo", "mount", "/mnt/sycojax")) == 4
+    assert len(place.calls("sudo", "mount", "-t", "nfs", "-o", "hard", "10.0.0.2:/studies")) == 4
     works(place.tpu("run", "--share=10.0.0.2:/studies", *STUDY))
     started = [c for c in place.calls("sycojax") if c[1] == "study"]
     while len(started) < 4:
@@ -159,3 +160,39 @@ def test_a_machine_that_refuses_ssh(place: Place) -> None:
     refused = "someone@10.1.1.1: Permission denied (publickey).\nERROR: (gcloud) [/usr/bin/ssh] exited with return code [255]."
     place.change(fail=[{"match": "tpu-vm scp", "stderr": refused}])
     fails(place.tpu("setup"), "cannot be reached by SSH", "Permission denied (publickey)")
+def test_a_wrong_share_does_not_stay(place: Place) -> None:
+    works(place.tpu("create", TYPE))
+    away = {"match": "mount -t nfs", "stderr": "mount.nfs: Connection timed out for 10.0.0.3:/studies"}  # fmt: skip
+    place.change(fail=[away])
+    fails(place.tpu("setup", "--share=10.0.0.3:/studies"), "cannot set up", "the share cannot be mounted", "timed out")  # fmt: skip
+    home = place.world / "vms/sycophancy/worker-0"
+    assert not (home / ".fstab").exists()
+    works(place.tpu("setup", "--share=10.0.0.2:/studies"))
+    assert (home / ".fstab").read_text() == "10.0.0.2:/studies /mnt/sycojax nfs defaults,hard,_netdev 0 0\n"  # fmt: skip
+    works(place.tpu("setup", "--share=10.0.0.2:/studies"))
+    fails(place.tpu("setup", "--share=10.0.0.2:/other"), "/mnt/sycojax is 10.0.0.2:/studies")
+
+
+def test_stop_where_nothing_runs(place: Place) -> None:
+    works(place.tpu("create", TYPE))
+    works(place.tpu("setup"))
+    assert "no study runs here" in works(place.tpu("stop"))
+    assert "workers: none" in works(place.tpu("status"))
+
+
+def test_a_study_that_still_copies_is_running(place: Place) -> None:
+    """systemd calls it deactivating, and would refuse to start another."""
+    home = place.world / "vms/sycophancy/worker-0"
+    works(place.tpu("create", TYPE))
+    works(place.tpu("setup"))
+    copying = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        (home / ".service").write_text(str(copying.pid))
+        (home / ".told").touch()
+        assert "workers: running" in works(place.tpu("status"))
+        fails(place.tpu("run", BUCKET, *STUDY), "a study runs here already")
+    finally:
+        copying.kill()
+        copying.wait()
+
+

@@ -13,7 +13,7 @@ from world import home
 
 MODULES = {
     "gcloud": ("gcloud",),
-    "worker": ("sudo", "systemd-run", "systemctl", "mountpoint", "uv", "python"),
+    "worker": ("sudo", "systemd-run", "systemctl", "mountpoint", "findmnt", "uv", "python"),
     "study": ("sycojax",),
     "cluster": ("sbatch", "srun", "scancel", "scontrol", "kubectl"),
 }

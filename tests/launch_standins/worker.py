@@ -10,20 +10,30 @@ import subprocess
 import sys
 from pathlib import Path
 
-from world import flag, home, tell, until
+from world import fail_on_demand, flag, home, say_and_leave, tell, until
 
 
 def sudo(arguments: list[str]) -> None:
     if arguments[0] in ("systemd-run", "systemctl"):
         os.execvp(arguments[0], arguments)
     if arguments[0] == "mount":
-        (Path(os.environ["HOME"]) / ".mounted").touch()
+        fail_on_demand(" ".join(arguments))
+        mounted().write_text(arguments[-2] + "\n")
     if arguments[0] == "tee":
-        sys.stdin.read()
+        (mounted().with_name(".fstab")).write_text(sys.stdin.read())
+
+
+def mounted() -> Path:
+    return Path(os.environ["HOME"]) / ".mounted"
 
 
 def mountpoint(_: list[str]) -> None:
-    sys.exit(0 if (Path(os.environ["HOME"]) / ".mounted").exists() else 1)
+    sys.exit(0 if mounted().exists() else 1)
+
+
+def findmnt(arguments: list[str]) -> None:
+    assert arguments == ["--noheadings", "--output=SOURCE", "/mnt/sycojax"], arguments
+    print(mounted().read_text(), end="")
 
 
 def uv(arguments: list[str]) -> None:
@@ -53,6 +63,10 @@ def service() -> Path:
 
 def systemd_run(arguments: list[str]) -> None:
     command = arguments[next(i for i, a in enumerate(arguments) if not a.startswith("--")) :]
+    if alive():
+        say_and_leave(
+            "Failed to start transient service unit: Unit sycojax.service was already loaded or has a fragment file."
+        )
     process = subprocess.Popen(
         command, cwd=flag(arguments, "working-directory"), start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -71,10 +85,22 @@ def session(leader: int) -> list[int]:
     return found
 
 
+def alive() -> list[int]:
+    """The processes of the service."""
+    return session(int(service().read_text())) if service().exists() else []
+
+
 def systemctl(arguments: list[str]) -> None:
-    leader = int(service().read_text()) if service().exists() else 0
-    alive = session(leader) if leader else []
+    """The unit is gone once it has ended, as of ``systemd-run --collect``."""
+    told = service().with_name(".told")
     if arguments[0] == "is-active":
-        sys.exit(0 if alive else 3)
-    tell(alive, signal.SIGTERM)
-    until(lambda: not session(leader))
+        state = "inactive" if not alive() else "deactivating" if told.exists() else "active"
+        print(state)
+        sys.exit(0 if state == "active" else 3)
+    assert arguments == ["stop", "sycojax"], arguments
+    if not alive():
+        say_and_leave("Failed to stop sycojax.service: Unit sycojax.service not loaded.", 5)
+    told.touch()
+    tell(alive(), signal.SIGTERM)
+    until(lambda: not alive())
+    told.unlink()
