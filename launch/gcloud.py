@@ -13,7 +13,7 @@ MEANINGS: tuple[tuple[tuple[str, ...], str], ...] = (
         "no credentials: run `gcloud auth login`",
     ),
     (
-        ("property [project]", "project is not set"),
+        ("property [project]", "attribute [project]", "project is not set"),
         "no project: give --project=PROJECT or run `gcloud config set project PROJECT`",
     ),
     (
@@ -30,6 +30,14 @@ MEANINGS: tuple[tuple[tuple[str, ...], str], ...] = (
         "another --zone or --type",
     ),
     (
+        ("not found: 404",),
+        "there is no such bucket: `gcloud storage buckets create gs://BUCKET --location=REGION` makes one",
+    ),
+    (
+        ("matched no objects",),
+        "nothing has been copied there yet: see `status` and `logs`",
+    ),
+    (
         ("already_exists", "already exists"),
         "the name is taken: use another one, or `delete` the old one first",
     ),
@@ -39,7 +47,11 @@ MEANINGS: tuple[tuple[tuple[str, ...], str], ...] = (
         "Storage Object Admin",
     ),
     (
-        ("(publickey", "failed to connect", "connection timed out", "connection refused"),
+        ("mount.nfs",),
+        "the share cannot be mounted: it must be in the machine's network, and exported under this path",
+    ),
+    (
+        ("(publickey", "failed to connect", "port 22:"),
         "the machine cannot be reached by SSH: it needs a firewall rule for port 22 and your key (`gcloud compute "
         "tpus tpu-vm ssh` shows more)",
     ),
@@ -124,7 +136,7 @@ class Zone:
                     f"unknown zone {self.name!r}; TPUs are in {', '.join(sorted(near or zones))}"
                 )
             types = self.tpus(
-                "accelerator-types", "list", "--format=value(type)", *self.where
+                "tpu-vm", "accelerator-types", "list", "--format=value(type)", *self.where
             ).split()
         except Failed as failure:
             raise explain("cannot look at the zone", failure) from failure
@@ -133,6 +145,15 @@ class Zone:
             raise LaunchError(
                 f"{self.name} has no {accelerator} (it has {', '.join(same or types) or 'none'}): try another --zone"
             )
+
+    def check_bucket(self, url: str) -> None:
+        """Raise ``LaunchError`` when the bucket of ``url`` cannot be read."""
+        bucket = "/".join(url.split("/")[:3])
+        try:
+            self.shell.ask("gcloud", "storage", "ls", bucket, *self._project)
+        except Failed as failure:
+            if "matched no objects" not in failure.text:  # an empty one
+                raise explain(f"cannot use {bucket}", failure) from failure
 
     def look(self, name: str) -> Found:
         """What ``name`` stands for here. Raises ``LaunchError`` when that cannot be told."""

@@ -15,7 +15,15 @@ def keep(options: Namespace, zone: Zone) -> None:
     """Have the study done, whatever becomes of the machine; the queue of queued resources does the waiting."""
     options.queued = True
     zone.check(options.type)
+    if options.bucket:
+        zone.check_bucket(options.bucket)
     found = zone.look(options.name)
+    if found.type and found.type != options.type:
+        raise LaunchError(
+            f"{options.name} in {options.zone} is a {found.type}, no {options.type}: take another name, or give --type={found.type}"
+        )
+    if not found.ready:  # before there is a machine, what would only be found out on it
+        options.bundle = machine.pack(options, zone)
     had, started, silent, refused = False, False, 0, 0
     while True:
         try:
@@ -61,6 +69,8 @@ def _restore(options: Namespace, zone: Zone, found: Found) -> None:
     if found:
         print(f"{options.name} is lost ({found}): making it again")
         zone.delete(options.name, found)
+    # The next machine gets the same commit, whatever is checked out by then.
+    options.bundle = options.bundle or machine.pack(options, zone)
     machine.make(options, zone)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -82,10 +83,10 @@ def _withdraw(options: Namespace, zone: Zone) -> None:
         zone.delete(options.name, rest)
 
 
-def setup(options: Namespace, zone: Zone) -> None:
-    """Send the commit that is checked out, install it, and mount the share, on every worker."""
-    _usable(options, zone)
+def pack(options: Namespace, zone: Zone) -> str:
+    """Make a file of the commit that is checked out, as workers get it; returns its path."""
     git = ("git", "-C", str(HERE))
+    bundle = HERE / "build" / options.name / "sycojax.bundle"
     try:
         changed = zone.shell.ask(*git, "status", "--porcelain")
         if changed:
@@ -93,12 +94,21 @@ def setup(options: Namespace, zone: Zone) -> None:
                 f"the checkout has changes ({changed.splitlines()[0].strip()}, ...): commit them first, the workers get "
                 "the commit, which study.json names"
             )
-        bundle = HERE / "build" / "sycojax.bundle"
         if not zone.shell.dry_run:
-            bundle.parent.mkdir(exist_ok=True)
+            bundle.parent.mkdir(parents=True, exist_ok=True)
         zone.shell.run(*git, "bundle", "create", "--quiet", str(bundle), "HEAD")
-        every = (*zone.where, "--worker=all", "--quiet")
-        zone.make("tpu-vm", "scp", str(bundle), str(HERE / "launch" / "tpu_setup.sh"), f"{options.name}:", *every)  # fmt: skip
+    except Failed as failure:
+        raise explain("cannot pack the checkout", failure) from failure
+    return str(bundle)
+
+
+def setup(options: Namespace, zone: Zone) -> None:
+    """Send the commit that is checked out, install it, and mount the share, on every worker."""
+    _usable(options, zone)
+    bundle = options.bundle or pack(options, zone)
+    every = (*zone.where, "--worker=all", "--quiet")
+    try:
+        zone.make("tpu-vm", "scp", bundle, str(HERE / "launch" / "tpu_setup.sh"), f"{options.name}:", *every)  # fmt: skip
         if options.hub_token:
             zone.make("tpu-vm", "scp", options.hub_token, f"{options.name}:hub-token", *every)
         script = shlex.join(["bash", "tpu_setup.sh", *([options.share] if options.share else [])])
@@ -134,6 +144,9 @@ def answers(options: Namespace, zone: Zone) -> set[str]:
 def status(options: Namespace, zone: Zone) -> None:
     """Say what the name stands for and what the workers do."""
     found = zone.look(options.name)
+    if zone.shell.dry_run:
+        answers(options, zone)
+        return
     print(f"{options.name}: {found}")
     if found.ready:
         print("workers: " + (", ".join(sorted(answers(options, zone))) or "no answer"))
@@ -168,17 +181,31 @@ def fetch(options: Namespace, zone: Zone) -> None:
             source = f"{options.bucket}/{half or 'HALF'}"
             zone.shell.run("gcloud", "storage", "rsync", "--recursive", source, str(to))
         else:
-            if to.exists():
-                raise LaunchError(f"{to} exists already: choose another directory with --to=DIR")
-            _usable(options, zone)
-            if not zone.shell.dry_run:
-                to.parent.mkdir(parents=True, exist_ok=True)
-            away = options.workdir if options.workdir.startswith("/") else f"{CHECKOUT}/{options.workdir}"  # fmt: skip
-            zone.make(
-                "tpu-vm", "scp", "--recurse", f"{options.name}:{away}", str(to), *zone.where, "--worker=0", "--quiet",
-            )  # fmt: skip
+            _fetch_files(options, zone, to)
     except Failed as failure:
         raise explain(f"cannot fetch the workdir of {options.name}", failure) from failure
+
+
+def _fetch_files(options: Namespace, zone: Zone, to: Path) -> None:
+    if to.exists():
+        raise LaunchError(f"{to} exists already: choose another directory with --to=DIR")
+    _usable(options, zone)
+    away = options.workdir if options.workdir.startswith("/") else f"{CHECKOUT}/{options.workdir}"
+    coming = to.with_name(f".{to.name}.coming")  # half a workdir must not look like one
+    if not zone.shell.dry_run:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(coming, ignore_errors=True)
+    try:
+        zone.make(
+            "tpu-vm", "scp", "--recurse", f"{options.name}:{away}", str(coming), *zone.where, "--worker=0", "--quiet",
+        )  # fmt: skip
+        if zone.shell.dry_run:
+            print(shlex.join(["mv", str(coming), str(to)]))
+        else:
+            coming.rename(to)
+    finally:
+        if not zone.shell.dry_run:
+            shutil.rmtree(coming, ignore_errors=True)
 
 
 def destination(options: Namespace) -> Path:
@@ -189,7 +216,10 @@ def delete(options: Namespace, zone: Zone) -> None:
     """Give the machine back, and withdraw the request for it."""
     found = zone.look(options.name)
     if zone.shell.dry_run:
-        found = Found("READY", options.type, "ACTIVE" if options.queued else "")
+        print("# the one or the other, by what there is")
+        zone.delete(options.name, Found("READY", options.type, "ACTIVE"))
+        zone.delete(options.name, Found("READY", options.type, ""))
+        return
     if not found:
         raise LaunchError(f"there is no {options.name} in {options.zone}")
     zone.delete(options.name, found)

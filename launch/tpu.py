@@ -66,6 +66,7 @@ def arguments_of(command_line: Sequence[str]) -> Namespace:
     parser.add_argument("--dry-run", action="store_true", help="print the commands, run none")
     options = parser.parse_args(ours)
     options.study = theirs
+    options.bundle = ""  # the packed checkout, once there is one
     return options
 
 
@@ -77,7 +78,7 @@ def check(options: Namespace) -> None:
         )
     if not options.zone:
         raise LaunchError("--zone=ZONE is missing, for example --zone=us-west4-a")
-    if not re.fullmatch(r"[a-z]+-[a-z]+\d+-[a-z]", options.zone):
+    if not re.fullmatch(r"[a-z]+-[a-z]+\d+-[a-z][a-z0-9]*", options.zone):
         raise LaunchError(f"--zone={options.zone} is no zone (a zone looks like us-west4-a)")
     making, running = options.command in ("create", "keep"), options.command in ("run", "keep")
     if making and not options.type:

@@ -42,11 +42,11 @@ def test_dry_run_prints_commands_and_runs_none(empty: Place, command: tuple[str,
     before = empty.calls()
     said = works(empty.tpu_here(command[0], "--dry-run", *command[1:]))
     assert empty.calls() == before
-    lines = [line for line in said.splitlines() if not line.startswith(("#", "sycophancy:"))]
-    assert {shlex.split(line)[0] for line in lines} <= {"gcloud", "git"}
+    lines = [line for line in said.splitlines() if not line.startswith("#")]
+    assert {shlex.split(line)[0] for line in lines} <= {"gcloud", "git", "mv"}
     verbs = {
         "create": "create", "setup": "tpu_setup.sh", "run": "tpu_worker.sh start", "keep": "tpu_worker.sh start",
-        "status": "describe", "logs": "tail", "stop": "tpu_worker.sh stop", "fetch": "runs/sycophancy", "delete": "delete",
+        "status": "tpu_worker.sh status", "logs": "tail", "stop": "tpu_worker.sh stop", "fetch": "runs/sycophancy", "delete": "delete",
     }  # fmt: skip
     assert any(verbs[command[0]] in line for line in lines), said
 
@@ -62,6 +62,11 @@ def test_dry_run_prints_commands_and_runs_none(empty: Place, command: tuple[str,
         ("ERROR: (gcloud) PERMISSION_DENIED: Permission 'tpu.nodes.create' denied", ["TPU Admin"]),
         ("ERROR: (gcloud) SERVICE_DISABLED: Cloud TPU API has not been used in project 1", ["services enable"]),
         ("ERROR: (gcloud) The required property [project] is not currently set.", ["--project=PROJECT"]),
+        (
+            "ERROR: (gcloud.compute.tpus.locations.list) Error parsing [project].\nThe [project] resource is not properly "
+            "specified.\nFailed to find attribute [project]. The attribute can be set in the following ways:",
+            ["no project", "--project=PROJECT"],
+        ),
         ("ERROR: (gcloud) something nobody has seen", ["something nobody has seen"]),
     ],
 )  # fmt: skip
@@ -109,16 +114,42 @@ def test_a_name_taken_in_between_is_not_deleted(place: Place) -> None:
     assert not place.calls("gcloud", "compute", "tpus", "tpu-vm", "delete")
 
 
-def test_keep_gives_up_where_no_machine_can_be_had(place: Place) -> None:
-    """Without a first one there is something to mend, not to wait for."""
-    quota = {
-        "match": "queued-resources create",
-        "stderr": "ERROR: (gcloud) Quota exceeded",
-        "times": 9,
-    }
-    place.change(fail=[quota])
-    fails(place.tpu_here("keep", TYPE, BUCKET, *STUDY), "cannot create sycophancy", "no quota")
-    assert len(place.calls("gcloud", "compute", "tpus", "queued-resources", "create")) == 1
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("gs://studies not found: 404.", ["no such bucket", "buckets create"]),
+        ("[someone] does not have permission to access b instance [studies] (or it may not exist)", ["Storage Object Admin"]),
+    ],
+)  # fmt: skip
+def test_a_bucket_that_cannot_be_used(place: Place, said: str, words: list[str]) -> None:
+    """It is found out before there is a machine."""
+    place.change(fail=[{"match": "storage ls", "stderr": f"ERROR: (gcloud.storage.ls) {said}"}])
+    fails(place.tpu_here("keep", TYPE, BUCKET, *STUDY), "cannot use gs://studies:", *words)
+    assert not place.calls("gcloud", "compute", "tpus", "queued-resources", "create")
+
+
+def test_keep_of_another_type(place: Place) -> None:
+    works(place.tpu_here("create", TYPE))
+    other = ("--type=v5litepod-16", "--share=10.0.0.2:/studies")
+    fails(place.tpu_here("keep", *other, *STUDY), "is a v5litepod-8, no v5litepod-16")
+    assert place.state()["vms"]["sycophancy"]["state"] == "READY"
+
+
+def test_nothing_in_the_bucket_yet(place: Place) -> None:
+    fails(place.tpu_here("fetch", BUCKET), "cannot fetch", "nothing has been copied there yet")
+
+
+def test_a_fetch_that_fails_leaves_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a workdir would look like one, and stand in the way of the next try."""
+    works(place.tpu_here("create", TYPE))
+    monkeypatch.chdir(place.checkout)
+    lost = {"match": "tpu-vm scp", "stderr": "scp: lost connection", "halfway": "runs/.sycophancy.coming"}  # fmt: skip
+    place.change(fail=[lost])
+    fails(place.tpu_here("fetch"), "cannot fetch the workdir of sycophancy", "lost connection")
+    assert list((place.checkout / "runs").iterdir()) == []
+    (place.world / "vms/sycophancy/worker-0/sycojax/runs/sycophancy").mkdir(parents=True)
+    works(place.tpu_here("fetch"))
+    assert [p.name for p in (place.checkout / "runs").iterdir()] == ["sycophancy"]
 
 
 @pytest.mark.parametrize("command", [("create", TYPE), ("keep", TYPE, BUCKET, *STUDY)])
@@ -149,6 +180,7 @@ def test_no_gcloud(place: Place) -> None:
         (("create",), ["--type=TYPE is missing"]),
         (("create", TYPE, "--zone=moon-base1-q"), ["unknown zone 'moon-base1-q'", "us-west4-a"]),
         (("create", TYPE, "--zone=mars"), ["--zone=mars is no zone"]),
+        (("create", TYPE, "--zone=us-south1-ai1b"), ["unknown zone 'us-south1-ai1b'"]),
         (("create", TYPE, "--zone=us-east5-b"), ["us-east5-b has no v5litepod-8", "v6e-8"]),
         (("create", TYPE, "--sport"), ["--sport"]),
         (("create", TYPE, *STUDY), ["takes no arguments after --"]),

@@ -65,8 +65,10 @@ def test_a_queued_request_is_waited_for(place: Place) -> None:
 def test_keep_survives_a_preemption(place: Place) -> None:
     """The machine vanishes before step 4; a new one continues from the copy in the bucket, not from the start."""
     place.change(study={"steps": 6, "preempt_at": 4})
-    said = works(place.tpu("keep", TYPE, "--spot", BUCKET, *STUDY))
-    assert "sycophancy is lost" in said
+    said = place.tpu("keep", TYPE, "--spot", BUCKET, *STUDY)
+    works(said)
+    assert "sycophancy is lost" in said.stdout
+    assert said.stderr.count(" bundle create ") == 1  # the new machine gets the same commit
     assert len(place.calls("gcloud", "compute", "tpus", "queued-resources", "create")) == 2
     assert place.state()["vms"] == place.state()["requests"] == {}
     # Every step once: what the first machine had done and copied was not done again.
@@ -101,6 +103,39 @@ def test_keep_tries_again_when_a_later_machine_is_refused(place: Place) -> None:
     assert (place.checkout / "runs/sycophancy/study.json").is_file()
 
 
+def test_keep_gives_up_where_no_machine_can_be_had(place: Place) -> None:
+    """Without a first one there is something to mend, not to wait for."""
+    quota = {"match": "queued-resources create", "stderr": "ERROR: (gcloud) Quota exceeded", "times": 9}  # fmt: skip
+    place.change(fail=[quota])
+    fails(place.tpu("keep", TYPE, BUCKET, *STUDY), "cannot create sycophancy", "no quota")
+    assert len(place.calls("gcloud", "compute", "tpus", "queued-resources", "create")) == 1
+
+
+def test_keep_asks_for_no_machine_that_could_not_be_set_up(place: Place) -> None:
+    (place.checkout / "new.py").touch()
+    fails(place.tpu("keep", TYPE, BUCKET, *STUDY), "commit them first", "new.py")
+    assert not place.calls("gcloud", "compute", "tpus", "queued-resources", "create")
+
+
+def test_keep_goes_on_after_a_reboot(place: Place) -> None:
+    """Its SIGTERM is the machine's, not that of `stop`: nothing is to be reported."""
+    place.change(study={"steps": 6, "reboot_at": 4, "host": "worker-0"})
+    works(place.tpu("keep", TYPE, BUCKET, *STUDY))
+    assert len(place.calls("gcloud", "compute", "tpus", "queued-resources", "create")) == 1
+    assert (place.checkout / "runs/sycophancy/starts").read_text().split() == ["0", "3"]
+
+
+def test_keep_takes_a_restarted_host_back_in(place: Place) -> None:
+    """The others wait for it in vain; all are ended, where one has nothing to end, and start again."""
+    place.change(study={"steps": 6, "reboot_at": 5, "host": "worker-1", "wait_for_term": 5})
+    sixteen = ("--type=v5litepod-16", "--share=10.0.0.2:/studies")
+    works(place.tpu("keep", *sixteen, *STUDY))
+    assert len([c for c in place.calls("sycojax") if c[1] == "study"]) == 8
+    assert len(place.calls("gcloud", "compute", "tpus", "tpu-vm", "scp", "--recurse")) == 1
+    assert len(place.calls("sudo", "mount")) == 4
+    assert place.state()["vms"] == {}
+
+
 def test_keep_takes_up_what_is_there(place: Place) -> None:
     """It can be interrupted and called again: machine, installation and study are not made twice."""
     place.change(study={"steps": 5, "wait_for_look": 3})  # so that it is found at work
@@ -129,37 +164,6 @@ def test_several_hosts_share_a_file_system(place: Place) -> None:
     )
 
 
-def test_stop_lets_the_study_save(place: Place) -> None:
-    place.change(study={"steps": 9, "wait_for_term": 3})
-    works(place.tpu("create", TYPE))
-    works(place.tpu("setup"))
-    works(place.tpu("run", BUCKET, *STUDY))
-    while not (place.world / "under-way").exists():
-        pass
-    fails(place.tpu("run", BUCKET, *STUDY), "a study runs here already")
-    works(place.tpu("stop"))
-    assert "stopped" in works(place.tpu("status"))
-    assert "stopped by SIGTERM after step 2" in works(place.tpu("logs"))
-    half = (place.world / "buckets/studies/llama/LATEST").read_text()
-    kept = place.world / "buckets/studies/llama" / half / "training/bank/checkpoints"
-    assert (kept / "2" / "state").read_text() == "xx"
-
-
-def test_a_study_that_fails_is_reported_and_kept(place: Place) -> None:
-    place.change(study={"steps": 5, "status": 2})
-    fails(place.tpu("keep", TYPE, BUCKET, *STUDY), "the study ended", "exit 2", "see `logs`")
-    assert place.state()["vms"]["sycophancy"]["state"] == "READY"
-    assert "unknown config key train.lr" in works(place.tpu("logs"))
-    place.change(study={"steps": 5})  # mended
-    works(place.tpu("keep", TYPE, BUCKET, *STUDY))
-    assert (place.checkout / "runs/sycophancy/study.json").is_file()
-
-
-def test_a_machine_that_refuses_ssh(place: Place) -> None:
-    works(place.tpu("create", TYPE))
-    refused = "someone@10.1.1.1: Permission denied (publickey).\nERROR: (gcloud) [/usr/bin/ssh] exited with return code [255]."
-    place.change(fail=[{"match": "tpu-vm scp", "stderr": refused}])
-    fails(place.tpu("setup"), "cannot be reached by SSH", "Permission denied (publickey)")
 def test_a_wrong_share_does_not_stay(place: Place) -> None:
     works(place.tpu("create", TYPE))
     away = {"match": "mount -t nfs", "stderr": "mount.nfs: Connection timed out for 10.0.0.3:/studies"}  # fmt: skip
@@ -196,3 +200,34 @@ def test_a_study_that_still_copies_is_running(place: Place) -> None:
         copying.wait()
 
 
+def test_stop_lets_the_study_save(place: Place) -> None:
+    place.change(study={"steps": 9, "wait_for_term": 3})
+    works(place.tpu("create", TYPE))
+    works(place.tpu("setup"))
+    works(place.tpu("run", BUCKET, *STUDY))
+    while not (place.world / "under-way").exists():
+        pass
+    fails(place.tpu("run", BUCKET, *STUDY), "a study runs here already")
+    works(place.tpu("stop"))
+    assert "stopped" in works(place.tpu("status"))
+    assert "stopped by SIGTERM after step 2" in works(place.tpu("logs"))
+    half = (place.world / "buckets/studies/llama/LATEST").read_text()
+    kept = place.world / "buckets/studies/llama" / half / "training/bank/checkpoints"
+    assert (kept / "2" / "state").read_text() == "xx"
+
+
+def test_a_study_that_fails_is_reported_and_kept(place: Place) -> None:
+    place.change(study={"steps": 5, "status": 2})
+    fails(place.tpu("keep", TYPE, BUCKET, *STUDY), "the study ended", "exit 2", "see `logs`")
+    assert place.state()["vms"]["sycophancy"]["state"] == "READY"
+    assert "unknown config key train.lr" in works(place.tpu("logs"))
+    place.change(study={"steps": 5})  # mended
+    works(place.tpu("keep", TYPE, BUCKET, *STUDY))
+    assert (place.checkout / "runs/sycophancy/study.json").is_file()
+
+
+def test_a_machine_that_refuses_ssh(place: Place) -> None:
+    works(place.tpu("create", TYPE))
+    refused = "someone@10.1.1.1: Permission denied (publickey).\nERROR: (gcloud) [/usr/bin/ssh] exited with return code [255]."
+    place.change(fail=[{"match": "tpu-vm scp", "stderr": refused}])
+    fails(place.tpu("setup"), "cannot be reached by SSH", "Permission denied (publickey)")

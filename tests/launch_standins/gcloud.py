@@ -41,7 +41,7 @@ def tpus(kind: str, verb: str, rest: list[str]) -> None:
         if (kind, verb) == ("locations", "list"):
             print("\n".join(state["zones"]))
             return
-        if (kind, verb) == ("accelerator-types", "list"):
+        if (kind, verb, rest[0]) == ("tpu-vm", "accelerator-types", "list"):
             print("\n".join(state["zones"][zone]))
             return
     name = next(a for a in rest if not a.startswith("--"))
@@ -133,7 +133,10 @@ def scp(rest: list[str]) -> None:
 
 def storage(verb: str, rest: list[str]) -> None:
     places = [a for a in rest if not a.startswith("--")]
-    if verb == "cat":
+    if verb == "ls":
+        if not local(places[0]).is_dir():  # as of an empty bucket
+            say_and_leave("ERROR: (gcloud.storage.ls) One or more URLs matched no objects.")
+    elif verb == "cat":
         if not local(places[0]).is_file():
             say_and_leave(
                 f"ERROR: (gcloud.storage.cat) The following URLs matched no objects or files:\n-{places[0]}"
