@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,4 +73,12 @@ def kubectl(arguments: list[str]) -> None:
         text = sys.stdin.read()
         if not text.strip():
             say_and_leave("error: no objects passed to create")
-        (home() / "created.yaml").write_text(text)
+        [name] = re.findall("^  name: (.+)$", text, re.M)[:1]
+        there = home() / "jobsets" / name
+        if there.exists():
+            say_and_leave(
+                'Error from server (AlreadyExists): error when creating "STDIN": '
+                f'jobsets.jobset.x-k8s.io "{name}" already exists'
+            )
+        there.parent.mkdir(exist_ok=True)
+        there.write_text(text)
