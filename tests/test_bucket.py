@@ -13,6 +13,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from fsspec.registry import _registry as known_protocols
 
 from sycojax.cli import main
 from sycojax.cli.bucket import kept, local_directory
@@ -302,7 +303,9 @@ def test_what_cannot_be_is_said(
     arguments: tuple[str, ...],
     said: str,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "gcsfs", None)  # as where it is not installed
+    # As where it is not installed, nor has been asked for yet.
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    monkeypatch.delitem(known_protocols, "gs", raising=False)
     assert main(arguments) == 2
     err = capsys.readouterr().err
     assert said in err
