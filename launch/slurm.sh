@@ -43,9 +43,11 @@ fi
 # Five minutes before the time limit Slurm signals this script with USR1. The study then finishes its step, saves and
 # ends, and the job goes back into the queue, where the same command continues it. (A job that Slurm preempts gets
 # SIGTERM, and Slurm itself puts it back; one that is cancelled must not come back.)
-told='' again=''
-trap 'told=1 again=1; scancel --signal=TERM "$SLURM_JOB_ID.0" || true' USR1
-trap 'told=1; scancel --signal=TERM "$SLURM_JOB_ID.0" || true' TERM
+told='' again='' job=$SLURM_JOB_ID
+# The last task of an array has the id of the whole array, which Slurm would take it for.
+[ -z "${SLURM_ARRAY_JOB_ID:-}" ] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+trap 'told=1 again=1; scancel --signal=TERM "$job.0" || true' USR1
+trap 'told=1; scancel --signal=TERM "$job.0" || true' TERM
 
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1} # which srun no longer takes over by itself
 # A task that has saved and ended must not take along those that still write.
@@ -59,7 +61,7 @@ while :; do # a signal ends `wait`, not the step
   told=''
 done
 if [ -n "$again" ] && [ "$code" -ne 0 ]; then
-  scontrol requeue "$SLURM_JOB_ID" || fail "cannot requeue this job: submit the same command again to continue"
+  scontrol requeue "$job" || fail "cannot requeue this job: submit the same command again to continue"
   echo "slurm.sh: stopped before the time limit and requeued, to continue"
   exit 0
 fi

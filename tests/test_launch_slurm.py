@@ -76,6 +76,16 @@ def test_the_time_limit_saves_requeues_and_continues(place: Place, tasks: int) -
     assert [json.loads(line)["step"] for line in metrics] == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_task_of_an_array_requeues_itself_alone(place: Place) -> None:
+    """The last one has the id of the array: of that id, Slurm would requeue the others, too, unsaved."""
+    place.environment |= {"SLURM_ARRAY_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": "1"}
+    place.change(study={"steps": 6, "wait_for_term": 4}, slurm={"signal": True})
+    done = place.run("sbatch", "launch/slurm.sh", *STUDY)
+    assert done.returncode == 0, log(place)
+    assert place.calls("scontrol") == [["scontrol", "requeue", "77_1"]]
+    assert (place.checkout / "runs/toy/starts").read_text().split() == ["0", "3"]
+
+
 def test_a_study_that_fails_is_not_requeued(place: Place) -> None:
     place.change(study={"steps": 5, "status": 2})
     assert place.run("sbatch", "launch/slurm.sh", *STUDY).returncode == 2

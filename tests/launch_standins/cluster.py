@@ -57,13 +57,19 @@ def srun(arguments: list[str]) -> None:
     sys.exit(max(step.wait() for step in steps))
 
 
+def job() -> str:
+    """This job alone: in an array, 77 would be all of its tasks."""
+    task = os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"77_{task}" if task else "77"
+
+
 def scancel(arguments: list[str]) -> None:
-    assert arguments == ["--signal=TERM", "77.0"], arguments
+    assert arguments == ["--signal=TERM", f"{job()}.0"], arguments
     tell([int(p) for p in (home() / "step").read_text().split()], signal.SIGTERM)
 
 
 def scontrol(arguments: list[str]) -> None:
-    assert arguments == ["requeue", "77"], arguments
+    assert arguments == ["requeue", job()], arguments
     (home() / "requeued").touch()
 
 
