@@ -20,6 +20,8 @@ COMMANDS = {
     "delete": machine.delete,
 }  # fmt: skip
 
+NEED_CONFIG = ("study", "train", "evaluate", "sweep")  # of sycojax's commands
+
 EPILOG = """\
 create   make the TPU VM and wait until it is ready; --spot is cheap and may be taken away, --queued waits for capacity
 setup    send this checkout's commit to every worker and install it there; mounts --share
@@ -99,8 +101,15 @@ def check(options: Namespace) -> None:
     if running:
         if not options.study:
             raise LaunchError("what should run? For example: ... -- study --config=configs/toy.py")
-        for flag, _, value in (a.partition("=") for a in options.study):
-            if flag == "--config" and (value[:1] == "/" or not (machine.HERE / value).is_file()):
+        command = options.study[0]
+        if command in NEED_CONFIG and not any(a.startswith("--config=") for a in options.study):
+            raise LaunchError(f"{command} needs --config=FILE, for example --config=configs/toy.py")
+        for flag, equals, value in (a.partition("=") for a in options.study):
+            if (
+                flag == "--config"
+                and equals
+                and (value[:1] == "/" or not (machine.HERE / value).is_file())
+            ):
                 raise LaunchError(
                     f"--config={value} is no file of the checkout, which the workers get"
                 )

@@ -186,6 +186,8 @@ def test_no_gcloud(place: Place) -> None:
         (("create", TYPE, *STUDY), ["takes no arguments after --"]),
         (("build",), ["build"]),
         (("run",), ["what should run?"]),
+        (("keep", TYPE, BUCKET, "--", "study"), ["study needs --config=FILE"]),
+        (("keep", TYPE, BUCKET, "--", "study", "--config", "configs/toy.py"), ["study needs --config=FILE"]),
         (("run", "--workdir=gs://b/x", *STUDY), ["must be a directory on the workers", "--bucket"]),
         (("run", "--bucket=studies", *STUDY), ["must be gs://BUCKET/PATH"]),
         (("run", "--share=nfs", *STUDY), ["must be HOST:/PATH"]),
