@@ -152,7 +152,10 @@ def test_keep_takes_up_what_is_there(place: Place) -> None:
 def test_several_hosts_share_a_file_system(place: Place) -> None:
     works(place.tpu("create", "--type=v5litepod-16"))
     works(place.tpu("setup", "--share=10.0.0.2:/studies"))
-    assert len(place.calls("sudo", "mount", "-t", "nfs", "-o", "hard", "10.0.0.2:/studies")) == 4
+    assert (
+        len(place.calls("sudo", "mount", "-t", "nfs", "-o", "hard,actimeo=0", "10.0.0.2:/studies"))
+        == 4
+    )
     works(place.tpu("run", "--share=10.0.0.2:/studies", *STUDY))
     started = [c for c in place.calls("sycojax") if c[1] == "study"]
     while len(started) < 4:
@@ -172,7 +175,7 @@ def test_a_wrong_share_does_not_stay(place: Place) -> None:
     home = place.world / "vms/sycophancy/worker-0"
     assert not (home / ".fstab").exists()
     works(place.tpu("setup", "--share=10.0.0.2:/studies"))
-    assert (home / ".fstab").read_text() == "10.0.0.2:/studies /mnt/sycojax nfs defaults,hard,_netdev 0 0\n"  # fmt: skip
+    assert (home / ".fstab").read_text() == "10.0.0.2:/studies /mnt/sycojax nfs hard,actimeo=0,_netdev 0 0\n"  # fmt: skip
     works(place.tpu("setup", "--share=10.0.0.2:/studies"))
     fails(place.tpu("setup", "--share=10.0.0.2:/other"), "/mnt/sycojax is 10.0.0.2:/studies")
 
