@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from launch.command import LaunchError, Parser, run_main
+from launch.settings import check_settings
 from launch.topology import slice_of_topology
 
 WORKDIR = "/workdir"  # where the claim is mounted
@@ -41,11 +42,7 @@ def job_set(options: Namespace) -> dict[str, Any]:
         selector["cloud.google.com/gke-spot"] = "true"
     selector |= dict(pair.split("=", 1) for pair in options.node_selector)
 
-    arguments = ["study", f"--config={options.config}", f"--workdir={WORKDIR}/{options.name}"]
-    if options.cell:  # all cells of a sweep share a workdir
-        workdir = f"--workdir={WORKDIR}/{options.sweep}"
-        arguments = ["sweep", f"--config={options.config}", workdir, f"--cell={options.cell}"]
-    arguments += options.study
+    arguments = study_arguments(options)
     if pods == 1:
         arguments.append("--processes=1")  # inside Kubernetes, sycojax would look for the others
     elif gpu:
@@ -157,6 +154,15 @@ def job_set(options: Namespace) -> dict[str, Any]:
     }
 
 
+def study_arguments(options: Namespace) -> list[str]:
+    """What each pod has sycojax do."""
+    config = f"--config={options.config}"
+    if options.cell:  # all cells of a sweep share a workdir
+        workdir = f"--workdir={WORKDIR}/{options.sweep}"
+        return ["sweep", config, workdir, f"--cell={options.cell}", *options.study]
+    return ["study", config, f"--workdir={WORKDIR}/{options.name}", *options.study]
+
+
 def options_of(command_line: Sequence[str]) -> Namespace:
     """Parse and check. Raises ``LaunchError``."""
     ours = list(command_line)
@@ -217,7 +223,9 @@ def options_of(command_line: Sequence[str]) -> Namespace:
 
 def body(command_line: Sequence[str]) -> None:
     """Print the manifest. Raises ``LaunchError``."""
-    manifest = job_set(options_of(command_line))
+    options = options_of(command_line)
+    manifest = job_set(options)
+    check_settings(study_arguments(options))
     try:
         import yaml
     except ImportError as error:

@@ -13,6 +13,7 @@ from launch.command import LaunchError, Parser, Shell, run_main
 from launch.gcloud import Zone
 from launch.keep import keep
 from launch.machine import SHARE
+from launch.settings import check_settings
 
 COMMANDS = {
     "create": machine.create, "setup": machine.setup, "run": machine.run, "keep": keep,
@@ -129,6 +130,8 @@ def check(options: Namespace) -> None:
         options.workdir = f"{SHARE if options.share else 'runs'}/{options.name}"
     if options.share and not options.workdir.startswith(SHARE + "/"):
         raise LaunchError(f"--workdir={options.workdir} is not on the share, which is {SHARE}")
+    if running and options.study[0] in NEED_CONFIG:
+        check_settings([*options.study, f"--workdir={options.bucket or options.workdir}"])
 
 
 def body(command_line: Sequence[str]) -> None:

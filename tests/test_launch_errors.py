@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import venv
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,10 @@ def test_no_gcloud(place: Place) -> None:
         (("run", "--share=h:/p", "--workdir=runs/x", *STUDY), ["not on the share"]),
         (("run", *STUDY, "--workdir=x"), ["before the --"]),
         (("keep", TYPE, BUCKET, "--", "study", "--config=configs/llama.py"), ["configs/llama.py is no file"]),
+        (("keep", TYPE, BUCKET, *STUDY, "--config.train.lr=1"), ["study: unknown config key 'lr'"]),
+        (("keep", TYPE, BUCKET, *STUDY, "--config.train.epochs=-1"), ["study: ", "epochs"]),
+        (("run", *STUDY, "--frobnicate"), ["study: ", "frobnicate"]),
+        (("keep", TYPE, BUCKET, "--", "sweep", "--config=configs/sweeps/toy.py", "--wandb=x"), ["sweep: --wandb is a flag of"]),
         (("run", *STUDY), ["cannot be used (nothing)", "`create` it"]),
         (("keep", TYPE, *STUDY), ["keep needs --bucket or --share"]),
         (("keep", "--type=v5litepod-16", BUCKET, *STUDY), ["4 hosts", "one file system"]),
@@ -204,6 +209,14 @@ def test_no_gcloud(place: Place) -> None:
 def test_bad_input(empty: Place, flags: tuple[str, ...], words: list[str]) -> None:
     fails(empty.tpu_here(*flags), *words)
     assert not [c for c in empty.calls("gcloud") if {"create", "ssh", "scp"} & set(c)]
+
+
+def test_a_laptop_that_only_launches(place: Place, tmp_path: Path) -> None:
+    """Its Python has no package that sycojax needs: a study's settings are checked where it runs."""
+    venv.create(tmp_path / "bare")
+    python = str(tmp_path / "bare" / "bin" / "python")
+    words = ("keep", "sycophancy", "--zone=us-west4-a", TYPE, BUCKET, "--dry-run", *STUDY, "--config.train.lr=1")  # fmt: skip
+    assert "tpu_worker.sh start" in works(place.run(python, "-m", "launch.tpu", *words))
 
 
 def test_a_bad_name(empty: Place) -> None:

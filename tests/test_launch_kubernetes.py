@@ -224,6 +224,7 @@ def test_what_is_printed_is_what_kubectl_gets(place: Place) -> None:
         ((*REQUIRED, "--topology=v5e:2x4", "--max-restarts=x"), ["--max-restarts"]),
         ((*REQUIRED, "--topology=v5e:2x4", "--", "--workdir=x"), ["before the --"]),
         ((*REQUIRED, "--topology=v5e:2x4", "--frobnicate"), ["--frobnicate"]),
+        ((*REQUIRED, "--topology=v5e:2x4", "--", "--config.train.lr=1"), ["study: unknown config key 'lr'"]),
     ],
 )  # fmt: skip
 def test_bad_input_prints_one_message_and_no_manifest(
