@@ -84,12 +84,16 @@ class LanguageModel:
         max_new_tokens: int = 256,
         *,
         stop: Sequence[str] = (),
+        keep_stop: bool = False,
         progress: bool = False,
     ) -> list[str]:
-        """Greedy continuations, each up to end-of-sequence or the first of ``stop``, which is left out."""
+        """Greedy continuations, each up to end-of-sequence or the first of ``stop``, which is left out.
+
+        With ``keep_stop`` it is left in, and so is what was made before it was seen.
+        """
         if max_new_tokens < 1:
             raise SycojaxError(f"max_new_tokens={max_new_tokens} must be at least 1")
-        asked = [Prompt(prompt, max_new_tokens, tuple(stop)) for prompt in prompts]
+        asked = [Prompt(prompt, max_new_tokens, tuple(stop), keep_stop) for prompt in prompts]
         continuations = self.scorer.decoder.generate(asked, self._bank, progress=progress)
         return [continuation.text for continuation in continuations[0]]
 

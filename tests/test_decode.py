@@ -16,7 +16,7 @@ from sycojax.data.tokenizer import Tokenizer
 from sycojax.models.llama import FrozenBase, abstract
 from sycojax.requests import Request
 from sycojax.scoring.bandwidth import decode_bytes
-from sycojax.scoring.decode import Continuation, Decoder, Prompt
+from sycojax.scoring.decode import STRIDE, Continuation, Decoder, Prompt
 from sycojax.scoring.scorer import Scorer
 from sycojax.weights.huggingface import load_base
 
@@ -163,6 +163,10 @@ def test_eight_devices_equal_one(
     eight = dataclasses.replace(eight, params=jax.device_put(base.params, placement))
     many = Decoder(eight, cases.tokenizer(), CONFIG)
     assert many.generate(prompts(), bank, progress=False) == expected
+    text = next(c.text for c in expected[0] if len(c.text) > 4)
+    asked = [prompt._replace(stop=(text[2:4],)) for prompt in prompts(new=40)]
+    alone = Decoder(base, cases.tokenizer(), CONFIG)
+    assert many.generate(asked, bank, progress=False) == alone.generate(asked, bank, progress=False)
 
 
 def test_stop_strings_cut_the_text(
@@ -176,6 +180,43 @@ def test_stop_strings_cut_the_text(
     )
     cut = min(text.find(stop) for stop in stops[:2])
     assert row == [Continuation(text[:cut], True)]
+
+
+def test_a_stop_string_ends_the_work(base: FrozenBase, bank: Any) -> None:
+    """Rows that have said one make room within a stride, in a bank too; the others are continued as ever."""
+    endless = dataclasses.replace(
+        base, config=dataclasses.replace(base.config, max_position_embeddings=256)
+    )
+    kernel = np.array(base.params["lm_head"]["kernel"])
+    kernel[:, 2] = -kernel[:, 10:14].sum(1)  # end-of-sequence is never said
+    endless = dataclasses.replace(endless, params={**base.params, "lm_head": {"kernel": kernel}})
+    two = jax.tree.map(lambda x: x[:2], bank)
+    config = dataclasses.replace(CONFIG, decode_batch=2, bank_width=2)
+    long, count = 160, 6
+    whole = Decoder(endless, cases.tokenizer(), config)
+    texts = [TEXTS[n % len(TEXTS)] + " dog" * n for n in range(count)]
+    full = whole.generate(prompts(texts, long), two, progress=False)
+    # Every second prompt stops at something that its own text says early, and that no other one asks for.
+    stops = [(full[0][n].text[2:5],) if n % 2 else () for n in range(count)]
+    asked = [Prompt(text, long, stop) for text, stop in zip(texts, stops, strict=True)]
+    decoder = Decoder(endless, cases.tokenizer(), config)
+    found = decoder.generate(asked, two, progress=False)
+    for ours, theirs in zip(found, full, strict=True):
+        for one, other, stop in zip(ours, theirs, stops, strict=True):
+            at = other.text.find(stop[0]) if stop else -1
+            assert one == (other if at < 0 else Continuation(other.text[:at], True))
+    assert decoder.counts.generated_tokens <= (count // 2) * long * 2 + long * 3 + 3 * (STRIDE + 1)
+    # With the stop left in, the text is the beginning of what the model would have said.
+    kept = [prompt._replace(keep_stop=True) for prompt in asked if prompt.stop]
+    one = jax.tree.map(lambda x: x[:1], bank)
+    decoder = Decoder(endless, cases.tokenizer(), dataclasses.replace(config, decode_batch=1))
+    (row,) = decoder.generate(kept, one, progress=False)
+    for got, prompt in zip(row, kept, strict=True):
+        text = full[0][texts.index(prompt.text)].text
+        assert text.startswith(got.text)
+        assert prompt.stop[0] in got.text
+    assert decoder.counts.generated_tokens <= len(kept) * (STRIDE + 1)
+    assert decoder.counts.decode_steps <= len(kept) * STRIDE
 
 
 def test_long_prompts_make_room(decoder: Decoder, base: FrozenBase, bank: Any) -> None:

@@ -24,6 +24,8 @@ from sycojax.scoring.memory import decoding_width, device_memory
 
 # The slots of a row are a multiple of this.
 SLOTS = 32
+# Tokens that are made before the host looks for stop strings, where a prompt has some.
+STRIDE = 16
 
 
 def padded_slots(places: int) -> int:
@@ -32,11 +34,15 @@ def padded_slots(places: int) -> int:
 
 
 class Prompt(NamedTuple):
-    """A text to continue by at most ``max_new_tokens``, up to end-of-sequence or the first of ``stop``."""
+    """A text to continue by at most ``max_new_tokens``, up to end-of-sequence or the first of ``stop``.
+
+    With ``keep_stop`` the stop string stays in the text, and so does what was made before it was seen.
+    """
 
     text: str
     max_new_tokens: int
     stop: tuple[str, ...] = ()
+    keep_stop: bool = False
 
 
 class Continuation(NamedTuple):
@@ -139,7 +145,7 @@ class Decoder:
         with bar:
             shape = self._shape(encoded, count)
             for first, adapters, lora in passes(bank, shape.width, self.base) if prompts else ():
-                for a, number, new in self._continue(lora, adapters, encoded, shape):
+                for a, number, new in self._continue(lora, adapters, prompts, encoded, shape):
                     row = self._text(new, prompts[number], encoded[number])
                     results[first + a][number] = row
                     bar.update()
@@ -149,10 +155,16 @@ class Decoder:
         return out
 
     def _continue(
-        self, lora: Any, adapters: int, encoded: Sequence[Encoded], shape: Shape
-    ) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Yield (adapter, number of the prompt, its new tokens int32 [steps]) in the order in which they end."""
+        self,
+        lora: Any,
+        adapters: int,
+        prompts: Sequence[Prompt],
+        encoded: Sequence[Encoded],
+        shape: Shape,
+    ) -> Iterator[tuple[int, int, list[int]]]:
+        """Yield (adapter, number of the prompt, its new tokens) in the order in which they end."""
         width, rows = shape.width, shape.rows
+        most = np.int32(STRIDE if any(prompt.stop for prompt in prompts) else shape.steps)
         banked = width > 1
         # Long ones first: what is left at the end, when no prompt waits, are the short ones.
         order = sorted(
@@ -183,17 +195,27 @@ class Decoder:
                 state,
                 self._everywhere(waiting if banked else waiting[0]),
                 self._everywhere(np.int32(wanted or held.size + 1)),
+                self._everywhere(most),
                 banked=banked,
             )
             state, view = traced(self.profile, "decode", state, run)
-            done, new, steps = jax.device_get(view)
+            done, new, made, steps = jax.device_get(view)
             self.counts.decode_steps += int(steps)
             self.counts.decode_step_adapters += int(steps) * width
             self.counts.decode_step_rows += int(steps) * held.size
-            new = new.reshape(*held.shape, -1)
-            for a, row in np.argwhere(done.reshape(held.shape) & (held >= 0)).tolist():
+            new, made = new.reshape(*held.shape, -1), made.reshape(held.shape)
+            ended, said = done.reshape(held.shape).copy(), np.zeros(held.shape, bool)
+            for a, row in np.argwhere(~ended & (held >= 0)).tolist():
+                said[a, row] = self._stopped(
+                    new[a, row, : made[a, row]].tolist(), prompts[held[a, row]]
+                )
+            if said.any():
+                mask = said if banked else said[0]
+                mask = distribute(mask, self._generation.by_rows(width))
+                state = self._generation.end(state, mask, width)
+            for a, row in np.argwhere((ended | said) & (held >= 0)).tolist():
                 number, held[a, row] = int(held[a, row]), -1
-                yield a, number, new[a, row]
+                yield a, number, new[a, row, : made[a, row]].tolist()
 
     def _arrivals(
         self,
@@ -284,8 +306,22 @@ class Decoder:
         self._lengths.add((shape, length))
         return length
 
-    def _text(self, new: np.ndarray, prompt: Prompt, encoded: Encoded) -> Continuation:
-        ids = new[: encoded.limit].tolist()
+    def _stopped(self, ids: list[int], prompt: Prompt) -> bool:
+        """Whether the text of ``ids``, which the host last saw ``STRIDE`` tokens ago, has a stop string in it."""
+        if not prompt.stop:
+            return False
+        # A token is a byte at least, a character four bytes at most; the whole text has the last word.
+        new = STRIDE + 4 * max(map(len, prompt.stop))
+        return all(
+            any(stop in text for stop in prompt.stop)
+            for text in map(self._decode, (ids[-new:], ids))
+        )
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        """A table may be padded beyond the vocabulary; such ids stand for no text."""
+        return self.tokenizer.decode([i for i in ids if i < self.tokenizer.vocab_size])
+
+    def _text(self, ids: list[int], prompt: Prompt, encoded: Encoded) -> Continuation:
         ends = [i for i, token in enumerate(ids) if token in self._eos]
         finished = bool(ends)
         ids = ids[: ends[0]] if ends else ids
@@ -293,9 +329,8 @@ class Decoder:
         self.counts.generated_tokens += made
         # The first new token is prefill's, the last is not fed; token i of the text sees i + 1 keys.
         self.counts.decode_step_slots += (made - 1) * (2 * len(encoded.token_ids) + made) // 2
-        # A table may be padded beyond the vocabulary; such ids stand for no text.
-        text = self.tokenizer.decode([i for i in ids if i < self.tokenizer.vocab_size])
+        text = self._decode(ids)
         stops = [text.find(stop) for stop in prompt.stop if stop in text]
         if stops:
-            text, finished = text[: min(stops)], True
+            text, finished = text if prompt.keep_stop else text[: min(stops)], True
         return Continuation(text, finished, encoded.dropped)

@@ -1,9 +1,10 @@
 """The device's side of greedy decoding: rows that come and go in one batch, each at its own place in its text.
 
-Three jitted programs share a ``State``: ``empty`` makes it, ``insert`` computes the prompts of a few arriving rows
-and puts them over rows that are done, ``advance`` feeds tokens until enough rows are done to be worth replacing.
-The host looks only between calls of ``advance``. With a bank of W adapters every array has a leading axis W and
-rows of different adapters come and go independently, while one step reads the base's weights once for all.
+Four jitted programs share a ``State``: ``empty`` makes it, ``insert`` computes the prompts of a few arriving rows
+and puts them over rows that are done, ``advance`` feeds tokens until enough rows are done to be worth replacing,
+``end`` calls done what the host wants no more of. The host looks only between calls of ``advance``. With a
+bank of W adapters every array has a leading axis W and rows of different adapters come and go independently, while one
+step reads the base's weights once for all.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class View(NamedTuple):
 
     done: jax.Array  # bool [B]
     new: jax.Array  # int32 [B, steps]
+    made: jax.Array  # int32 [B]
     steps: jax.Array  # int32 [], fed in this call of ``advance``
 
 
@@ -68,6 +70,7 @@ class Generation:
         self.empty = jax.jit(self._empty, static_argnums=0)
         self.insert = jax.jit(self._insert, static_argnames="banked", donate_argnums=2)
         self.advance = jax.jit(self._advance, static_argnames="banked", donate_argnums=2)
+        self.end = jax.jit(self._end, static_argnums=2, donate_argnums=0)
 
     def lower(self, lora: Any, shape: Shape) -> jax.stages.Lowered:
         """``advance`` for a state of this shape; weights may be ``ShapeDtypeStruct``s with shardings."""
@@ -79,8 +82,10 @@ class Generation:
         )
         banked = shape.width > 1
         waiting = jax.ShapeDtypeStruct((shape.width,) * banked, np.int32, sharding=everywhere)
-        wanted = jax.ShapeDtypeStruct((), np.int32, sharding=everywhere)
-        return self.advance.lower(lora, self.base.params, state, waiting, wanted, banked=banked)
+        number = jax.ShapeDtypeStruct((), np.int32, sharding=everywhere)
+        return self.advance.lower(
+            lora, self.base.params, state, waiting, number, number, banked=banked
+        )
 
     def _empty(self, shape: Shape) -> State:
         """Rows that are all done."""
@@ -137,11 +142,13 @@ class Generation:
         state: State,
         waiting: jax.Array,
         wanted: jax.Array,
+        most: jax.Array,
         *,
         banked: bool = False,
     ) -> tuple[State, View]:
         """Feed tokens until all rows are done, or as many as ``wanted`` int32 [] can be replaced.
 
+        No row gets more than ``most`` int32 [] tokens.
         ``waiting`` int32 [] ([W] with a bank) is the number of prompts that wait for a row of that adapter.
         """
         self.compilations += 1
@@ -170,15 +177,20 @@ class Generation:
         def going(carry: tuple[jax.Array, State]) -> jax.Array:
             done = carry[1].done
             replaceable = jnp.minimum(done.sum(-1, dtype=jnp.int32), waiting).sum()
-            return ~done.all() & (replaceable < wanted)
+            return ~done.all() & (replaceable < wanted) & (carry[0] < most)
 
         def feed(carry: tuple[jax.Array, State]) -> tuple[jax.Array, State]:
             return carry[0] + 1, each(lora, adapters, carry[1])
 
         steps, state = jax.lax.while_loop(going, feed, (jnp.int32(0), state))
-        view = View(state.done, state.new, steps)
+        view = View(state.done, state.new, state.made, steps)
         everywhere = replicated(self.base.mesh)
         return self._placed(state, width), jax.lax.with_sharding_constraint(view, everywhere)
+
+    def _end(self, state: State, rows: jax.Array, width: int) -> State:
+        """The state in which ``rows``, bool [B] ([W, B] with a bank), are done."""
+        self.compilations += 1
+        return self._placed(state._replace(done=state.done | rows), width)
 
     def _each(self, function: Any, width: int) -> Any:
         if width == 1:
