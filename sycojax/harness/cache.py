@@ -7,6 +7,7 @@ the first one's answers. What the answers are of is kept among them, under a key
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 from sycojax.errors import SycojaxError
@@ -24,3 +25,17 @@ def claim(answers: MutableMapping[str, Any], model: str) -> None:
             "--use_cache: this file holds answers of another model, adapter or precision: give each its own, or "
             "delete it"
         )
+
+
+def model_of(base: Path, tokenizer: Path, adapter: str | None, *settings: Any) -> str:
+    """A fingerprint of all that an answer depends on: two directories, an adapter's directory or hub id, settings."""
+    from sycojax.study.external import files_fingerprint
+    from sycojax.study.stages import fingerprint
+    from sycojax.weights.fingerprint import base_fingerprint
+    from sycojax.weights.hub import resolve
+    from sycojax.weights.huggingface import TOKENIZER_FILES
+    from sycojax.weights.peft import CONFIG, WEIGHTS
+
+    weights = "" if adapter is None else files_fingerprint(resolve(adapter, (CONFIG, WEIGHTS)))
+    texts = [p.read_bytes() for f in TOKENIZER_FILES if (p := tokenizer / f).is_file()]
+    return fingerprint(base_fingerprint(base), weights, *texts, *settings)

@@ -7,6 +7,7 @@ harness too. What ``hf`` does to them is done here alike: BOS, truncation on the
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,9 +24,16 @@ from lm_eval.utils import (  # pyright: ignore[reportMissingImports]
 
 from sycojax import __version__
 from sycojax.errors import SycojaxError
+from sycojax.files import read_json
 from sycojax.harness import arguments, cache
 from sycojax.harness.generation import Greedy
-from sycojax.harness.tokenizer import ContextTokenizer, encode, reads_spaces_alike
+from sycojax.harness.tokenizer import (
+    ContextTokenizer,
+    encode,
+    reads_spaces_alike,
+    special_ids,
+)
+from sycojax.weights.huggingface import GENERATION
 
 # What --use_cache has not been given yet is lost with the process; scoring in parts costs some sharing.
 CACHED_PART = 2048
@@ -113,7 +121,7 @@ class SycojaxLM(TemplateLM):
             self.tokenizer.pad_token = self.tokenizer.unk_token or self.tokenizer.eos_token
         ids = (prefix_token_id, self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
         self._prefix_token_id = next(i for i in ids if i is not None)
-        self._decoders: dict[int, Any] = {}
+        self._decoders: dict[tuple[int, tuple[int, ...]], Any] = {}
         if not reads_spaces_alike(self.tokenizer, self.model.tokenizer):
             _log.warning(
                 "transformers %s reads %s otherwise than its files say where a text starts with a space or "
@@ -151,26 +159,11 @@ class SycojaxLM(TemplateLM):
         """Raises ``SycojaxError`` when the answers in --use_cache's file are another model's."""
         super().set_cache_hook(cache_hook)
         if cache_hook.dbdict is not None:
-            cache.claim(cache_hook.dbdict, self._fingerprint())
-
-    def _fingerprint(self) -> str:
-        """Of all that an answer depends on."""
-        from sycojax.study.external import files_fingerprint
-        from sycojax.study.stages import fingerprint
-        from sycojax.weights.fingerprint import base_fingerprint
-        from sycojax.weights.hub import resolve
-        from sycojax.weights.huggingface import TOKENIZER_FILES
-        from sycojax.weights.peft import CONFIG, WEIGHTS
-
-        base, reader = self._directories
-        adapter = ""
-        if self._adapter is not None:
-            adapter = files_fingerprint(resolve(self._adapter, (CONFIG, WEIGHTS)))
-        texts = [p.read_bytes() for f in TOKENIZER_FILES if (p := reader / f).is_file()]
-        return fingerprint(
-            base_fingerprint(base), adapter, self._dtype, self._quantization, *texts, self.max_length,
-            self._add_bos_token, self._prefix_token_id,
-        )  # fmt: skip
+            model = cache.model_of(
+                *self._directories, self._adapter, self._dtype, self._quantization, self.max_length,
+                self._add_bos_token, self._prefix_token_id,
+            )  # fmt: skip
+            cache.claim(cache_hook.dbdict, model)
 
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
@@ -237,17 +230,20 @@ class SycojaxLM(TemplateLM):
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """Greedy continuations. Raises ``SycojaxError`` where sampling or anything else is asked for."""
-        asked = [Greedy.read(request.args[1], self.max_gen_toks) for request in requests]
+        file = self._directories[0] / GENERATION
+        settings = read_json(file) if file.is_file() else {}
+        asked: dict[Greedy, list[int]] = {}
+        for i, request in enumerate(requests):
+            greedy = Greedy.read(request.args[1], self.max_gen_toks, settings)
+            asked.setdefault(greedy, []).append(i)
         eos = self.tokenizer.decode([self.eot_token_id])
         texts = [""] * len(requests)
-        for new_tokens in sorted({greedy.max_gen_toks for greedy in asked}):
-            numbers = [i for i, greedy in enumerate(asked) if greedy.max_gen_toks == new_tokens]
+        for greedy, numbers in asked.items():
             for part in self._parts(numbers):
                 contexts = [requests[i].args[0] for i in part]
-                for i, text in zip(
-                    part, self._continue(contexts, new_tokens, disable_tqdm), strict=True
-                ):
-                    texts[i] = asked[i].cut(text, eos)
+                found = self._continue(contexts, greedy, disable_tqdm)
+                for i, text in zip(part, found, strict=True):
+                    texts[i] = greedy.cut(text, eos)
                     self.cache_hook.add_partial("generate_until", requests[i].args, texts[i])
         return texts
 
@@ -264,23 +260,38 @@ class SycojaxLM(TemplateLM):
         with self._precision():
             return self.model.loglikelihood_tokens(kept, progress=not quiet)
 
-    def _continue(self, contexts: Sequence[str], new_tokens: int, quiet: bool) -> list[str]:
-        keep = self.max_length - new_tokens
+    def _continue(self, contexts: Sequence[str], greedy: Greedy, quiet: bool) -> list[str]:
+        """Each with the stop string that ended it; special tokens are no text, and end it as the EOS does."""
+        new_tokens, keep = greedy.max_gen_toks, self.max_length - greedy.max_gen_toks
         if keep < 1:
             raise SycojaxError(
                 f"max_gen_toks={new_tokens} leaves no room for a context within {self.max_length} tokens"
             )
-        if new_tokens not in self._decoders:
+        special = special_ids(self.tokenizer)
+        known = {*self.model.base.config.eos_token_ids, self.model.tokenizer.eos_id}
+        ends = tuple(sorted({special[s] for s in greedy.until if s in special} - known))
+        if (new_tokens, ends) not in self._decoders:
             from sycojax.interface import LanguageModel
 
             reader = ContextTokenizer(
                 self.tokenizer, self.model.tokenizer, self._add_bos_token, keep
             )
-            self._decoders[new_tokens] = LanguageModel(
-                self.model.base, self.model.lora, reader, self.model.scorer.config
+            config = self.model.base.config
+            config = dataclasses.replace(config, eos_token_ids=(*config.eos_token_ids, *ends))
+            self._decoders[new_tokens, ends] = LanguageModel(
+                dataclasses.replace(self.model.base, config=config),
+                self.model.lora,
+                reader,
+                self.model.scorer.config,
             )
         with self._precision():
-            return self._decoders[new_tokens].generate(contexts, new_tokens, progress=not quiet)
+            return self._decoders[new_tokens, ends].generate(
+                contexts,
+                new_tokens,
+                stop=tuple(filter(None, greedy.until)),
+                keep_stop=True,
+                progress=not quiet,
+            )
 
     def _parts(self, requests: Sequence[Any]) -> Iterator[Sequence[Any]]:
         """All at once, or piecemeal where --use_cache keeps what is done."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sycojax.data.tokenizer import Tokenizer
+from sycojax.errors import SycojaxError
 
 
 def encode(
@@ -33,8 +34,16 @@ def reads_spaces_alike(raw: Any, published: Tokenizer) -> bool:
     )
 
 
+def special_ids(raw: Any) -> dict[str, int]:
+    """Ids of the tokens that decoding leaves out, by how they are written."""
+    return {str(token): i for i, token in raw.added_tokens_decoder.items() if token.special}
+
+
 class ContextTokenizer(Tokenizer):
-    """Encodes contexts to be continued, of which the last ``keep`` tokens stay, BOS or not."""
+    """Encodes contexts to be continued, of which the last ``keep`` tokens stay, BOS or not.
+
+    Raises ``SycojaxError`` on a context without tokens.
+    """
 
     def __init__(self, raw: Any, published: Tokenizer, add_bos_token: bool | None, keep: int):
         self._raw, self._add_bos_token, self._keep = raw, add_bos_token, keep
@@ -50,9 +59,15 @@ class ContextTokenizer(Tokenizer):
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         bos = self._raw.bos_token or self.bos_token
-        return [
+        found = [
             encode(self._raw, text, bos, None, self._add_bos_token)[-self._keep :] for text in texts
         ]
+        if not all(found):
+            raise SycojaxError(
+                f"the context {texts[found.index([])]!r} has no tokens to be continued: the tokenizer adds no BOS; "
+                "--model_args add_bos_token=True does"
+            )
+        return found
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._raw.decode(list(ids), skip_special_tokens=True)

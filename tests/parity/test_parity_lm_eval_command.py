@@ -45,7 +45,7 @@ TASKS = {
     "continue": {
         "output_type": "generate_until", "doc_to_text": "Question: {{question}}\nAnswer:",
         "doc_to_target": "{{options[gold]}}", "fewshot_split": "test", "metric_list": [{"metric": "exact_match"}],
-        "generation_kwargs": {"until": ["\n"], "max_gen_toks": 8},
+        "generation_kwargs": {"until": ["\n"], "max_gen_toks": 8, "num_beams": 1},
     },
 }  # fmt: skip
 
@@ -291,7 +291,13 @@ def test_only_greedy_decoding() -> None:
 
     with pytest.raises(SycojaxError, match="sampling"):
         Greedy.read({"temperature": 0.7}, 256)
-    with pytest.raises(SycojaxError, match="num_beams"):
+    with pytest.raises(SycojaxError, match="num_beams=4"):
         Greedy.read({"num_beams": 4, "until": ["x"]}, 256)
+    # hf would obey the checkpoint's own file, and silence here would give other texts than its.
+    with pytest.raises(SycojaxError, match=r"repetition_penalty=1.2: .*,repetition_penalty=1\)"):
+        Greedy.read({"until": ["x"]}, 256, {"repetition_penalty": 1.2, "temperature": 0.6})
+    # Tasks say these, and mean greedy decoding.
+    spelt = {"num_beams": 1, "repetition_penalty": 1.0, "early_stopping": False, "do_sample": False}
+    assert Greedy.read(spelt, 256, {"repetition_penalty": 1.2}) == Greedy((), 256)
     assert Greedy.read({"temperature": 0.7, "do_sample": False}, 256).max_gen_toks == 256
     assert Greedy(("\nQ", "\n\n"), 9).cut("x\n\nQ</s>", "</s>") == "x\n"  # in order, as the harness

@@ -9,10 +9,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny_models as tiny
+from safetensors.numpy import load_file, save_file
 
 from sycojax.data.tokenizer import Tokenizer
+from sycojax.errors import SycojaxError
 from sycojax.toy import base_directory
 
 pytestmark = pytest.mark.parity
@@ -43,6 +46,8 @@ GENERATED = [
     ("<s>[INST] Hello [/INST]", {"until": "zzz", "max_new_tokens": 20, "temperature": 0.0}),
     ("Many words. " * 60, {"until": [], "max_gen_toks": 20}),  # cut on the left
     ("One", {"until": [], "max_gen_toks": 20}),
+    # Stop strings one within the other are cut in the order that they are given.
+    ("Two", {"until": ["e", "\n e", " e"], "max_gen_toks": 20, "num_beams": 1}),
 ]
 
 
@@ -126,3 +131,30 @@ def test_answers_equal_on_a_trained_model(
     """Llama's own kind of tokenizer: BOS by default, bytes, and a first space that decoding drops."""
     compare(*both(shared_data / "models" / "stories260K"))
     assert "starts with a space" in caplog.text
+
+
+def test_a_special_token_ends_a_text(checkpoint: Path, tmp_path: Path) -> None:
+    """Decoding leaves it out, so that no stop string is found in the text, but ``hf`` stops at it."""
+    shutil.copytree(checkpoint, tmp_path / "model")
+    files = (tmp_path / "model").glob("*.safetensors")
+    file, tensors = next((f, t) for f in files if "lm_head.weight" in (t := load_file(f)))
+    peer, ours = both(checkpoint)
+    context, limit = "Once upon a time", 12
+    (told,) = answers(ours, "generate_until", [(context, {"until": [], "max_gen_toks": limit})])
+    ids, mask = peer.tok_batch_encode([context])
+    said = peer.model.generate(ids, attention_mask=mask, max_new_tokens=limit, do_sample=False)
+    # Wherever the third token would be said, the special one is a little likelier.
+    head = np.array(tensors["lm_head.weight"])
+    head[ours.tokenizer.unk_token_id] = 1.001 * head[int(said[0, ids.shape[1] + 2])]
+    save_file({**tensors, "lm_head.weight": head}, file, {"format": "pt"})
+    peer, ours = both(tmp_path / "model")
+    ask = [(context, {"until": [ours.tokenizer.unk_token], "max_gen_toks": limit})]
+    found = answers(ours, "generate_until", ask)
+    assert found == answers(peer, "generate_until", ask)
+    assert 0 < len(found[0]) < len(told)
+
+
+def test_a_context_without_tokens_is_said(checkpoint: Path) -> None:
+    _, ours = both(checkpoint)
+    with pytest.raises(SycojaxError, match="add_bos_token=True"):
+        answers(ours, "generate_until", [("", {"until": [], "max_gen_toks": 4})])
