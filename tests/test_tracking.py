@@ -136,6 +136,13 @@ def test_what_was_logged_before_the_flag_was_given_is_sent(wandb: StandIn, tmp_p
     assert steps_of(run, "mmlu-s0") == [2, 3]
 
 
+def test_a_line_can_be_read_when_it_is_written(tmp_path: Path) -> None:
+    """Who follows the file of a large study would otherwise wait for its next checkpoint."""
+    with MetricsLog(tmp_path, ["mmlu-s0"], 0) as log:
+        log.write({"adapter": "mmlu-s0", "step": 1, "loss": 0.5})
+        assert log.path.read_text().endswith("}\n")
+
+
 def test_a_failure_is_the_run_s_too(wandb: StandIn, tmp_path: Path) -> None:
     with pytest.raises(SycojaxError), Tracker("p", tmp_path, "toy", {}):
         raise SycojaxError("stopped")

@@ -41,7 +41,8 @@ class MetricsLog:
         from tensorboardX import SummaryWriter
 
         atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in self.lines))
-        self._stream = self.path.open("a", encoding="utf-8")
+        # By lines, so that who follows the file sees each when it is written.
+        self._stream = self.path.open("a", encoding="utf-8", buffering=1)
         purge = completed + 1 if completed else None
         self._writers = {
             name: SummaryWriter(str(Path(directory) / "tensorboard" / name), purge_step=purge)
