@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import http.server
+import os
+import shutil
 import socket
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -13,6 +16,7 @@ import jax
 import pytest
 
 from sycojax.cli import compilation_cache, doctor, main
+from sycojax.toy import base_directory
 
 
 def test_this_machine_is_ready(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -65,9 +69,81 @@ def test_a_base_that_the_hub_does_not_give(
     assert "401: access to some/model is restricted" in captured.out
     assert "hf auth login" in captured.out
     assert captured.err == "sycojax: to be mended: base\n"
-    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: "/cache/model")
+    cached = tmp_path / "snapshot"
+    shutil.copytree(base_directory(), cached)
+    weights = cached / "model.safetensors"
+    monkeypatch.setattr(
+        huggingface_hub,
+        "try_to_load_from_cache",
+        lambda _, name: str(weights) if name == weights.name else None,
+    )
     assert main([*arguments, "--config.base.path=some/model"]) == 0
     assert "some/model is cached" in capsys.readouterr().out
+    weights.write_bytes(weights.read_bytes()[:1000])
+    assert main([*arguments, "--config.base.path=some/model"]) == 2
+    said = capsys.readouterr().out
+    assert f"some/model is here in part ({weights} is truncated" in said
+
+
+def test_a_base_in_a_directory_is_opened(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A download that stopped early, and a directory that holds something else, are no base."""
+    arguments = ["doctor", f"--workdir={tmp_path}", "--config=configs/toy.py"]
+    assert main(arguments) == 0
+    assert f"{base_directory()} is a local directory" in capsys.readouterr().out
+    half = tmp_path / "half"
+    shutil.copytree(base_directory(), half)
+    (half / "model.safetensors").unlink()
+    assert main([*arguments, f"--config.base.path={half}"]) == 2
+    assert "PROBLEM base" in (said := capsys.readouterr().out)
+    assert "hf download" in said
+
+
+@pytest.mark.parametrize(
+    ("platform", "said"),
+    [("cuda", "JAX_PLATFORMS=cuda, and no NVIDIA GPU can be seen"), ("nonsense", "'nonsense'")],
+)
+def test_a_platform_that_is_not_here(tmp_path: Path, platform: str, said: str) -> None:
+    """What doctor calls a problem ends a study in one line; JAX's own error for the first says nothing."""
+    if platform == "cuda" and list(Path("/dev").glob("nvidia*")):
+        pytest.skip("there is an NVIDIA GPU")
+    environment = {**os.environ, "JAX_PLATFORMS": platform, "HF_HUB_OFFLINE": "1"}
+    workdir = tmp_path / "w"
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "sycojax", *arguments, f"--workdir={workdir}"],
+            env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    done = run("doctor", "--config=configs/toy.py")
+    assert (done.returncode, done.stderr) == (2, "sycojax: to be mended: devices\n")
+    problem, advice = done.stdout[done.stdout.index("PROBLEM") :].splitlines()[:2]
+    assert "devices" in problem
+    assert said in problem
+    assert "pip install 'sycojax[cuda]'" in advice
+    done = run("study", "--config=configs/toy.py")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not workdir.exists()
+
+
+def test_places_that_are_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of the workdir and both caches; the hub's token, which lies in one, cannot be read either."""
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(file / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(file / "token"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(compilation_cache, "directory", lambda: file / "jax")
+    found = [f for f in doctor.examine(file / "w", "") if str(file) in f.text]
+    assert [(f.state, f.subject) for f in found] == [
+        ("problem", "disk"), ("note", "cache"), ("note", "cache"), ("note", "token"),
+    ]  # fmt: skip
+    assert all(f.advice for f in found)
+    assert file.read_bytes() == b""
 
 
 def test_a_directory_that_cannot_be_written(

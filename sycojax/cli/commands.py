@@ -201,9 +201,10 @@ def export(flags: Flags) -> None:
 def doctor(flags: Flags) -> None:
     """Print what this machine has and lacks. Raises ``SycojaxError`` when something must be mended."""
     from sycojax.cli.doctor import examine, render
+    from sycojax.cli.embedded import base_path
 
-    path = "" if flags.config is None else flags.study_config().base.path
-    findings = examine(flags.workdir, "" if path == "toy" else path, flags.bucket)
+    base = "" if flags.config is None else base_path(flags.study_config().base.path)
+    findings = examine(flags.workdir, base, flags.bucket)
     print(render(findings))
     problems = [f.subject for f in findings if f.state == "problem"]
     if problems:
@@ -238,14 +239,16 @@ def config(flags: Flags) -> None:
 
 
 def _start(flags: Flags) -> None:
-    """Before anything is compiled: the cache of programs, and the other processes of this run."""
+    """Before anything is compiled: the cache of programs, the other processes of this run, and its devices."""
     import jax
 
     from sycojax.cli.compilation_cache import keep_compiled
     from sycojax.parallel import distributed
+    from sycojax.parallel.mesh import present_devices
 
     keep_compiled()
     distributed.initialize(flags.coordinator, flags.processes, flags.process)
+    present_devices()
     if flags.bucket and jax.process_count() > 1:  # on a slice of several hosts, known only now
         raise SycojaxError(SEVERAL.format(flags.bucket))
 

@@ -80,15 +80,13 @@ def _versions() -> Iterator[Finding]:
 
 
 def _devices() -> Iterator[Finding]:
-    import jax
+    from sycojax.parallel.mesh import present_devices
 
     try:
-        devices = jax.devices()
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
-        yield Finding(
-            "problem", "devices", reason, "JAX_PLATFORMS=cpu runs without the accelerator"
-        )
+        devices = present_devices()
+    except SycojaxError as error:
+        reason, _, advice = str(error).rpartition(". ")
+        yield Finding("problem", "devices", reason, advice)
         return
     kinds = ", ".join(sorted({d.device_kind for d in devices}))
     yield Finding("ok", "devices", f"{len(devices)} x {kinds} ({devices[0].platform})")
@@ -114,12 +112,10 @@ def _unused_accelerators() -> Iterator[Finding]:
 
 
 def _disk(workdir: Path) -> Iterator[Finding]:
-    existing = next(p for p in (workdir.resolve(), *workdir.resolve().parents) if p.exists())
+    existing, refusal = _place(workdir)
     free = shutil.disk_usage(existing).free
-    if not os.access(existing, os.W_OK):
-        yield Finding(
-            "problem", "disk", f"{existing} cannot be written", "choose another --workdir"
-        )
+    if refusal:
+        yield Finding("problem", "disk", f"{existing} {refusal}", "choose another --workdir")
     elif free < 5 * GIB:
         yield Finding(
             "note", "disk", f"{free / GIB:.1f} GiB free at {existing}",
@@ -127,6 +123,16 @@ def _disk(workdir: Path) -> Iterator[Finding]:
         )  # fmt: skip
     else:
         yield Finding("ok", "disk", f"{free / GIB:.0f} GiB free at {existing}")
+
+
+def _place(directory: Path) -> tuple[Path, str]:
+    """What there is of a directory that may have to be made, and why nothing can be written there; "" if it can."""
+    directory = directory.resolve()
+    # os.path's word for what may not be looked at is no, pathlib's an error.
+    existing = next(p for p in (directory, *directory.parents) if os.path.exists(p))
+    if not existing.is_dir():
+        return existing, "is a file, not a directory"
+    return existing, "" if os.access(existing, os.W_OK | os.X_OK) else "cannot be written"
 
 
 def _bucket(url: str) -> Iterator[Finding]:
@@ -149,18 +155,22 @@ def _cache() -> Iterator[Finding]:
     from sycojax.cli.compilation_cache import directory as compiled
 
     place = compiled()
-    yield Finding(
-        "ok",
-        "cache",
-        f"{place} keeps compiled programs" if place else "programs are compiled anew in every run",
-    )
-    directory = Path(constants.HF_HUB_CACHE)
-    existing = next(p for p in (directory, *directory.parents) if p.exists())
-    text = f"{shutil.disk_usage(existing).free / GIB:.0f} GiB free at {directory}, for models of the hub"
-    if os.access(existing, os.W_OK):
-        yield Finding("ok", "cache", text)
+    if place is None:
+        yield Finding("ok", "cache", "programs are compiled anew in every run")
     else:
-        yield Finding("note", "cache", f"{text}, but it cannot be written", "set HF_HOME")
+        existing, refusal = _place(place)
+        if refusal:
+            text = f"compiled programs cannot be kept in {place}: {existing} {refusal}"
+            yield Finding("note", "cache", text, "set JAX_COMPILATION_CACHE_DIR")
+        else:
+            yield Finding("ok", "cache", f"{place} keeps compiled programs")
+    directory = Path(constants.HF_HUB_CACHE)
+    existing, refusal = _place(directory)
+    text = f"{shutil.disk_usage(existing).free / GIB:.0f} GiB free at {directory}, for models of the hub"
+    if refusal:
+        yield Finding("note", "cache", f"{text}, but {existing} {refusal}", "set HF_HOME")
+    else:
+        yield Finding("ok", "cache", text)
 
 
 def _extras() -> Iterator[Finding]:
@@ -173,10 +183,11 @@ def _extras() -> Iterator[Finding]:
 
 def _hub(base: str) -> Iterator[Finding]:
     """The hub, and whether it gives ``base``; where it does not answer nothing more is asked of it."""
-    import huggingface_hub
     from huggingface_hub import constants
 
-    token = "with" if huggingface_hub.get_token() else "without"
+    token, unread = _token()
+    if unread:
+        yield Finding("note", "token", unread, "run `hf auth login`, or set HF_TOKEN")
     offline = "is not asked: HF_HUB_OFFLINE is set"
     silence = offline if constants.HF_HUB_OFFLINE else _silence(constants.ENDPOINT)
     if silence:
@@ -184,23 +195,65 @@ def _hub(base: str) -> Iterator[Finding]:
         yield Finding("note", "hub", f"{constants.ENDPOINT} {silence}", advice)
     else:
         yield Finding("ok", "hub", f"{constants.ENDPOINT} answers; it is asked {token} a token")
-    if not base or Path(base).is_dir():
-        where = f"{base} is a local directory" if base else "none asked for (--config=FILE)"
-        yield Finding("ok", "base", where)
-        return
-    names = ("model.safetensors.index.json", "model.safetensors")
-    cached = any(isinstance(huggingface_hub.try_to_load_from_cache(base, n), str) for n in names)
+    yield _base(base, silence, token)
+
+
+def _base(base: str, silence: str, token: str) -> Finding:
+    """Whether ``base`` is here and whole, or can be fetched from the hub, which is silent for the reason ``silence``."""
+    if not base:
+        return Finding("ok", "base", "none asked for (--config=FILE)")
+    if Path(base).is_dir():
+        lacking = _lacking(Path(base))
+        if lacking:
+            return Finding("problem", "base", lacking)
+        return Finding("ok", "base", f"{base} is a local directory, all its files are there")
+    cached = _cached(base)
+    lacking = "not here" if cached is None else _lacking(cached)
     reason = silence or _refusal(base)
     if not reason:
-        yield Finding("ok", "base", f"{base} can be fetched from the hub ({token} a token)")
-    elif cached:
-        yield Finding("note", "base", f"{base} is cached; the hub {reason}")
-    else:
-        yield Finding(
-            "problem", "base", f"{base} is not here; the hub {reason}",
-            "check name and network; for a gated model ask for access and run `hf auth login`; or give a "
-            "directory: --config.base.path=DIR",
-        )  # fmt: skip
+        return Finding("ok", "base", f"{base} can be fetched from the hub ({token} a token)")
+    if not lacking:
+        return Finding("note", "base", f"{base} is cached; the hub {reason}")
+    text = f"{base} is not here" if cached is None else f"{base} is here in part ({lacking})"
+    return Finding(
+        "problem", "base", f"{text}; the hub {reason}",
+        "check name and network; for a gated model ask for access and run `hf auth login`; or give a "
+        "directory: --config.base.path=DIR",
+    )  # fmt: skip
+
+
+def _token() -> tuple[str, str]:
+    """Whether the hub is asked "with" or "without" a token, and why one that is here cannot be read."""
+    import huggingface_hub
+
+    try:
+        return ("with" if huggingface_hub.get_token() else "without"), ""
+    except OSError as error:
+        return "without", f"{error.filename} cannot be read ({error.strerror})"
+
+
+def _cached(base: str) -> Path | None:
+    """Where the hub's cache has weights of ``base``, all or some."""
+    import huggingface_hub
+
+    from sycojax.weights.huggingface import INDEX, SINGLE
+
+    try:
+        found = [huggingface_hub.try_to_load_from_cache(base, name) for name in (INDEX, SINGLE)]
+    except ValueError:  # no name of the hub's
+        return None
+    return next((Path(path).parent for path in found if isinstance(path, str)), None)
+
+
+def _lacking(directory: Path) -> str:
+    """What is wrong with the base in ``directory``, whose weights are not read; "" where nothing is."""
+    from sycojax.weights.huggingface import check_weights, load_config
+
+    try:
+        check_weights(directory, load_config(directory))
+    except SycojaxError as error:
+        return str(error)
+    return ""
 
 
 def _silence(endpoint: str) -> str:

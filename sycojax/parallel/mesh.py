@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,15 +39,29 @@ def batch_axes(bank_axis: str | None = None) -> tuple[str, ...]:
     return tuple(axis for axis in BATCH_AXES if axis != bank_axis)
 
 
+def present_devices() -> list[Any]:
+    """All devices of this run. Raises ``SycojaxError`` where JAX can use none."""
+    try:
+        return jax.devices()
+    # The second, without a word, is what JAX_PLATFORMS=cuda gives on a machine that has no NVIDIA GPU.
+    except (RuntimeError, AssertionError) as error:
+        wanted = os.environ.get("JAX_PLATFORMS", "")
+        said = str(error).strip() or f"JAX_PLATFORMS={wanted}, and no NVIDIA GPU can be seen here"
+        raise SycojaxError(
+            f"JAX finds no device to run on: {said.splitlines()[0]}. Look for the driver (nvidia-smi; a container needs "
+            "--gpus=all) and the plugin (pip install 'sycojax[cuda]' or 'sycojax[tpu]'); JAX_PLATFORMS=cpu runs without"
+        ) from error
+
+
 def make_mesh(
     data: int = -1, fsdp: int = 1, tensor: int = 1, devices: Sequence[Any] | None = None
 ) -> Mesh:
     """A mesh over all devices, or over those given.
 
-    Raises ``SycojaxError`` when the sizes do not multiply to their number.
+    Raises ``SycojaxError`` when the sizes do not multiply to their number, or where JAX can use no device.
     """
     sizes = [data, fsdp, tensor]
-    count = jax.device_count() if devices is None else len(devices)
+    count = len(present_devices() if devices is None else devices)
     if sizes.count(-1) > 1 or any(s == 0 or s < -1 for s in sizes):
         raise SycojaxError(f"mesh sizes {sizes}: positive numbers, at most one of them -1")
     if -1 in sizes:
