@@ -47,6 +47,30 @@ def test_config_file_with_a_mistake(capsys: pytest.CaptureFixture[str], tmp_path
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = 1", "has no attribute 'get_config'"),
+        ("def get_config():\n    return {}", "get_config() of the config file returns a dict"),
+        ("import os\ndef get_config():\n    return os.no", "module 'os' has no attribute 'no'"),
+    ],
+)
+def test_a_file_that_is_no_config(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    text: str,
+    said: str,
+) -> None:
+    # ml-collections runs a file as this module, with what an earlier one left there.
+    monkeypatch.delitem(sys.modules, "config_config", raising=False)
+    (tmp_path / "c.py").write_text(text + "\n")
+    message = failure(capsys, "doctor", f"--config={tmp_path}/c.py")
+    assert said in message
+    assert "unknown config key" not in message
+    assert "get_config(), which returns an ml_collections.ConfigDict" in message
+
+
+@pytest.mark.parametrize(
     ("flag", "message"),
     [
         ("--config.train.lr=1e-3", "unknown config key 'lr'"),

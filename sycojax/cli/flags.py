@@ -32,6 +32,7 @@ ONLY = {
 }
 
 
+CONFIG_FILE = "such a file defines get_config(), which returns an ml_collections.ConfigDict, as configs/toy.py does"
 # For a sweep, --wandb.
 INSTEAD = (
     ": each cell is a study, sycojax report --workdir=WORKDIR/cells/NAME --wandb=PROJECT sends it"
@@ -115,12 +116,13 @@ def parse(command: str, arguments: Sequence[str]) -> Flags:
             rest = values(program)[1:]
             config = values.config
             if config is not None:
-                config.to_dict()  # a file that could not be read says so only when it is used
+                _refuse_no_config(config)
                 _refuse_joined(arguments, values)
     except AttributeError as error:
-        raise SycojaxError(
-            f"unknown config key {str(error).strip(chr(34))} in {' '.join(arguments)}"
-        ) from error
+        said = str(error).strip(chr(34))
+        if "has no attribute" in said:  # Python's words, for what the file itself does
+            raise SycojaxError(f"the config file fails: {said} ({CONFIG_FILE})") from error
+        raise SycojaxError(f"unknown config key {said} in {' '.join(arguments)}") from error
     except (SyntaxError, NameError, ImportError) as error:
         raise SycojaxError(f"the config file fails: {type(error).__name__}: {error}") from error
     except (absl_flags.Error, KeyError, TypeError, ValueError) as error:
@@ -167,6 +169,16 @@ def _arguments(program: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         sys.argv = before
+
+
+def _refuse_no_config(config: Any) -> None:
+    """Raise ``SycojaxError`` where a file's get_config() returns something else."""
+    # A file that could not be read says so only when it is used.
+    if not hasattr(config, "to_dict"):
+        raise SycojaxError(
+            f"get_config() of the config file returns a {type(config).__name__} ({CONFIG_FILE})"
+        )
+    config.to_dict()
 
 
 def _refuse_joined(arguments: Sequence[str], values: absl_flags.FlagValues) -> None:
