@@ -54,10 +54,16 @@ def read_json(path: Path) -> Any:
 
 @contextlib.contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Fill a temporary directory that becomes ``path`` when the block succeeds; replaces an old one."""
+    """Fill a temporary directory that becomes ``path`` when the block succeeds; replaces an old one.
+
+    Raises ``SycojaxError`` when the disk refuses, also to the block; nothing is left.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    except OSError as error:
+        raise SycojaxError(f"cannot write {path}: {error.strerror or error}") from error
     try:
         yield temporary
         os.chmod(temporary, 0o755)

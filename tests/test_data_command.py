@@ -114,6 +114,7 @@ def test_control_characters_of_a_text_are_not_obeyed() -> None:
         (["data", "show", TOY, "--name=nothing"], "name one of gsm8k"),
         (["data", "show", TOY, "--name=gsm8k", "--index=400"], "rows 0 to 399"),
         (["data", "prepare", TOY], "needs --to=DIR"),
+        (["data", "prepare", TOY, "--to=README.md/rows"], "cannot write README.md/rows"),
         (["data", "check"], "--config=FILE is missing"),
     ],
 )
