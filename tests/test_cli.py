@@ -151,3 +151,17 @@ def test_help_imports_nothing_heavy() -> None:
         [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     assert "usage: sycojax COMMAND" in done.stdout
+
+
+def test_output_that_nobody_reads_to_its_end() -> None:
+    """``sycojax config ... | head -n 1``: no traceback, and the status of any program that a closed pipe ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sycojax", "config", TOY],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141

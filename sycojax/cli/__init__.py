@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -75,6 +78,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         from sycojax.cli.commands import dispatch
 
         dispatch(arguments[0], arguments[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        return 128 + signal.SIGPIPE  # as a shell says it
     except SycojaxError as error:
         print(f"sycojax: {error}", file=sys.stderr)
         return 2
@@ -82,3 +90,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("sycojax: interrupted; run the same command again to continue", file=sys.stderr)
         return 130
     return 0
+
+
+def _nobody_reads() -> bool:
+    """Whether the output goes to a pipe whose other end is closed, as by ``| head``; what is left is then dropped."""
+    output = select.poll()
+    output.register(sys.stdout, select.POLLOUT)
+    if not any(event & select.POLLERR for _, event in output.poll(0)):
+        return False
+    # Python flushes once more when it ends, and would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
