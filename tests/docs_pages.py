@@ -13,17 +13,19 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Run, in full, by test_launch_docs.py.
 LAUNCHING = ("gpu.md", "launch.md", "tpu.md")
-PAGES = {
+TEXTS = {
     path.name: path.read_text(encoding="utf-8")
     for path in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
-    if path.name not in LAUNCHING
 }
+PAGES = {name: text for name, text in TEXTS.items() if name not in LAUNCHING}
+# Pages whose Python is a program. Elsewhere it is a part of a file; test_docs_commands.py says which tests run that.
+RUNNABLE = ("README.md", "data_array_record.md", "harness.md")
 NOTEBOOK = REPOSITORY / "docs" / "notebook.ipynb"
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
     """(language, text) of the fenced blocks, in order."""
-    return re.findall(r"^```(\w*)\n(.*?)^```$", PAGES[page], re.M | re.S)
+    return re.findall(r"^```(\w*)\n(.*?)^```$", TEXTS[page], re.M | re.S)
 
 
 def lines(text: str) -> list[str]:

@@ -5,13 +5,26 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import shutil
+from pathlib import Path
 
 import pytest
-from docs_pages import PAGES, REPOSITORY, blocks, code_cells, commands, with_commands
+from docs_pages import (
+    LAUNCHING,
+    PAGES,
+    REPOSITORY,
+    RUNNABLE,
+    TEXTS,
+    blocks,
+    code_cells,
+    commands,
+    with_commands,
+)
 
 from sycojax.cli.commands import COMMANDS
 from sycojax.cli.data import COMMANDS as DATA_COMMANDS
 from sycojax.cli.flags import parse
+from sycojax.cli.sweep import cells_of
 from sycojax.errors import SycojaxError
 
 LANGUAGES = ("", "sh", "python", "text", "yaml", "json")
@@ -19,12 +32,34 @@ LANGUAGES = ("", "sh", "python", "text", "yaml", "json")
 FOREIGN = {".", "head", "tensorboard", "wandb", "lm_eval", "hf"}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", TEXTS)
 def test_every_block_says_what_it_is(page: str) -> None:
+    """And is one that tests find: no fence of another kind or inside a list, no block by indentation."""
     kinds = {language for language, _ in blocks(page)}
-    assert kinds <= set(LANGUAGES), f"{page}: no test knows what to do with {kinds}"
-    fences = re.findall(r"^```(.*)$", PAGES[page], re.M)
+    known = {"sh", "yaml"} if page in LAUNCHING else set(LANGUAGES)
+    assert kinds <= known, f"{page}: no test knows what to do with {kinds - known}"
+    fences = re.findall(r"^[ \t>]*(?:```|~~~)(.*)$", TEXTS[page], re.M)
     assert fences == [word for language, _ in blocks(page) for word in (language, "")], page
+    outside = re.sub(r"^```.*?^```$", "", TEXTS[page], flags=re.M | re.S)
+    assert not re.findall(r"^(?: {4}|\t).*", outside, re.M), page
+
+
+def test_every_python_block_is_run() -> None:
+    """By test_docs_run.py, test_docs.py with test_extending.py, and the test below."""
+    with_python = {page for page in TEXTS if any(kind == "python" for kind, _ in blocks(page))}
+    assert with_python == {*RUNNABLE, "extending.md", "sweeps.md"}
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_sweeps_shown_are_sweeps(number: int, tmp_path: Path) -> None:
+    """Saved beside those of configs/sweeps/; the second shows another end of the first."""
+    shutil.copytree(REPOSITORY / "configs", tmp_path / "configs")
+    first, second = (text for kind, text in blocks("sweeps.md") if kind == "python")
+    text = first if number == 0 else first[: first.index("def get_sweep")] + second
+    file = tmp_path / "configs" / "sweeps" / "mine.py"
+    file.write_text(text, encoding="utf-8")
+    _, cells = cells_of(parse("sweep", [f"--config={file}", "--workdir=w"]))
+    assert len(cells) == (9, 3)[number]
 
 
 @pytest.mark.parametrize("page", with_commands())
@@ -38,10 +73,17 @@ def test_every_command_is_one_that_exists(page: str, monkeypatch: pytest.MonkeyP
 def in_passing() -> list[str]:
     """Whole commands inside the sentences of all pages, and at the head of config files."""
     sentences = [path.read_text(encoding="utf-8") for path in REPOSITORY.glob("docs/*.md")]
-    found = re.findall(r"`(sycojax [^`]*)`", "\n".join([PAGES["README.md"], *sentences]))
+    found = re.findall(
+        r"`((?:sycojax|make|pip) [^`]*)`", "\n".join([PAGES["README.md"], *sentences])
+    )
     for path in REPOSITORY.glob("configs/**/*.py"):
         found += re.findall(r"^ *(sycojax .*)$", path.read_text(encoding="utf-8"), re.M)
-    return [line.replace("=FILE", "=configs/toy.py") for line in found if "--config=" in line]
+    whole = [
+        one
+        for one in found
+        if ("--" in one or not one.startswith("sycojax")) and " ... " not in one
+    ]
+    return [line.replace("=FILE", "=configs/toy.py") for line in dict.fromkeys(whole)]
 
 
 @pytest.mark.parametrize("line", in_passing())

@@ -16,7 +16,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from docs_pages import NOTEBOOK, PAGES, REPOSITORY, blocks, lines, with_commands
+from docs_pages import NOTEBOOK, PAGES, REPOSITORY, RUNNABLE, blocks, lines, with_commands
 
 PROGRAMS = Path(__file__).with_name("docs_programs.py")
 BASE = "sycojax/toy/base"
@@ -121,10 +121,6 @@ def test_every_command_runs(page: str, tmp_path: Path, request: pytest.FixtureRe
                 place.run(line)
     if page in SEEN:
         SEEN[page](place)
-
-
-# Python elsewhere is a part of a file: extending.md's is run by test_docs.py, that of sweeps.md stands in configs/sweeps/.
-RUNNABLE = ("README.md", "data_array_record.md", "harness.md")
 
 
 def adapters_are_there(place: Place) -> None:
