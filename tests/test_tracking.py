@@ -30,10 +30,12 @@ class StandIn(types.ModuleType):
         super().__init__("wandb")
         self.runs: dict[str, Run] = {}
         self.started: list[dict[str, Any]] = []
-        self.known, self.refuses, self.online = True, "", True
+        self.known, self.refuses, self.invalid, self.online = True, "", "", True
 
     def login(self, *, prompt: bool) -> bool:
         assert not prompt, "a batch job has nobody to ask"
+        if self.invalid:
+            raise ValueError(self.invalid)
         return self.known
 
     def init(self, **arguments: Any) -> Run:
@@ -208,6 +210,20 @@ def test_the_server_refuses(wandb: StandIn, tmp_path: Path) -> None:
     wandb.refuses = "permission denied: team\nTraceback"
     with pytest.raises(SycojaxError, match=r"^--wandb=team/p: permission denied: team\. Run"):
         Tracker("team/p", tmp_path, "toy", {})
+
+
+def test_a_project_s_name_is_looked_at_before_the_workdir(refusal: Callable[..., str]) -> None:
+    """Offline nobody else does, before the run begins."""
+    message = refusal("--wandb=team/what:now?")
+    assert message == "sycojax: --wandb=team/what:now?: a project's name cannot hold : ?\n"
+
+
+def test_a_variable_that_wandb_cannot_read(refusal: Callable[..., str], wandb: StandIn) -> None:
+    """As pydantic says it, in five lines of which the first says nothing."""
+    wandb.invalid = "1 validation error for Settings\nmode\n  Input should be 'online' or 'offline'\n    For further information"
+    message = refusal("--wandb=studies")
+    assert message.count("\n") == 1
+    assert "--wandb=studies: mode Input should be 'online' or 'offline'. " in message
 
 
 @pytest.mark.parametrize("target", ["/studies", "a/b/c", "team/"])

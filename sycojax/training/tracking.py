@@ -15,6 +15,7 @@ from sycojax.files import read_json, write_json
 from sycojax.parallel.distributed import on_first
 
 IDENTITY = "wandb.json"
+FORBIDDEN = frozenset("\\#?%:")  # by Weights & Biases, in a project's name
 
 
 class Tracker:
@@ -42,7 +43,7 @@ class Tracker:
                     entity=entity or None, project=project, id=kept["id"], name=name, resume="allow",
                     config=dict(config), allow_val_change=True, dir=str(workdir),
                 )  # fmt: skip
-            except wandb.Error as error:
+            except (wandb.Error, ValueError) as error:
                 raise _refused(target, error) from error
 
         on_first(start)
@@ -101,6 +102,8 @@ def check(target: str) -> None:
     entity, slash, project = target.rpartition("/")
     if not project or "/" in entity or (slash and not entity):
         raise SycojaxError(f"--wandb={target} must be PROJECT or ENTITY/PROJECT")
+    if refused := sorted(FORBIDDEN & set(project)):
+        raise SycojaxError(f"--wandb={target}: a project's name cannot hold {' '.join(refused)}")
     on_first(lambda: _require_login(target))
 
 
@@ -118,14 +121,17 @@ def _require_login(target: str) -> None:
     try:
         # Left to itself, wandb would ask at the terminal, and a batch job has none.
         known = wandb.login(prompt=False)
-    except wandb.Error as error:
+    except (wandb.Error, ValueError) as error:
         raise _refused(target, error) from error
     if not known:
         raise _refused(target, "no login to Weights & Biases here")
 
 
 def _refused(target: str, error: object) -> SycojaxError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    said = (str(error).strip() or type(error).__name__).splitlines()
+    if "validation error" in said[0]:  # of a WANDB_ variable: what is wrong stands below
+        said = [" ".join(line.strip() for line in said[1:3])]
+    reason = said[0].rstrip(".")
     return SycojaxError(
         f"--wandb={target}: {reason}. Run `wandb login`, set WANDB_API_KEY, or set WANDB_MODE=offline and send the run "
         "later with `wandb sync`"
