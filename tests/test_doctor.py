@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import types
 from pathlib import Path
 
 import huggingface_hub
@@ -165,9 +166,21 @@ def test_optional_parts_that_are_missing_are_named(monkeypatch: pytest.MonkeyPat
 
 def test_where_the_hub_s_files_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    plenty = types.SimpleNamespace(free=100 * doctor.GIB)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: plenty)
     (found,) = [f for f in doctor.examine(tmp_path, "") if str(tmp_path / "hub") in f.text]
     assert (found.state, found.subject) == ("ok", "cache")
     assert not (tmp_path / "hub").exists()
+
+
+def test_a_disk_too_small_for_a_model_of_the_hub(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    usage = types.SimpleNamespace(free=6 * doctor.GIB)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage)
+    found = [f for f in doctor.examine(tmp_path, "") if "GiB free" in f.text]
+    assert [(f.state, f.subject) for f in found] == [("ok", "disk"), ("note", "cache")]
+    assert "set HF_HOME" in found[1].advice
 
 
 def hub_of(place: Path, base: str) -> dict[str, doctor.Finding]:

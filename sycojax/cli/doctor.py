@@ -166,9 +166,12 @@ def _cache() -> Iterator[Finding]:
             yield Finding("ok", "cache", f"{place} keeps compiled programs")
     directory = Path(constants.HF_HUB_CACHE)
     existing, refusal = _place(directory)
-    text = f"{shutil.disk_usage(existing).free / GIB:.0f} GiB free at {directory}, for models of the hub"
+    free = shutil.disk_usage(existing).free
+    text = f"{free / GIB:.0f} GiB free at {directory}, for models of the hub"
     if refusal:
         yield Finding("note", "cache", f"{text}, but {existing} {refusal}", "set HF_HOME")
+    elif free < 14 * GIB:
+        yield Finding("note", "cache", text, "a 7B base takes 12.6 GiB: set HF_HOME")
     else:
         yield Finding("ok", "cache", text)
 
