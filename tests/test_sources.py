@@ -447,6 +447,17 @@ def test_an_unreachable_hub_is_one_message(monkeypatch: pytest.MonkeyPatch, name
         open_source("hub", "").rows(name, split)
 
 
+def test_what_a_hub_says_in_paragraphs_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise OSError("401 Client Error.\n\nRepository Not Found for url: https://hub/x.\n")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+    with pytest.raises(SycojaxError) as caught:
+        open_source("hub", "").rows("answer", "probe")
+    assert "(OSError: 401 Client Error. Repository Not Found" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 # The real data.
 
 

@@ -121,7 +121,8 @@ def _reached(load: Callable[[], T], repository: str) -> T:
     try:
         return load()
     except (OSError, ValueError, RuntimeError) as error:
+        said = " ".join(str(error).split())  # of several paragraphs, where the hub refuses
         raise SycojaxError(
-            f"cannot read {repository} from the hub ({type(error).__name__}: {error}); check the network, "
+            f"cannot read {repository} from the hub ({type(error).__name__}: {said}); check the network, "
             "or use data.source='files' with a local copy"
         ) from error
