@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+from sweep_cases import write_sweep
 
 from launch import kubernetes, tpu
 from sycojax.cli import main
 from sycojax.cli.flags import parse
 from sycojax.cli.sweep import cells_of, choose
+from sycojax.config import StudyConfig
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONFIG = "--config=configs/sweeps/toy.py"
@@ -118,6 +121,27 @@ def test_one_cell_and_an_option_of_several_words(capsys: pytest.CaptureFixture[s
     assert "#SBATCH --array=0-0" in script
     assert "#SBATCH '--comment=doses, again'" in script
     assert [name in script for name in names()] == [name == names()[2] for name in names()]
+
+
+@pytest.mark.parametrize("kind", ["jobset", "tpu"])
+def test_a_cell_keeps_its_name(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, kind: str
+) -> None:
+    """By itself, and in a sweep that has grown; another machine of that name would do another cell."""
+    together = emitted(capsys, kind).splitlines()
+    alone = [emitted(capsys, kind, f"--cell={name}").strip() for name in names()]
+    assert alone == together
+    taken = []
+    for rates in ([1e-3], [4e-3, 1e-3]):
+        flag = write_sweep(tmp_path / "2_Rates_.py", StudyConfig(), {"train.learning_rate": rates})
+        flags = [flag, f"--launch={LAUNCH[kind]}", f"--emit={kind}"]
+        for workdir in ("runs/one", "runs/two"):
+            assert main(["sweep", *flags, f"--workdir={workdir}"]) == 0
+            line = capsys.readouterr().out.splitlines()[-1]
+            assert "learning_rate=0.001" in line
+            taken += re.findall(r"sweep-2-rates-[0-9a-f]{6}(?= --)", line)
+    assert taken[:2] == taken[2:]
+    assert len(set(taken)) == 2, "a machine for each workdir"
 
 
 def test_what_a_launcher_lacks_is_said(capsys: pytest.CaptureFixture[str]) -> None:

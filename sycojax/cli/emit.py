@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sycojax.cli.flags import Flags
 from sycojax.errors import SycojaxError
+from sycojax.study.stages import fingerprint
 from sycojax.study.sweep import Cell
 
 OURS = ("config", "workdir", "emit", "launch", "cell", "quiet", "noquiet")
@@ -40,11 +41,20 @@ def commands(flags: Flags, cells: Sequence[Cell]) -> str:
     if flags.emit == "slurm":
         return _slurm(flags, cells, launch, [config, *overrides])
     one = _jobset if flags.emit == "jobset" else _tpu
-    name = re.sub("[^a-z0-9]", "-", Path(flags.file).stem.lower())[:34]
-    lines = [
-        one(flags, cell, f"{name}-{i}", launch, config, overrides) for i, cell in enumerate(cells)
-    ]
+    lines = [one(flags, cell, _name(flags, cell), launch, config, overrides) for cell in cells]
     return "\n".join(lines)
+
+
+def _name(flags: Flags, cell: Cell) -> str:
+    """Of the JobSet or machine of a cell, as both take it: the cell's whatever other cells are emitted with it.
+
+    A number would be another cell's once a sweep has grown, and whoever runs the commands again would take that one's
+    machine for this one's.
+    """
+    stem = re.sub("[^a-z0-9]+", "-", Path(flags.file).stem.lower()).strip("-")
+    if not stem[:1].isalpha():
+        stem = f"sweep-{stem}"
+    return f"{stem[:33]}-{fingerprint(flags.workdir.name, cell.name)[:6]}"
 
 
 def _slurm(flags: Flags, cells: Sequence[Cell], launch: Sequence[str], study: list[str]) -> str:
@@ -91,7 +101,7 @@ def _tpu(
         own = [f"{word}/{cell.name}" if word.startswith("--bucket=") else word for word in launch]
     else:
         own.append(f"--workdir={SHARE}/{flags.workdir.name}")
-        to += name.removeprefix(name.rpartition("-")[0])  # all of the share, once per machine
+        to += f"-{name.rpartition('-')[2]}"  # all of the share, once per machine
     words = ["python", "-m", "launch.tpu", "keep", name, *own, f"--to={to}"]
     return shlex.join([*words, "--", "sweep", config, *overrides, f"--cell={cell.name}"])
 
