@@ -98,6 +98,9 @@ def test_overrides_reach_every_cell(tmp_path: Path) -> None:
         ({"train.epochs": [1, 2]}, ("--emit=cloud",), "--emit=cloud"),
         ({"train.epochs": [1, 2]}, ("--emit=tpu",), "--emit=tpu needs --launch with --zone=, --type="),
         ({"train.epochs": [1, 2]}, ("--config.train.epoch=3",), "unknown config key"),
+        ({"train.epochs": [1, 2]}, ("--config.train.epochs=3",), "--config.train.epochs would change nothing: every cell"),
+        ({"train.epochs": [1, 2]}, ("--config.train.epochs", "3"), "--config.train.epochs would change nothing: every cell"),
+        ({"score.adapters": ["a=/a", "a=/b"]}, ("--adapter=b=/c",), "--adapter would change nothing: every cell"),
         ({"train.epochs": [1, 2]}, ("--wandb=p",), "sycojax report --workdir=WORKDIR/cells/NAME --wandb=PROJECT"),
         ({"train.epochs": [1, 2]}, ("--profile=1:2",), "--profile is a flag of study, train, evaluate, not of sweep"),
         ({"train.epochs": [1, 2]}, ("--launch=--zone=z",), "it needs --emit=ENGINE"),
@@ -118,6 +121,13 @@ def test_nothing_is_created(
     assert captured.err.count("\n") <= 2, "absl adds a line to an enum's error"
     assert message in captured.err
     assert not (tmp_path / "w").exists()
+
+
+def test_what_some_cells_leave_out_can_be_overridden(tmp_path: Path) -> None:
+    sweep = [{"train.epochs": 1.0}, {"lora.rank": 4}]
+    flag = write_sweep(tmp_path / "s.py", STUDY, sweep)
+    _, cells = cells_of(parse("sweep", [flag, "--config.train.epochs=7", f"--workdir={tmp_path}"]))
+    assert [c.config.train.epochs for c in cells] == [1.0, 7.0]
 
 
 def test_a_file_without_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from sycojax.cli.flags import Flags
 from sycojax.config import DataConfig, StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.parallel.distributed import on_first
-from sycojax.study.sweep import Cell, plan
+from sycojax.study.sweep import Cell, plan, set_by_all
 from sycojax.study.sweep_run import run_cells
 from sycojax.study.sweep_workdir import check_sweep_free, describe_sweep
 
@@ -24,8 +24,17 @@ def cells_of(flags: Flags) -> tuple[StudyConfig, list[Cell]]:
 
     Raises ``SycojaxError`` for everything that can be wrong with them; nothing is written.
     """
-    study = flags.study_config()
-    return study, plan(study, _description(flags.file))
+    study, sweep = flags.study_config(), _description(flags.file)
+    cells = plan(study, sweep)
+    words = [word.lstrip("-").partition("=")[0] for word in flags.arguments if word[:1] == "-"]
+    given = {word.removeprefix("config."): f"--{word}" for word in words if word[:7] == "config."}
+    if "adapter" in words:
+        given["score.adapters"] = "--adapter"
+    if idle := [word for key, word in given.items() if key in set_by_all(sweep)]:
+        raise SycojaxError(
+            f"{idle[0]} would change nothing: every cell of {flags.file} has its own value (get_sweep() names them)"
+        )
+    return study, cells
 
 
 def choose(cells: Sequence[Cell], name: str) -> list[Cell]:

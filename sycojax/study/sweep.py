@@ -56,6 +56,11 @@ def plan(study: StudyConfig, sweep: Any) -> list[Cell]:
     return _named(cells, _short(keys))
 
 
+def set_by_all(sweep: Any) -> set[str]:
+    """The keys that every cell of ``sweep`` names, so that the study's own value of them is in none."""
+    return set.intersection(*map(set, _changes(sweep)))
+
+
 def _changes(sweep: Any) -> list[dict[str, Any]]:
     if isinstance(sweep, Mapping):
         for key, values in sweep.items():
