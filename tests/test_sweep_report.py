@@ -241,10 +241,10 @@ def test_a_cell_of_other_settings_is_left_out(tmp_path: Path) -> None:
 def test_what_moves_together_is_one_curve(tmp_path: Path) -> None:
     """Rank and alpha in a list: a line over the ranks, not a point for every pair."""
     cells = {}
-    for rank, steps in ((2, 10), (4, 20), (8, 40)):
+    for rank in (2, 4, 8):
         for epochs in (1.0, 2.0):
             name = f"{rank}-{epochs}"
-            write_cell(tmp_path / "cells" / name, 0.5, (0,), steps, "sycojax")
+            write_cell(tmp_path / "cells" / name, 0.5, (0,), int(10 * epochs), "sycojax")
             cells[name] = {"lora.rank": rank, "lora.alpha": 2.0 * rank, "train.epochs": epochs}
     found = load_sweep(write_sweep(tmp_path, cells))
     along = {dose.name: dose.along for dose in doses(found)}
@@ -259,6 +259,52 @@ def test_what_moves_together_is_one_curve(tmp_path: Path) -> None:
     level = trend(series(found, rank)[0], rank, _alike(found))
     assert level
     assert (level.value, math.isnan(level.low)) == (0.0, True)
+
+
+def lengths(directory: Path, pairs: Sequence[tuple[int, float]]) -> Sweep:
+    """A sweep of data and epochs, each with the steps that they come to."""
+    cells = {}
+    for limit, epochs in pairs:
+        name = f"{limit}-{epochs}"
+        write_cell(directory / "cells" / name, 0.5, (0,), int(limit * epochs / 10), "sycojax")
+        cells[name] = {"data.train_limit": limit, "train.epochs": epochs}
+    return load_sweep(write_sweep(directory, cells))
+
+
+def test_steps_in_a_grid_have_a_line_per_way(tmp_path: Path) -> None:
+    """Twice the data and twice the epochs are the same steps: they must not stand on one line."""
+    found = lengths(tmp_path, [(limit, e) for limit in (100, 200, 400) for e in (1.0, 2.0, 4.0)])
+    steps, epochs = doses(found)
+    assert (steps.title, steps.keys, epochs.keys) == (
+        "training steps", ("data.train_limit",), ("train.epochs",)
+    )  # fmt: skip
+    assert [(line.label, [steps.of(p) for p in line.points]) for line in series(found, steps)] == [
+        ("epochs=1", [10, 20, 40]), ("epochs=2", [20, 40, 80]), ("epochs=4", [40, 80, 160]),
+    ]  # fmt: skip
+    text = (write(tmp_path).parent / "report.md").read_text(encoding="utf-8")
+    assert "differ in training steps (set by train\\_limit) alone." in text
+
+
+def test_steps_without_a_grid_are_one_line(tmp_path: Path) -> None:
+    found = lengths(tmp_path, [(100, 1.0), (100, 2.0), (400, 1.0), (500, 3.0)])
+    (line,) = series(found, doses(found)[0])
+    assert [doses(found)[0].of(p) for p in line.points] == [10, 20, 40, 150]
+    text = (write(tmp_path).parent / "report.md").read_text(encoding="utf-8")
+    assert "differ in training steps (set by train\\_limit and epochs) alone." in text
+
+
+def test_what_changes_the_questions_is_no_dose(tmp_path: Path) -> None:
+    """Every point has another base: no line joins two of them, whatever number they differ in."""
+    cells = {}
+    for seed in (1, 2):
+        for rate in (1e-3, 4e-3):
+            name = f"{seed}-{rate}"
+            write_cell(tmp_path / "cells" / name, 0.5, (0,), 10, "sycojax")
+            change(tmp_path / "cells" / name, config={"data": {"source": "files", "seed": seed}})
+            cells[name] = {"data.seed": seed, "train.learning_rate": rate}
+    found = load_sweep(write_sweep(tmp_path, cells))
+    assert len(found.families) == 2
+    assert [dose.name for dose in doses(found)] == ["learning_rate"]
 
 
 def _alike(found: Sweep) -> Mapping[str, Sequence[Resampled]]:

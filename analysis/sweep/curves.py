@@ -49,22 +49,39 @@ class Series:
 
 
 def doses(sweep: Sweep) -> list[Dose]:
-    """Training steps, then every key with several numbers. Keys that change together are one dose, the first's."""
-    found: list[Dose] = []
-    lengths = tuple(key for key in sweep.factors if key in _LENGTH_KEYS)
-    if len({point.steps[:1] for point in sweep.points if point.steps}) > 1 and lengths:
-        found.append(Dose("steps", STEPS, lengths, _along(sweep, lengths)))
+    """Training steps, then every key with several numbers. Keys that change together are one dose, the first's.
+
+    Where no line would have two points, as along a key that changes the questions, there is no dose.
+    """
+    found = [dose for dose in [_steps(sweep)] if dose]
     for key in sweep.factors:
         if any(dose.keys == (key,) or key in dose.along for dose in found):
             continue  # the same curve again
         values = [point.settings[key] for point in sweep.points if key in point.settings]
         numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-        if len(numbers) == len(values) and len(set(numbers)) > 1:
+        if len(numbers) == len(values):
             title = (
                 "training examples" if key == "data.train_limit" else short(key).replace("_", " ")
             )
-            found.append(Dose(short(key), title, (key,), _along(sweep, (key,))))
+            dose = Dose(short(key), title, (key,), _along(sweep, (key,)))
+            found += [dose] if any(_amounts(sweep, dose)) else []
     return found
+
+
+def _steps(sweep: Sweep) -> Dose | None:
+    """Steps as one of the keys sets them, with a line for every value of the others; as all of them do without a grid."""
+    lengths = tuple(key for key in sweep.factors if key in _LENGTH_KEYS)
+    ways = [Dose("steps", STEPS, (key,), _along(sweep, (key,))) for key in lengths]
+    for dose in ways:
+        if all(found := _amounts(sweep, dose)) and found:
+            return dose
+    pooled = Dose("steps", STEPS, lengths, _along(sweep, lengths))
+    return pooled if lengths and any(_amounts(sweep, pooled)) else None
+
+
+def _amounts(sweep: Sweep, dose: Dose) -> list[bool]:
+    """Of every line along the dose: whether its points got different amounts."""
+    return [len({dose.of(p) for p in line.points}) > 1 for line in series(sweep, dose)]
 
 
 def _along(sweep: Sweep, keys: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from analysis.page import Block, Picture, render_html, render_markdown
 from analysis.results import Results, compute
 from analysis.sweep import contents, figures, tables
 from analysis.sweep.audits import Audited, audit
-from analysis.sweep.curves import Dose, doses, series
+from analysis.sweep.curves import STEPS, Dose, doses, series
 from analysis.sweep.load import Sweep, load_sweep, short
 from analysis.tables import Table, to_csv
 from analysis.text import count, listing
@@ -58,7 +58,7 @@ def _drawn(
             f"dose_{dose.name}",
             f"Effect against {dose.title}",
             f"Shift against the base with its 95 % interval; small dots beside it are single seeds. Points of one line differ "
-            f"in {dose.title} {_alone(dose)}. {OUTCOMES} On the probes, up is more sycophantic. {HOLLOW}",
+            f"in {dose.title}{_alone(dose)}. {OUTCOMES} On the probes, up is more sycophantic. {HOLLOW}",
             figures.curves, (series(sweep, dose), dose),
         )
         for dose in doses(sweep)
@@ -82,7 +82,10 @@ def _drawn(
 
 
 def _alone(dose: Dose) -> str:
-    return f"and with it in {listing([*map(short, dose.along)])}" if dose.along else "alone"
+    own = f" (set by {listing([*map(short, dose.keys)])})" if dose.title == STEPS else ""
+    return f"{own} " + (
+        f"and with it in {listing([*map(short, dose.along)])}" if dose.along else "alone"
+    )
 
 
 def _footnote(sweep: Sweep, results: Sequence[Results], audited: Audited) -> str:
