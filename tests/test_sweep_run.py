@@ -157,6 +157,35 @@ def test_a_killed_sweep_continues(
         )
 
 
+def test_a_cell_that_was_only_borrowed_is_not_finished(
+    study: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cell added later finds all of its outputs in others; killed before its turn, it is still to be described."""
+    workdir, seeds = tmp_path / "w", [0, 1, 2, 3, (0, 1)]
+    cells = plan(shorter(study), {"train.seeds": seeds})
+    assert run_cells(cells[:2], workdir, progress=False, say=silent) == {}
+    real = sweep_run.train_together
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep_run, "train_together", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_cells(cells, workdir, progress=False, say=silent)
+    both = workdir / "cells" / cells[4].name
+    assert len(list(both.glob("records/*/mmlu.jsonl"))) == 3, "borrowed"
+    monkeypatch.setattr(sweep_run, "train_together", real)
+    said: list[str] = []
+    assert run_cells(cells, workdir, progress=False, say=said.append) == {}
+    assert [line for line in said if "finished before" in line] == [
+        f"cell      {cell.name}: finished before" for cell in cells[:2]
+    ]
+    document, other = (read_json(d / "study.json") for d in (both, workdir / "cells" / cells[0].name))  # fmt: skip
+    assert set(document["training"]) == {"mmlu-s0", "mmlu-s1"}
+    assert document["base_fingerprint"] == other["base_fingerprint"] != ""
+    assert (both / "items" / "mmlu.jsonl").is_file()
+
+
 def test_what_fails_in_a_cell_stays_there(
     study: StudyConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -145,6 +145,7 @@ class _Work:
     def _finished(self, member: Member) -> bool:
         stamps = Stamps(member.directory)
         current = all(stamps.current(output, inputs) for output, inputs in _outputs(member).items())
+        current = current and _described(member)
         if current:
             # It may have been done by itself since it failed here, and under settings that came to the same.
             note_failure(self.workdir, member.cell.name, "")
@@ -211,6 +212,15 @@ class _Work:
         self.failed[name] = message
         on_first(lambda: note_failure(self.workdir, name, message))
         self.note(f"cell      {name}: failed: {message}")
+
+
+def _described(member: Member) -> bool:
+    """Whether ``study.json`` tells of what is there, which may have been copied from other cells just before a kill."""
+    document, made = read_json(member.directory / "study.json"), member.adapters
+    training = {
+        n: read_json(adapter_directory(member.directory, n) / "training.json") for n in made
+    }
+    return bool(document.get("base_fingerprint")) and document.get("training") == training
 
 
 def _outputs(member: Member) -> dict[Path, str]:
