@@ -192,7 +192,7 @@ class StudyConfig:
     @classmethod
     def from_config_dict(cls, config: ml_collections.ConfigDict) -> StudyConfig:
         """Convert and check. Raises ``SycojaxError`` naming an unknown key or a value of the wrong type."""
-        return _build(cls, config.to_dict(), "")
+        return _build(cls, config.to_dict(), "", split=True)
 
     def changed(self, values: Mapping[str, Any]) -> StudyConfig:
         """A copy with other values for some dotted keys, such as ``{"train.epochs": 1.0}``.
@@ -209,7 +209,7 @@ class StudyConfig:
                 raise SycojaxError(f"unknown config key {key} (a key looks like train.epochs)")
             several = isinstance(group.get(last), tuple) and not isinstance(value, list | tuple)
             group[last] = (value,) if several else value
-        return _build(type(self), document, "")
+        return _build(type(self), document, "", split=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and for ``default_config``."""
@@ -226,7 +226,8 @@ def inherit(file: str, name: str) -> Any:
     return runpy.run_path(str(Path(file).with_name(f"{name}.py")))["get_config"]()
 
 
-def _build(cls: type, values: dict[str, Any], path: str) -> Any:
+def _build(cls: type, values: dict[str, Any], path: str, *, split: bool) -> Any:
+    """``split``: words of a list may hold commas between them, as they come from the command line."""
     hints = typing.get_type_hints(cls)
     known = {f.name for f in dataclasses.fields(cls)}
     for key in values:
@@ -234,15 +235,15 @@ def _build(cls: type, values: dict[str, Any], path: str) -> Any:
             raise SycojaxError(
                 f"unknown config key {path}{key!s} (known: {', '.join(sorted(known))})"
             )
-    arguments = {k: _convert(hints[k], v, f"{path}{k}") for k, v in values.items()}
+    arguments = {k: _convert(hints[k], v, f"{path}{k}", split) for k, v in values.items()}
     return cls(**arguments)
 
 
-def _convert(hint: Any, value: Any, key: str) -> Any:
+def _convert(hint: Any, value: Any, key: str, split: bool) -> Any:
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
             raise SycojaxError(f"config key {key} holds a group of settings, got {value!r}")
-        return _build(typing.cast(type, hint), value, f"{key}.")
+        return _build(typing.cast(type, hint), value, f"{key}.", split=split)
     origin = typing.get_origin(hint)
     if origin is Literal:
         allowed = typing.get_args(hint)
@@ -253,9 +254,9 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         if not isinstance(value, list | tuple):
             raise SycojaxError(f"config key {key} must be a list, got {value!r}")
         element = typing.get_args(hint)[0]
-        if element is str:  # --config.train.adapters=gsm8k,mmlu arrives as one string
+        if element is str and split:  # --config.train.adapters=gsm8k,mmlu arrives as one string
             value = [part.strip() for v in value for part in str(v).split(",") if part.strip()]
-        return tuple(_convert(element, v, key) for v in value)
+        return tuple(_convert(element, v, key, split) for v in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if (

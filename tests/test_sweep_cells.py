@@ -40,6 +40,17 @@ def test_a_list_is_the_cells_themselves() -> None:
     assert cells[1].config.train.adapters == ("gsm8k",)
 
 
+def test_paths_may_hold_commas(tmp_path: Path) -> None:
+    """As those of a sweep's own cells do."""
+    path = "w/cells/learning_rate=0.001,train_limit=60/adapters/mmlu-s0"
+    flag = write_sweep(tmp_path / "s.py", STUDY, {"train.epochs": [1, 2]})
+    flags = [flag, f"--workdir={tmp_path}", f"--adapter=theirs={path}", f"--adapter=other={path}"]
+    _, cells = cells_of(parse("sweep", flags))
+    assert [c.config.score.adapters for c in cells] == 2 * [(f"theirs={path}", f"other={path}")]
+    (cell,) = plan(STUDY, {"score.adapters": [f"theirs={path}"]})
+    assert cell.config.score.adapters == (f"theirs={path}",)
+
+
 def test_names_are_file_names_and_differ() -> None:
     paths = ["org/model-a", "org model-a", "/x/" + 200 * "y"]
     cells = plan(STUDY, {"base.path": paths, "data.seed": [1], "train.seeds": [3]})
