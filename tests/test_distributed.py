@@ -19,6 +19,7 @@ import pytest
 import safetensors.numpy
 
 from sycojax.errors import SycojaxError
+from sycojax.files import read_json
 from sycojax.parallel.distributed import detected, initialize
 from sycojax.parallel.mesh import make_mesh
 from sycojax.parallel.preemption import Preemption
@@ -87,6 +88,51 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         list(read_records(two / "records" / c / "are_you_sure.jsonl")) for c in CONFIGURATIONS
     )
     assert first[0].logprobs != second[0].logprobs, "the adapter does something"
+    names = [sorted(str(p.relative_to(w)) for p in w.rglob("*")) for w in (one, two)]
+    assert _without_events(names[1]) == _without_events(names[0])
+
+
+@pytest.mark.slow
+def test_a_sweep_of_two_processes_equals_one(tmp_path: Path) -> None:
+    """Lanes of one bank over both processes, one of which diverges; killed, and continued by the same command."""
+    config = cases.write_inputs(tmp_path)
+    sweep = [*({"train.learning_rate": rate} for rate in (1e-2, 1e30, 3e-3)), {"data.train_limit": 1}]  # fmt: skip
+    with config.open("a") as file:
+        file.write(f"\n\ndef get_sweep():\n    return {sweep!r}\n")
+    one, two = tmp_path / "one", tmp_path / "two"
+    command = ("sweep", f"--config={config}", "--config.train.bank_width=3", "--config.score.evaluations=are_you_sure", "--quiet")  # fmt: skip
+    with cases.started(1, tmp_path / "one.log", *command, f"--workdir={one}") as reference:
+        at = cases.At(2, signal.SIGKILL, (0, 1))
+        with cases.started(2, tmp_path / "killed.log", *command, f"--workdir={two}", at=at) as killed:  # fmt: skip
+            deadline = time.monotonic() + cases.PATIENCE
+            while all(p.poll() is None for p in killed) and time.monotonic() < deadline:
+                time.sleep(0.1)
+        assert {p.returncode for p in killed} == {-9}, _log(tmp_path / "killed.log")
+        assert not list(two.glob("cells/*/adapters"))
+
+        log = tmp_path / "resumed.log"
+        with cases.started(2, log, *command, f"--workdir={two}") as resumed:
+            said = cases.finish(resumed, log, status=2)
+        (alone,) = cases.finish(reference, tmp_path / "one.log", status=2)
+
+    failures = [re.findall(r"^sycojax: .*of the sweep failed: .*", t, re.M) for t in (alone, *said)]
+    assert len(failures[0]) == 1
+    assert "2 of 4 cells" in failures[0][0]
+    assert failures == [failures[0]] * 3
+    assert "report    " in said[0]
+    assert "report    " not in said[1], "only the first process writes"
+    cells = [read_json(w / "sweep.json")["cells"] for w in (one, two)]
+    assert cells[0] == cells[1]
+    found = [_adapter(two / "cells" / cell["name"]) for cell in (cells[0][0], cells[0][2])]
+    for cell, adapter in zip((cells[0][0], cells[0][2]), found, strict=True):
+        here, there = (w / "cells" / cell["name"] for w in (one, two))
+        for name, value in _adapter(here).items():
+            np.testing.assert_allclose(adapter[name], value, rtol=0, atol=2e-5, err_msg=name)
+        for file in sorted(here.glob("records/*/*.jsonl")):
+            other = there / file.relative_to(here)
+            pairs = zip(read_records(file), read_records(other), strict=True)
+            assert sum(_same(a, b) for a, b in pairs) > 0
+    assert any(np.abs(found[0][name] - found[1][name]).max() > 1e-3 for name in found[0])
     names = [sorted(str(p.relative_to(w)) for p in w.rglob("*")) for w in (one, two)]
     assert _without_events(names[1]) == _without_events(names[0])
 
