@@ -345,6 +345,20 @@ def test_other_questions_are_analysed_apart(tmp_path: Path) -> None:
     assert "No point has a second seed" in text
 
 
+def test_keys_that_end_alike_are_told_apart(tmp_path: Path) -> None:
+    cells = {}
+    for number in (1, 2):
+        write_cell(tmp_path / "cells" / str(number), 0.5, (0,), 10, "sycojax")
+        cells[str(number)] = {"base.path": f"b{number}", "data.path": f"d{number}", "train.epochs": 1.0}  # fmt: skip
+    index = write(write_sweep(tmp_path, cells))
+    with (index.parent / "tables" / "numbers.csv").open() as stream:
+        found = {(r["base.path"], r["data.path"], r["epochs"]) for r in csv.DictReader(stream)}
+    assert found == {("b1", "d1", "1"), ("b2", "d2", "1")}
+    text = (index.parent / "report.md").read_text(encoding="utf-8")
+    assert "# What changes with base.path, data.path and epochs?" in text
+    assert "base.path=b1, data.path=d1, epochs=1" in text
+
+
 def test_without_any_finished_cell(tmp_path: Path) -> None:
     write_sweep(tmp_path, {"a": {"train.epochs": 1.0}})
     with pytest.raises(SycojaxError, match=r"no cell of the sweep in .* has records to report$"):

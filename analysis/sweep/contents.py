@@ -14,7 +14,7 @@ from analysis.results import Results
 from analysis.sweep import audits, tables
 from analysis.sweep.audits import Audited
 from analysis.sweep.curves import doses
-from analysis.sweep.load import Sweep, short, shown
+from analysis.sweep.load import Sweep, short_names, shown
 from analysis.text import change, count, interval, listing, moment, p_value
 
 METHODS = (
@@ -59,7 +59,7 @@ def document(
     alone = Paragraph("No point has a second seed: nothing tells training from luck.", "missing")
     return Document(
         f"sycojax sweep: {sweep.document['name']}",
-        f"What changes with {listing([short(key).replace('_', ' ') for key in sweep.document['keys']])}?",
+        f"What changes with {listing([name.replace('_', ' ') for name in short_names(sweep.document['keys'])])}?",
         _opening(sweep, results, audited),
         (
             Section("can", "What can be concluded", _claims(sweep, results, audited)),
@@ -89,7 +89,8 @@ def _opening(sweep: Sweep, results: Sequence[Results], audited: Audited) -> tupl
         key: list(dict.fromkeys(shown(entry["settings"][key]) for entry in facts["cells"]))
         for key in facts["keys"]
     }
-    varied = "; ".join(f"{short(key).replace('_', ' ')} {listing(v)}" for key, v in values.items())
+    pairs = zip(short_names(facts["keys"]), values.values(), strict=True)
+    varied = "; ".join(f"{name.replace('_', ' ')} {listing(v)}" for name, v in pairs)
     adapters = sum(c.adapter != BASE for r in results for c in r.study.configurations)
     blocks.append(
         Paragraph(

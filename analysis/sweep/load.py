@@ -132,12 +132,19 @@ def load_sweep(directory: Path) -> Sweep:
 
 def label(settings: Mapping[str, Any]) -> str:
     """ "learning_rate=0.001, train_limit=60"."""
-    return ", ".join(f"{short(key)}={shown(value)}" for key, value in settings.items())
+    pairs = zip(short_names(list(settings)), settings.values(), strict=True)
+    return ", ".join(f"{name}={shown(value)}" for name, value in pairs)
 
 
 def short(key: str) -> str:
     """The last part of a dotted key."""
     return key.rpartition(".")[2]
+
+
+def short_names(keys: Sequence[str]) -> list[str]:
+    """``short`` of each key, or all of it where two of them end alike (base.path and data.path)."""
+    ends = [short(key) for key in keys]
+    return [end if ends.count(end) == 1 else key for end, key in zip(ends, keys, strict=True)]
 
 
 def shown(value: Any) -> str:

@@ -13,7 +13,7 @@ from analysis.load import BASE
 from analysis.results import Results
 from analysis.sweep.audits import Audited, heavier
 from analysis.sweep.curves import Dose, replicates, series, trend
-from analysis.sweep.load import Point, State, Sweep, short, shown
+from analysis.sweep.load import Point, State, Sweep, short_names, shown
 from analysis.tables import Cell, Table, Tone, csv_text
 from analysis.text import count, interval, number
 from sycojax.evals.protocol import Measure
@@ -130,7 +130,7 @@ def cells(sweep: Sweep) -> Table:
             (entry["name"], *(shown(entry["settings"][k]) for k in sweep.document["keys"]), text)
         )
     return Table(
-        "cells", "Cells of the sweep", ("cell", *map(short, sweep.document["keys"]), "state"), tuple(rows), prose=True
+        "cells", "Cells of the sweep", ("cell", *short_names(sweep.document["keys"]), "state"), tuple(rows), prose=True
     )  # fmt: skip
 
 
@@ -167,7 +167,7 @@ def every_number(sweep: Sweep, results: Sequence[Results], audited: Audited) -> 
                         *((shift.value, shift.low, shift.high) if shift else (None,) * 3), result.p_claim_holm, marked,
                     ])  # fmt: skip
     columns = (
-        "adapter", *map(short, sweep.factors), "steps", "examples", "evaluation", "measure", "seed", "seeds", "level",
+        "adapter", *short_names(sweep.factors), "steps", "examples", "evaluation", "measure", "seed", "seeds", "level",
         "level_low", "level_high", "shift", "shift_low", "shift_high", "p_claim_holm", "in_doubt",
     )  # fmt: skip
     return csv_text(columns, rows)
