@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 import synthetic_study
+from matplotlib.lines import Line2D
 
 from analysis import doubt
 from analysis.load import BASE, load
 from analysis.results import compute
 from analysis.statistics import Resampled, resample
-from analysis.sweep.audits import audit
+from analysis.sweep.audits import Audited, audit
 from analysis.sweep.curves import Dose, doses, replicates, series, trend
+from analysis.sweep.figures import curves
 from analysis.sweep.load import Sweep, load_sweep
 from analysis.sweep.report import write
 from sycojax.data.prompts import Prompts
@@ -343,6 +345,32 @@ def test_other_questions_are_analysed_apart(tmp_path: Path) -> None:
     text = (write(tmp_path).parent / "report.md").read_text(encoding="utf-8")
     assert "there is no dose" in text
     assert "No point has a second seed" in text
+
+
+def test_many_lines_are_told_apart(tmp_path: Path) -> None:
+    """Nine lines: more than there are colours, and a legend that is wider than the figure if it is let."""
+    cells = {}
+    for number in range(9):
+        for epochs in (1.0, 2.0):
+            name = f"{number}-{epochs}"
+            write_cell(tmp_path / "cells" / name, 0.5, (0,), int(10 * epochs), "sycojax")
+            cells[name] = {"train.learning_rate": 1e-5 * (number + 1), "train.epochs": epochs, "lora.rank": 8}  # fmt: skip
+    found = load_sweep(write_sweep(tmp_path, cells))
+    results = [compute(family.study, headlines=True) for family in found.families]
+    dose = doses(found)[0]
+    sound = Audited({}, (doubt.Doubt((), frozenset()),))
+    figure = curves(results, sound, series(found, dose), dose)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+    lines = [handle for handle in legend.legend_handles if isinstance(handle, Line2D)]
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == 9
+    for axes in figure.axes:
+        assert axes.get_window_extent().height > 1.5 * figure.dpi
+        drawn = [line.get_xdata() for line in axes.get_lines() if len(line.get_xdata()) == 2]  # type: ignore[arg-type]
+        first, second = ([float(x[i]) for x in drawn if list(x) != [0, 1]] for i in (0, 1))  # type: ignore[index]
+        assert max(first) < math.sqrt(200) < min(second), "which dose a point got is seen"
 
 
 def test_keys_that_end_alike_are_told_apart(tmp_path: Path) -> None:

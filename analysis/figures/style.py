@@ -56,14 +56,15 @@ SETTINGS: Any = {
 
 
 def look(group: str, adapters: Sequence[str]) -> tuple[str, str]:
-    """(colour, marker) of a configuration or adapter; the same in every figure."""
+    """(colour, marker) of a configuration or adapter; the same in every figure. No two of 49 look alike."""
     if group == BASE:
         return GREY, "X"
     place = _FIXED.get(group)
     if place is None:
         others = [a for a in adapters if a not in _FIXED]
-        place = (len(_FIXED) + others.index(group)) % len(_PALETTE)
-    return _PALETTE[place], _MARKERS[place]
+        place = len(_FIXED) + others.index(group)
+    again, colour = divmod(place, len(_PALETTE))
+    return _PALETTE[colour], _MARKERS[(colour + again) % len(_MARKERS)]
 
 
 def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[list[Axes]]]:

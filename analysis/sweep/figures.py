@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -22,6 +23,7 @@ from analysis.sweep.tables import leading
 from analysis.text import UNITS, scale
 
 GAIN = "benchmark gain"  # the mean over benchmarks
+_LETTER = 0.07  # inches of a letter in the legend
 _WIDE = 4.0  # doses whose ends differ by this factor get a logarithmic axis
 
 
@@ -51,13 +53,19 @@ def curves(
     labels = list(dict.fromkeys(line.label for line in lines))
     columns = outcomes(results)
     width, height = max(8.6, 2.6 * len(columns) + 0.4), 2.5 * len(adapters) + 0.7
-    figure, grid = panels(len(adapters), len(columns), width, height)
+    names = [textwrap.fill(label, int(width / _LETTER) - 10) for label in labels]
+    wide = _LETTER * max(len(line) for name in names for line in name.split("\n")) + 0.7
+    abreast = max(1, min(4, int(width / wide)))
+    above = 0.17 * (math.ceil(len(labels) / abreast) - 1) if len(labels) > 1 else 0.0
+    figure, grid = panels(len(adapters), len(columns), width, height + above)
     for row, adapter in zip(grid, adapters, strict=True):
         mine = [line for line in lines if line.adapter == adapter]
         amounts = sorted({dose.of(point) for line in mine for point in line.points})
         for axes, outcome in zip(row, columns, strict=True):
             for line in mine:
-                shift = labels.index(line.label) - (len(labels) - 1) / 2
+                shift = min(0.035, 0.12 / len(labels)) * (
+                    labels.index(line.label) - (len(labels) - 1) / 2
+                )
                 doubt = audited.families[line.family]
                 _line(
                     axes, results[line.family], doubt, line, dose, outcome, labels, shift, amounts
@@ -71,8 +79,8 @@ def curves(
     for axes in grid[-1]:
         axes.set_xlabel(dose.title)
     if len(labels) > 1:
-        handles = [_handle(label, labels) for label in labels]
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(labels)))
+        handles = [_handle(label, labels, name) for label, name in zip(labels, names, strict=True)]
+        figure.legend(handles=handles, loc="outside upper center", ncols=min(abreast, len(labels)))
     return figure
 
 
@@ -155,8 +163,8 @@ def _logarithmic(amounts: Sequence[float]) -> bool:
 def _beside(amount: float, shift: float, amounts: Sequence[float]) -> float:
     """A little to the side, so that intervals of several series do not hide each other."""
     if _logarithmic(amounts):
-        return amount * (amounts[-1] / amounts[0]) ** (0.035 * shift)
-    return amount + 0.035 * shift * (amounts[-1] - amounts[0])
+        return amount * (amounts[-1] / amounts[0]) ** shift
+    return amount + shift * (amounts[-1] - amounts[0])
 
 
 def _dose_axis(axes: Axes, amounts: Sequence[float]) -> None:
@@ -167,9 +175,9 @@ def _dose_axis(axes: Axes, amounts: Sequence[float]) -> None:
     axes.set_xticks(chosen, [f"{amount:g}" for amount in chosen])
 
 
-def _handle(label: str, labels: Sequence[str]) -> Line2D:
+def _handle(label: str, labels: Sequence[str], name: str) -> Line2D:
     colour, marker = look(label, labels)
-    return Line2D([], [], color=colour, marker=marker, markersize=5.5, label=label)
+    return Line2D([], [], color=colour, marker=marker, markersize=5.5, label=name)
 
 
 def _unit(unit: str) -> str:
