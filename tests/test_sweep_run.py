@@ -186,6 +186,25 @@ def test_a_cell_that_was_only_borrowed_is_not_finished(
     assert (both / "items" / "mmlu.jsonl").is_file()
 
 
+def test_a_kill_loses_no_audit(
+    study: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How reproducible the scores are is measured once, at their end: a cell is not finished without it."""
+    real = scores.determinism.measure
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    (cell,) = plan(shorter(study), {"train.learning_rate": [1e-2]})
+    monkeypatch.setattr(scores.determinism, "measure", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_cells([cell], tmp_path, progress=False, say=silent)
+    monkeypatch.setattr(scores.determinism, "measure", real)
+    assert run_cells([cell], tmp_path, progress=False, say=silent) == {}
+    scoring = read_json(tmp_path / "cells" / cell.name / "study.json")["scoring"]
+    assert scoring["determinism"]["items"] > 0
+
+
 def test_what_fails_in_a_cell_stays_there(
     study: StudyConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -96,39 +96,42 @@ def score_configurations(
             pending.setdefault(tuple(evaluations), []).append(configuration)
     if not pending:
         return {}
-    last: tuple[str, list[Request], list[Record]] = NO_ADAPTER, [], []
+    batches = []
+    for evaluations, configurations in pending.items():
+        width = scorer.together(len(configurations))
+        for start in range(0, len(configurations), width):
+            batches.append((evaluations, configurations[start : start + width]))
+    counts: dict[str, Any] = {}
     bar = tqdm(
         total=sum(map(len, pending.values())), unit="configuration", desc="scored",
         disable=None if progress and is_first() else True,
     )  # fmt: skip
     with bar:
-        for evaluations, configurations in pending.items():
+        for number, (evaluations, names) in enumerate(batches, 1):
             questions = [r for name in evaluations for r in requests[name]]
-            width = scorer.together(len(configurations))
-            for start in range(0, len(configurations), width):
-                names = configurations[start : start + width]
-                bank = stack([load_lora(places.get(name), base) for name in names])
-                answers = _ask(scorer, bank, evaluations, questions, prompts, progress)
+            bank = stack([load_lora(places.get(name), base) for name in names])
+            answers = _ask(scorer, bank, evaluations, questions, prompts, progress)
+            if number == len(batches):
+                # Before the last records are written: a run that is killed here comes back to it.
+                counts = scorer.report()
+                alone = stack([load_lora(places.get(names[-1]), base)])
+                found = determinism.measure(scorer, alone, questions, answers[-1], config.data.seed)
+                counts |= {"determinism": found} if found else {}
 
-                def write(
-                    names: Sequence[str] = names,
-                    answers: Sequence[Sequence[Record]] = answers,
-                    evaluations: Sequence[str] = evaluations,
-                ) -> None:
-                    for name, records in zip(names, answers, strict=True):
-                        for evaluation in evaluations:
-                            path = records_path(workdir, name, evaluation)
-                            write_records(path, (r for r in records if r.evaluation == evaluation))
-                            stamps.mark(path, wanted[name, evaluation])
+            def write(
+                names: Sequence[str] = names,
+                answers: Sequence[Sequence[Record]] = answers,
+                evaluations: Sequence[str] = evaluations,
+            ) -> None:
+                for name, records in zip(names, answers, strict=True):
+                    for evaluation in evaluations:
+                        path = records_path(workdir, name, evaluation)
+                        write_records(path, (r for r in records if r.evaluation == evaluation))
+                        stamps.mark(path, wanted[name, evaluation])
 
-                on_first(write)
-                bar.update(len(names))
-                last = names[-1], questions, answers[-1]
-    counts = scorer.report()
-    name, questions, records = last
-    bank = stack([load_lora(places.get(name), base)])
-    found = determinism.measure(scorer, bank, questions, records, config.data.seed)
-    return {**counts, **({"determinism": found} if found else {})}
+            on_first(write)
+            bar.update(len(names))
+    return counts
 
 
 def records_are_of(
