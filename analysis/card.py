@@ -28,6 +28,10 @@ LORA = (
     "lora_dropout",
     "use_rslora",
     "target_modules",
+    "exclude_modules",
+    "layers_to_transform",
+    "rank_pattern",
+    "alpha_pattern",
     "base_model_name_or_path",
 )
 RECIPE = {

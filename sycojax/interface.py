@@ -29,7 +29,8 @@ from sycojax.scoring.tree import Completion
 from sycojax.weights.hub import resolve
 from sycojax.weights.huggingface import load_base, load_config, resolve_base
 from sycojax.weights.origin import ORIGIN, check_origin
-from sycojax.weights.peft import CONFIG, WEIGHTS, load_adapter
+from sycojax.weights.peft import WEIGHTS, load_adapter
+from sycojax.weights.peft_settings import CONFIG
 
 # The smallest adapter there is, all zeros: the base itself.
 NO_ADAPTER = LoRAConfig(rank=1, alpha=1.0, dropout=0.0, targets=("q_proj",))

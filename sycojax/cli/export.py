@@ -79,7 +79,8 @@ def _source(workdir: Path, name: str, entry: Mapping[str, Any]) -> Path:
     """The directory of the adapter's files."""
     from sycojax.weights.hub import resolve
     from sycojax.weights.origin import ORIGIN
-    from sycojax.weights.peft import CONFIG, WEIGHTS
+    from sycojax.weights.peft import WEIGHTS
+    from sycojax.weights.peft_settings import CONFIG
 
     source = workdir / "adapters" / name
     if entry:
@@ -93,7 +94,8 @@ def _source(workdir: Path, name: str, entry: Mapping[str, Any]) -> Path:
 def _copy(directory: Path, document: Mapping[str, Any], source: Path, *, external: bool) -> None:
     """The adapter's files as they are, and which weights it was trained on where that is known."""
     from sycojax.weights.origin import ORIGIN, write_origin
-    from sycojax.weights.peft import CONFIG, WEIGHTS, base_of
+    from sycojax.weights.peft import WEIGHTS
+    from sycojax.weights.peft_settings import CONFIG, base_of
 
     for file in (CONFIG, WEIGHTS, ORIGIN):
         if (source / file).is_file():
@@ -138,7 +140,7 @@ def _card(flags: Flags, document: Mapping[str, Any], source: Path, name: str) ->
     from sycojax.study.scores import records_are_of
     from sycojax.study.stages import Stamps
     from sycojax.weights.hub import hub_id
-    from sycojax.weights.peft import CONFIG, base_of
+    from sycojax.weights.peft_settings import CONFIG, base_of
 
     called = str((document.get("config") or {}).get("base", {}).get("path") or base_of(source))
     subject = card.Subject(

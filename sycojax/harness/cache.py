@@ -34,7 +34,8 @@ def model_of(base: Path, tokenizer: Path, adapter: str | None, *settings: Any) -
     from sycojax.weights.fingerprint import base_fingerprint
     from sycojax.weights.hub import resolve
     from sycojax.weights.huggingface import TOKENIZER_FILES
-    from sycojax.weights.peft import CONFIG, WEIGHTS
+    from sycojax.weights.peft import WEIGHTS
+    from sycojax.weights.peft_settings import CONFIG
 
     weights = "" if adapter is None else files_fingerprint(resolve(adapter, (CONFIG, WEIGHTS)))
     texts = [p.read_bytes() for f in TOKENIZER_FILES if (p := tokenizer / f).is_file()]

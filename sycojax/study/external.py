@@ -15,7 +15,8 @@ from sycojax.models.lora import LoRAConfig
 from sycojax.study.stages import fingerprint
 from sycojax.weights.hub import resolve
 from sycojax.weights.origin import ORIGIN, check_origin
-from sycojax.weights.peft import CONFIG, WEIGHTS, load_adapter
+from sycojax.weights.peft import WEIGHTS, load_adapter
+from sycojax.weights.peft_settings import CONFIG
 
 BASE = "base"
 _NAME = re.compile(r"(?P<adapter>[A-Za-z0-9][A-Za-z0-9._-]*?)(?:-s(?P<seed>\d+))?")

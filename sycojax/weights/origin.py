@@ -14,7 +14,7 @@ from sycojax.errors import SycojaxError
 from sycojax.files import read_json, write_json
 from sycojax.weights.fingerprint import weights_fingerprint
 from sycojax.weights.hub import hub_id
-from sycojax.weights.peft import base_of
+from sycojax.weights.peft_settings import base_of
 
 ORIGIN = "sycojax.json"  # beside an exported adapter
 

@@ -6,8 +6,7 @@ key, shape and setting must be one that this model computes exactly, or loading 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +16,15 @@ import safetensors
 import safetensors.numpy
 
 from sycojax.errors import SycojaxError
-from sycojax.files import atomic_write, read_json, write_json
+from sycojax.files import atomic_write, write_json
 from sycojax.models import llama
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import Tree
-from sycojax.models.lora import TARGETS, LoRAConfig
+from sycojax.models.lora import LoRAConfig
 from sycojax.weights.hub import finish
+from sycojax.weights.peft_settings import CONFIG, Part, base_of, read_settings
 
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
-
-# Settings that say nothing about what the adapter computes. A setting that is in neither this set nor
-# read below is accepted only when it is switched off (null, false or empty).
-IGNORED_SETTINGS = frozenset(
-    {
-        "auto_mapping", "base_model_name_or_path", "inference_mode", "megatron_core",
-        "peft_version", "qalora_group_size", "revision",
-    }
-)  # fmt: skip
-# Initialisations that leave the base weights as they are (PiSSA, OLoRA, LoftQ and CorDA change them).
-NEUTRAL_INITIALISATIONS = (True, False, None, "gaussian", "eva", "orthogonal")
+WEIGHTS = "adapter_model.safetensors"
 
 
 def export_adapter(directory: Path, tree: Tree, lora: LoRAConfig, base_name: str) -> None:
@@ -77,12 +66,13 @@ def load_adapter(
 ) -> tuple[LoRAConfig, Tree]:
     """Read a PEFT adapter of the base ``config``: its settings and its lora tree of float32 NumPy arrays.
 
-    float16 and bfloat16 files are cast up. Raises ``SycojaxError`` naming the setting that is not
+    float16 and bfloat16 files are cast up. What a part lacks in rank is zero, and where factors differ (patterns of
+    rank or alpha) they are in B. Raises ``SycojaxError`` naming the setting that is not
     supported or the tensor that is missing, unexpected or misshapen, the base that the adapter says it was made
     for, and ``base_name``.
     """
     directory = Path(directory)
-    lora = _read_config(directory)
+    lora, parts, sparse = read_settings(directory, config.num_hidden_layers)
     own = base_of(directory)
     pair = f"an adapter of {own or 'an unnamed base'} does not fit {base_name}"
     file = directory / WEIGHTS
@@ -102,8 +92,14 @@ def load_adapter(
         raise SycojaxError(
             f"{file} is truncated or not a safetensors file ({error}); fetch it again"
         ) from error
+    if sparse:
+        parts = _without_gaps(parts, stored)
     shapes = llama.abstract(config, lora).lora
-    expected = {name: leaf.shape[:0:-1] for name, leaf, _ in _tensors(shapes)}
+    expected = {
+        name: _stored_shape(name, leaf, parts[_module(name)].rank)
+        for name, leaf, _ in _tensors(shapes)
+        if _module(name) in parts
+    }
     for problem, names in (
         ("missing", sorted(set(expected) - set(stored))),
         ("unexpected", sorted(set(stored) - set(expected))),
@@ -117,24 +113,23 @@ def load_adapter(
     for name, shape in expected.items():
         if stored[name].shape != shape:
             raise SycojaxError(
-                f"{file}: {pair}: {name} has shape {stored[name].shape}, this base needs {shape}: "
-                "the adapter was trained on another base"
+                f"{file}: {pair}: {name} has shape {stored[name].shape}, this base and {CONFIG} need {shape}: "
+                "the adapter was trained on another base, or its two files do not belong together"
             )
         if stored[name].dtype.name not in ("float32", "float16", "bfloat16"):
             raise SycojaxError(f"{file}: {name} is stored as {stored[name].dtype.name}")
-    leaves = jax.tree.map(lambda leaf: np.empty(leaf.shape, np.float32), shapes)
+    leaves = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
     for name, leaf, layer in _tensors(leaves):
-        leaf[layer] = stored[name].T
-        if not np.isfinite(leaf[layer]).all():
+        if name not in expected:
+            continue  # PEFT adapts this projection in other layers only.
+        value, part = stored[name].T.astype(np.float32), parts[_module(name)]
+        if not np.isfinite(value).all():
             raise SycojaxError(f"{file}: {name} holds values that are not finite")
+        if ".lora_A." in name:
+            leaf[layer, :, : part.rank] = value
+        else:
+            leaf[layer, : part.rank] = value * np.float32(part.scaling / lora.scaling)
     return lora, leaves
-
-
-def base_of(directory: Path) -> str:
-    """What an adapter says it was made for (``base_model_name_or_path``): a hub id, a path, or ""."""
-    raw = read_json(Path(directory) / CONFIG)
-    name = raw.get("base_model_name_or_path") if isinstance(raw, Mapping) else None
-    return name if isinstance(name, str) else ""
 
 
 def factors(tree: Tree) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -145,6 +140,24 @@ def factors(tree: Tree) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {f"{m.removeprefix(prefix)}.weight": (parts[m + a], parts[m + b]) for m in modules}
 
 
+def _without_gaps(parts: Mapping[str, Part], stored: Collection[str]) -> dict[str, Part]:
+    """``parts`` less those that have no tensors, except where a whole layer has none: that is another base."""
+    there = parts.keys() & {_module(name) for name in stored}
+    layers = {module.split(".")[2] for module in there}
+    return {m: p for m, p in parts.items() if m in there or m.split(".")[2] not in layers}
+
+
+def _module(name: str) -> str:
+    """The module path in a PEFT name."""
+    return name.removeprefix("base_model.model.").rsplit(".", 2)[0]
+
+
+def _stored_shape(name: str, leaf: jax.ShapeDtypeStruct, rank: int) -> tuple[int, int]:
+    """A [rank, in] or B [out, rank], the transposes of ``leaf`` [layers, in, R] and [layers, R, out]."""
+    _, rows, columns = leaf.shape
+    return (rank, rows) if ".lora_A." in name else (columns, rank)
+
+
 def _tensors(tree: Tree) -> Iterator[tuple[str, Any, int]]:
     """(PEFT name, stacked leaf, layer) of every adapter matrix."""
     for keys, leaf in jax.tree_util.tree_leaves_with_path(tree):
@@ -153,70 +166,3 @@ def _tensors(tree: Tree) -> Iterator[tuple[str, Any, int]]:
         for layer in range(leaf.shape[0]):
             module = f"model.layers.{layer}.{'.'.join(modules)}"
             yield f"base_model.model.{module}.lora_{letter}.weight", leaf, layer
-
-
-def _read_config(directory: Path) -> LoRAConfig:
-    file = directory / CONFIG
-    if not file.is_file():
-        what = "a whole model" if (directory / "config.json").is_file() else "no adapter"
-        raise SycojaxError(
-            f"{file} does not exist: the directory holds {what}; wanted is a LoRA adapter in PEFT's format"
-        )
-    raw = read_json(file)
-    if not isinstance(raw, Mapping):
-        raise SycojaxError(f"{file} is not a JSON object")
-    settings = dict(raw)
-
-    def require(name: str, *allowed: Any) -> None:
-        value = settings.pop(name, allowed[0])
-        if not any(value is a or (value == a and type(value) is type(a)) for a in allowed):
-            choices = " or ".join(map(repr, allowed))
-            raise SycojaxError(f"{file}: {name}={value!r} is not supported (only {choices})")
-
-    def take(name: str) -> Any:
-        if name not in settings:
-            raise SycojaxError(f"{file}: setting {name!r} is missing")
-        return settings.pop(name)
-
-    require("peft_type", "LORA")
-    require("task_type", "CAUSAL_LM", None)
-    require("bias", "none")
-    require("init_lora_weights", *NEUTRAL_INITIALISATIONS)
-    stabilised = settings.pop("use_rslora", False)
-    rank, alpha, dropout = take("r"), take("lora_alpha"), settings.pop("lora_dropout", 0.0)
-    for name, value in (("r", rank), ("lora_alpha", alpha), ("lora_dropout", dropout)):
-        if isinstance(value, bool) or not isinstance(value, int if name == "r" else int | float):
-            raise SycojaxError(f"{file}: {name}={value!r} is not a number")
-    targets = take("target_modules")
-    if not isinstance(targets, list) or not all(isinstance(t, str) for t in targets):
-        raise SycojaxError(
-            f"{file}: target_modules={targets!r} is not supported: patterns depend on module paths; "
-            f"list projections by name ({', '.join(TARGETS)})"
-        )
-    unknown = sorted(set(targets) - set(TARGETS))
-    if unknown:
-        raise SycojaxError(
-            f"{file}: target_modules names unknown modules {', '.join(unknown)} "
-            f"(known: {', '.join(TARGETS)})"
-        )
-    # Not plain truth: layers_to_transform=0 means "layer 0 only".
-    on = {
-        name: value
-        for name, value in settings.items()
-        if name not in IGNORED_SETTINGS
-        and not (value is None or value is False or value in ("", [], {}))
-    }
-    if on:
-        shown = ", ".join(f"{name}={value!r}" for name, value in sorted(on.items()))
-        raise SycojaxError(
-            f"{file}: {shown} is not supported: it would change what the adapter computes"
-        )
-    if not isinstance(stabilised, bool):
-        raise SycojaxError(f"{file}: use_rslora={stabilised!r} is neither true nor false")
-    return LoRAConfig(
-        rank=rank,
-        # Rank-stabilised adapters are scaled by alpha / sqrt(rank) (Kalajdzievski 2023, arXiv:2312.03732).
-        alpha=float(alpha) * (math.sqrt(rank) if stabilised and rank > 0 else 1.0),
-        dropout=float(dropout),
-        targets=tuple(t for t in TARGETS if t in targets),
-    )
