@@ -42,6 +42,9 @@ def write_json(path: Path, value: Any) -> None:
     atomic_write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+POINTER = "a Git LFS pointer: run `git lfs pull`"
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON document. Raises ``SycojaxError`` naming the file when it is missing or damaged."""
     try:
@@ -49,7 +52,14 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise SycojaxError(f"{path} does not exist") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise SycojaxError(f"{path} is not valid JSON: {error}") from error
+        said = f"not valid JSON: {error}"
+        raise SycojaxError(f"{path} is {POINTER if is_pointer(path) else said}") from error
+
+
+def is_pointer(path: Path) -> bool:
+    """Whether Git LFS left its note there in place of the file: a clone without ``git lfs`` is full of them."""
+    with Path(path).open("rb") as stream:
+        return stream.read(23) == b"version https://git-lfs"
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import huggingface_hub.constants
 import pytest
 import tiny_models as tiny
 
+from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.weights import huggingface
 from sycojax.weights.huggingface import load_config
@@ -142,8 +143,25 @@ def test_half_downloaded_snapshot_is_refused(checkpoint, monkeypatch):
     )
 
 
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+
+
 def test_a_git_lfs_pointer_is_called_one(checkpoint):
     file = checkpoint / "model-00001-of-00002.safetensors"
-    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    file.write_text(POINTER)
     with pytest.raises(SycojaxError, match="it is a Git LFS pointer: run `git lfs pull`"):
         huggingface.resolve_base(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("config.json", load_config),
+        ("tokenizer.json", Tokenizer.from_directory),
+        ("tokenizer.model", Tokenizer.from_directory),
+    ],
+)
+def test_so_are_those_in_place_of_other_files(checkpoint, name, read):
+    (checkpoint / name).write_text(POINTER)
+    with pytest.raises(SycojaxError, match=f"{name} is a Git LFS pointer: run `git lfs pull`"):
+        read(checkpoint)

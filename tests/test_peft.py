@@ -143,13 +143,14 @@ def test_a_rank_stabilised_adapter_is_scaled_by_the_root_of_its_rank(exported):
     ("change", "message"),
     [
         (lambda w: w.pop(KEY), f"missing tensors {KEY}"),
-        (lambda w: w.update({"extra.weight": np.ones(2)}), "unexpected tensors extra.weight"),
+        (lambda w: w.update({"extra.weight": np.ones(2, np.float32)}), "unexpected tensors extra.weight"),
         (
             lambda w: w.update({KEY.removeprefix("base_model.model."): w.pop(KEY)}),
             f"missing tensors {KEY}",
         ),
         (lambda w: w.update({KEY: w[KEY].T.copy()}), f"{KEY} has shape (64, 4), this base and adapter_config.json need (4, 64)"),
-        (lambda w: w.update({KEY: w[KEY].astype(np.int32)}), f"{KEY} is stored as int32"),
+        (lambda w: w.update({KEY: w[KEY].astype(np.int32)}), f"{KEY} is stored as I32"),
+        (lambda w: w.update({KEY: w[KEY].astype(ml_dtypes.float8_e4m3fn)}), f"{KEY} is stored as F8_E4M3"),
         (lambda w: w.update({KEY: w[KEY] * np.nan}), f"{KEY} holds values that are not finite"),
     ],
 )  # fmt: skip
@@ -179,6 +180,14 @@ def test_missing_damaged_and_pickled_files_are_refused(exported):
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(SycojaxError, match="truncated or not a safetensors file"):
         load_adapter(exported, CONFIG)
+    weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(SycojaxError, match="it is a Git LFS pointer: run `git lfs pull`"):
+        load_adapter(exported, CONFIG)
+    # As an interrupted download leaves the hub's cache: a link to nothing.
+    weights.unlink()
+    weights.symlink_to("../../blobs/0123")
+    with pytest.raises(SycojaxError, match=r"does not exist: the download stopped early"):
+        load_adapter(exported, CONFIG)
     weights.rename(exported / "adapter_model.bin")
     with pytest.raises(SycojaxError, match=r"adapter_model.bin is not safetensors and is refused"):
         load_adapter(exported, CONFIG)
@@ -192,7 +201,11 @@ def test_missing_damaged_and_pickled_files_are_refused(exported):
     ):
         load_adapter(cached, CONFIG)
     (cached / "adapter_config.json").unlink()
-    with pytest.raises(SycojaxError, match=r"adapter_config.json does not exist"):
+    (cached / "adapter_model.safetensors").touch()
+    with pytest.raises(
+        SycojaxError,
+        match=r"adapter_config.json does not exist: its download or export stopped early",
+    ):
         load_adapter(cached, CONFIG)
 
 

@@ -16,7 +16,7 @@ import sentencepiece
 import tokenizers
 
 from sycojax.errors import SycojaxError
-from sycojax.files import read_json
+from sycojax.files import POINTER, is_pointer, read_json
 
 Encode = Callable[[str], list[int]]
 EncodeBatch = Callable[[Sequence[str]], list[list[int]]]
@@ -158,7 +158,8 @@ def _from_sentencepiece(cls: type[Tokenizer], path: Path, bos: str, eos: str) ->
     try:
         model = sentencepiece.SentencePieceProcessor(model_file=str(path))
     except (RuntimeError, OSError) as error:
-        raise SycojaxError(f"{path} is not a SentencePiece model: {error}") from error
+        said = f"not a SentencePiece model: {error}"
+        raise SycojaxError(f"{path} is {POINTER if is_pointer(path) else said}") from error
     specials = {
         model.id_to_piece(i): i
         for i in range(model.vocab_size())

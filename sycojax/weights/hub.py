@@ -29,7 +29,7 @@ def resolve(path: str | Path, files: Sequence[str] = DOWNLOADED) -> Path:
     if directory.is_dir():
         return directory
     if directory.exists():
-        raise SycojaxError(f"{path} is a file; name the directory that holds config.json")
+        raise SycojaxError(f"{path} is a file; name the directory that it lies in")
     if not _ID.fullmatch(str(path)):
         raise SycojaxError(f"{path} does not exist, and is not a hub id such as org/name")
     try:

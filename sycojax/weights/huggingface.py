@@ -22,7 +22,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, Sharding
 
 from sycojax.errors import SycojaxError
-from sycojax.files import atomic_write, read_json, write_json
+from sycojax.files import POINTER, atomic_write, is_pointer, read_json, write_json
 from sycojax.models import llama
 from sycojax.models.backends import Attention, choose
 from sycojax.models.config import LlamaConfig
@@ -245,12 +245,7 @@ def open_files(directory: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
         try:
             handle = stack.enter_context(safetensors.safe_open(file, framework="numpy"))
         except (safetensors.SafetensorError, OSError) as error:
-            with file.open("rb") as stream:
-                pointer = stream.read(23) == b"version https://git-lfs"
-            again = "it is a Git LFS pointer: run `git lfs pull`" if pointer else "fetch it again"
-            raise SycojaxError(
-                f"{file} is truncated or not a safetensors file ({error}); {again}"
-            ) from error
+            raise damaged(file, error) from error
         stored = set(handle.keys())
         for problem, names in (
             ("lacks tensors that the index places there", promised - stored),
@@ -260,6 +255,12 @@ def open_files(directory: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
                 raise SycojaxError(f"{file} {problem}: {_some(sorted(names))}")
         tensors.update({name: handle.get_slice(name) for name in stored})
     return {name: t for name, t in tensors.items() if not IGNORED.fullmatch(name)}
+
+
+def damaged(file: Path, error: Exception) -> SycojaxError:
+    """That ``file`` did not open, and what to do."""
+    again = f"it is {POINTER}" if is_pointer(file) else "fetch it again"
+    return SycojaxError(f"{file} is truncated or not a safetensors file ({error}); {again}")
 
 
 def _check_tensors(tensors: Mapping[str, Any], base: Tree, directory: Path) -> None:

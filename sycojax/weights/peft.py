@@ -22,6 +22,7 @@ from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import Tree
 from sycojax.models.lora import LoRAConfig
 from sycojax.weights.hub import finish
+from sycojax.weights.huggingface import DTYPES, damaged
 from sycojax.weights.peft_settings import CONFIG, Part, base_of, read_settings
 
 WEIGHTS = "adapter_model.safetensors"
@@ -77,7 +78,7 @@ def load_adapter(
     pair = f"an adapter of {own or 'an unnamed base'} does not fit {base_name}"
     file = directory / WEIGHTS
     if not file.is_file():
-        pickled = sorted(p.name for p in directory.glob("adapter_model.*"))
+        pickled = sorted(p.name for p in directory.glob("adapter_model.*") if p.name != WEIGHTS)
         if pickled:
             raise SycojaxError(
                 f"{file} does not exist ({pickled[0]} is not safetensors and is refused)"
@@ -86,12 +87,7 @@ def load_adapter(
             f"{file} does not exist: the download stopped early ({finish(directory)}), or the adapter is there as "
             "adapter_model.bin only, which is refused: convert it to safetensors"
         )
-    try:
-        stored = safetensors.numpy.load_file(file)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise SycojaxError(
-            f"{file} is truncated or not a safetensors file ({error}); fetch it again"
-        ) from error
+    stored = _stored(file)
     if sparse:
         parts = _without_gaps(parts, stored)
     shapes = llama.abstract(config, lora).lora
@@ -116,8 +112,6 @@ def load_adapter(
                 f"{file}: {pair}: {name} has shape {stored[name].shape}, this base and {CONFIG} need {shape}: "
                 "the adapter was trained on another base, or its two files do not belong together"
             )
-        if stored[name].dtype.name not in ("float32", "float16", "bfloat16"):
-            raise SycojaxError(f"{file}: {name} is stored as {stored[name].dtype.name}")
     leaves = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
     for name, leaf, layer in _tensors(leaves):
         if name not in expected:
@@ -138,6 +132,19 @@ def factors(tree: Tree) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     prefix, a, b = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
     modules = [name.removesuffix(a) for name in parts if name.endswith(a)]
     return {f"{m.removeprefix(prefix)}.weight": (parts[m + a], parts[m + b]) for m in modules}
+
+
+def _stored(file: Path) -> dict[str, np.ndarray]:
+    try:
+        with safetensors.safe_open(file, framework="numpy") as stored:
+            # NumPy knows no eight-bit floats: asking for them would be another error.
+            kinds = {name: stored.get_slice(name).get_dtype() for name in sorted(stored.keys())}
+        for name, kind in kinds.items():
+            if kind not in DTYPES:
+                raise SycojaxError(f"{file}: {name} is stored as {kind}")
+        return safetensors.numpy.load_file(file)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise damaged(file, error) from error
 
 
 def _without_gaps(parts: Mapping[str, Part], stored: Collection[str]) -> dict[str, Part]:

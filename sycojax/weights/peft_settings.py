@@ -17,6 +17,7 @@ from typing import Any
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json
 from sycojax.models.lora import ATTENTION_TARGETS, TARGETS, LoRAConfig
+from sycojax.weights.hub import finish
 
 CONFIG = "adapter_config.json"
 
@@ -211,7 +212,7 @@ def _pattern(name: str, value: Any, kind: type = float) -> dict[str, Any]:
 
 def _number(name: str, value: Any, kind: type = float) -> Any:
     right = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
-    if not right or not math.isfinite(value):
+    if not right or not abs(value) < 1e30:
         raise SycojaxError(f"{name}={value!r} is not a number")
     return value
 
@@ -221,5 +222,7 @@ def _instead(directory: Path) -> str:
     below = sorted(p.parent.name for p in directory.glob(f"*/{CONFIG}"))
     if below:
         return f"an adapter lies in a directory below it ({', '.join(below[:3])}): name that one"
+    if list(directory.glob("adapter_*")):
+        return f"its download or export stopped early ({finish(directory)})"
     what = "a whole model" if (directory / "config.json").is_file() else "no adapter"
     return f"the directory holds {what}; wanted is a LoRA adapter in PEFT's format"
