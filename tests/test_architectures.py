@@ -76,6 +76,13 @@ PUBLISHED = {
         of(LLAMA2, 8192, 22016, 48, 64, 8, rope_theta=1000000, max_position_embeddings=16384),
         33_743_970_304,
     ),
+    # Attributes that transformers does not read in a Llama, as its makers' and other tools left them there.
+    "SmolLM2-135M-Instruct": (
+        of(LLAMA2, 576, 1536, 30, 9, 3, vocab_size=49152, tie_word_embeddings=True, rope_theta=100000,
+           is_llama_config=True, rope_interleaved=False, _attn_implementation_autoset=True,
+           **{"transformers.js_config": {"dtype": "q4"}}),
+        134_515_008,
+    ),
 }  # fmt: skip
 
 

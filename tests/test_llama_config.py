@@ -114,6 +114,7 @@ def test_written_config_reads_back(name):
         ({"hidden_act": "gelu"}, "hidden_act='gelu'"),
         ({"attention_bias": True}, "attention_bias=True"),
         ({"mlp_bias": True}, "mlp_bias=True"),
+        ({"rope_interleaved": True}, "rope_interleaved=True"),
         ({"attention_dropout": 0.1}, "attention_dropout=0.1"),
         ({"quantization_config": {"bits": 4}}, "quantization_config"),
         ({"pruned_heads": {"0": [1]}}, "pruned_heads"),

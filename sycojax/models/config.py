@@ -13,18 +13,18 @@ from sycojax.errors import SycojaxError
 # or LoRA training. Everything that is in neither this set nor `LlamaConfig.from_hf` is refused.
 IGNORED_ATTRIBUTES = frozenset(
     {
-        "_name_or_path", "architectures", "bad_words_ids",
+        "_attn_implementation_autoset", "_name_or_path", "architectures", "bad_words_ids",
         "begin_suppress_tokens", "chunk_size_feed_forward", "cross_attention_hidden_size",
         "decoder_start_token_id", "diversity_penalty", "do_sample", "dtype", "early_stopping",
         "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "finetuning_task",
-        "forced_bos_token_id", "forced_eos_token_id", "id2label", "initializer_range", "label2id",
-        "length_penalty", "max_length", "min_length", "no_repeat_ngram_size", "num_beam_groups",
+        "forced_bos_token_id", "forced_eos_token_id", "id2label", "initializer_range", "is_llama_config",
+        "label2id", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size", "num_beam_groups",
         "num_beams", "num_return_sequences", "output_attentions", "output_hidden_states",
         "output_scores", "pad_token_id", "prefix", "pretraining_tp", "problem_type",
         "remove_invalid_values", "repetition_penalty", "return_dict", "return_dict_in_generate",
         "sep_token_id", "suppress_tokens", "task_specific_params", "temperature", "tf_legacy_loss",
         "tie_encoder_decoder", "tokenizer_class", "top_k", "top_p", "torch_dtype", "torchscript",
-        "transformers_version", "typical_p", "use_bfloat16", "use_cache", "unsloth_version",
+        "transformers.js_config", "transformers_version", "typical_p", "use_bfloat16", "use_cache", "unsloth_version",
         "unsloth_fixed",
     }
 )  # fmt: skip
@@ -168,6 +168,7 @@ class LlamaConfig:
         require("is_decoder", False, True)
         require("is_encoder_decoder", False)
         require("add_cross_attention", False)
+        require("rope_interleaved", False)
         require("attn_implementation", None, "eager", "sdpa", "flash_attention_2")
         heads = number("num_attention_heads", int)
         hidden = number("hidden_size", int)
