@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -179,10 +180,31 @@ def test_a_directory_of_something_else(
     assert "holds the sweep 'other', not 's'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("name", "count"), [("toy", 6), ("learning_rate", 5), ("seeds", 10)], ids=lambda v: str(v)
-)
-def test_shipped_sweeps(name: str, count: int) -> None:
+SHIPPED = {
+    "toy": 6, "learning_rate": 5, "steps": 5, "rank": 3, "recipe": 2, "base_model": 3, "seeds": 10,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_sweeps(name: str) -> None:
     file = REPOSITORY / "configs" / "sweeps" / f"{name}.py"
     _, cells = cells_of(parse("sweep", [f"--config={file}", "--workdir=w"]))
-    assert len(cells) == count
+    assert len(cells) == SHIPPED[name]
+
+
+def test_every_shipped_sweep_is_told_of() -> None:
+    page = (REPOSITORY / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    files = sorted((REPOSITORY / "configs" / "sweeps").glob("*.py"))
+    assert {file.stem for file in files} == set(SHIPPED)
+    assert all(f"| `configs/sweeps/{file.name}` |" in page for file in files)
+
+
+def test_the_published_recipe_is_swept_as_it_is_run() -> None:
+    """The cell is configs/llama2_7b_published.py but for what a comparison holds fixed: base and seeds."""
+    sweep = REPOSITORY / "configs" / "sweeps" / "recipe.py"
+    _, (_, cell) = cells_of(parse("sweep", [f"--config={sweep}", "--workdir=w"]))
+    file = REPOSITORY / "configs" / "llama2_7b_published.py"
+    alone = parse("study", [f"--config={file}", "--workdir=w"]).study_config()
+    assert cell.config.data == alone.data
+    assert cell.config.lora == alone.lora
+    assert cell.config.train == dataclasses.replace(alone.train, seeds=cell.config.train.seeds)

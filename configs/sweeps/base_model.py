@@ -1,0 +1,21 @@
+"""Llama-2-chat at 7B and 13B, and the 7B that was never tuned to chat: all five adapters, three seeds each.
+
+    sycojax sweep --config=configs/sweeps/base_model.py --workdir=runs/base_model
+
+On several devices, --config.mesh.data=1 --config.mesh.fsdp=8 --config.train.micro_batch_rows=8 spreads them. The bases are loaded one after the other. Each is compared with itself before training; the report shows them side by side.
+"""
+
+from pathlib import Path
+
+from sycojax.config import inherit
+
+
+def get_config():
+    config = inherit(str(Path(__file__).parent), "llama2_7b")
+    config.name = "base_model"
+    return config
+
+
+def get_sweep():
+    models = ("Llama-2-7b-chat-hf", "Llama-2-13b-chat-hf", "Llama-2-7b-hf")
+    return {"base.path": [f"meta-llama/{model}" for model in models]}
