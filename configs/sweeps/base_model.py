@@ -2,7 +2,8 @@
 
     sycojax sweep --config=configs/sweeps/base_model.py --workdir=runs/base_model
 
-On several devices, --config.mesh.data=1 --config.mesh.fsdp=8 --config.train.micro_batch_rows=8 spreads them. The bases are loaded one after the other. Each is compared with itself before training; the report shows them side by side.
+The bases are loaded one after the other. Each is compared with itself before training; the report shows them side by
+side. On eight devices, --config.mesh.data=1 --config.mesh.fsdp=8 --config.train.micro_batch_rows=8 spreads them.
 """
 
 from pathlib import Path
