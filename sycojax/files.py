@@ -46,11 +46,13 @@ POINTER = "a Git LFS pointer: run `git lfs pull`"
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON document. Raises ``SycojaxError`` naming the file when it is missing or damaged."""
+    """Read a JSON document. Raises ``SycojaxError`` naming the file when it is missing, unreadable or damaged."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise SycojaxError(f"{path} does not exist") from error
+    except OSError as error:
+        raise SycojaxError(f"cannot read {path}: {error.strerror or error}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         said = f"not valid JSON: {error}"
         raise SycojaxError(f"{path} is {POINTER if is_pointer(path) else said}") from error

@@ -91,3 +91,6 @@ def test_bad_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(SycojaxError, match=r"a\.json is not valid JSON"):
         read_json(tmp_path / "a.json")
+    (tmp_path / "b.json").mkdir()
+    with pytest.raises(SycojaxError, match=r"cannot read .*b\.json: Is a directory"):
+        read_json(tmp_path / "b.json")
