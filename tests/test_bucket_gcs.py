@@ -9,6 +9,7 @@ from pathlib import Path
 import fsspec
 import gcsfs
 import pytest
+from fsspec.config import conf
 from gcp_storage_emulator.server import create_server
 
 from sycojax.cli.bucket import kept, local_directory
@@ -68,3 +69,23 @@ def test_a_bucket_that_there_is_none_of(store: gcsfs.GCSFileSystem) -> None:
         kept("gs://nobody/llama", progress=False),
     ):  # fmt: skip
         raise AssertionError("the command has begun")
+
+
+@pytest.mark.parametrize("configured", [False, True])
+def test_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, configured: bool) -> None:
+    """One message at once, unless somebody told fsspec which ones to use."""
+    for name in ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "one"))
+    if configured:
+        monkeypatch.setitem(conf, "gs", {"token": str(tmp_path / "key.json")})
+    gcsfs.GCSFileSystem.clear_instance_cache()
+    said = "key.json" if configured else "credentials were not found.*application-default login"
+    with (
+        pytest.raises(SycojaxError, match=rf"cannot reach gs://studies/llama .*{said}"),
+        kept(URL, progress=False),
+    ):
+        raise AssertionError("the command has begun")
+    assert not local_directory(URL).exists()

@@ -15,6 +15,7 @@ from pathlib import Path
 import huggingface_hub
 import jax
 import pytest
+from fsspec.registry import _registry as known_protocols
 
 from sycojax.cli import compilation_cache, doctor, main
 from sycojax.toy import base_directory
@@ -243,7 +244,9 @@ def test_a_bucket_is_tried(
 ) -> None:
     assert main(["doctor", "--workdir=memory://studies/doctor"]) == 0
     assert "memory://studies/doctor can be read and written" in capsys.readouterr().out
+    # As where it is not installed, nor has been asked for yet.
     monkeypatch.setitem(sys.modules, "gcsfs", None)
+    monkeypatch.delitem(known_protocols, "gs", raising=False)
     assert main(["doctor", "--workdir=gs://studies/doctor"]) == 2
     lines = capsys.readouterr().out.splitlines()
     assert any(x.startswith("PROBLEM bucket") and "pip install 'sycojax[gcs]'" in x for x in lines)

@@ -40,8 +40,8 @@ RAISED = {
     "botocore.exceptions": "BotoCoreError",
 }
 
-_HELP = ": is there such a bucket, and may this account use it? `gcloud auth application-default login` signs in"
-ADVICE = {"gs": _HELP, "gcs": _HELP}
+GOOGLE = ("gs", "gcs")
+ADVICE = ": is there such a bucket, and may this account use it? `gcloud auth application-default login` signs in"
 
 
 def local_directory(url: str) -> Path:
@@ -113,8 +113,9 @@ class Bucket:
 
     def __init__(self, url: str, progress: bool):
         self.url, self.local, self.progress = url.rstrip("/"), local_directory(url), progress
+        self.protocol = url.partition("://")[0]
         with self._trouble("reach"):
-            self.protocol, self.files, self.root = _open(self.url)
+            self.files, self.root = _open(self.url, self.protocol)
         self.state = self.local.with_name("copy")
 
     @contextlib.contextmanager
@@ -241,8 +242,9 @@ class Bucket:
             yield
         except _raised() as error:
             reason = str(error).strip().split("\n")[0] or type(error).__name__
+            advice = ADVICE if self.protocol in GOOGLE else ""
             raise SycojaxError(
-                f"cannot {verb} {self.url} ({type(error).__name__}: {reason}){ADVICE.get(self.protocol, '')}"
+                f"cannot {verb} {self.url} ({type(error).__name__}: {reason}){advice}"
             ) from error
 
     @contextlib.contextmanager
@@ -256,17 +258,16 @@ class Bucket:
             yield bar
 
 
-def _open(url: str) -> tuple[str, Any, str]:
-    """The protocol of ``url``, fsspec's file system for it, and the path there. Raises ``SycojaxError`` if there can be none."""
+def _open(url: str, protocol: str) -> tuple[Any, str]:
+    """fsspec's file system for ``url``, and the path there. Raises ``SycojaxError`` if there can be none."""
     from fsspec.core import url_to_fs
 
     # What goes wrong is raised, and said in one line.
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
-    protocol = url.partition("://")[0]
     try:
-        files, root = url_to_fs(url)
+        files, root = url_to_fs(url, **_sign_in(protocol))
     except ImportError as error:
-        advice = "pip install 'sycojax[gcs]'" if protocol in ("gs", "gcs") else str(error)
+        advice = "pip install 'sycojax[gcs]'" if protocol in GOOGLE else str(error)
         raise SycojaxError(
             f"--workdir={url} needs a package that is not installed: {advice}"
         ) from error
@@ -278,7 +279,20 @@ def _open(url: str) -> tuple[str, Any, str]:
         raise SycojaxError(
             f"--workdir={url} must name a place in a bucket: {protocol}://BUCKET/PATH"
         )
-    return protocol, files, root
+    return files, root
+
+
+def _sign_in(protocol: str) -> dict[str, str]:
+    """Google's application default credentials, unless fsspec is configured otherwise or an emulator is meant.
+
+    Left to itself, gcsfs goes on without any when it finds none, and says so after most of a minute.
+    """
+    from fsspec.config import conf
+
+    own = any("token" in conf.get(name, {}) for name in GOOGLE)
+    if protocol not in GOOGLE or own or "STORAGE_EMULATOR_HOST" in os.environ:
+        return {}
+    return {"token": "google_default"}
 
 
 def _raised() -> tuple[type[BaseException], ...]:
