@@ -34,7 +34,10 @@ PLACEHOLDERS = {
     },
 }
 STUDIED = ("adapters.md", "harness.md", "logs.md")
-STAND_INS = {"adapters.md": "push", "data_hub.md": "hub", "harness.md": "hub", "logs.md": "wandb"}
+STAND_INS = {
+    "adapters.md": "push", "data_hub.md": "hub", "harness.md": "hub", "logs.md": "wandb",
+    "sweeps.md": "wandb",
+}  # fmt: skip
 
 
 @dataclasses.dataclass
@@ -150,6 +153,10 @@ def cells_were_emitted_and_run(place: Place) -> None:
         settings = {(row["learning_rate"], row["train_limit"]) for row in csv.DictReader(stream)}
     assert len(settings) == 6
     assert (place.checkout / "seeds.sh").read_text().count("launch.tpu keep") == 10
+    (run,) = json.loads(
+        (Path(place.environment["HOME"]) / "wandb-report.json").read_text()
+    ).values()
+    assert any(key.startswith("shift/truthfulqa/answer/") for key in run["summary"])
 
 
 SEEN = {
