@@ -18,7 +18,7 @@ from sycojax.errors import SycojaxError
 
 State = Literal["ok", "note", "problem"]
 # The pairs of which the whole test suite passes.
-TESTED = (("0.10.2", "0.12.8"), ("0.11.2", "0.12.12"))
+TESTED = (("0.10.2", "0.12.8"), ("0.11.2", "0.12.12"), ("0.12.0.1", "0.12.12"))
 # What cannot be imported together (see pyproject.toml).
 BROKEN_JAX = ("0.11.0", "0.11.1")
 GIB = 2**30
