@@ -175,6 +175,9 @@ def test_the_report_says_all_of_it(sweep: Path) -> None:
         of = [float(r["shift"]) for r in single if r["train_limit"] == row["train_limit"]]
         assert float(row["shift"]) == pytest.approx(np.mean(of))
         assert float(row["shift_low"]) < float(row["shift"]) < float(row["shift_high"])
+    held = sum(float(row["p_claim_holm"]) < 0.05 for row in whole)
+    assert held, "none of the planted shifts"
+    assert f"{held} of 3 probe shifts hold" in text
 
 
 def change(directory: Path, **values: Any) -> None:

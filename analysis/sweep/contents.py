@@ -137,7 +137,7 @@ def _claims(sweep: Sweep, results: Sequence[Results], audited: Audited) -> tuple
                     )
     if not tests:
         return (Paragraph("Nothing on sycophancy: no probe was scored.", "missing"),)
-    said = f"{count(len(found), 'shift')} of {tests} hold{'s' if len(found) == 1 else ''} after Holm's adjustment."
+    said = f"{len(found)} of {count(tests, 'probe shift')} hold{'s' if len(found) == 1 else ''} after Holm's adjustment."
     lone = [p for f in sweep.families for p in f.points if len(f.study.of_adapter(p.group)) == 1]
     if lone:
         said += " Points with a single seed speak about that seed only."
