@@ -250,7 +250,7 @@ def _use(subject: Subject) -> tuple[Block, ...]:
 
 
 def _training(subject: Subject) -> tuple[Block, ...]:
-    lora = {k: v for k, v in subject.settings.items() if k in LORA and v is not None}
+    lora = {k: v for k, v in subject.settings.items() if k in LORA and v not in (None, {}, [])}
     blocks: list[Block] = [_facts("adapter", "The adapter's settings, in PEFT's names", lora)]
     if subject.external:
         return (Paragraph("It was trained elsewhere; how is not known here."), *blocks)

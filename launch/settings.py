@@ -5,11 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from launch.command import LaunchError
+from launch.machine import HERE
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 REFUSED = 2
 # A study's flags and settings are read as its own command line reads them; nothing is made.
 PROGRAM = f"""
@@ -32,7 +31,7 @@ def check_settings(arguments: Sequence[str]) -> None:
     """
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments],
-        cwd=CHECKOUT, capture_output=True, text=True, check=False,
+        cwd=HERE, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode == REFUSED:
         raise LaunchError(f"{arguments[0]}: {done.stderr.strip().splitlines()[-1]}")

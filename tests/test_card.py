@@ -67,6 +67,21 @@ def test_metadata_is_what_the_hub_reads(directory: Path, results: Results) -> No
     assert "base_model" not in local.data.to_dict()
 
 
+def test_patterns_are_shown_where_there_are_any(directory: Path, results: Results) -> None:
+    """PEFT writes the empty ones, too."""
+    empty = {**SETTINGS, "rank_pattern": {}, "alpha_pattern": {}, "layers_to_transform": None}
+    text = card.render(subject(directory, settings=empty), results)
+    assert "pattern" not in text
+    assert text == card.render(subject(directory), results)
+    own = {**empty, "rank_pattern": {"q_proj": 4}, "layers_to_transform": [1]}
+    lines = card.render(subject(directory, settings=own), results).splitlines()
+    (ranks,) = [line for line in lines if "rank\\_pattern" in line]
+    assert "q\\_proj" in ranks
+    assert "4" in ranks
+    assert any("layers\\_to\\_transform" in line for line in lines)
+    assert not any("alpha\\_pattern" in line for line in lines)
+
+
 def test_numbers_are_those_of_the_report(directory: Path, results: Results) -> None:
     text = section(card.render(subject(directory), results), "What was measured")
     table = to_markdown(benchmarks(results, doubt.of(results))).splitlines()
