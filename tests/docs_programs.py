@@ -59,7 +59,7 @@ def stand_in_hub() -> None:
     """Tables of the data sets that a study and the harness fetch; local files are read as ever."""
     import datasets
     import huggingface_hub
-    from test_sources import FakeHub, records
+    from sources_cases import FakeHub, records
 
     real = datasets.load_dataset
     fake = FakeHub(Path(os.environ["HOME"]))

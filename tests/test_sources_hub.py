@@ -1,0 +1,90 @@
+"""Rows from the hub, which tests cannot reach: what is asked of it is recorded instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import huggingface_hub
+import pytest
+from sources_cases import GOOD, FakeHub
+
+from sycojax.data import sources_hub
+from sycojax.data.sources import PROBES, Split, open_source
+from sycojax.errors import SycojaxError
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeHub:
+    fake = FakeHub(tmp_path)
+    monkeypatch.setattr(datasets, "load_dataset", fake.load_dataset)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fake.hf_hub_download)
+    return fake
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "test", "asked"),
+    [
+        ("gsm8k", 1000, 500, ("openai/gsm8k", "main", {"split": "train"})),
+        ("mmlu", 1000, 500, ("cais/mmlu", "all", {"split": "test"})),
+        ("hellaswag", 1000, 500, ("Rowan/hellaswag", None, {"split": "validation"})),
+        ("truthfulqa", 600, 200, ("truthfulqa/truthful_qa", "multiple_choice", {"split": "validation"})),
+    ],
+)  # fmt: skip
+def test_hub_tasks_are_drawn_disjoint_and_repeatably(
+    hub: FakeHub, name: str, train: int, test: int, asked: tuple[Any, ...]
+) -> None:
+    source = open_source("hub", "")
+    rows = {split: source.rows(name, split) for split in ("train", "test")}
+    assert (len(rows["train"]), len(rows["test"])) == (train, test)
+    assert set(map(str, hub.asked)) == {str(asked)}
+    questions = {
+        split: {getattr(row, "ctx", "") or row.question for row in found}  # pyright: ignore
+        for split, found in rows.items()
+    }
+    assert not questions["train"] & questions["test"]
+    assert open_source("hub", "").fingerprint(name, "test") == source.fingerprint(name, "test")
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_hub_probes_come_from_the_parts_the_study_used(hub: FakeHub, name: str) -> None:
+    rows = open_source("hub", "").rows(name, "probe")
+    assert len({row.origin for row in rows}) == 300
+    assert {row.dataset for row in rows} == {GOOD[name]["base"]["dataset"]}  # pyright: ignore
+    assert hub.asked == [("meg-tong/sycophancy-eval", f"{name}.jsonl", "dataset")]
+
+
+def test_too_few_rows_to_draw_from_are_an_error() -> None:
+    with pytest.raises(SycojaxError, match="5 rows are too few to draw 4 for training and 2"):
+        sources_hub.draw(list("abcde"), 4, 2)
+    with pytest.raises(SycojaxError, match="too few"):
+        sources_hub.draw(["same", "Same?", "other"], 2, 1, seed=3)
+
+
+def unreachable(*_: Any, **__: Any) -> Any:
+    raise ConnectionError("no route")
+
+
+@pytest.mark.parametrize("name", ["gsm8k", "answer"])
+def test_an_unreachable_hub_is_one_message(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    fail: Callable[..., Any] = unreachable
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    split: Split = "probe" if name in PROBES else "train"
+    with pytest.raises(
+        SycojaxError, match=r"from the hub \(ConnectionError: no route\); check the net"
+    ):
+        open_source("hub", "").rows(name, split)
+
+
+def test_what_a_hub_says_in_paragraphs_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise OSError("401 Client Error.\n\nRepository Not Found for url: https://hub/x.\n")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+    with pytest.raises(SycojaxError) as caught:
+        open_source("hub", "").rows("answer", "probe")
+    assert "(OSError: 401 Client Error. Repository Not Found" in str(caught.value)
+    assert "\n" not in str(caught.value)
