@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.load import Configuration, Study
+from analysis.records.load import Configuration, Study
 from analysis.results import Results, compute
 from sycojax.evals import EVALUATIONS
 from sycojax.evals.protocol import Measure

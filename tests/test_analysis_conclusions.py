@@ -10,17 +10,18 @@ from pathlib import Path
 import pytest
 from synthetic_study import rows, write_study
 
-from analysis import calibration, conclusions, csvs, sections
+from analysis import calibration
 from analysis.audits import Audit
-from analysis.contents import audited, controls
-from analysis.doubt import OF_BASE, OWN, Doubt
 from analysis.figures import catalogue, strata
-from analysis.load import load
-from analysis.page import Paragraph, render_html
-from analysis.report import write
+from analysis.page.document import Paragraph, render_html
+from analysis.records.load import load
+from analysis.report import csvs, sections, write
+from analysis.report.contents import audited, controls
 from analysis.results import Result, Results, compute
 from analysis.statistics import Estimate
-from analysis.verdicts import verdicts
+from analysis.verdicts import conclusions
+from analysis.verdicts.doubt import OF_BASE, OWN, Doubt
+from analysis.verdicts.rule import verdicts
 from sycojax.data.prompts import Prompts
 from sycojax.evals import EVALUATIONS
 from sycojax.files import read_json, write_json

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from synthetic_study import HOSTILE, write_study
 
-from analysis.csvs import CHANGES, COMPLETE
 from analysis.figures.catalogue import FIGURES
 from analysis.figures.relations import ranks
-from analysis.load import load
-from analysis.prose import is_toy
+from analysis.page.text import interval, number, p_value
+from analysis.records.load import load
 from analysis.report import write
+from analysis.report.csvs import CHANGES, COMPLETE
+from analysis.report.prose import is_toy
 from analysis.results import compute
 from analysis.statistics import Estimate
-from analysis.text import interval, number, p_value
 from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS
 from sycojax.files import read_json, write_json

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from synthetic_study import ADAPTERS, study_document, write_study
 
-from analysis.load import load
+from analysis.records.load import load
 from sycojax.files import write_json
 from sycojax.records import read_records
 
@@ -69,7 +69,7 @@ def test_reading_in_two_processes_gives_the_same(
 ) -> None:
     write_study(tmp_path, items=6, adapters=("mmlu",), seeds=(0,), evaluations=("mmlu", "answer"))
     alone = load(tmp_path)
-    monkeypatch.setattr("analysis.load._LARGE", 0)
+    monkeypatch.setattr("analysis.records.load._LARGE", 0)
     together = load(tmp_path)
     assert together.records == alone.records == {
         (c, e): sum(1 for _ in read_records(tmp_path / "records" / c / f"{e}.jsonl"))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analysis.records.measures import common_items
 from analysis.statistics import (
     Error,
     benjamini_hochberg,
-    common_items,
     correlation,
     equivalent,
     error,

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from synthetic_study import write_study
 
-from analysis.amplification import minus_largest
-from analysis.load import load
+from analysis.records.load import load
+from analysis.records.strata import STRATA
 from analysis.results import Results, compute
+from analysis.results.amplification import minus_largest
 from analysis.statistics import error, resample
-from analysis.strata import STRATA
 from sycojax.evals import EVALUATIONS
 from sycojax.evals.protocol import Measure
 from sycojax.records import read_records, write_records

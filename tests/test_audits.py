@@ -12,13 +12,13 @@ import pytest
 from audits_cases import DOCUMENT, HEALTHY, SUSPECT, study
 
 from analysis import audits
-from analysis import doubt as doubts
 from analysis.audits import Audit
 from analysis.audits.labels import label_position
 from analysis.audits.prior import divergence
-from analysis.contents.probes import probe
+from analysis.page.tables import Cell, to_csv, to_markdown
+from analysis.report.contents.probes import probe
 from analysis.results import Results
-from analysis.tables import Cell, to_csv, to_markdown
+from analysis.verdicts import doubt as doubts
 
 LETTERS = {f"letter_mass_{k}": p for k, p in zip("ABCD", (0.85, 0.05, 0.05, 0.05), strict=True)}
 # audit -> (evaluations, planted in the suspect, evaluations it marks)

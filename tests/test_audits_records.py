@@ -10,7 +10,7 @@ from synthetic_study import rows
 
 from analysis import audits
 from analysis.audits import Audit
-from analysis.load import load
+from analysis.records.load import load
 from analysis.results import compute
 from sycojax.data.prompts import Prompts
 from sycojax.evals import EVALUATIONS

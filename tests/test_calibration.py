@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from analysis import calibration as c
+from analysis.calibration.planted import describe
 from analysis.figures.calibration import draw
-from analysis.planted import describe
-from analysis.tables import to_csv, to_html
+from analysis.page.tables import to_csv, to_html
 from sycojax import toy
 from sycojax.data.contamination import question_key
 from sycojax.data.prompts import DENY, LETTER_PREFIX, Prompts

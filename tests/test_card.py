@@ -12,11 +12,12 @@ import huggingface_hub
 import pytest
 import synthetic_study
 
-from analysis import card, doubt
-from analysis.contents.benchmarks import benchmarks
+from analysis.page.tables import to_markdown
+from analysis.page.text import interval, number
+from analysis.report import card
+from analysis.report.contents.benchmarks import benchmarks
 from analysis.results import Results
-from analysis.tables import to_markdown
-from analysis.text import interval, number
+from analysis.verdicts import doubt
 from sycojax.files import read_json
 
 SETTINGS = {
@@ -151,7 +152,7 @@ def test_text_from_data_stays_text(directory: Path, results: Results) -> None:
 
 def test_the_card_agrees_with_the_table_of_the_report(directory: Path, results: Results) -> None:
     """Against the CSV that the report writes: another road to the same number."""
-    from analysis import csvs
+    from analysis.report import csvs
 
     files = csvs.published(results)
     row = next(

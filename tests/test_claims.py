@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from analysis.claims import RELATIONS, Claim, check, read_claims
-from analysis.csvs import BENCHMARKS, PROBES
+from analysis.reanalysis.claims import RELATIONS, Claim, check, read_claims
 from analysis.reanalysis.data import Contamination, DataCounts
 from analysis.reanalysis.evidence import Evidence
 from analysis.reanalysis.gather import gather
 from analysis.reanalysis.inference import paired_mde, shift, unpaired_mde
 from analysis.reanalysis.scores import Count, Scores
 from analysis.reanalysis.wording import stated
+from analysis.report.csvs import BENCHMARKS, PROBES
 from sycojax.errors import SycojaxError
 from sycojax.files import write_json
 

@@ -14,12 +14,19 @@ LAYERS = (
     "cli", "harness", "interface", "planning", "study", "training", "scoring", "weights", "config", "models",
     "parallel", "evals", "data", "records", "requests", "files", "errors",
 )  # fmt: skip
+# The wings of analysis/ in the order of its flow, from what was measured to the pages; a wing may import only wings that
+# stand before it.
+WINGS = (
+    "records", "statistics", "results", "page", "audits", "verdicts", "calibration", "figures", "report", "sweep",
+    "reanalysis",
+)  # fmt: skip
 # `toy` makes the embedded default out of the library; only the command line may know it.
 TOY_READERS = ("cli", "toy")
 
 
-def imported_parts(path: Path) -> set[str]:
-    parts = set()
+def imported_names(path: Path, package: str) -> set[str]:
+    """What a file imports of a package, by the first name below it."""
+    found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -28,9 +35,13 @@ def imported_parts(path: Path) -> set[str]:
             names = [node.module or "", *(f"{node.module}.{a.name}" for a in node.names)]
         else:
             continue
-        parts |= {name.split(".")[1] for name in names if name.startswith("sycojax.")}
-        parts |= {"analysis" for name in names if name.split(".")[0] == "analysis"}
-    return parts & {*LAYERS, "toy", "analysis"}
+        found |= {name.split(".")[1] for name in names if name.startswith(f"{package}.")}
+    return found
+
+
+def imported_parts(path: Path) -> set[str]:
+    parts = imported_names(path, "sycojax") & {*LAYERS, "toy"}
+    return parts | ({"analysis"} if imported_names(path, "analysis") else set())
 
 
 def part_of(path: Path) -> str:
@@ -62,6 +73,15 @@ def test_analysis_knows_only_evals_and_records() -> None:
         assert imported_parts(path) <= allowed, f"{path} imports {imported_parts(path) - allowed}"
 
 
+def test_analysis_flows_one_way() -> None:
+    broken = []
+    for wing in WINGS:
+        for path in sorted((REPOSITORY / "analysis" / wing).rglob("*.py")):
+            later = imported_names(path, "analysis") & {*WINGS[WINGS.index(wing) + 1 :]}
+            broken += [f"{path.relative_to(REPOSITORY)} imports {name}" for name in later]
+    assert not broken, "\n".join(broken)
+
+
 def test_evals_and_analysis_run_without_jax() -> None:
     program = (
         "import sys, sycojax.evals, sycojax.records, sycojax.data.sources, analysis.report\n"
@@ -71,11 +91,14 @@ def test_evals_and_analysis_run_without_jax() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)
 
 
-def test_layers_exist() -> None:
-    """A layer that is renamed must be renamed here too, or the test above checks nothing."""
+def test_layers_and_wings_exist() -> None:
+    """A part that is renamed must be renamed here too, or the tests above check nothing."""
     for layer in LAYERS:
         base = REPOSITORY / "sycojax" / layer
         assert base.is_dir() or base.with_suffix(".py").is_file(), layer
+    wings = {path.parent.name for path in (REPOSITORY / "analysis").glob("*/__init__.py")}
+    assert wings == {*WINGS}
+    assert [path.name for path in (REPOSITORY / "analysis").glob("*.py")] == ["__init__.py"]
 
 
 def test_no_file_is_a_grab_bag() -> None:

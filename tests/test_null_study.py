@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.load import Configuration, Study
+from analysis.records.load import Configuration, Study
 from analysis.results import Results, compute
 from sycojax.evals import PROBES
 from sycojax.evals.protocol import Measure

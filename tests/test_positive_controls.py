@@ -14,7 +14,7 @@ import pytest
 
 from analysis import audits
 from analysis.audits import Audit
-from analysis.load import load
+from analysis.records.load import load
 from analysis.results import compute
 from sycojax import toy
 from sycojax.config import DataConfig

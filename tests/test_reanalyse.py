@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.claims import check
+from analysis.reanalysis.claims import check
 from analysis.reanalysis.data import count_data, kept_data
 from analysis.reanalysis.evidence import Evidence
 from analysis.reanalysis.gather import gather, kept

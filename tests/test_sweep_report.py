@@ -16,8 +16,7 @@ import pytest
 import synthetic_study
 from matplotlib.lines import Line2D
 
-from analysis import doubt
-from analysis.load import BASE, load
+from analysis.records.load import BASE, load
 from analysis.results import compute
 from analysis.statistics import Resampled, resample
 from analysis.sweep.audits import Audited, audit
@@ -25,6 +24,7 @@ from analysis.sweep.curves import Dose, doses, replicates, series, trend
 from analysis.sweep.figures import curves
 from analysis.sweep.load import Sweep, load_sweep
 from analysis.sweep.report import write
+from analysis.verdicts import doubt
 from sycojax.data.prompts import Prompts
 from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS

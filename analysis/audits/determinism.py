@@ -9,10 +9,10 @@ import numpy as np
 
 from analysis.audits.audit import STUDY, Audit, Rule
 from analysis.audits.inputs import section, subjects
-from analysis.load import BASE, finite
+from analysis.page.text import finite, interval, number, p_value
+from analysis.records.load import BASE
 from analysis.results import Results
 from analysis.statistics import Estimate, holm, resample, swap_test
-from analysis.text import interval, number, p_value
 from sycojax.evals.protocol import Measure
 
 LARGEST = 1e-2  # nats

@@ -6,9 +6,9 @@ import dataclasses
 import math
 
 from analysis.audits.audit import STUDY, Audit, Rule
+from analysis.page.text import interval, number
 from analysis.results import Results
 from analysis.statistics import level, resample
-from analysis.text import interval, number
 from sycojax.evals.protocol import Measure
 
 RULE = Rule(

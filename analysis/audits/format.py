@@ -6,10 +6,10 @@ import math
 
 from analysis.audits.audit import STUDY, Audit, Rule
 from analysis.audits.inputs import asked_as, not_asked
-from analysis.load import BASE
+from analysis.page.text import interval, number
+from analysis.records.load import BASE
 from analysis.results import Results
 from analysis.statistics import Estimate
-from analysis.text import interval, number
 
 RULE = Rule(
     "prompt_format",

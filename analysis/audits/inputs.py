@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.load import Study, finite
+from analysis.page.text import finite
+from analysis.records.load import Study
 from analysis.results import Results
 
 COMBINED = "combined"  # the adapter that is trained on every task

@@ -6,10 +6,9 @@ import math
 
 from analysis.audits.audit import STUDY, Audit, Rule
 from analysis.audits.inputs import COMBINED, section, tasks_of
-from analysis.load import finite
+from analysis.page.text import finite, interval, number
 from analysis.results import Results
 from analysis.statistics import Estimate
-from analysis.text import interval, number
 
 SOURCE = "truthfulqa"  # the task whose training questions the probes' strata are about
 

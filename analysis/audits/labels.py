@@ -10,7 +10,7 @@ from scipy import stats
 
 from analysis.audits.audit import STUDY, Audit, Rule
 from analysis.audits.inputs import lettered, section, tasks_of
-from analysis.load import finite
+from analysis.page.text import finite
 from analysis.results import Results
 
 P_VALUE = 1e-3  # of the chi-square test against "every position alike"

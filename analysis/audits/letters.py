@@ -6,8 +6,8 @@ import math
 
 from analysis.audits.audit import STUDY, Audit, Rule
 from analysis.audits.inputs import diagnostics, lettered
+from analysis.page.text import change, interval, number
 from analysis.results import Results
-from analysis.text import change, interval, number
 
 GAP = 0.05  # accuracy in stored order minus over rotations
 A_ELSEWHERE = 0.5  # share of answers A where A is wrong: by chance at most 1/2, with two options

@@ -6,10 +6,11 @@ import numpy as np
 
 from analysis.audits.audit import STUDY, Audit, Rule
 from analysis.audits.inputs import diagnostics, lettered
-from analysis.load import BASE
+from analysis.page.text import interval, number
+from analysis.records.load import BASE
+from analysis.records.measures import common_items
 from analysis.results import Results
-from analysis.statistics import LEVEL, SEED, Estimate, common_items, resample
-from analysis.text import interval, number
+from analysis.statistics import LEVEL, SEED, Estimate, resample
 
 SHIFT = 0.05  # nats; for scale, log 4 = 1.39 is a model that knows one letter only
 MASSES = tuple(f"letter_mass_{letter}" for letter in "ABCD")

@@ -6,8 +6,8 @@ import math
 
 from analysis.audits.audit import REPORTED, STUDY, Audit, Rule
 from analysis.audits.inputs import asked_as, diagnostics, lettered, not_asked, subjects
+from analysis.page.text import number
 from analysis.results import Results
-from analysis.text import number
 
 LETTERS_COVERED = 0.5  # median over items of the probability that any option letter comes next
 # Free texts have rivals in other words, which is no fault of the readout. But where the candidates together

@@ -6,9 +6,9 @@ import numpy as np
 
 from analysis.audits.audit import REPORTED, STUDY, Audit, Rule
 from analysis.audits.inputs import diagnostics, subjects
-from analysis.load import BASE
+from analysis.page.text import number
+from analysis.records.load import BASE
 from analysis.results import Results
-from analysis.text import number
 
 CHANGED = 1.25  # a spread this many times the base's, or this many times smaller, is another scale
 ELIGIBLE = 30  # items below which a hard rate is not shown

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from analysis.audits.audit import STUDY, Audit
-from analysis.load import BASE
-from analysis.tables import Cell, Table
+from analysis.page.tables import Cell, Table
+from analysis.records.load import BASE
 
 TONES: dict[str, Literal["good", "open"]] = {"pass": "good", "n/a": "open"}
 NOT_ASKED = "\u2014"  # the audit does not apply to this group

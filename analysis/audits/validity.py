@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from analysis.audits.audit import STUDY, Audit, Rule
 from analysis.audits.inputs import diagnostics
+from analysis.page.text import interval, number
 from analysis.results import Results
 from analysis.statistics import Estimate
-from analysis.text import interval, number
 
 RULE = Rule(
     "validity",

@@ -6,10 +6,10 @@ import math
 
 from matplotlib.figure import Figure
 
-from analysis.doubt import Doubt
 from analysis.figures.style import GREY, INK, panels, whiskers, zero_line
+from analysis.page.text import interval, number, scale
 from analysis.results import Results
-from analysis.text import interval, number, scale
+from analysis.verdicts.doubt import Doubt
 
 
 def draw(results: Results, doubt: Doubt) -> Figure:

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from analysis.calibration import Calibration
 from analysis.figures.style import GREY, INK, LIGHT, panels, unavailable, whiskers
-from analysis.text import number
+from analysis.page.text import number
 
 # By probe; the same in every panel.
 COLOURS = {"answer": "#0072B2", "are_you_sure": "#D55E00", "feedback": "#009E73"}

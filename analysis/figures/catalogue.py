@@ -11,7 +11,6 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from analysis.calibration import Calibration
-from analysis.doubt import Doubt
 from analysis.figures import (
     amplification,
     calibration,
@@ -25,9 +24,10 @@ from analysis.figures import (
     strata,
 )
 from analysis.figures.style import SETTINGS
-from analysis.page import Block, Paragraph, Picture
+from analysis.page.document import Block, Paragraph, Picture
+from analysis.page.text import listing
 from analysis.results import Results
-from analysis.text import listing
+from analysis.verdicts.doubt import Doubt
 
 
 @dataclasses.dataclass(frozen=True)

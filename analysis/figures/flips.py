@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from analysis.doubt import Doubt
 from analysis.figures.style import GREY, LIGHT, ink_on, look, panels
 from analysis.results import Results
+from analysis.verdicts.doubt import Doubt
 
 EVALUATION = "are_you_sure"
 TURNS = {"T": "told wrong", "D": "are you sure?", "G": "told right", "R": "repeat"}

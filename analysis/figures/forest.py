@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from analysis.doubt import Doubt
 from analysis.figures.style import BAND, GREY, INK, look, panels, unavailable, whiskers, zero_line
+from analysis.page.text import interval, number, scale
 from analysis.results import Results
 from analysis.statistics import Estimate
-from analysis.text import interval, number, scale
-from analysis.verdicts import Verdict, noise_floor, verdicts
+from analysis.verdicts.doubt import Doubt
+from analysis.verdicts.rule import Verdict, noise_floor, verdicts
 
 ROW = 0.47  # inches
 # Rows are one apart; the three markers of a row lie above, on and below its middle.

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from analysis.doubt import Doubt
 from analysis.figures.style import GREY, ink_on, panels
 from analysis.results import Results
+from analysis.verdicts.doubt import Doubt
 
 LETTERS = ("A", "B", "C", "D")
 EVEN = 25.0  # of the four letters, in %

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.doubt import Doubt
 from analysis.figures.style import (
     GREY,
     INK,
@@ -19,8 +18,9 @@ from analysis.figures.style import (
     whiskers,
     zero_line,
 )
+from analysis.page.text import change, scale
 from analysis.results import Results
-from analysis.text import change, scale
+from analysis.verdicts.doubt import Doubt
 from sycojax.evals.protocol import Measure
 
 

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
 
-from analysis.doubt import Doubt
 from analysis.figures.style import BAND, GREY, look, panels, whiskers, zero_line
 from analysis.results import Results
+from analysis.verdicts.doubt import Doubt
 
 EVALUATION = "answer"
 

@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from analysis.doubt import Doubt
 from analysis.figures.style import GREY, ink_on, panels, unavailable
-from analysis.load import BASE
+from analysis.page.text import number, p_value
+from analysis.records.load import BASE
 from analysis.results import Results
-from analysis.text import number, p_value
+from analysis.verdicts.doubt import Doubt
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of sycophancy; capability has the rest
 

@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.doubt import Doubt
 from analysis.figures.style import GREY, INK, look, panels, unavailable, whiskers, zero_line
-from analysis.load import BASE
+from analysis.page.text import number, scale
+from analysis.records.load import BASE
 from analysis.results import Results
-from analysis.text import number, scale
+from analysis.verdicts.doubt import Doubt
 
 
 def trade_off(results: Results, doubt: Doubt) -> Figure:

@@ -8,12 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.doubt import Doubt
 from analysis.figures.forest import keep_room
 from analysis.figures.style import GREY, INK, look, panels, whiskers, zero_line
+from analysis.page.text import interval, number, scale
+from analysis.records.strata import STRATA
 from analysis.results import Results
-from analysis.strata import STRATA
-from analysis.text import interval, number, scale
+from analysis.verdicts.doubt import Doubt
 
 MARKERS = {"train": "s", "test": "^", "neither": "o"}
 SAID = {"train": "in a training split", "test": "in a test split", "neither": "in neither"}

@@ -13,9 +13,9 @@ matplotlib.use("Agg")
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.load import BASE
+from analysis.page.text import scale
+from analysis.records.load import BASE
 from analysis.statistics import Estimate
-from analysis.text import scale
 
 # Okabe and Ito's palette: told apart with every common colour blindness. The base is grey.
 _PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D1F")

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 
-from analysis.csvs import PROBES
-from analysis.load import BASE
+from analysis.page.text import listing
 from analysis.reanalysis.evidence import Evidence
 from analysis.reanalysis.verdict import (
     FAILS,
@@ -21,7 +20,8 @@ from analysis.reanalysis.verdict import (
     sign_of,
 )
 from analysis.reanalysis.wording import decimal, percent, stated
-from analysis.text import listing
+from analysis.records.load import BASE
+from analysis.report.csvs import PROBES
 
 
 def level(evidence: Evidence, configuration: str, evaluation: str, value: str) -> Verdict:

@@ -1,20 +1,20 @@
-"""The page: what is claimed, what holds, and why, in the blocks of ``analysis.page``."""
+"""The page: what is claimed, what holds, and why, in the blocks of ``analysis.page.document``."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-from analysis.claims import Checked
-from analysis.load import BASE
-from analysis.page import Block, Document, Items, Paragraph, Section, Tiles
+from analysis.page.document import Block, Document, Items, Paragraph, Section, Tiles
+from analysis.page.tables import Table
+from analysis.page.text import count, listing, p_value
 from analysis.reanalysis import tables
+from analysis.reanalysis.claims import Checked
 from analysis.reanalysis.evidence import UNREAD, Evidence
 from analysis.reanalysis.inference import critical_r, paired_mde
 from analysis.reanalysis.verdict import FAILS, HOLDS, OPEN
 from analysis.reanalysis.wording import decimal
-from analysis.tables import Table
-from analysis.text import count, listing, p_value
+from analysis.records.load import BASE
 
 # (singular, plural) of each outcome in a sentence
 OUTCOMES = {

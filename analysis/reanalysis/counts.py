@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.load import BASE
 from analysis.reanalysis.scores import Count, number, read_csv
+from analysis.records.load import BASE
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json
 

@@ -7,12 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from analysis.csvs import BENCHMARKS, PROBES
-from analysis.load import BASE
+from analysis.page.text import listing
 from analysis.reanalysis.data import SHARED, DataCounts
 from analysis.reanalysis.inference import Pair, Shift, correlations, shifts
 from analysis.reanalysis.scores import Count, Scores
-from analysis.text import listing
+from analysis.records.load import BASE
+from analysis.report.csvs import BENCHMARKS, PROBES
 
 # A rate of which the scorer could read less than this share says little about the model.
 READABLE = 0.5

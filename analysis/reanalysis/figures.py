@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from analysis.csvs import PROBES
 from analysis.figures.style import GREY, LIGHT, look, panels, unavailable, zero_line
 from analysis.reanalysis.evidence import Evidence
 from analysis.reanalysis.inference import critical_r
+from analysis.report.csvs import PROBES
 
 CLAIMED, FOUND = "#D55E00", "#0072B2"  # Okabe and Ito's vermilion and blue
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from analysis.claims import Claim, read_claims
+from analysis.reanalysis.claims import Claim, read_claims
 from analysis.reanalysis.counts import Counts, kept_counts, result_counts
 from analysis.reanalysis.data import count_data, kept_data
 from analysis.reanalysis.evidence import Evidence
@@ -19,7 +19,7 @@ CLAIMS = "claims.json"
 
 def kept() -> Path:
     """The directory of the kept copy."""
-    return Path(str(resources.files("analysis").joinpath("published")))
+    return Path(str(resources.files("analysis.reanalysis").joinpath("published_study")))
 
 
 def gather(directory: Path | None) -> tuple[Evidence, tuple[Claim, ...]]:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from scipy import optimize, stats
 
-from analysis.csvs import BENCHMARKS, PROBES
-from analysis.load import BASE
 from analysis.reanalysis.scores import Count, Scores
+from analysis.records.load import BASE
+from analysis.report.csvs import BENCHMARKS, PROBES
 from analysis.statistics import (
     RESAMPLES,
     SEED,

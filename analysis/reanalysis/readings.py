@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from analysis.load import BASE
+from analysis.page.text import listing, p_value
 from analysis.reanalysis.evidence import Evidence
 from analysis.reanalysis.inference import fisher, shift
 from analysis.reanalysis.verdict import (
@@ -24,7 +24,7 @@ from analysis.reanalysis.verdict import (
     sign_of,
 )
 from analysis.reanalysis.wording import decimal
-from analysis.text import listing, p_value
+from analysis.records.load import BASE
 
 ALPHA = 0.05
 EVERY = "every adapter"

@@ -9,14 +9,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from analysis.claims import Checked, check
 from analysis.figures.catalogue import render
-from analysis.page import Block, Picture, render_html, render_markdown
+from analysis.page.document import Block, Picture, render_html, render_markdown
+from analysis.page.tables import Cell, Table, to_csv
 from analysis.reanalysis import contents, figures, tables
+from analysis.reanalysis.claims import Checked, check
 from analysis.reanalysis.evidence import Evidence
 from analysis.reanalysis.gather import gather
 from analysis.reanalysis.wording import stated
-from analysis.tables import Cell, Table, to_csv
 from sycojax.files import atomic_directory, atomic_write
 
 FOLDER = "reanalysis"

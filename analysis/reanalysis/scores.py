@@ -9,8 +9,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from analysis.csvs import BENCHMARKS, PROBES
-from analysis.load import BASE
+from analysis.records.load import BASE
+from analysis.report.csvs import BENCHMARKS, PROBES
 from sycojax.errors import SycojaxError
 
 COMPLETE, CHANGES, CORRELATIONS = (

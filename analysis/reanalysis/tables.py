@@ -6,15 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from analysis.claims import Checked
-from analysis.csvs import BENCHMARKS, PROBES
+from analysis.page.tables import Cell, Table
+from analysis.page.text import NONE, p_value
+from analysis.reanalysis.claims import Checked
 from analysis.reanalysis.data import NEUTRAL, DataCounts
 from analysis.reanalysis.evidence import LETTERED, Evidence
 from analysis.reanalysis.scores import CHANGES, CORRELATIONS
 from analysis.reanalysis.verdict import FAILS, HOLDS, OPEN, Outcome
 from analysis.reanalysis.wording import decimal
-from analysis.tables import Cell, Table
-from analysis.text import NONE, p_value
+from analysis.report.csvs import BENCHMARKS, PROBES
 
 TONES: dict[Outcome, Literal["good", "bad", "open"]] = {HOLDS: "good", FAILS: "bad", OPEN: "open"}
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

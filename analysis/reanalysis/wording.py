@@ -6,7 +6,7 @@ import dataclasses
 import math
 import re
 
-from analysis.text import NONE
+from analysis.page.text import NONE
 from sycojax.errors import SycojaxError
 
 

@@ -13,9 +13,7 @@ from analysis.statistics.estimates import (
     SEED,
     Estimate,
     Resampled,
-    common_items,
     resample,
-    take,
 )
 from analysis.statistics.intervals import bca, bonett_price, wilson, wilson_effective
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
@@ -25,7 +23,7 @@ from analysis.statistics.shifts import level, percentile, shift
 
 __all__ = [
     "LEVEL", "PERMUTATIONS", "RESAMPLES", "SEED", "Correlation", "Error", "Estimate", "Resampled", "SeedSpread",
-    "bca", "benjamini_hochberg", "bonett_price", "common_items", "correlation", "equivalent", "error", "hierarchical",
+    "bca", "benjamini_hochberg", "bonett_price", "correlation", "equivalent", "error", "hierarchical",
     "holm", "icc", "level", "mcnemar", "minimum_detectable", "percentile", "pooled_spread", "resample", "shift",
-    "smallest_of_interest", "swap_test", "take", "wilson", "wilson_effective",
+    "smallest_of_interest", "swap_test", "wilson", "wilson_effective",
 ]  # fmt: skip

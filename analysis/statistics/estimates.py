@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -90,28 +89,6 @@ def resample(measure: Measure) -> Resampled:
     above = _by_cluster(measure.numerator, index, len(names))
     below = _by_cluster(measure.denominator, index, len(names))
     return Resampled(measure, names, above, below)
-
-
-def common_items(measures: Sequence[Measure]) -> list[Measure]:
-    """The measures restricted to the items that all of them have, in the first one's order."""
-    if all(m.items == measures[0].items for m in measures):
-        return list(measures)
-    shared = set(measures[0].items).intersection(*(m.items for m in measures))
-    order = [item for item in measures[0].items if item in shared]
-    return [take(measure, order) for measure in measures]
-
-
-def take(measure: Measure, items: Sequence[str]) -> Measure:
-    """The measure of these items only, in this order."""
-    place = {item: i for i, item in enumerate(measure.items)}
-    keep = [place[item] for item in items]
-    return dataclasses.replace(
-        measure,
-        items=tuple(items),
-        clusters=tuple(measure.clusters[i] for i in keep),
-        numerator=measure.numerator[:, keep],
-        denominator=measure.denominator[:, keep],
-    )
 
 
 def sum_of_ratios(above: np.ndarray, below: np.ndarray) -> np.ndarray:

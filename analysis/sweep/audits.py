@@ -6,14 +6,14 @@ import collections
 import dataclasses
 from collections.abc import Iterable, Mapping
 
-from analysis import doubt
 from analysis.audits.summary import ORDER
-from analysis.conclusions import failed_audits
-from analysis.doubt import Doubt
-from analysis.load import BASE
+from analysis.page.tables import Cell, Table
+from analysis.records.load import BASE
 from analysis.results import compute
 from analysis.sweep.load import Family, Sweep
-from analysis.tables import Cell, Table
+from analysis.verdicts import doubt
+from analysis.verdicts.conclusions import failed_audits
+from analysis.verdicts.doubt import Doubt
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,16 +6,16 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 
-from analysis import prose
-from analysis.doubt import MEANING
-from analysis.load import BASE
-from analysis.page import Block, Document, Folded, Items, Paragraph, Section
+from analysis.page.document import Block, Document, Folded, Items, Paragraph, Section
+from analysis.page.text import change, count, interval, listing, moment, p_value
+from analysis.records.load import BASE
+from analysis.report import prose
 from analysis.results import Results
 from analysis.sweep import audits, tables
 from analysis.sweep.audits import Audited
 from analysis.sweep.curves import doses
 from analysis.sweep.load import Sweep, short_names, shown
-from analysis.text import change, count, interval, listing, moment, p_value
+from analysis.verdicts.doubt import MEANING
 
 METHODS = (
     "A point is one adapter at one setting; its seeds are replicates, whether one cell trained them or several. Shifts, "

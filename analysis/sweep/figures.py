@@ -12,15 +12,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import ScaledTranslation
 
-from analysis.doubt import Doubt
 from analysis.figures.style import GREY, look, panels, unavailable, whiskers, zero_line
+from analysis.page.text import UNITS, scale
 from analysis.results import Results
 from analysis.statistics import Estimate
 from analysis.sweep.audits import Audited
 from analysis.sweep.curves import Dose, Series
 from analysis.sweep.load import Point
 from analysis.sweep.tables import leading
-from analysis.text import UNITS, scale
+from analysis.verdicts.doubt import Doubt
 
 GAIN = "benchmark gain"  # the mean over benchmarks
 _LETTER = 0.07  # inches of a letter in the legend

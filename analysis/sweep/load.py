@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from analysis.load import BASE, Configuration, Study, load
+from analysis.records.load import BASE, Configuration, Study, load
 from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS
 from sycojax.files import read_json

@@ -9,15 +9,15 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from analysis.figures.catalogue import render
-from analysis.load import BASE
-from analysis.page import Block, Picture, render_html, render_markdown
+from analysis.page.document import Block, Picture, render_html, render_markdown
+from analysis.page.tables import Table, to_csv
+from analysis.page.text import count, listing
+from analysis.records.load import BASE
 from analysis.results import Results, compute
 from analysis.sweep import contents, figures, tables
 from analysis.sweep.audits import Audited, audit
 from analysis.sweep.curves import STEPS, Dose, doses, series
 from analysis.sweep.load import Sweep, load_sweep, short
-from analysis.tables import Table, to_csv
-from analysis.text import count, listing
 from sycojax.files import atomic_directory, atomic_write
 
 OUTCOMES = "Benchmark gain is the mean over the benchmarks."

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.contents.cells import shift_cell
-from analysis.load import BASE
+from analysis.page.tables import Cell, Table, Tone, csv_text
+from analysis.page.text import count, interval, number
+from analysis.records.load import BASE
+from analysis.report.contents.cells import shift_cell
 from analysis.results import Results
 from analysis.sweep.audits import Audited, heavier
 from analysis.sweep.curves import Dose, replicates, series, trend
 from analysis.sweep.load import Point, State, Sweep, short_names, shown
-from analysis.tables import Cell, Table, Tone, csv_text
-from analysis.text import count, interval, number
 from sycojax.evals.protocol import Measure
 
 

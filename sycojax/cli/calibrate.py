@@ -47,7 +47,7 @@ def calibrate(
     import jax
 
     from analysis.calibration import NAME
-    from analysis.planted import describe
+    from analysis.calibration.planted import describe
     from sycojax import toy
     from sycojax.parallel.distributed import on_first
     from sycojax.study import calibration as study

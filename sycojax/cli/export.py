@@ -134,7 +134,7 @@ def _write_merged(
 
 
 def _card(flags: Flags, document: Mapping[str, Any], source: Path, name: str) -> str:
-    from analysis import card
+    from analysis.report import card
     from sycojax.cli.embedded import base_path
     from sycojax.study.external import files_fingerprint
     from sycojax.study.scores import records_are_of

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-from analysis.contents.cells import group_cell, level_cell, lower_first, shift_cell
-from analysis.doubt import Doubt
 from analysis.figures.flips import EVALUATION, PARTS, TURNS
-from analysis.load import BASE
+from analysis.page.tables import Cell, Table
+from analysis.page.text import change, count, interval, number, p_value
+from analysis.records.load import BASE
+from analysis.report.contents.cells import group_cell, level_cell, lower_first, shift_cell
 from analysis.results import Result, Results
-from analysis.tables import Cell, Table
-from analysis.text import change, count, interval, number, p_value
-from analysis.verdicts import noise_floor
+from analysis.verdicts.doubt import Doubt
+from analysis.verdicts.rule import noise_floor
 from sycojax.evals.protocol import Measure
 
 

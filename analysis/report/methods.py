@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.statistics import PERMUTATIONS, RESAMPLES
 from analysis.statistics.equivalence import POWER, SESOI_RATE, SESOI_SD
-from analysis.verdicts import ALPHA
+from analysis.verdicts.rule import ALPHA
 
 STATISTICS = (
     (

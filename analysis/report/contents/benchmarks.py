@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from analysis.contents.cells import group_cell, shift_cell
-from analysis.doubt import Doubt
-from analysis.load import BASE
+from analysis.page.tables import Cell, Table
+from analysis.page.text import interval, number
+from analysis.records.load import BASE
+from analysis.report.contents.cells import group_cell, shift_cell
 from analysis.results import Result, Results
-from analysis.tables import Cell, Table
-from analysis.text import interval, number
+from analysis.verdicts.doubt import Doubt
 from sycojax.evals.protocol import Measure
 
 

@@ -14,9 +14,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from analysis.page.tables import Cell, Table
+from analysis.page.text import interval, number
 from analysis.statistics import Estimate
-from analysis.tables import Cell, Table
-from analysis.text import interval, number
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from analysis.load import BASE
+from analysis.page.tables import Cell
+from analysis.page.text import count, interval, number
+from analysis.records.load import BASE
 from analysis.results import Result, Results
-from analysis.tables import Cell
-from analysis.text import count, interval, number
 from sycojax.evals.protocol import Measure
 
 

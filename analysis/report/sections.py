@@ -7,17 +7,19 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis import calibration, conclusions, methods, prose
+from analysis import calibration
 from analysis.calibration import Calibration
-from analysis.contents import audited, controls, probes, run
-from analysis.contents.benchmarks import benchmarks
-from analysis.doubt import Doubt
 from analysis.figures import strata
-from analysis.load import BASE
-from analysis.page import Block, Document, Folded, Items, Paragraph, Section, Tiles
+from analysis.page.document import Block, Document, Folded, Items, Paragraph, Section, Tiles
+from analysis.page.tables import Table
+from analysis.page.text import change, moment
+from analysis.records.load import BASE
+from analysis.report import methods, prose
+from analysis.report.contents import audited, controls, probes, run
+from analysis.report.contents.benchmarks import benchmarks
 from analysis.results import Results
-from analysis.tables import Table
-from analysis.text import change, moment
+from analysis.verdicts import conclusions
+from analysis.verdicts.doubt import Doubt
 
 
 def document(

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.load import BASE, Study
+from analysis.records.load import BASE, Study
+from analysis.records.measures import common_items
 from analysis.statistics import (
     Estimate,
     Resampled,
     SeedSpread,
-    common_items,
     equivalent,
     error,
     hierarchical,

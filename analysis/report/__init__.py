@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis import calibration, csvs, doubt, sections
+from analysis import calibration
 from analysis.figures import catalogue
-from analysis.load import load
-from analysis.page import Document, Folded, render_html, render_markdown
+from analysis.page.document import Document, Folded, render_html, render_markdown
+from analysis.page.tables import Table, to_csv
+from analysis.records.load import load
+from analysis.report import csvs, sections
 from analysis.results import compute
-from analysis.tables import Table, to_csv
+from analysis.verdicts import doubt
 from sycojax.files import atomic_directory, atomic_write
 
 

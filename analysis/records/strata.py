@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.statistics import take
+from analysis.records.measures import take
 from sycojax.evals.protocol import Measure
 from sycojax.records import Record
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from analysis.calibration import FLOOR, SOFT
-from analysis.load import BASE
+from analysis.records.load import BASE
 from analysis.statistics import LEVEL, Estimate, Resampled, level, pooled_spread, resample
 from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS, PROBES

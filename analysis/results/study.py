@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.amplification import Amplification, amplify
-from analysis.comparisons import NOT_SCORED, Compared, Result, compare
-from analysis.load import BASE, Study
+from analysis.records.load import BASE, Study
+from analysis.records.strata import STRATA, seen_minus_unseen
+from analysis.results.amplification import Amplification, amplify
+from analysis.results.comparisons import NOT_SCORED, Compared, Result, compare
 from analysis.statistics import Correlation, Estimate, correlation, holm
-from analysis.strata import STRATA, seen_minus_unseen
 from sycojax.evals.protocol import Measure
 
 

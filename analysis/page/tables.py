@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from analysis.load import finite
+from analysis.page.text import finite
 
 Tone = Literal["", "good", "bad", "open"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from analysis.page.tables import Cell, Table, matrix, shown
 from analysis.results import Results
-from analysis.tables import Cell, Table, matrix, shown
 
 ELSEWHERE = (
     "fingerprints",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from analysis.doubt import MEANING, Doubt
+from analysis.page.tables import Cell, Table
+from analysis.page.text import change, count, interval, listing, number, p_value
 from analysis.results import Results
-from analysis.tables import Cell, Table
-from analysis.text import change, count, interval, listing, number, p_value
-from analysis.verdicts import Verdict, margin, verdicts
+from analysis.verdicts.doubt import MEANING, Doubt
+from analysis.verdicts.rule import Verdict, margin, verdicts
 
 WORDS = {
     "raised": "raised",

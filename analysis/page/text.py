@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import datetime
 import math
+from typing import TypeGuard
 
 from analysis.statistics import Estimate
 
 NONE = "n/a"
 UNITS = {"rate": "%", "nats": "nats", "sd": "sd", "score": ""}
+
+
+def finite(value: object) -> TypeGuard[int | float]:
+    """Whether ``value`` is a number that can be shown."""
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def scale(unit: str) -> float:

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.comparisons import paired
-from analysis.load import BASE, Study
+from analysis.records.load import BASE, Study
+from analysis.results.comparisons import paired
 from analysis.statistics import (
     LEVEL,
     SEED,

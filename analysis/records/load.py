@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import math
 import multiprocessing
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
-from analysis.strata import of_items, split
+from analysis.records.strata import of_items, split
 from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS, NAMES, PROBES
 from sycojax.evals.protocol import Measure
@@ -200,8 +199,3 @@ def _configurations(directory: Path, document: Mapping[str, Any]) -> list[Config
 def _parsed(name: str) -> dict[str, Any]:
     match = re.fullmatch(r"(.+)-s(\d+)", name)
     return {"adapter": match[1], "seed": int(match[2])} if match else {}
-
-
-def finite(value: object) -> TypeGuard[int | float]:
-    """Whether ``value`` is a number that can be shown."""
-    return isinstance(value, int | float) and math.isfinite(value)

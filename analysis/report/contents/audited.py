@@ -6,10 +6,10 @@ import dataclasses
 import math
 
 from analysis import audits
-from analysis.doubt import Doubt
-from analysis.load import finite
+from analysis.page.tables import Cell, Table, Tone
+from analysis.page.text import finite
 from analysis.results import Results
-from analysis.tables import Cell, Table, Tone
+from analysis.verdicts.doubt import Doubt
 
 TONES: dict[str, Tone] = {"fail": "bad", "pass": "good", "n/a": "open"}
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from analysis import audits
 from analysis.audits import Audit
-from analysis.load import BASE
+from analysis.page.text import listing
+from analysis.records.load import BASE
 from analysis.results import Results
-from analysis.text import listing
 
 OWN = "\u2020"  # dagger: an audit of this very group failed
 OF_BASE = "\u2021"  # double dagger: the base's did, and a shift is a comparison with the base

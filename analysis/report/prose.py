@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from analysis.load import BASE
+from analysis.page.text import change, count, interval, listing
+from analysis.records.load import BASE
 from analysis.results import Results
-from analysis.text import change, count, interval, listing
 
 TOY = (
     "This is the embedded toy: a small made-up world and a small model trained on it. It tests the pipeline "

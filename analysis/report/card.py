@@ -9,18 +9,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis import conclusions, doubt, prose
 from analysis.audits.audit import STUDY
-from analysis.contents import probes, run
-from analysis.contents.benchmarks import benchmarks
-from analysis.contents.cells import level_cell, shift_cell
-from analysis.doubt import Doubt
-from analysis.load import BASE, load
-from analysis.page import Block, Document, Folded, Items, Paragraph, Section, render_markdown
+from analysis.page.document import (
+    Block,
+    Document,
+    Folded,
+    Items,
+    Paragraph,
+    Section,
+    render_markdown,
+)
+from analysis.page.tables import Cell, Table, shown
+from analysis.page.text import count
+from analysis.records.load import BASE, load
+from analysis.report import prose
+from analysis.report.contents import probes, run
+from analysis.report.contents.benchmarks import benchmarks
+from analysis.report.contents.cells import level_cell, shift_cell
 from analysis.results import Results, compute
-from analysis.tables import Cell, Table, shown
-from analysis.text import count
-from analysis.verdicts import verdicts
+from analysis.verdicts import conclusions, doubt
+from analysis.verdicts.doubt import Doubt
+from analysis.verdicts.rule import verdicts
 
 LORA = (
     "r",

@@ -8,7 +8,7 @@ import html
 from collections.abc import Sequence
 from importlib import resources
 
-from analysis.tables import Table, markdown_text, to_html, to_markdown
+from analysis.page.tables import Table, markdown_text, to_html, to_markdown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,7 @@ def render_html(document: Document) -> str:
 
     Figures are SVG images in data URIs: as images they can run nothing, and their ids don't collide.
     """
-    css = resources.files("analysis").joinpath("templates/report.css").read_text(encoding="utf-8")
+    css = resources.files("analysis.page").joinpath("report.css").read_text(encoding="utf-8")
     links = "".join(
         f'<a href="#{html.escape(s.anchor)}">{html.escape(s.title)}</a>' for s in document.sections
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from analysis.contents.cells import group_cell, level_cell, shift_cell
-from analysis.doubt import Doubt
 from analysis.figures.letters import LETTERS, lettered
-from analysis.load import BASE, finite
+from analysis.page.tables import Cell, Table
+from analysis.page.text import finite, interval, number
+from analysis.records.load import BASE
+from analysis.records.strata import STRATA
+from analysis.report.contents.cells import group_cell, level_cell, shift_cell
 from analysis.results import Results
-from analysis.strata import STRATA
-from analysis.tables import Cell, Table
-from analysis.text import interval, number
+from analysis.verdicts.doubt import Doubt
 from sycojax.evals import subject
 
 

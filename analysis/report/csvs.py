@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.doubt import Doubt
-from analysis.load import BASE, Configuration
+from analysis.page.tables import csv_text
+from analysis.records.load import BASE, Configuration
 from analysis.results import Result, Results
 from analysis.statistics import correlation
-from analysis.tables import csv_text
+from analysis.verdicts.doubt import Doubt
 
 # The order of the published files.
 BENCHMARKS = ("gsm8k", "mmlu", "truthfulqa", "hellaswag")

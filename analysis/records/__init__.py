@@ -1,0 +1,1 @@
+"""What was measured: a study directory read back, its items and the strata of their questions."""

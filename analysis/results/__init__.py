@@ -1,0 +1,8 @@
+"""The statistics of a study: every measure's level, shift and tests, per configuration and per adapter."""
+
+from __future__ import annotations
+
+from analysis.results.comparisons import Result
+from analysis.results.study import Results, compute
+
+__all__ = ["Result", "Results", "compute"]

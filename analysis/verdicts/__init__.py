@@ -1,0 +1,1 @@
+"""What may be said: the rule of a claim, the numbers that failed audits put in doubt, and the sentences."""
