@@ -19,7 +19,7 @@ from sycojax.parallel.profile import ProfileWindow
 from sycojax.requests import Request
 from sycojax.scoring.scorer import Scorer
 from sycojax.training.loop import train_bank
-from sycojax.training.watch import Watch
+from sycojax.training.tracking import Tracking
 
 TOY = f"--config={Path(__file__).parent.parent / 'configs' / 'toy.py'}"
 
@@ -29,11 +29,13 @@ def test_the_window_is_traced_and_changes_nothing(tmp_path: Path) -> None:
     base, jobs = make_base(one_device_mesh()), make_jobs()[:1]
     try:
         window = ProfileWindow("2:3", tmp_path / "profile")
-        (watched,) = train_bank(base, jobs, CONFIG, tmp_path / "a", watch=Watch(profile=window))
+        (tracked,) = train_bank(
+            base, jobs, CONFIG, tmp_path / "a", tracking=Tracking(profile=window)
+        )
         (plain,) = train_bank(base, jobs, CONFIG, tmp_path / "b")
     finally:
         jax.config.update("jax_disable_most_optimizations", False)
-    jax.tree.map(np.testing.assert_array_equal, watched.lora, plain.lora)
+    jax.tree.map(np.testing.assert_array_equal, tracked.lora, plain.lora)
     assert window.outcome() == str(tmp_path / "profile")
     assert steps(tmp_path / "profile") == {("train", "2"), ("train", "3")}
 
@@ -55,18 +57,18 @@ def test_calls_of_scoring_are_traced_and_change_nothing(tmp_path: Path) -> None:
         Request("e", "greedy", "", "e", "Q: the cat", (), max_new_tokens=4),
     ]
     window = ProfileWindow("score:1:3", tmp_path / "profile")
-    watched, plain = (
+    tracked, plain = (
         Scorer(base, tokenizer, config, w).score(requests, scoring.make_bank(1), progress=False)
         for w in (window, None)
     )
-    assert watched == plain
+    assert tracked == plain
     assert steps(tmp_path / "profile") == {("score", "1"), ("insert", "2"), ("decode", "3")}
 
 
 def test_a_window_is_of_one_stage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    watch = Watch(profile=ProfileWindow("score:2:3", tmp_path))
-    assert watch.window("train") is None
-    assert watch.window("score") is watch.profile
+    tracking = Tracking(profile=ProfileWindow("score:2:3", tmp_path))
+    assert tracking.window("train") is None
+    assert tracking.window("score") is tracking.profile
     workdir = tmp_path / "w"
     assert main(["train", TOY, f"--workdir={workdir}", "--profile=score:1:2"]) == 2
     assert "train scores nothing; use study or evaluate" in capsys.readouterr().err

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import synthetic_study
 
-from sycojax.cli import main, watching
+from sycojax.cli import main
+from sycojax.cli.tracking import headlines
 from sycojax.errors import SycojaxError
 from sycojax.training import tracking
 from sycojax.training.metrics import MetricsLog
@@ -163,7 +164,7 @@ def test_the_report_sends_final_numbers(
     (run,) = wandb.runs.values()
     assert wandb.started[0]["name"] == "synthetic"
     assert "report" in capsys.readouterr().out
-    numbers = watching.headlines(workdir / "report" / "tables" / "measures_by_adapter.csv")
+    numbers = headlines(workdir / "report" / "tables" / "measures_by_adapter.csv")
     assert numbers
     assert numbers.items() <= run.summary.items()
     shift = next(k for k in numbers if k.startswith("shift/") and k.endswith("_low"))

@@ -45,26 +45,27 @@ def study(command: str, flags: Flags) -> None:
     """The study as far as the command says, and the report for ``study``."""
     import jax
 
-    from sycojax.cli import watching
+    from sycojax.cli import tracking
     from sycojax.cli.embedded import resolve_toy
     from sycojax.parallel import distributed
     from sycojax.study.external import external_adapters
     from sycojax.study.run import run
+    from sycojax.training.tracking import Tracking
 
     config = flags.study_config()
     external_adapters(config)  # says what is wrong with --adapter before anything is written
-    profile = watching.window(command, flags)
+    profile = tracking.window(command, flags)
     _start(flags)
-    watching.check_login(flags)
+    tracking.check_login(flags)
     if config.base.dtype == "float32":
         # TPUs and recent GPUs would otherwise round float32 matmul inputs to 8 or 10 bits.
         jax.config.update("jax_default_matmul_precision", "highest")
     until = "train" if command == "train" else "evaluate"
     resolved = resolve_toy(config, flags.workdir)
-    with watching.tracked(flags, config) as tracker:
+    with tracking.tracked(flags, config) as tracker:
         run(
             resolved, flags.workdir, until=until, shown=config, command=flags.command,
-            progress=not flags.quiet, watch=watching.Watch(tracker, profile),
+            progress=not flags.quiet, tracking=Tracking(tracker, profile),
         )  # fmt: skip
         first = distributed.is_first()
         distributed.shutdown()
@@ -90,10 +91,10 @@ def report(flags: Flags) -> None:
         _report(flags, None)
         return
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # which takes no accelerator from others
-    from sycojax.cli import watching
+    from sycojax.cli import tracking
 
-    watching.check_login(flags)
-    with watching.tracked(flags) as tracker:
+    tracking.check_login(flags)
+    with tracking.tracked(flags) as tracker:
         _report(flags, tracker)
 
 
@@ -103,7 +104,7 @@ def _report(flags: Flags, tracker: Tracker | None) -> None:
     index = write(flags.workdir)
     print(f"report    {index.resolve()}")
     if tracker is not None:
-        from sycojax.cli.watching import conclude
+        from sycojax.cli.tracking import conclude
 
         conclude(tracker, index.parent)
 

@@ -19,10 +19,10 @@ from sycojax.study.datasets import TrainingSet
 from sycojax.study.stages import Stamps, fingerprint
 from sycojax.study.workdir import configuration_name
 from sycojax.training.loop import AdapterJob, TrainedAdapter, train_bank
-from sycojax.training.watch import UNWATCHED, Watch
+from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.peft import export_adapter
 
-# Settings that change how the work is laid out or watched, never its result.
+# Settings that change how the work is laid out or tracked, never its result.
 # (Packing is not among them: dropout masks follow the rows.)
 LAYOUT_KEYS = ("adapters", "seeds", "bank_width", "checkpoint_every", "log_every")
 
@@ -70,11 +70,11 @@ def train_adapters(
     training: Mapping[str, TrainingSet],
     *,
     progress: bool = True,
-    watch: Watch = UNWATCHED,
+    tracking: Tracking = UNTRACKED,
 ) -> dict[str, Any]:
     """``train_jobs`` of the adapters and seeds of the config."""
     jobs = study_jobs(config, training)
-    return train_jobs(config, workdir, base, inputs, jobs, progress=progress, watch=watch)
+    return train_jobs(config, workdir, base, inputs, jobs, progress=progress, tracking=tracking)
 
 
 def train_jobs(
@@ -85,7 +85,7 @@ def train_jobs(
     jobs: Sequence[AdapterJob],
     *,
     progress: bool = True,
-    watch: Watch = UNWATCHED,
+    tracking: Tracking = UNTRACKED,
 ) -> dict[str, Any]:
     """Train what is missing or outdated; returns each adapter's training summary by job name.
 
@@ -106,7 +106,7 @@ def train_jobs(
         wanted, train = {job.name: inputs[job.name] for job in pending}, config.train
         key = fingerprint(wanted, train.bank_width, train.log_every)[:12]
         directory = workdir / "training" / key
-        trained = train_bank(base, pending, train, directory, progress=progress, watch=watch)
+        trained = train_bank(base, pending, train, directory, progress=progress, tracking=tracking)
 
         def write() -> None:
             for result in trained:

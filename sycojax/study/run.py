@@ -22,7 +22,7 @@ from sycojax.study.inputs import read_inputs
 from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.stages import fingerprint
 from sycojax.study.workdir import check_free, claim, describe
-from sycojax.training.watch import UNWATCHED, Watch
+from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.fingerprint import base_fingerprint, weights_fingerprint
 from sycojax.weights.huggingface import load_base, resolve_base
 
@@ -37,7 +37,7 @@ def run(
     shown: StudyConfig | None = None,
     command: str = "",
     progress: bool = True,
-    watch: Watch = UNWATCHED,
+    tracking: Tracking = UNTRACKED,
     say: Callable[[str], None] = print,
     base: FrozenBase | None = None,
     data: StudyData | None = None,
@@ -86,7 +86,7 @@ def run(
         return
     inputs = adapter_inputs(config, weights, data.training)
     training = train_adapters(
-        config, workdir, base, inputs, data.training, progress=progress, watch=watch
+        config, workdir, base, inputs, data.training, progress=progress, tracking=tracking
     )
     lap("train")
     keep({"training": training, "seconds": seconds})
@@ -95,7 +95,7 @@ def run(
         return
     # Adapters of other shapes share one program with the study's own: the smallest that holds all of them.
     base = with_lora(base, covering([config.lora, *given.shapes]), config.base.quantization)
-    profile, inputs = watch.window("score"), {**inputs, **given.external}
+    profile, inputs = tracking.window("score"), {**inputs, **given.external}
     scorer = Scorer(base, tokenizer, config.score, profile)
     with contextlib.closing(profile) if profile else contextlib.nullcontext():
         counts = score_configurations(

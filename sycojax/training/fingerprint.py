@@ -14,7 +14,7 @@ from sycojax.config import TrainConfig
 from sycojax.models.llama import FrozenBase, Tree
 from sycojax.training.bank import AdapterJob
 
-# Settings that say which adapters a study has or how a run is watched, not what becomes of an adapter.
+# Settings that say which adapters a study has or how a run is tracked, not what becomes of an adapter.
 _NO_EFFECT = ("adapters", "seeds", "bank_width", "checkpoint_every")
 
 

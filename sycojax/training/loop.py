@@ -31,7 +31,7 @@ from sycojax.training.metrics import Line, MetricsLog, read_lines
 from sycojax.training.optimizer import make_optimizer
 from sycojax.training.prefetch import prefetched
 from sycojax.training.step import AdapterState, BankProgram, StepMetrics
-from sycojax.training.watch import UNWATCHED, Watch
+from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.checkpoints import Checkpoints
 
 
@@ -57,7 +57,7 @@ def train_bank(
     directory: Path,
     *,
     progress: bool = True,
-    watch: Watch = UNWATCHED,
+    tracking: Tracking = UNTRACKED,
 ) -> list[TrainedAdapter]:
     """Train every job and return the adapters in job order; all banks share one compilation.
 
@@ -72,7 +72,7 @@ def train_bank(
             others = len(members) - 1
             name = f"{members[0].name}+{others}" if others else members[0].name
             found = trainer.train(
-                members, Path(directory) / name, stop, progress=progress, watch=watch
+                members, Path(directory) / name, stop, progress=progress, tracking=tracking
             )
             trained |= {adapter.name: adapter for adapter in found}
     return [trained[job.name] for job in jobs]
@@ -94,12 +94,12 @@ class BankTrainer:
 
     def train(
         self, members: Sequence[AdapterJob], directory: Path, stop: Preemption, *, progress: bool,
-        watch: Watch = UNWATCHED,
+        tracking: Tracking = UNTRACKED,
     ) -> list[TrainedAdapter]:  # fmt: skip
         """Train one bank, or some of its members, with its state in ``directory``; raises as ``train_bank`` does."""
         identity = fingerprint(self._base_sum, self.base, self.config, members, self.width)
         bank = Bank(members, self.config, self.width, self._validation_rows)
-        return _Run(self._program, bank, directory, identity, progress, watch)(stop)
+        return _Run(self._program, bank, directory, identity, progress, tracking)(stop)
 
 
 class _Pending(NamedTuple):
@@ -117,11 +117,11 @@ class _Run:
 
     def __init__(
         self, program: BankProgram, bank: Bank, directory: Path, identity: str, progress: bool,
-        watch: Watch,
+        tracking: Tracking,
     ):  # fmt: skip
         self.program, self.bank, self.config = program, bank, bank.config
         self.directory, self.identity, self.progress = directory, identity, progress
-        self.watch = watch
+        self.tracking = tracking
         self.tokens, self.processed = [0] * bank.width, [0] * bank.width
 
     def __call__(self, stop: Preemption) -> list[TrainedAdapter]:
@@ -134,7 +134,7 @@ class _Run:
                 state, completed = AdapterState(*state), position["step"]
                 self.tokens, self.processed = position["tokens"], position["processed_tokens"]
             if completed < self.bank.total:
-                tracker, profile = self.watch.tracker, self.watch.window("train")
+                tracker, profile = self.tracking.tracker, self.tracking.window("train")
                 with contextlib.ExitStack() as stack:
                     if profile is not None:
                         profile.begin(completed, self.bank.total)
@@ -150,7 +150,7 @@ class _Run:
         stop: Preemption,
     ) -> AdapterState:  # fmt: skip
         bank, config, program = self.bank, self.config, self.program
-        profile = self.watch.window("train")
+        profile = self.tracking.window("train")
         host_rows, validation_count = bank.validation()
         validation_rows = program.place_rows(host_rows)
         pending: _Pending | None = None

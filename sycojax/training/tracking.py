@@ -1,7 +1,11 @@
-"""A study as one run of Weights & Biases (the ``wandb`` extra): a view of metrics.jsonl and of the report."""
+"""How a run is looked at from outside. Nothing of it changes a result, so no fingerprint holds it.
+
+A study is one run of Weights & Biases (the ``wandb`` extra): a view of metrics.jsonl and of the report.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import secrets
@@ -13,6 +17,7 @@ from typing import Any
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json, write_json
 from sycojax.parallel.distributed import on_first
+from sycojax.parallel.profile import ProfileWindow
 
 IDENTITY = "wandb.json"
 FORBIDDEN = frozenset("\\#?%:")  # by Weights & Biases, in a project's name
@@ -36,11 +41,11 @@ class Tracker:
             wandb = importlib.import_module("wandb")
             if not self._identity.exists():
                 write_json(self._identity, {"id": secrets.token_hex(8), "steps": {}})
-            kept = read_json(self._identity)
-            self._logged = dict(kept["steps"])
+            identity = read_json(self._identity)
+            self._logged = dict(identity["steps"])
             try:
                 self._run = wandb.init(
-                    entity=entity or None, project=project, id=kept["id"], name=name, resume="allow",
+                    entity=entity or None, project=project, id=identity["id"], name=name, resume="allow",
                     config=dict(config), allow_val_change=True, dir=str(workdir),
                 )  # fmt: skip
             except (wandb.Error, ValueError) as error:
@@ -95,6 +100,21 @@ class Tracker:
         self._run.summary.update(dict(numbers))
         for name, (columns, *rows) in tables.items():
             self._run.log({name: wandb.Table(columns=list(columns), data=[list(r) for r in rows])})
+
+
+@dataclasses.dataclass(frozen=True)
+class Tracking:
+    """What a run is shown to, beside its own metrics.jsonl and TensorBoard events."""
+
+    tracker: Tracker | None = None
+    profile: ProfileWindow | None = None
+
+    def window(self, stage: str) -> ProfileWindow | None:
+        """The window to trace in ``stage``, if it is in that one."""
+        return self.profile if self.profile and self.profile.stage == stage else None
+
+
+UNTRACKED = Tracking()
 
 
 def check(target: str) -> None:

@@ -15,9 +15,6 @@ from sycojax.parallel.distributed import on_first
 from sycojax.parallel.profile import ProfileWindow
 from sycojax.study.workdir import claim
 from sycojax.training import tracking
-from sycojax.training.watch import Watch
-
-__all__ = ["Watch", "check_login", "conclude", "tracked", "window"]
 
 # Tables of the report that the run gets whole.
 TABLES = ("conclusions", "measures_by_adapter")
