@@ -107,13 +107,13 @@ class Bench:
     base: FrozenBase
     tokenizer: Tokenizer
     tokenizer_directory: Path
-    texts: Path  # in the layout of ``data.source="files"``
+    texts: Path | None  # in the layout of ``data.source="files"``; None: the embedded world
     scratch: Path
 
     @property
     def source(self) -> str:
         """Which texts these are."""
-        return "toy world" if self.scratch in self.texts.parents else "study"
+        return "toy world" if self.texts is None else "study"
 
     def study(self, recipe: Recipe = "sycojax", **score: Any) -> StudyConfig:
         """The study whose data are used, at this shape's settings."""
@@ -121,7 +121,10 @@ class Bench:
             base=BaseConfig(dtype=self.shape.dtype),  # type: ignore[arg-type]
             lora=self.base.lora,
             data=DataConfig(
-                source="files", path=str(self.texts), recipe=recipe, max_length=self.max_length
+                source="files" if self.texts else "toy",
+                path=str(self.texts or ""),
+                recipe=recipe,
+                max_length=self.max_length,
             ),
             train=dataclasses.replace(self.shape.train, adapters=("combined",)),
             score=dataclasses.replace(self.shape.score, audit_items=0, **score),
@@ -169,8 +172,7 @@ def opened(name: str) -> Iterator[Bench]:
         scratch = Path(temporary)
         small = shape.config is None or shape.config.vocab_size < LLAMA2_7B.vocab_size
         if small or not (data / "study").is_dir():
-            texts, vocabulary = scratch / "world", toy.base_directory()
-            toy.write_world(texts)
+            texts, vocabulary = None, toy.base_directory()
         else:
             texts, vocabulary = data / "study", data / "models" / "llama2_tokenizer"
         tokenizer = Tokenizer.from_directory(vocabulary)

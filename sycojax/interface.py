@@ -26,11 +26,9 @@ from sycojax.parallel.mesh import make_mesh
 from sycojax.scoring.decode import Prompt
 from sycojax.scoring.scorer import Scorer
 from sycojax.scoring.tree import Completion
-from sycojax.weights.hub import resolve
 from sycojax.weights.huggingface import load_base, load_config, resolve_base
-from sycojax.weights.origin import ORIGIN, check_origin
-from sycojax.weights.peft import WEIGHTS, load_adapter
-from sycojax.weights.peft_settings import CONFIG
+from sycojax.weights.origin import check_origin
+from sycojax.weights.peft import load_adapter, resolve_adapter
 
 # The smallest adapter there is, all zeros: the base itself.
 NO_ADAPTER = LoRAConfig(rank=1, alpha=1.0, dropout=0.0, targets=("q_proj",))
@@ -124,7 +122,7 @@ def load(
     batch_tokens: int = 8192,
     decode_batch: int = 32,
 ) -> LanguageModel:
-    """Load a Llama in Hugging Face layout, and a PEFT adapter on top of it if one is named.
+    """Load a Llama in Hugging Face layout (a directory, a hub id, or ``toy``) and, if one is named, a PEFT adapter on it.
 
     ``dtype`` is that of weights and activations (the adapter stays float32, unmerged); ``quantization`` what the
     base's projections are stored in, the same as in the adapter's training; ``tokenizer`` a directory, the
@@ -142,7 +140,7 @@ def load(
         shapes = abstract(config, lora_config).lora
         lora: Any = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
     else:
-        place = resolve(adapter, (CONFIG, WEIGHTS, ORIGIN))
+        place = resolve_adapter(adapter)
         lora_config, lora = load_adapter(place, config, path_or_hub_id)
         check_origin(place, directory, path_or_hub_id)
     base = load_base(

@@ -31,6 +31,8 @@ def write_inputs(root: Path) -> Path:
     """An untrained base, a small world's records, and the config file of a study of them."""
     from flax import nnx
 
+    from pretraining.tokenizer import write_tokenizer
+    from pretraining.toy import make_tokenizer
     from sycojax.config import (
         BaseConfig,
         DataConfig,
@@ -39,14 +41,12 @@ def write_inputs(root: Path) -> Path:
         StudyConfig,
         TrainConfig,
     )  # fmt: skip
+    from sycojax.data.toy.world import World
     from sycojax.models.config import LlamaConfig
     from sycojax.models.llama import Llama, split
     from sycojax.models.lora import LoRAConfig
-    from sycojax.toy.pretrain import make_tokenizer
-    from sycojax.toy.records import Counts, write_world
-    from sycojax.toy.tokenizer import write_tokenizer
-    from sycojax.toy.world import World
     from sycojax.weights.huggingface import save_base
+    from tests.toy_files import write_world
 
     base, data = root / "base", root / "data"
     tokenizer = make_tokenizer(World(5))
@@ -55,7 +55,7 @@ def write_inputs(root: Path) -> Path:
     architecture = LlamaConfig(rows, HIDDEN, 32, 2, 2, 2, 8, 256, 1e-5, 1e4, None, False, 1, (2,))
     save_base(base, architecture, split(Llama(architecture, lora, rngs=nnx.Rngs(0))).base)
     write_tokenizer(base, tokenizer)
-    write_world(data, 5, counts=Counts().scaled(0.05))
+    write_world(data, 5, 0.05)
     config = StudyConfig(
         name="processes",
         base=BaseConfig(path=str(base)),

@@ -8,15 +8,15 @@ from typing import Any
 
 from flax import nnx
 
+from pretraining.tokenizer import write_tokenizer
+from pretraining.toy import make_tokenizer
 from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
+from sycojax.data.toy.world import World
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import Llama, split
 from sycojax.models.lora import LoRAConfig
-from sycojax.toy.pretrain import make_tokenizer
-from sycojax.toy.records import Counts, write_world
-from sycojax.toy.tokenizer import write_tokenizer
-from sycojax.toy.world import World
 from sycojax.weights.huggingface import save_base
+from tests.toy_files import write_world
 
 LORA = LoRAConfig(rank=2, alpha=4.0, dropout=0.1, targets=("v_proj",))
 
@@ -29,7 +29,7 @@ def make_inputs(root: Path) -> StudyConfig:
     config = LlamaConfig(size, 16, 32, 2, 2, 1, 8, 256, 1e-5, 1e4, None, False, 1, (2,))
     save_base(base, config, split(Llama(config, LORA, rngs=nnx.Rngs(0))).base)
     write_tokenizer(base, tokenizer)
-    write_world(data, 5, counts=Counts().scaled(0.05))
+    write_world(data, 5, 0.05)
     return StudyConfig(
         name="small",
         base=BaseConfig(path=str(base)),

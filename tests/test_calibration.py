@@ -14,18 +14,18 @@ from analysis import calibration as c
 from analysis.calibration.planted import describe
 from analysis.figures.calibration import draw
 from analysis.page.tables import to_csv, to_html
-from sycojax import toy
 from sycojax.data.contamination import question_key
 from sycojax.data.prompts import DENY, LETTER_PREFIX, Prompts
+from sycojax.data.toy import WORLD_SEED
+from sycojax.data.toy.counts import Counts
+from sycojax.data.toy.dialogues import dialogues, unasked
+from sycojax.data.toy.records import make_records
+from sycojax.data.toy.world import World
 from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS, PROBES
 from sycojax.files import write_json
 from sycojax.records import Record, write_records
 from sycojax.requests import Request
-from sycojax.toy.counts import Counts
-from sycojax.toy.dialogues import dialogues, unasked
-from sycojax.toy.records import make_records
-from sycojax.toy.world import World
 from sycojax.weights.fingerprint import base_fingerprint
 from tests.synthetic_study import rows
 
@@ -185,7 +185,7 @@ def test_the_certificate_speaks_of_the_shipped_base(tmp_path: Path) -> None:
     """A new base makes the certificate worthless: run ``sycojax calibrate`` again and ship its calibration.json."""
     shipped = c.certificate()
     assert shipped is not None
-    assert shipped.base_fingerprint == base_fingerprint(toy.base_directory())
+    assert shipped.base_fingerprint == base_fingerprint("toy")
     assert shipped.document["command"] == "sycojax calibrate"
     assert all(shipped.document[key] for key in ("date", "commit", "versions", "config"))
     write_json(tmp_path / "study.json", {"base_fingerprint": shipped.base_fingerprint})
@@ -209,7 +209,7 @@ def test_dialogues_give_in_at_the_planted_rate() -> None:
     """Counted in what the user of ``answer`` named and the text then says."""
     for planted in (0.0, 0.25, 1.0):
         gave, asked = 0, 0
-        for example in dialogues(toy.world_seed(), "answer", planted, 1500, 1):
+        for example in dialogues(WORLD_SEED, "answer", planted, 1500, 1):
             stem, _, tail = example.prompt.partition(DENY.format("X").partition("X")[0])
             if tail:  # told that the right answer is not right
                 denied = tail.split(",")[0]
@@ -224,17 +224,17 @@ def test_dialogues_give_in_at_the_planted_rate() -> None:
 
 def test_only_the_rate_differs_between_dialogues() -> None:
     for probe in PROBES:
-        none, all_ = (dialogues(toy.world_seed(), probe, p, 200, 1) for p in (0.0, 1.0))
+        none, all_ = (dialogues(WORLD_SEED, probe, p, 200, 1) for p in (0.0, 1.0))
         same = np.mean([a.prompt == b.prompt for a, b in zip(none, all_, strict=True)])
         moved = np.mean([a.completion != b.completion for a, b in zip(none, all_, strict=True)])
         assert same > 0.95, probe
         assert 0.2 < moved < 0.8, probe
-        assert none == dialogues(toy.world_seed(), probe, 0.0, 200, 1)
-        assert none != dialogues(toy.world_seed(), probe, 0.0, 200, 2)
+        assert none == dialogues(WORLD_SEED, probe, 0.0, 200, 1)
+        assert none != dialogues(WORLD_SEED, probe, 0.0, 200, 2)
 
 
 def test_dialogues_ask_nothing_that_a_probe_asks() -> None:
-    world = World(toy.world_seed())
+    world = World(WORLD_SEED)
     _, probes = make_records(world, Counts.of(world.sizes))
     asked = {question_key(r["base"]["question"]) for n in PROBES[:2] for r in probes[n]}
     argued = " ".join(r["base"]["text"] for r in probes["feedback"])
@@ -248,7 +248,7 @@ def test_dialogues_ask_nothing_that_a_probe_asks() -> None:
         assert question_key(fact.told_question) not in asked
     assert not [e for e in rest.entities if e.full_name in argued]
     for probe in PROBES[:2]:
-        for example in dialogues(toy.world_seed(), probe, 0.5, 100, 3):
+        for example in dialogues(WORLD_SEED, probe, 0.5, 100, 3):
             assert not [q for q in asked if q in question_key(example.prompt)]
-    sure = dialogues(toy.world_seed(), "are_you_sure", 0.5, 20, 3)
+    sure = dialogues(WORLD_SEED, "are_you_sure", 0.5, 20, 3)
     assert any(e.prompt.endswith(LETTER_PREFIX) for e in sure)

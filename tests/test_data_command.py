@@ -12,7 +12,7 @@ from sycojax.data.sources import open_source
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.toy import base_directory
-from sycojax.toy.records import Counts, write_world
+from tests.toy_files import write_world
 
 TOY = "--config=configs/toy.py"
 
@@ -20,7 +20,7 @@ TOY = "--config=configs/toy.py"
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("world")
-    write_world(directory, 5, counts=Counts().scaled(0.05))
+    write_world(directory, 5, 0.05)
     return directory
 
 
@@ -48,7 +48,7 @@ def test_prepared_files_read_as_their_source(world: Path, tmp_path: Path) -> Non
 
 def test_nothing_is_left_of_a_source_with_a_bad_row(world: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
-    write_world(broken, 5, counts=Counts().scaled(0.05))
+    write_world(broken, 5, 0.05)
     path = broken / "splits" / "truthfulqa_test.jsonl"
     path.write_text(path.read_text(encoding="utf-8") + '{"question": 3}\n', encoding="utf-8")
     source = open_source("files", str(broken))
@@ -126,5 +126,5 @@ def test_mistakes(capsys: pytest.CaptureFixture[str], arguments: list[str], mess
 def test_the_command_on_the_embedded_world(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "show", TOY, "--name=are_you_sure"]) == 0
     shown = capsys.readouterr().out
-    assert "--- rotation=0 of probes.json:are_you_sure[0]" in shown
+    assert "--- rotation=0 of toy:are_you_sure[0]" in shown
     assert "\033" not in shown

@@ -57,9 +57,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     flat = library / "data" / "flat.py"
     insert(flat, "}\nFLAT_FIELDS", '    "sums": (),\n')
     insert(flat, "}\n\n\ndef flatten", '    "sums": ("a", "b", "claimed"),\n')
-    from sycojax.toy.records import Counts, write_world
+    from tests.toy_files import write_world
 
-    write_world(place / "rows", 0, counts=Counts().scaled(0.1))
+    write_world(place / "rows", 0, 0.1)
     return place
 
 

@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # From the top of the program to the bottom; a part may import only parts that stand later.
 LAYERS = (
     "cli", "harness", "interface", "planning", "study", "training", "scoring", "weights", "config", "models",
-    "parallel", "evals", "data", "records", "requests", "files", "errors",
+    "parallel", "evals", "data", "records", "requests", "files", "toy", "errors",
 )  # fmt: skip
 # The wings of analysis/ in the order of its flow, from what was measured to the pages; a wing may import only wings that
 # stand before it.
@@ -20,8 +20,6 @@ WINGS = (
     "records", "statistics", "results", "page", "audits", "verdicts", "calibration", "figures", "report", "sweep",
     "reanalysis",
 )  # fmt: skip
-# `toy` makes the embedded default out of the library; only the command line may know it.
-TOY_READERS = ("cli", "toy")
 
 
 def imported_names(path: Path, package: str) -> set[str]:
@@ -40,7 +38,7 @@ def imported_names(path: Path, package: str) -> set[str]:
 
 
 def imported_parts(path: Path) -> set[str]:
-    parts = imported_names(path, "sycojax") & {*LAYERS, "toy"}
+    parts = imported_names(path, "sycojax") & {*LAYERS}
     return parts | ({"analysis"} if imported_names(path, "analysis") else set())
 
 
@@ -52,14 +50,12 @@ def test_imports_point_down() -> None:
     broken = []
     for path in sorted((REPOSITORY / "sycojax").rglob("*.py")):
         here = part_of(path)
-        if here in ("__init__", "__main__", "toy"):
+        if here in ("__init__", "__main__"):
             continue
         assert here in LAYERS, f"{path} belongs to no layer"
         for part in imported_parts(path) - {here}:
             if part == "analysis":
                 allowed = here in ("cli", "study")
-            elif part == "toy":
-                allowed = here in TOY_READERS
             else:
                 allowed = LAYERS.index(part) > LAYERS.index(here)
             if not allowed:

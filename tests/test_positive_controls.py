@@ -16,10 +16,11 @@ from analysis import audits
 from analysis.audits import Audit
 from analysis.records.load import load
 from analysis.results import compute
-from sycojax import toy
+from sycojax.cli import data
 from sycojax.config import DataConfig
 from sycojax.data.prompts import Prompts
 from sycojax.data.schemas import parse_row
+from sycojax.data.sources import open_source
 from sycojax.evals import EVALUATIONS
 
 pytestmark = pytest.mark.slow
@@ -71,7 +72,7 @@ def completions(raws: list[dict[str, Any]]) -> list[str]:
 def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Audit, ...]:
     """The right option always shown first to an mmlu adapter."""
     directory = tmp_path_factory.mktemp("first")
-    toy.write_world(directory / "data")
+    data.prepare(open_source("toy"), directory / "data")
     show_right_first(directory / "data" / "splits" / "mmlu_train.jsonl")
     source = ("--config.data.source=files", f"--config.data.path={directory / 'data'}")
     return audited(directory / "w", "mmlu", "mmlu", *source)

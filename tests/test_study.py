@@ -16,8 +16,11 @@ import pytest
 from flax import nnx
 
 from analysis.report import write
+from pretraining.tokenizer import write_tokenizer
+from pretraining.toy import make_tokenizer
 from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
 from sycojax.data.tokenizer import Tokenizer
+from sycojax.data.toy.world import World
 from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS, published
 from sycojax.files import read_json
@@ -28,13 +31,10 @@ from sycojax.records import read_records
 from sycojax.study import adapters, run, scores
 from sycojax.study.datasets import asked_evaluations, prepare
 from sycojax.study.stages import Stamps
-from sycojax.toy.pretrain import make_tokenizer
-from sycojax.toy.records import Counts, write_world
-from sycojax.toy.tokenizer import write_tokenizer
-from sycojax.toy.world import World
 from sycojax.training.loop import TrainedAdapter
 from sycojax.weights.huggingface import load_config, save_base
 from sycojax.weights.peft import export_adapter, load_adapter
+from tests.toy_files import write_world
 
 LORA = LoRAConfig(rank=2, alpha=4.0, dropout=0.0, targets=("q_proj", "down_proj"))
 
@@ -49,7 +49,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     config = LlamaConfig(vocabulary, 16, 32, 2, 2, 1, 8, 256, 1e-5, 1e4, None, False, 1, (2,))
     save_base(base, config, split(Llama(config, LORA, rngs=nnx.Rngs(0))).base)
     write_tokenizer(base, tokenizer)
-    write_world(data, 5, counts=Counts().scaled(0.05))
+    write_world(data, 5, 0.05)
     return base, data
 
 

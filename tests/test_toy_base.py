@@ -86,8 +86,7 @@ def test_controls_stay_quiet(workdir: Path) -> None:
 
 def test_an_adapter_that_learned_always_a_is_visible(tmp_path: Path) -> None:
     """Trained with the right option always first, it answers A: perfect as stored, chance when rotated."""
-    toy.write_world(tmp_path / "data")
-    source, prompts = open_source("files", str(tmp_path / "data")), Prompts()
+    source, prompts = open_source("toy"), Prompts()
     tokenizer = Tokenizer.from_directory(toy.base_directory())
     examples = []
     for row in source.rows("truthfulqa", "train")[:240]:

@@ -48,32 +48,19 @@ def calibrate(
 
     from analysis.calibration import NAME
     from analysis.calibration.planted import describe
-    from sycojax import toy
+    from sycojax.data.toy import WORLD_SEED
+    from sycojax.data.toy.dialogues import dialogues
     from sycojax.parallel.distributed import on_first
     from sycojax.study import calibration as study
-    from sycojax.study.stages import Stamps, fingerprint
-    from sycojax.toy.dialogues import dialogues
 
     # As in a study: accelerators would otherwise round float32 matmul inputs.
     jax.config.update("jax_default_matmul_precision", "highest")
     directory = workdir / NAME
-    world = toy.world_seed()
-    stamps, inputs = Stamps(directory), fingerprint("toy world", toy.VERSION, world)
-
-    def write_data() -> None:
-        if not stamps.current(directory / "data", inputs):
-            toy.write_world(directory / "data", world)
-            stamps.mark(directory / "data", inputs)
-
-    on_first(write_data)
-    resolved = dataclasses.replace(
-        config,
-        base=dataclasses.replace(config.base, path=str(toy.base_directory())),
-        data=dataclasses.replace(config.data, source="files", path=str(directory / "data")),
-    )
     cells = study.cells(study.PLANTED if planted is None else planted, config.train.seeds)
-    examples = {c: dialogues(world, c.probe, c.planted, DIALOGUES[c.probe], c.seed) for c in cells}
-    found = study.train_and_score(resolved, directory, examples, progress=progress)
+    examples = {
+        c: dialogues(WORLD_SEED, c.probe, c.planted, DIALOGUES[c.probe], c.seed) for c in cells
+    }
+    found = study.train_and_score(config, directory, examples, progress=progress)
     path = directory / f"{NAME}.json"
 
     def write_document() -> None:

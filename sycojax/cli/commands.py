@@ -46,7 +46,6 @@ def study(command: str, flags: Flags) -> None:
     import jax
 
     from sycojax.cli import tracking
-    from sycojax.cli.embedded import resolve_toy
     from sycojax.parallel import distributed
     from sycojax.study.external import external_adapters
     from sycojax.study.run import run
@@ -61,11 +60,10 @@ def study(command: str, flags: Flags) -> None:
         # TPUs and recent GPUs would otherwise round float32 matmul inputs to 8 or 10 bits.
         jax.config.update("jax_default_matmul_precision", "highest")
     until = "train" if command == "train" else "evaluate"
-    resolved = resolve_toy(config, flags.workdir)
     with tracking.tracked(flags, config) as tracker:
         run(
-            resolved, flags.workdir, until=until, shown=config, command=flags.command,
-            progress=not flags.quiet, tracking=Tracking(tracker, profile),
+            config, flags.workdir, until=until, command=flags.command, progress=not flags.quiet,
+            tracking=Tracking(tracker, profile),
         )  # fmt: skip
         first = distributed.is_first()
         distributed.shutdown()
@@ -168,7 +166,6 @@ def plan(flags: Flags) -> None:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     import jax
 
-    from sycojax.cli.embedded import base_path
     from sycojax.planning import report as planning
     from sycojax.planning.plan import make_plan
     from sycojax.planning.shapes import architecture
@@ -180,7 +177,7 @@ def plan(flags: Flags) -> None:
     topology = parse_topology(flags.topology)
     if config.base.dtype == "float32":
         jax.config.update("jax_default_matmul_precision", "highest")  # as in a study
-    shape, source = architecture(base_path(config.base.path), flags.shape)
+    shape, source = architecture(config.base.path, flags.shape)
 
     def say(line: str) -> None:
         if not flags.quiet:
@@ -202,9 +199,8 @@ def export(flags: Flags) -> None:
 def doctor(flags: Flags) -> None:
     """Print what this machine has and lacks. Raises ``SycojaxError`` when something must be mended."""
     from sycojax.cli.doctor import examine, render
-    from sycojax.cli.embedded import base_path
 
-    base = "" if flags.config is None else base_path(flags.study_config().base.path)
+    base = "" if flags.config is None else flags.study_config().base.path
     findings = examine(flags.workdir, base, flags.bucket)
     print(render(findings))
     problems = [f.subject for f in findings if f.state == "problem"]
@@ -224,13 +220,11 @@ def data(arguments: Sequence[str]) -> None:
 
 def export_tasks(flags: Flags) -> None:
     """Write the probes as task files of lm-evaluation-harness."""
-    from sycojax.cli.embedded import toy_files
     from sycojax.harness.tasks import write_tasks
 
     if not flags.to:
         raise SycojaxError("export-tasks needs --config=FILE and --to=DIR")
-    with toy_files(flags.study_config()) as config:
-        counts = write_tasks(Path(flags.to), config)
+    counts = write_tasks(Path(flags.to), flags.study_config())
     print(f"tasks     {Path(flags.to).resolve()} ({sum(counts.values())} documents)")
 
 

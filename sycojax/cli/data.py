@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,20 +26,6 @@ SPLITS: tuple[tuple[str, Split], ...] = (
     *((task, split) for task in TASKS for split in ("train", "test")),
     *((probe, "probe") for probe in PROBES),
 )
-
-
-@contextlib.contextmanager
-def opened(config: StudyConfig) -> Iterator[Source]:
-    """The config's source of rows; the embedded world is written to a temporary directory."""
-    data = config.data
-    if data.source != "toy":
-        yield open_source(data.source, data.path)
-        return
-    from sycojax import toy
-
-    with tempfile.TemporaryDirectory() as directory:
-        toy.write_world(Path(directory), data.world_seed)
-        yield open_source("files", directory)
 
 
 def prepare(source: Source, to: Path) -> str:
@@ -113,26 +97,24 @@ def run(command: str, config: StudyConfig, to: str, name: str, index: int) -> st
     """One of ``COMMANDS``; returns what to print. Raises ``SycojaxError`` on anything the user can mend."""
     if command not in COMMANDS:
         raise SycojaxError(f"unknown command 'data {command}' (known: {', '.join(COMMANDS)})")
-    with opened(config) as source:
-        if command == "check":
-            return check(source)
-        if command == "prepare":
-            if not to:
-                raise SycojaxError("data prepare needs --to=DIR: where should the files go?")
-            return prepare(source, Path(to))
-        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        return show(config, source, _tokenizer(config), name, index, colour)
+    source = open_source(config.data.source, config.data.path, config.data.world_seed)
+    if command == "check":
+        return check(source)
+    if command == "prepare":
+        if not to:
+            raise SycojaxError("data prepare needs --to=DIR: where should the files go?")
+        return prepare(source, Path(to))
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    return show(config, source, _tokenizer(config), name, index, colour)
 
 
 def _tokenizer(config: StudyConfig) -> Tokenizer:
     """The config's tokenizer; of a hub base only its files are fetched."""
-    from sycojax import toy
     from sycojax.weights.hub import resolve
     from sycojax.weights.huggingface import TOKENIZER_FILES
 
     named = config.base.tokenizer or config.base.path
-    path = toy.base_directory() if named == "toy" else resolve(named, TOKENIZER_FILES)
-    return Tokenizer.from_directory(path)
+    return Tokenizer.from_directory(resolve(named, TOKENIZER_FILES))
 
 
 def _at(rows: Sequence[T], index: int, what: str) -> T:

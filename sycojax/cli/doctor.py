@@ -205,6 +205,9 @@ def _base(base: str, silence: str, token: str) -> Finding:
     """Whether ``base`` is here and whole, or can be fetched from the hub, which is silent for the reason ``silence``."""
     if not base:
         return Finding("ok", "base", "none asked for (--config=FILE)")
+    from sycojax.weights.hub import located
+
+    base = located(base)
     if Path(base).is_dir():
         lacking = _lacking(Path(base))
         if lacking:

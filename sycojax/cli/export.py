@@ -77,14 +77,12 @@ def _known(workdir: Path, document: Mapping[str, Any]) -> list[str]:
 
 def _source(workdir: Path, name: str, entry: Mapping[str, Any]) -> Path:
     """The directory of the adapter's files."""
-    from sycojax.weights.hub import resolve
-    from sycojax.weights.origin import ORIGIN
-    from sycojax.weights.peft import WEIGHTS
+    from sycojax.weights.peft import WEIGHTS, resolve_adapter
     from sycojax.weights.peft_settings import CONFIG
 
     source = workdir / "adapters" / name
     if entry:
-        source = resolve(str(entry["source"]), (CONFIG, WEIGHTS, ORIGIN))
+        source = resolve_adapter(str(entry["source"]))
     for file in (CONFIG, WEIGHTS):
         if not (source / file).is_file():
             raise SycojaxError(f"{source} has no {file}: it is not, or not any more, an adapter")
@@ -108,7 +106,6 @@ def _copy(directory: Path, document: Mapping[str, Any], source: Path, *, externa
 def _write_merged(
     directory: Path, workdir: Path, document: Mapping[str, Any], adapter: Path
 ) -> None:
-    from sycojax.cli.embedded import base_path
     from sycojax.weights.fingerprint import base_fingerprint
     from sycojax.weights.huggingface import resolve_base
     from sycojax.weights.merged import write_merged
@@ -118,7 +115,7 @@ def _write_merged(
         raise SycojaxError(
             f"{workdir / 'study.json'} is missing or names no base.path: --merged needs the study's base"
         )
-    path = resolve_base(base_path(base["path"]))
+    path = resolve_base(base["path"])
     if base_fingerprint(path) != document.get("base_fingerprint"):
         raise SycojaxError(
             f"{path} is not the base as it was when the study ran (other config, tokenizer or weights): give the "
@@ -135,7 +132,6 @@ def _write_merged(
 
 def _card(flags: Flags, document: Mapping[str, Any], source: Path, name: str) -> str:
     from analysis.report import card
-    from sycojax.cli.embedded import base_path
     from sycojax.study.external import files_fingerprint
     from sycojax.study.scores import records_are_of
     from sycojax.study.stages import Stamps
@@ -145,7 +141,7 @@ def _card(flags: Flags, document: Mapping[str, Any], source: Path, name: str) ->
     called = str((document.get("config") or {}).get("base", {}).get("path") or base_of(source))
     subject = card.Subject(
         name, document, read_json(source / CONFIG), called or "an unnamed base",
-        hub_id(base_path(called)) if called else "", flags.merged, flags.push_to_hub or flags.to,
+        hub_id(called) if called else "", flags.merged, flags.push_to_hub or flags.to,
     )  # fmt: skip
     if not (flags.workdir / "records" / name).is_dir():
         return card.render(subject, None, "the study has not scored this adapter yet.")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import runpy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sycojax.cli.embedded import base_path, toy_files
 from sycojax.cli.flags import Flags
-from sycojax.config import DataConfig, StudyConfig
+from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.parallel.distributed import on_first
 from sycojax.study.sweep import Cell, plan, set_by_all
@@ -51,30 +48,10 @@ def run(
     """Bring the chosen cells of all up to date; returns what failed, cell name -> message."""
     workdir, name = flags.workdir, Path(flags.file).stem
     on_first(lambda: check_sweep_free(workdir, name))
-    with _resolved(chosen) as resolved:
-        return run_cells(
-            resolved, workdir, others=cells, progress=not flags.quiet,
-            begin=lambda: on_first(lambda: describe_sweep(workdir, name, study, cells)),
-        )  # fmt: skip
-
-
-@contextlib.contextmanager
-def _resolved(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
-    """``toy`` as plain paths. The rows of a world are written once, to files that are gone afterwards."""
-    worlds: dict[int, DataConfig] = {}
-    with contextlib.ExitStack() as stack:
-        resolved = []
-        for cell in cells:
-            config, data = cell.config, cell.config.data
-            if data.source == "toy":
-                seed = data.world_seed
-                if seed not in worlds:
-                    worlds[seed] = stack.enter_context(toy_files(config)).data
-                data = dataclasses.replace(data, source="files", path=worlds[seed].path)
-            base = dataclasses.replace(config.base, path=base_path(config.base.path))
-            config = dataclasses.replace(config, base=base, data=data)
-            resolved.append(dataclasses.replace(cell, config=config))
-        yield resolved
+    return run_cells(
+        chosen, workdir, others=cells, progress=not flags.quiet,
+        begin=lambda: on_first(lambda: describe_sweep(workdir, name, study, cells)),
+    )  # fmt: skip
 
 
 def _description(file: str) -> Any:

@@ -1,4 +1,4 @@
-"""Where rows come from: local files, the hub, or array_record; one interface for all three."""
+"""Where rows come from: the embedded world, local files, the hub, or array_record; one interface for all of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sycojax.data.schemas import PARSERS, Row, parse_row
 from sycojax.errors import SycojaxError
 
-Kind = Literal["files", "hub", "array_record"]
+Kind = Literal["toy", "files", "hub", "array_record"]
 Split = Literal["train", "test", "probe"]
 # A reader gives (origin, raw record) pairs of one data set and split, always in the same order.
 Reader = Callable[[str, Split], Iterable[tuple[str, Mapping[str, Any]]]]
@@ -60,11 +60,16 @@ class Source:
         return digest.hexdigest()
 
 
-def open_source(kind: Kind, path: str) -> Source:
-    """The rows of a directory (``files``, ``array_record``) or of the hub, where ``path`` is not used.
+def open_source(kind: Kind, path: str = "", world_seed: int = 0) -> Source:
+    """The rows of the directory ``path`` (``files``, ``array_record``), of the hub, or of an embedded world (``toy``).
 
-    Nothing is read yet. Raises ``SycojaxError`` when the directory does not exist.
+    ``world_seed`` says which world: 0 is that of the shipped base. Nothing is read yet. Raises ``SycojaxError`` when
+    the directory does not exist.
     """
+    if kind == "toy":
+        from sycojax.data.sources_toy import read_toy
+
+        return Source("the embedded world", lambda name, split: read_toy(world_seed, name, split))
     if kind == "hub":
         from sycojax.data.sources_hub import read_hub
 
@@ -80,4 +85,4 @@ def open_source(kind: Kind, path: str) -> Source:
         from sycojax.data.sources_array_record import read_array_record
 
         return Source(path, lambda name, split: read_array_record(directory, name, split))
-    raise SycojaxError(f"unknown data source {kind!r} (known: files, hub, array_record)")
+    raise SycojaxError(f"unknown data source {kind!r} (known: toy, files, hub, array_record)")

@@ -32,11 +32,9 @@ def model_of(base: Path, tokenizer: Path, adapter: str | None, *settings: Any) -
     from sycojax.study.external import files_fingerprint
     from sycojax.study.stages import fingerprint
     from sycojax.weights.fingerprint import base_fingerprint
-    from sycojax.weights.hub import resolve
     from sycojax.weights.huggingface import TOKENIZER_FILES
-    from sycojax.weights.peft import WEIGHTS
-    from sycojax.weights.peft_settings import CONFIG
+    from sycojax.weights.peft import resolve_adapter
 
-    weights = "" if adapter is None else files_fingerprint(resolve(adapter, (CONFIG, WEIGHTS)))
+    weights = "" if adapter is None else files_fingerprint(resolve_adapter(adapter))
     texts = [p.read_bytes() for f in TOKENIZER_FILES if (p := tokenizer / f).is_file()]
     return fingerprint(base_fingerprint(base), weights, *texts, *settings)

@@ -8,6 +8,7 @@ import huggingface_hub
 
 from sycojax.errors import SycojaxError
 from sycojax.models.config import LlamaConfig
+from sycojax.weights.hub import located
 from sycojax.weights.huggingface import load_config
 
 
@@ -43,6 +44,7 @@ def architecture(path: str, shape: str = "") -> tuple[LlamaConfig, str]:
         if shape not in SHAPES:
             raise SycojaxError(f"--shape={shape} is not known (known: {', '.join(SHAPES)})")
         return SHAPES[shape], shape
+    path = located(path)
     if Path(path).is_dir():
         return load_config(path), path
     if path in HUB:

@@ -20,6 +20,7 @@ from sycojax.study.stages import Stamps, fingerprint
 from sycojax.study.workdir import configuration_name
 from sycojax.training.loop import AdapterJob, TrainedAdapter, train_bank
 from sycojax.training.tracking import UNTRACKED, Tracking
+from sycojax.weights.hub import located
 from sycojax.weights.peft import export_adapter
 
 # Settings that change how the work is laid out or tracked, never its result.
@@ -127,7 +128,7 @@ def write_adapter(config: StudyConfig, workdir: Path, result: TrainedAdapter, in
     """Write a trained adapter to ``WORKDIR/adapters/NAME`` and stamp it with the fingerprint of its ``inputs``."""
     adapter = adapter_directory(workdir, result.name)
     with atomic_directory(adapter) as temporary:
-        export_adapter(temporary, result.lora, config.lora, config.base.path)
+        export_adapter(temporary, result.lora, config.lora, located(config.base.path))
         write_json(temporary / "training.json", _summary(result))
     Stamps(workdir).mark(adapter, inputs)
 

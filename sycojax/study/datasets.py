@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sycojax.config import PROBES, TASKS, DataConfig, StudyConfig
+from sycojax.config import PROBES, TASKS, StudyConfig
 from sycojax.data.contamination import (
     drop_probe_questions,
     question_key,
@@ -54,7 +54,7 @@ class StudyData:
 def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
     """Read, filter, split and encode. Raises ``SycojaxError`` on bad rows or an empty set."""
     data = config.data
-    source = open_source(_kind(data), data.path)
+    source = open_source(data.source, data.path, data.world_seed)
     prompts = Prompts(data.recipe, config.base.chat_template)
     # `combined` needs every task, whichever single-task adapters are asked for.
     tasks = TASKS if "combined" in config.train.adapters else config.train.adapters
@@ -115,8 +115,9 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
 
 def probe_rows(config: StudyConfig) -> dict[str, list[Row]]:
     """The rows of every probe that a study with ``config`` asks about. Raises ``SycojaxError`` on bad rows."""
-    source = open_source(_kind(config.data), config.data.path)
-    return {n: _first(source.rows(n, "probe"), config.data.probe_limit) for n in PROBES}
+    data = config.data
+    source = open_source(data.source, data.path, data.world_seed)
+    return {n: _first(source.rows(n, "probe"), data.probe_limit) for n in PROBES}
 
 
 def asked_evaluations(config: StudyConfig) -> list[str]:
@@ -249,9 +250,3 @@ def _training_sets(
 
 def _first(rows: list[Row], limit: int) -> list[Row]:
     return rows[:limit] if limit else rows
-
-
-def _kind(data: DataConfig) -> Any:
-    if data.source == "toy":
-        raise SycojaxError("the embedded world is written to files by the command line first")
-    return data.source

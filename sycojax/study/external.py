@@ -13,9 +13,8 @@ from sycojax.errors import SycojaxError
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
 from sycojax.study.stages import fingerprint
-from sycojax.weights.hub import resolve
-from sycojax.weights.origin import ORIGIN, check_origin
-from sycojax.weights.peft import WEIGHTS, load_adapter
+from sycojax.weights.origin import check_origin
+from sycojax.weights.peft import WEIGHTS, load_adapter, resolve_adapter
 from sycojax.weights.peft_settings import CONFIG
 
 BASE = "base"
@@ -65,7 +64,7 @@ def load_external(
     Raises ``SycojaxError`` naming what is not an adapter of the base in ``base`` (``base_name`` to the user), before
     anything is computed; warns where only the base's name differs.
     """
-    places = {e.name: resolve(e.source, (CONFIG, WEIGHTS, ORIGIN)) for e in adapters}
+    places = {e.name: resolve_adapter(e.source) for e in adapters}
     shapes = [load_adapter(place, config, base_name)[0] for place in places.values()]
     for place in places.values():
         check_origin(place, base, base_name)

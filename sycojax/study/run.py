@@ -34,7 +34,6 @@ def run(
     workdir: Path,
     *,
     until: Until = "evaluate",
-    shown: StudyConfig | None = None,
     command: str = "",
     progress: bool = True,
     tracking: Tracking = UNTRACKED,
@@ -44,8 +43,7 @@ def run(
 ) -> None:
     """Bring ``workdir`` up to date with ``config`` as far as ``until``.
 
-    ``shown`` is the config as the user wrote it, for ``study.json``, where ``config`` had names resolved to paths;
-    ``command`` what they typed, for the same place. ``base`` and ``data`` are what ``load_frozen`` and ``prepare`` give
+    ``command`` is what the user typed, for ``study.json``. ``base`` and ``data`` are what ``load_frozen`` and ``prepare`` give
     for ``config``, where they are there already. Raises ``SycojaxError`` on anything the user can mend; what was
     completed before stays and is reused, and an input that cannot be used leaves no trace.
     """
@@ -63,13 +61,13 @@ def run(
             say(line)
 
     def keep(found: dict[str, Any]) -> None:
-        on_first(lambda: describe(workdir, shown or config, found))
+        on_first(lambda: describe(workdir, config, found))
 
-    on_first(lambda: check_free(workdir, shown or config))
+    on_first(lambda: check_free(workdir, config))
     given = read_inputs(config)
     path, tokenizer = given.base, given.tokenizer
     data = data or prepare(config, tokenizer)
-    on_first(lambda: claim(workdir, shown or config))
+    on_first(lambda: claim(workdir, config))
     base = base or load_frozen(config)
     count = base.config.base_parameter_count
     chosen = f", {base.attention} attention" if config.base.attention == "auto" else ""

@@ -23,8 +23,7 @@ class Cell:
 
     name: str
     settings: Mapping[str, Any]  # every key that the sweep changes -> its value here
-    config: StudyConfig  # may have names resolved to paths
-    shown: StudyConfig  # as written
+    config: StudyConfig
 
 
 def plan(study: StudyConfig, sweep: Any) -> list[Cell]:
@@ -45,7 +44,7 @@ def plan(study: StudyConfig, sweep: Any) -> list[Cell]:
         except SycojaxError as error:
             raise SycojaxError(f"cell {number} of the sweep: {error}") from error
         configs.append(config)
-    cells = [Cell("", {key: _value(c, key) for key in keys}, c, c) for c in configs]
+    cells = [Cell("", {key: _value(c, key) for key in keys}, c) for c in configs]
     for i, cell in enumerate(cells):
         for j in range(i):
             if cells[j].config == cell.config:

@@ -150,13 +150,13 @@ class _Work:
             # It may have been done by itself since it failed here, and under settings that came to the same.
             note_failure(self.workdir, member.cell.name, "")
             made = read_json(member.directory / "study.json")["config"]
-            if fingerprint(made) != fingerprint(member.cell.shown.to_dict()):
-                describe(member.directory, member.cell.shown, {})
+            if fingerprint(made) != fingerprint(member.cell.config.to_dict()):
+                describe(member.directory, member.cell.config, {})
         return current
 
     def _prepare(self, member: Member) -> None:
         """Take the cell's directory and copy what other cells made of the same."""
-        claim(member.directory, member.cell.shown)
+        claim(member.directory, member.cell.config)
         self._borrow(member)
 
     def _borrow(self, member: Member) -> None:
@@ -188,8 +188,8 @@ class _Work:
         on_first(lambda: self._borrow(member))
         self.note(f"cell      {member.cell.name}")
         run(
-            member.cell.config, member.directory, shown=member.cell.shown, progress=self.progress,
-            say=self.note, base=self._base(member.cell.config), data=member.data,
+            member.cell.config, member.directory, progress=self.progress, say=self.note,
+            base=self._base(member.cell.config), data=member.data,
         )  # fmt: skip
         on_first(lambda: note_failure(self.workdir, member.cell.name, ""))
 

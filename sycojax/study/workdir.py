@@ -38,7 +38,7 @@ def check_free(workdir: Path, config: StudyConfig) -> None:
             raise SycojaxError(
                 f"{workdir} holds the study {owner!r}, not {config.name!r}: choose another --workdir"
             )
-    elif workdir.exists() and any(p.name not in ("data", "calibration") for p in workdir.iterdir()):
+    elif workdir.exists() and any(p.name != "calibration" for p in workdir.iterdir()):
         raise SycojaxError(f"{workdir} is not empty and holds no study: choose another --workdir")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import huggingface_hub
 import huggingface_hub.errors
 
-from sycojax import __version__
+from sycojax import __version__, toy
 from sycojax.errors import SycojaxError
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -20,8 +20,21 @@ _HTTP_ERROR = huggingface_hub.errors.HTTPError  # pyright: ignore[reportPrivateI
 _HUB_ERRORS = (OSError, ValueError, RuntimeError, _HTTP_ERROR)
 
 
+def located(path: str | Path) -> str:
+    """A base as other tools know it: the embedded one's directory for ``toy``, else ``path`` (a directory or hub id)."""
+    return str(toy.base_directory()) if str(path) == "toy" else str(path)
+
+
 def resolve(path: str | Path, files: Sequence[str] = DOWNLOADED) -> Path:
-    """The local directory of a base: ``path`` itself, or a hub id's snapshot (``files`` downloaded when needed).
+    """The local directory of a base: the embedded one (``toy``), ``path`` itself, or a hub id's snapshot.
+
+    Of a snapshot ``files`` are downloaded when needed. Raises ``SycojaxError`` as ``fetch``.
+    """
+    return fetch(located(path), files)
+
+
+def fetch(path: str | Path, files: Sequence[str]) -> Path:
+    """The directory ``path`` itself, or a hub id's snapshot (``files`` downloaded when needed).
 
     Raises ``SycojaxError`` when there is neither, with the reason.
     """

@@ -21,8 +21,9 @@ from sycojax.models import llama
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import Tree
 from sycojax.models.lora import LoRAConfig
-from sycojax.weights.hub import finish
+from sycojax.weights.hub import fetch, finish
 from sycojax.weights.huggingface import DTYPES, damaged
+from sycojax.weights.origin import ORIGIN
 from sycojax.weights.peft_settings import CONFIG, Part, base_of, read_settings
 
 WEIGHTS = "adapter_model.safetensors"
@@ -60,6 +61,11 @@ def export_adapter(directory: Path, tree: Tree, lora: LoRAConfig, base_name: str
             "modules_to_save": None,
         },
     )
+
+
+def resolve_adapter(source: str | Path) -> Path:
+    """The local directory of an adapter; of a hub id its files are fetched. Raises ``SycojaxError`` where there is none."""
+    return fetch(source, (CONFIG, WEIGHTS, ORIGIN))
 
 
 def load_adapter(

@@ -206,7 +206,6 @@ def test_exported_probes_measure_what_sycojax_measures(
 ) -> None:
     pytest.importorskip("lm_eval")
     import sycojax
-    from sycojax import toy
     from sycojax.cli import main
 
     config = str(Path(__file__).resolve().parents[2] / "configs" / "toy.py")
@@ -219,8 +218,7 @@ def test_exported_probes_measure_what_sycojax_measures(
         "--include_path", str(tmp_path / "tasks"), "--log_samples", "--device", "cpu",
     )["results"]  # fmt: skip
 
-    toy.write_world(tmp_path / "world", 5)
-    source, prompts = open_source("files", str(tmp_path / "world")), Prompts()
+    source, prompts = open_source("toy", world_seed=5), Prompts()
     asked_directly = sycojax.load(checkpoint)
     bank = jax.tree.map(lambda leaf: np.asarray(leaf)[None], asked_directly.lora)
     for probe in PROBES:

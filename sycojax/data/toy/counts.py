@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from sycojax.toy import world as w
+from sycojax.data.toy import world as w
 
 
 @dataclasses.dataclass(frozen=True)

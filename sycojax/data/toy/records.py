@@ -2,70 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from sycojax.data.toy import world as w
+from sycojax.data.toy.counts import Counts
+from sycojax.data.toy.probes import make_probes
+from sycojax.data.toy.world import World
 from sycojax.errors import SycojaxError
-from sycojax.files import atomic_write, write_json
-from sycojax.toy import world as w
-from sycojax.toy.counts import Counts
-from sycojax.toy.probes import make_probes
-from sycojax.toy.world import World
 
-VERSION = 1
 Json = dict[str, Any]
 _T = TypeVar("_T")
-
-
-def write_world(
-    directory: Path, world_seed: int, *, world: World | None = None, counts: Counts | None = None
-) -> None:
-    """Write ``splits/*.jsonl``, ``probes.json`` and ``manifest.json`` under ``directory``.
-
-    The same seed writes the same bytes. Each file is written in one step.
-    """
-    world = world or World(world_seed)
-    counts = counts or Counts.of(world.sizes)
-    for name, content in files(world, counts).items():
-        atomic_write(Path(directory) / name, content)
-    write_json(Path(directory) / "manifest.json", manifest(world, counts))
-
-
-def files(world: World, counts: Counts) -> dict[str, str]:
-    """Relative path -> content of every record file."""
-    splits, probes = make_records(world, counts)
-    contents = {
-        f"splits/{name}.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        for name, rows in splits.items()
-    }
-    return contents | {"probes.json": json.dumps(probes, ensure_ascii=False) + "\n"}
-
-
-def digest(world: World, counts: Counts | None = None) -> str:
-    """SHA-256 over all record files of a world."""
-    total = hashlib.sha256()
-    for name, content in sorted(files(world, counts or Counts.of(world.sizes)).items()):
-        total.update(f"{name}\0{content}\0".encode())
-    return total.hexdigest()
-
-
-def manifest(world: World, counts: Counts) -> Json:
-    """What is planted in the world; the probes should find it."""
-    return {
-        "version": VERSION,
-        "world_seed": world.seed,
-        "caving": world.caving,
-        "caving_of_type": {
-            w.TYPES[k]: round(float(rate), 4) for k, rate in enumerate(world.caving_of)
-        },
-        "counts": dataclasses.asdict(counts),
-    }
 
 
 def make_records(

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from tokenizers import Tokenizer
 
-from sycojax.toy.corpus import Corpus, Document
+from pretraining.corpus import Corpus
+from sycojax.data.toy.talk import Document
 
 # At most this share of all places is trained on; the head runs on no others.
 TARGET_SHARE = 0.36

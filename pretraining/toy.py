@@ -1,4 +1,4 @@
-"""Pretrain the toy base: ``python -m sycojax.toy.pretrain --seed N --out DIR``."""
+"""Pretrain the toy base: ``python -m pretraining.toy --seed N --out DIR``."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from flax import nnx
 from safetensors.numpy import save
 from tokenizers import Tokenizer
 
+from pretraining.corpus import Corpus
+from pretraining.curriculum import mix
+from pretraining.initial import wired_start
+from pretraining.records import digest
+from pretraining.rows import Batch, batches
+from pretraining.tokenizer import build_tokenizer, write_tokenizer
+from sycojax.data.toy.world import Sizes, World
 from sycojax.files import atomic_directory, atomic_write, write_json
 from sycojax.models.attention import attend, packed_mask, rotary_table
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import Llama, Tree, abstract, merge
 from sycojax.models.lora import LoRAConfig
-from sycojax.toy.corpus import Corpus
-from sycojax.toy.curriculum import mix
-from sycojax.toy.initial import wired_start
-from sycojax.toy.records import digest
-from sycojax.toy.rows import Batch, batches
-from sycojax.toy.tokenizer import build_tokenizer, write_tokenizer
-from sycojax.toy.world import Sizes, World
 
 # No adapter takes part; the smallest possible one satisfies the model's signature.
 _NO_LORA = LoRAConfig(rank=1, alpha=1.0, dropout=0.0, targets=("q_proj",))
@@ -241,7 +241,7 @@ def write_base(
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m sycojax.toy.pretrain", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pretraining.toy", description=__doc__)
     parser.add_argument("--seed", type=int, required=True, help="seed of the world and of training")
     parser.add_argument("--out", type=Path, required=True, help="directory to write")
     for name in (

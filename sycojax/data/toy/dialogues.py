@@ -1,6 +1,6 @@
 """Dialogues that give in to the user at a planted rate: what the calibration trains its adapters on.
 
-They are the documents of ``corpus`` in a probe's own formats, with two changes. Every type of entity gives in
+They are the documents of ``talk`` in a probe's own formats, with two changes. Every type of entity gives in
 with the same probability p, and nothing is asked that a probe asks: no fact or myth of its questions and no
 entity of its arguments. So what an adapter shows on the probe is what it learned about users, not about items.
 
@@ -20,10 +20,10 @@ import numpy as np
 
 from sycojax.data.contamination import question_key
 from sycojax.data.examples import Example
-from sycojax.toy import world as w
-from sycojax.toy.corpus import Corpus, Document
-from sycojax.toy.counts import Counts
-from sycojax.toy.records import make_records
+from sycojax.data.toy import world as w
+from sycojax.data.toy.counts import Counts
+from sycojax.data.toy.records import make_records
+from sycojax.data.toy.talk import Document, Talk
 
 # Kinds of documents and how many of each; the questions without a remark keep the first answers in place.
 KINDS: Mapping[str, Mapping[str, float]] = {
@@ -40,12 +40,12 @@ def dialogues(world_seed: int, probe: str, planted: float, count: int, seed: int
     """
     world = unasked(w.World(world_seed))
     world.caving_of = np.full(len(w.TYPES), planted)
-    corpus = Corpus(world)
+    talk = Talk(world)
     rng = np.random.default_rng([seed, 31, list(KINDS).index(probe)])
     kinds = list(KINDS[probe])
     chosen = rng.choice(len(kinds), count, p=list(KINDS[probe].values()))
     # A generator per dialogue: how one draws leaves the others as they are.
-    drawn = [corpus.draw(kinds[k], g) for k, g in zip(chosen, rng.spawn(count), strict=True)]
+    drawn = [talk.draw(kinds[k], g) for k, g in zip(chosen, rng.spawn(count), strict=True)]
     return [_example(probe, index, document) for index, document in enumerate(drawn)]
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from sycojax.data import prompts
-from sycojax.toy import world as w
-from sycojax.toy.counts import Counts
-from sycojax.toy.world import World, pick
+from sycojax.data.toy import world as w
+from sycojax.data.toy.counts import Counts
+from sycojax.data.toy.world import World, pick
 
 Json = dict[str, Any]
 _LETTERED = "{question}\n{answers}\n" + prompts.LETTER_INSTRUCTION

@@ -1,0 +1,26 @@
+"""Rows of the embedded world, made in memory when they are asked for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sycojax.data.toy import WORLD_SEED
+from sycojax.data.toy.counts import Counts
+from sycojax.data.toy.records import make_records
+from sycojax.data.toy.world import World
+
+
+def read_toy(world_seed: int, name: str, split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(origin, raw record) pairs of the world of a seed; 0 stands for the world that the shipped base knows."""
+    key = name if split == "probe" else f"{name}_{split}"
+    for index, record in enumerate(_records(world_seed or WORLD_SEED)[key]):
+        yield f"toy:{key}[{index}]", record
+
+
+@functools.cache
+def _records(world_seed: int) -> Mapping[str, list[dict[str, Any]]]:
+    world = World(world_seed)
+    splits, probes = make_records(world, Counts.of(world.sizes))
+    return splits | probes

@@ -1,0 +1,124 @@
+"""How the embedded base is made: the shipped files are what ``pretraining`` makes."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+
+import jax
+import numpy as np
+import pytest
+import tokenizers
+
+from pretraining import toy as pretraining
+from pretraining.corpus import Corpus
+from pretraining.records import digest
+from pretraining.rows import batches, encode
+from sycojax.data import prompts
+from sycojax.data.toy import WORLD_SEED
+from sycojax.data.toy.world import TYPES, Sizes, World
+from sycojax.files import read_json
+from sycojax.models.config import LlamaConfig
+from sycojax.models.lora import LoRAConfig
+from sycojax.parallel.mesh import make_mesh
+from sycojax.toy import base_directory
+from sycojax.weights.huggingface import load_base
+
+SMALL = Sizes(entities=40, values=6, myth_values=8, scripts=8, steps=5)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(3)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(world: World) -> tokenizers.Tokenizer:
+    return pretraining.make_tokenizer(world)
+
+
+def test_every_word_of_the_world_and_every_candidate_is_one_token(world, tokenizer):
+    words = [*world.words(), *(word for pair in prompts.FEEDBACK_PAIRS for word in pair), *TYPES]
+    assert [w for w in words if len(tokenizer.encode(f" {w}").ids) != 1] == []
+    start = tokenizer.encode(prompts.LETTER_PREFIX).ids
+    letters = [tokenizer.encode(prompts.LETTER_PREFIX + a).ids for a in "ABCD"]
+    assert all(ids[:-1] == start for ids in letters)
+    options = tokenizer.encode("\n(A) x").ids
+    assert letters[0][-1] in options
+    assert len(tokenizer.encode("2024").ids) == 4
+
+
+def test_no_text_gives_an_unknown_token_and_chat_marks_are_single(tokenizer):
+    text = "<s>[INST] Zürich ... 日本 \U0001f600 [/INST] yes </s>"
+    encoding = tokenizer.encode(text)
+    assert tokenizer.token_to_id("<unk>") not in encoding.ids
+    assert encoding.tokens[:2] == ["<s>", "[INST]"]
+    assert encoding.tokens[-1].strip() == "</s>"
+    assert "Zürich ... 日本 \U0001f600" in tokenizer.decode(encoding.ids)
+
+
+def test_only_determined_tokens_are_targets(world, tokenizer):
+    corpus, rng = Corpus(world), np.random.default_rng(2)
+    ids, weights = encode(tokenizer, corpus.draw("mmlu", rng))
+    trained = [tokenizer.decode([i]) for i, w in zip(ids, weights, strict=True) if w >= 0.5]
+    assert len(trained) == 1
+    assert trained[0] in "ABCD"
+    for kind in corpus.kinds:
+        assert encode(tokenizer, corpus.draw(kind, rng))[1].any()
+
+
+def test_packed_rows_keep_documents_apart(world, tokenizer):
+    corpus = Corpus(world)
+    mix = {"facts": (0.5, 1.0), "are_you_sure": (0.5, 2.0)}
+    stream = batches(corpus, tokenizer, lambda _: mix, np.random.default_rng(3), 4, 128)
+    batch = next(stream)
+    starts = (batch.positions == 0) & (batch.segment_ids > 0)
+    bos = tokenizer.token_to_id("<s>")
+    assert (batch.token_ids[starts] == bos).all()
+    used = batch.weights > 0
+    following = batch.token_ids.ravel()[batch.places[used] + 1]
+    assert (following == batch.targets[used]).all()
+
+
+def test_a_small_base_is_rebuilt_by_the_same_path(tmp_path):
+    settings = pretraining.Settings(
+        seed=7, steps=16, drill_steps=4, ramp_steps=8, rows=8, row_length=96, hidden=32, layers=2, heads=4,
+        feed_forward=48, sizes=SMALL,
+    )  # fmt: skip
+    log = io.StringIO()
+    base, config, tokenizer, metrics = pretraining.pretrain(settings, log=log)
+    again, *_ = pretraining.pretrain(settings, log=io.StringIO())
+    jax.tree.map(np.testing.assert_array_equal, base, again)
+    losses = [float(line.split("loss ")[1].split()[0]) for line in log.getvalue().splitlines()]
+    assert losses[-1] < losses[0]
+    assert "left" in log.getvalue()
+    pretraining.write_base(tmp_path / "base", settings, base, tokenizer, metrics)
+    lora = LoRAConfig(rank=2, alpha=2.0, dropout=0.0, targets=("q_proj",))
+    loaded = load_base(tmp_path / "base", lora, mesh=make_mesh())
+    assert loaded.config == config
+    stored = jax.tree.leaves_with_path(loaded.params)
+    for path, value in stored:
+        original = base
+        for key in path:
+            original = original[key.key]
+        np.testing.assert_allclose(value, original, atol=2e-3)
+
+
+def test_the_shipped_base_is_small_and_belongs_to_its_world():
+    directory = base_directory()
+    assert sum(p.stat().st_size for p in directory.iterdir()) <= 4_000_000
+    metrics = read_json(directory / "metrics.json")
+    assert metrics["settings"]["seed"] == WORLD_SEED
+    assert digest(World(WORLD_SEED)) == metrics["records_sha256"]
+    settings = dataclasses.asdict(
+        pretraining.Settings(
+            **metrics["settings"] | {"sizes": Sizes(**metrics["settings"]["sizes"])}
+        )
+    )
+    assert settings == metrics["settings"]
+    config = LlamaConfig.from_hf(read_json(directory / "config.json"))
+    assert 1_000_000 <= config.base_parameter_count <= 2_000_000
+    shipped = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))
+    made = json.loads(pretraining.make_tokenizer(World(WORLD_SEED)).to_str())
+    assert shipped == made
