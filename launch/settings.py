@@ -13,10 +13,10 @@ REFUSED = 2
 # A study's flags and settings are read as its own command line reads them; nothing is made.
 PROGRAM = f"""
 import sys
-from sycojax.cli.flags import parse
+from sycojax.cli.dispatch import find, parse
 from sycojax.errors import SycojaxError
 try:
-    parse(sys.argv[1], sys.argv[2:]).study_config()
+    parse(*find(sys.argv[1:]))["settings"].study_config()
 except SycojaxError as error:
     print(error, file=sys.stderr)
     sys.exit({REFUSED})

@@ -1,4 +1,12 @@
-"""Exceptions that are meant for the person at the keyboard."""
+"""Exceptions that are meant for the person at the keyboard, and how a program ends with one."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable
 
 
 class SycojaxError(Exception):
@@ -19,3 +27,36 @@ class Diverged(SycojaxError):
     def __init__(self, adapter: str, message: str):
         super().__init__(message)
         self.adapter = adapter
+
+
+def exit_status(program: str, run: Callable[[], object], interrupted: str = "interrupted") -> int:
+    """Call ``run`` and return the exit status of ``program``: 0, or for what ends it early 2, 130 or 141.
+
+    A ``SycojaxError`` and Ctrl-C (``interrupted`` is then said) are one line on stderr; a reader that goes away, as
+    ``| head`` does, is none. Anything else is an error of the program's own, and raised.
+    """
+    try:
+        run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        return 128 + signal.SIGPIPE  # as a shell says it
+    except SycojaxError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{program}: {interrupted}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _nobody_reads() -> bool:
+    """Whether the output goes to a pipe whose other end is closed; what is left of it is then dropped."""
+    output = select.poll()
+    output.register(sys.stdout, select.POLLOUT)
+    if not any(event & select.POLLERR for _, event in output.poll(0)):
+        return False
+    # Python flushes once more when it ends, and would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True

@@ -318,8 +318,9 @@ def test_a_task_of_slurm_is_one_of_several(
 ) -> None:
     monkeypatch.setenv("SLURM_STEP_NODELIST", "node[1-2]")
     monkeypatch.setenv("SLURM_NTASKS", "2")
-    assert main(("report", f"--workdir={URL}")) == 2
+    sweep = ("sweep", "--config=configs/sweeps/toy.py", f"--workdir={URL}", "--cell=none")
+    assert main(sweep) == 2
     assert "kept from one process" in capsys.readouterr().err
     assert not store.find("/studies")
-    assert main(("report", f"--workdir={URL}", "--processes=1")) == 2
-    assert "holds no study" in capsys.readouterr().err
+    assert main((*sweep, "--processes=1")) == 2
+    assert "no cell 'none'" in capsys.readouterr().err

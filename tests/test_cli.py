@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from sycojax.cli import main
+from sycojax.cli import commands, dispatch, main
+from sycojax.cli.dispatch import find, parse
+from sycojax.cli.export import export
+from sycojax.cli.flags import COMMANDS, Command
+from sycojax.cli.sweep import sweep
 
 REPOSITORY = Path(__file__).parent.parent
 TOY = f"--config={REPOSITORY / 'configs' / 'toy.py'}"
@@ -30,8 +36,81 @@ def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_missing_config(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert "--config=FILE is missing" in failure(capsys, "study", f"--workdir={tmp_path / 'w'}")
+    message = failure(capsys, "study", f"--workdir={tmp_path / 'w'}")
+    assert "the following arguments are required: --config (`sycojax study --help`)" in message
     assert not (tmp_path / "w").exists()
+    assert "--config=FILE is missing" in failure(capsys, "doctor", "--config.train.epochs=1")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("plan --toplogy=v5e:2x4", "unknown flag --toplogy of `sycojax plan`: did you mean --topology?"),
+        ("plan --toplogy v5e:2x4", "unknown flag --toplogy of `sycojax plan`: did you mean --topology?"),
+        ("study --noquiet", "unknown flag --noquiet of `sycojax study`: did you mean --quiet?"),
+        ("report --zzz", "unknown flag --zzz of `sycojax report` (`sycojax report --help` lists its"),
+        ("study --merged", "--merged is a flag of export, not of study"),
+        ("report --topology=v5e:2x4 --merged", "--topology is a flag of plan, not of report"),
+        ("export --config.train.epochs=1", "data show, doctor, not of export"),
+        ("config --workdir=w", "doctor, not of config"),
+        ("data check --index=3", "--index is a flag of data show, not of data check"),
+        ("data chek --index=3", "unknown command 'data chek' (known: data prepare, data check, data show)"),
+        ("data --index=3", "unknown command 'data --index=3' (known: data prepare, data check, data show)"),
+        ("data", "unknown command 'data' (known: data prepare, data check, data show)"),
+        ("study --quiet=yes", "argument --quiet: ignored explicit argument 'yes'"),
+        ("calibrate --processes=two", "argument --processes: invalid int value: 'two'"),
+        ("report --workdir", "argument --workdir: expected one argument"),
+        ("report --workdir --wandb=p", "argument --workdir: expected one argument"),
+        ("report --workdir=w --work=v", "unknown flag --work of `sycojax report`: did you mean --workdir?"),
+    ],
+)  # fmt: skip
+def test_flags_of_other_commands_and_of_none(
+    capsys: pytest.CaptureFixture[str], words: str, message: str
+) -> None:
+    said = failure(capsys, *words.split())
+    assert message in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_command_gets_what_its_help_lists(
+    capsys: pytest.CaptureFixture[str], command: Command
+) -> None:
+    assert main([*command.name.split(), "--help"]) == 0
+    said = capsys.readouterr().out
+    assert f"usage: sycojax {command.name} " in said
+    assert " ".join(said.split()).count(command.summary) == 1
+    assert set(re.findall(r"^  (--\S+)", said, re.M)) == set(command.flags)
+    # And its function takes those.
+    words = [f"{name}=7" for name, flag in command.flags.items() if flag.settings.get("required")]
+    values = parse(command, words)
+    if "coordinator" in values:
+        values = {
+            k: v for k, v in values.items() if k not in ("coordinator", "processes", "process")
+        }
+        values["start"] = print
+    inspect.signature(command.run).bind(**values)
+    if command.name in ("study", "train", "evaluate"):
+        inspect.signature(commands._study).bind(command.name, **values)
+    if command.name == "sweep":
+        inspect.signature(sweep).bind(**values)
+    if command.name == "export":
+        inspect.signature(export).bind(**values)
+
+
+@pytest.mark.parametrize("equals", [True, False])
+def test_a_value_may_be_a_word_of_its_own(equals: bool) -> None:
+    pairs = [
+        ("--config", TOY[9:]), ("--config.train.epochs", "3"), ("--config.mesh.data", "-1"), ("--workdir", "w"),
+        ("--launch", "--zone=z --type=t"), ("--process", "1"), ("--adapter", "mine=a/path"),
+    ]  # fmt: skip
+    words = [word for pair in pairs for word in (["=".join(pair)] if equals else pair)]
+    values = parse(*find(["sweep", "--config.mesh.bank_over_data", *words, "--quiet"]))
+    assert (values["workdir"], values["launch"], values["process"]) == ("w", "--zone=z --type=t", 1)
+    config = values["settings"].study_config()
+    assert (config.train.epochs, config.mesh.data, config.mesh.bank_over_data) == (3.0, -1, True)
+    assert config.score.adapters == ("mine=a/path",)
+    assert values["quiet"]
 
 
 def test_missing_config_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -81,8 +160,8 @@ def test_a_file_that_is_no_config(
         ("--config.base.path=/no/such/model", "/no/such/model"),
         ("--adapter=a/path", "adapter 'a/path': write NAME=PATH"),
         ("--adapter=mmlu-s0=a/path", "adapter 'mmlu-s0': the name is taken"),
-        ("--epochs=3", "Unknown command line flag 'epochs'"),
-        ("epochs=3", "unexpected argument 'epochs=3'"),
+        ("--epochs=3", "unknown flag --epochs of `sycojax study`"),
+        ("epochs=3", "unrecognized arguments: epochs=3"),
     ],
 )
 def test_bad_settings(
@@ -128,7 +207,7 @@ def test_config_prints_what_will_run(capsys: pytest.CaptureFixture[str]) -> None
     "flags",
     [
         ("--config.train.seeds=0", "--config.train.seeds=1,2"),
-        ("--config.train.seeds", "0", "-config.train.seeds", "1"),
+        ("--config.train.seeds", "0", "--config.train.seeds", "1"),
     ],
 )
 def test_a_list_given_twice(capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]) -> None:
@@ -143,14 +222,29 @@ def test_a_list_given_twice(capsys: pytest.CaptureFixture[str], flags: tuple[str
 def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys, sycojax.cli\n"
-        "assert sycojax.cli.main(['--help']) == 0\n"
-        "heavy = {'jax', 'numpy', 'absl', 'ml_collections', 'matplotlib'} & set(sys.modules)\n"
+        "for words in ([], ['help'], ['--help'], ['study', '--help'], ['data', '-h'], ['data', 'show', '-h']):\n"
+        "    assert sycojax.cli.main(words) == 0\n"
+        "assert sycojax.cli.main(['study', '--merged']) == 2\n"
+        "heavy = {'jax', 'numpy', 'absl', 'ml_collections', 'matplotlib', 'analysis', 'fsspec'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
-    assert "usage: sycojax COMMAND" in done.stdout
+    assert done.stdout.count("usage: sycojax COMMAND") == 3
+    assert done.stdout.count("  data show") == 4
+    assert done.stdout.count("usage: sycojax data show") == 1
+
+
+def test_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dispatch, "find", interrupt)
+    assert main(["study"]) == 130
+    assert capsys.readouterr().err == (
+        "sycojax: interrupted; run the same command again to continue\n"
+    )
 
 
 def test_output_that_nobody_reads_to_its_end() -> None:

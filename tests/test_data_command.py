@@ -109,13 +109,13 @@ def test_control_characters_of_a_text_are_not_obeyed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["data"], "data needs one of prepare, check, show"),
+        (["data"], "(known: data prepare, data check, data show)"),
         (["data", "shw", TOY], "unknown command 'data shw'"),
         (["data", "show", TOY, "--name=nothing"], "name one of gsm8k"),
         (["data", "show", TOY, "--name=gsm8k", "--index=400"], "rows 0 to 399"),
-        (["data", "prepare", TOY], "needs --to=DIR"),
+        (["data", "prepare", TOY], "required: --to"),
         (["data", "prepare", TOY, "--to=README.md/rows"], "cannot write README.md/rows"),
-        (["data", "check"], "--config=FILE is missing"),
+        (["data", "check"], "required: --config"),
     ],
 )
 def test_mistakes(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:

@@ -21,9 +21,7 @@ from docs_pages import (
     with_commands,
 )
 
-from sycojax.cli.commands import COMMANDS
-from sycojax.cli.data import COMMANDS as DATA_COMMANDS
-from sycojax.cli.flags import parse
+from sycojax.cli.dispatch import find, parse
 from sycojax.cli.sweep import cells_of
 from sycojax.errors import SycojaxError
 
@@ -58,7 +56,7 @@ def test_the_sweeps_shown_are_sweeps(number: int, tmp_path: Path) -> None:
     text = first if number == 0 else first[: first.index("def get_sweep")] + second
     file = tmp_path / "configs" / "sweeps" / "mine.py"
     file.write_text(text, encoding="utf-8")
-    _, cells = cells_of(parse("sweep", [f"--config={file}", "--workdir=w"]))
+    _, cells = cells_of(parse(*find(["sweep", f"--config={file}", "--workdir=w"]))["settings"])
     assert len(cells) == (9, 3)[number]
 
 
@@ -109,15 +107,10 @@ def check(words: list[str]) -> None:
 
 
 def check_sycojax(arguments: list[str], line: str) -> None:
-    command, *rest = arguments
-    rest = rest[: rest.index(">")] if ">" in rest else rest
-    assert command in COMMANDS, line
-    if command == "data":
-        assert rest.pop(0) in DATA_COMMANDS, line
-    # A workdir or config file that the page itself makes is no file of this repository.
-    flags = parse(command, rest)
-    if flags.config is not None:
-        flags.study_config()
+    words = arguments[: arguments.index(">")] if ">" in arguments else arguments
+    settings = parse(*find(words)).get("settings")
+    if settings is not None and settings.config:
+        settings.study_config()
 
 
 def check_model_arguments(arguments: list[str], line: str) -> None:

@@ -127,7 +127,7 @@ def test_nothing_is_written_over_or_by_halves(
     assert main(["export-tasks", TOY, f"--to={tmp_path}"]) == 2
     assert "exists already" in capsys.readouterr().err
     assert main(["export-tasks", TOY]) == 2
-    assert "--to=DIR" in capsys.readouterr().err
+    assert "required: --to" in capsys.readouterr().err
     missing = ["--config.data.source=files", f"--config.data.path={tmp_path / 'nowhere'}"]
     assert main(["export-tasks", TOY, f"--to={tmp_path / 'new'}", *missing]) == 2
     assert "is not a directory" in capsys.readouterr().err

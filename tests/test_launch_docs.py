@@ -10,7 +10,7 @@ import pytest
 from launch_cases import Place
 
 from launch import topology
-from sycojax.cli.flags import parse
+from sycojax.cli.dispatch import find, parse
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = {
@@ -88,7 +88,7 @@ def test_documented_meshes_fit_their_chips(monkeypatch: pytest.MonkeyPatch) -> N
     studies = chips_and_study()
     assert {chips for chips, _ in studies} == {1, 4, 8, 16}
     for chips, arguments in studies:
-        config = parse("study", [*arguments, "--workdir=unused"]).study_config()
+        config = parse(*find(["study", *arguments, "--workdir=unused"]))["settings"].study_config()
         sizes = [config.mesh.data, config.mesh.fsdp, config.mesh.tensor]
         fixed = sizes[1] * sizes[2]
         assert sizes[0] == -1, arguments

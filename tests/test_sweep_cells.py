@@ -10,7 +10,8 @@ import pytest
 from sweep_cases import write_sweep
 
 from sycojax.cli import main
-from sycojax.cli.flags import parse
+from sycojax.cli.dispatch import find, parse
+from sycojax.cli.settings import Settings
 from sycojax.cli.sweep import cells_of
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
@@ -19,6 +20,10 @@ from sycojax.study.sweep_workdir import check_sweep_free
 
 REPOSITORY = Path(__file__).parent.parent
 STUDY = StudyConfig()
+
+
+def settings(command: str, *words: str) -> Settings:
+    return parse(*find([command, *words]))["settings"]
 
 
 def test_a_grid_is_every_combination() -> None:
@@ -46,7 +51,7 @@ def test_paths_may_hold_commas(tmp_path: Path) -> None:
     path = "w/cells/learning_rate=0.001,train_limit=60/adapters/mmlu-s0"
     flag = write_sweep(tmp_path / "s.py", STUDY, {"train.epochs": [1, 2]})
     flags = [flag, f"--workdir={tmp_path}", f"--adapter=theirs={path}", f"--adapter=other={path}"]
-    _, cells = cells_of(parse("sweep", flags))
+    _, cells = cells_of(settings("sweep", *flags))
     assert [c.config.score.adapters for c in cells] == 2 * [(f"theirs={path}", f"other={path}")]
     (cell,) = plan(STUDY, {"score.adapters": [f"theirs={path}"]})
     assert cell.config.score.adapters == (f"theirs={path}",)
@@ -96,7 +101,7 @@ def test_what_is_wrong_is_said(sweep: Any, message: str) -> None:
 
 def test_overrides_reach_every_cell(tmp_path: Path) -> None:
     flag = write_sweep(tmp_path / "s.py", STUDY, {"train.seeds": [0, 1]})
-    _, cells = cells_of(parse("sweep", [flag, "--config.train.epochs=7", f"--workdir={tmp_path}"]))
+    _, cells = cells_of(settings("sweep", flag, "--config.train.epochs=7", f"--workdir={tmp_path}"))
     assert [c.config.train.epochs for c in cells] == [7.0, 7.0]
 
 
@@ -107,7 +112,7 @@ def test_overrides_reach_every_cell(tmp_path: Path) -> None:
         ({"train.epochs": [1, 1]}, (), "are the same study"),
         ({}, (), "the sweep is empty"),
         ({"train.epochs": [1, 2]}, ("--cell=epochs=3",), "no cell 'epochs=3' (there: epochs=1, epochs=2)"),
-        ({"train.epochs": [1, 2]}, ("--emit=cloud",), "--emit=cloud"),
+        ({"train.epochs": [1, 2]}, ("--emit=cloud",), "argument --emit: invalid choice: 'cloud'"),
         ({"train.epochs": [1, 2]}, ("--emit=tpu",), "--emit=tpu needs --launch with --zone=, --type="),
         ({"train.epochs": [1, 2]}, ("--config.train.epoch=3",), "unknown config key"),
         ({"train.epochs": [1, 2]}, ("--config.train.epochs=3",), "--config.train.epochs would change nothing: every cell"),
@@ -130,7 +135,7 @@ def test_nothing_is_created(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("sycojax: ")
-    assert captured.err.count("\n") <= 2, "absl adds a line to an enum's error"
+    assert captured.err.count("\n") == 1
     assert message in captured.err
     assert not (tmp_path / "w").exists()
 
@@ -138,7 +143,7 @@ def test_nothing_is_created(
 def test_what_some_cells_leave_out_can_be_overridden(tmp_path: Path) -> None:
     sweep = [{"train.epochs": 1.0}, {"lora.rank": 4}]
     flag = write_sweep(tmp_path / "s.py", STUDY, sweep)
-    _, cells = cells_of(parse("sweep", [flag, "--config.train.epochs=7", f"--workdir={tmp_path}"]))
+    _, cells = cells_of(settings("sweep", flag, "--config.train.epochs=7", f"--workdir={tmp_path}"))
     assert [c.config.train.epochs for c in cells] == [1.0, 7.0]
 
 
@@ -188,7 +193,7 @@ SHIPPED = {
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_sweeps(name: str) -> None:
     file = REPOSITORY / "configs" / "sweeps" / f"{name}.py"
-    _, cells = cells_of(parse("sweep", [f"--config={file}", "--workdir=w"]))
+    _, cells = cells_of(settings("sweep", f"--config={file}", "--workdir=w"))
     assert len(cells) == SHIPPED[name]
 
 
@@ -202,9 +207,9 @@ def test_every_shipped_sweep_is_told_of() -> None:
 def test_the_published_recipe_is_swept_as_it_is_run() -> None:
     """The cell is configs/llama2_7b_published.py but for what a comparison holds fixed: base and seeds."""
     sweep = REPOSITORY / "configs" / "sweeps" / "recipe.py"
-    _, (_, cell) = cells_of(parse("sweep", [f"--config={sweep}", "--workdir=w"]))
+    _, (_, cell) = cells_of(settings("sweep", f"--config={sweep}", "--workdir=w"))
     file = REPOSITORY / "configs" / "llama2_7b_published.py"
-    alone = parse("study", [f"--config={file}", "--workdir=w"]).study_config()
+    alone = settings("study", f"--config={file}", "--workdir=w").study_config()
     assert cell.config.data == alone.data
     assert cell.config.lora == alone.lora
     assert cell.config.train == dataclasses.replace(alone.train, seeds=cell.config.train.seeds)

@@ -12,7 +12,7 @@ from sweep_cases import write_sweep
 
 from launch import kubernetes, tpu
 from sycojax.cli import main
-from sycojax.cli.flags import parse
+from sycojax.cli.dispatch import find, parse
 from sycojax.cli.sweep import cells_of, choose
 from sycojax.config import StudyConfig
 
@@ -32,7 +32,10 @@ def in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def names() -> list[str]:
-    return [cell.name for cell in cells_of(parse("sweep", [CONFIG, "--workdir=w"]))[1]]
+    return [
+        cell.name
+        for cell in cells_of(parse(*find(["sweep", CONFIG, "--workdir=w"]))["settings"])[1]
+    ]
 
 
 def emitted(capsys: pytest.CaptureFixture[str], kind: str, *flags: str) -> str:
@@ -47,11 +50,11 @@ def emitted(capsys: pytest.CaptureFixture[str], kind: str, *flags: str) -> str:
 def check_sweep(arguments: list[str], cell: str, workdir: str = "runs/toys") -> None:
     """What a launcher would give to ``sycojax`` runs that cell with these settings."""
     assert arguments[0] == "sweep"
-    flags = parse("sweep", [*arguments[1:], *(() if workdir else ("--workdir=w",))])
-    study, cells = cells_of(flags)
+    values = parse(*find([*arguments, *(() if workdir else ("--workdir=w",))]))
+    study, cells = cells_of(values["settings"])
     assert study.train.epochs == 1.0
     assert study.mesh.bank_over_data
-    assert [c.name for c in choose(cells, flags.cell)] == [cell]
+    assert [c.name for c in choose(cells, values["cell"])] == [cell]
 
 
 def test_slurm_array(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -179,9 +179,9 @@ def test_the_report_sends_final_numbers(
 def refusal(
     wandb: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
-    def run(*flags: str, command: str = "study") -> str:
+    def run(*flags: str) -> str:
         workdir = tmp_path / "w"
-        assert main([command, TOY, f"--workdir={workdir}", *flags]) == 2
+        assert main(["study", TOY, f"--workdir={workdir}", *flags]) == 2
         assert not workdir.exists(), "nothing is half-created"
         return capsys.readouterr().err
 
@@ -230,11 +230,6 @@ def test_a_variable_that_wandb_cannot_read(refusal: Callable[..., str], wandb: S
 @pytest.mark.parametrize("target", ["/studies", "a/b/c", "team/"])
 def test_a_target_that_names_no_project(refusal: Callable[..., str], target: str) -> None:
     assert "must be PROJECT or ENTITY/PROJECT" in refusal(f"--wandb={target}")
-
-
-def test_a_command_that_logs_nothing_refuses_the_flag(refusal: Callable[..., str]) -> None:
-    message = refusal("--wandb=studies", command="config")
-    assert "--wandb is a flag of study, train, evaluate, report, not of config" in message
 
 
 def test_other_processes_log_nothing(

@@ -1,48 +1,70 @@
-"""What each command does, in terms of the library."""
+"""Every command: its flags, what ``--help`` says it does (the docstring's first paragraph), and how it does that.
+
+A function gets the values of its flags by name. Those that concern the config come as one, ``settings``, and those that
+say how processes share the work as ``start``, to be called before anything is compiled.
+"""
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sycojax.cli.flags import INSTEAD, NO_WORKDIR, Flags, parse
+from sycojax.cli.flags import (
+    ADAPTERS,
+    CONFIG,
+    PROBES,
+    PROCESSES,
+    PROFILE,
+    QUIET,
+    TO,
+    WANDB,
+    WORKDIR,
+    command,
+    flag,
+    optional,
+    switch,
+)  # fmt: skip
+from sycojax.cli.settings import Settings
 from sycojax.errors import SycojaxError
 from sycojax.files import write_json
 
 if TYPE_CHECKING:
     from sycojax.training.tracking import Tracker
 
-SEVERAL = "--workdir={} is kept from one process; several share a directory that all of them see (docs/launch.md)"
+
+# How a sweep is sent to Weights & Biases.
+CELL_BY_CELL = (
+    ": each cell is a study, sycojax report --workdir=WORKDIR/cells/NAME --wandb=PROJECT sends it"
+)
+_SETTINGS = (CONFIG, PROBES)
+_RUN = (*PROCESSES, QUIET)
 
 
-def dispatch(command: str, arguments: Sequence[str]) -> None:
-    """Run ``command``. Raises ``SycojaxError`` on a wrong command, flag, setting or input."""
-    # A warning is for the person who runs the command, so it comes without a source line.
-    warnings.formatwarning = lambda message, *_, **__: f"sycojax: warning: {message}\n"
-    if command not in COMMANDS:
-        raise SycojaxError(f"unknown command {command!r} (known: {', '.join(COMMANDS)})")
-    if command == "data":
-        data(arguments)
-        return
-    flags = parse(command, arguments)
-    if flags.bucket and command not in NO_WORKDIR:
-        from sycojax.cli.bucket import kept
-
-        _refuse_several(flags)
-        with kept(flags.bucket, progress=not flags.quiet):
-            COMMANDS[command](flags)
-    else:
-        COMMANDS[command](flags)
+@command("study", *_SETTINGS, WORKDIR, ADAPTERS, WANDB, PROFILE, *_RUN)
+def study(**given: Any) -> None:
+    """data, adapters, records and report; run it again to continue or to apply a changed config"""
+    _study("study", **given)
 
 
-def study(command: str, flags: Flags) -> None:
-    """The study as far as the command says, and the report for ``study``."""
+@command("train", *_SETTINGS, WORKDIR, WANDB, PROFILE, *_RUN)
+def train(**given: Any) -> None:
+    """only as far as the adapters (DIR/adapters/NAME, PEFT format)"""
+    _study("train", **given)
+
+
+@command("evaluate", *_SETTINGS, WORKDIR, ADAPTERS, WANDB, PROFILE, *_RUN)
+def evaluate(**given: Any) -> None:
+    """as far as the item records (DIR/records/CONFIGURATION/EVALUATION.jsonl)"""
+    _study("evaluate", **given)
+
+
+def _study(
+    command: str, settings: Settings, workdir: Path, wandb: str, profile: str, start: Callable[[], None], quiet: bool,
+) -> None:  # fmt: skip
     import jax
 
     from sycojax.cli import tracking
@@ -51,87 +73,59 @@ def study(command: str, flags: Flags) -> None:
     from sycojax.study.run import run
     from sycojax.training.tracking import Tracking
 
-    config = flags.study_config()
+    config = settings.study_config()
     external_adapters(config)  # says what is wrong with --adapter before anything is written
-    profile = tracking.window(command, flags)
-    _start(flags)
-    tracking.check_login(flags)
+    window = tracking.window(command, profile, workdir)
+    start()
+    tracking.check_login(wandb)
     if config.base.dtype == "float32":
         # TPUs and recent GPUs would otherwise round float32 matmul inputs to 8 or 10 bits.
         jax.config.update("jax_default_matmul_precision", "highest")
     until = "train" if command == "train" else "evaluate"
-    with tracking.tracked(flags, config) as tracker:
+    with tracking.tracked(wandb, workdir, config) as tracker:
         run(
-            config, flags.workdir, until=until, command=flags.command, progress=not flags.quiet,
-            tracking=Tracking(tracker, profile),
+            config, workdir, until=until, command=settings.command_line, progress=not quiet,
+            tracking=Tracking(tracker, window),
         )  # fmt: skip
         first = distributed.is_first()
         distributed.shutdown()
-        if profile is not None and first:
-            print(f"profile   {profile.outcome()}")
+        if window is not None and first:
+            print(f"profile   {window.outcome()}")
         if command == "study" and first:
-            _report(flags, tracker)
+            _report(workdir, tracker)
 
 
-def report(flags: Flags) -> None:
-    """Write the report and say where it is."""
-    if (flags.workdir / "sweep.json").is_file():
-        if flags.wandb:
+@command("report", WORKDIR, PROBES, WANDB)
+def report(workdir: Path, wandb: str, probe: Sequence[str]) -> None:
+    """write DIR/report/ from the records that are there (needs no accelerator)"""
+    if (workdir / "sweep.json").is_file():
+        if wandb:
             raise SycojaxError(
-                f"{flags.workdir} holds a sweep, which --wandb does not take{INSTEAD}"
+                f"{workdir} holds a sweep, which --wandb does not take{CELL_BY_CELL}"
             )
-        return report_sweep(flags.workdir)
-    if not (flags.workdir / "study.json").is_file():
-        raise SycojaxError(
-            f"{flags.workdir} holds no study (no study.json): run `sycojax study` first"
-        )
-    if not flags.wandb:
-        _report(flags, None)
+        return report_sweep(workdir)
+    if not (workdir / "study.json").is_file():
+        raise SycojaxError(f"{workdir} holds no study (no study.json): run `sycojax study` first")
+    if not wandb:
+        _report(workdir, None)
         return
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # which takes no accelerator from others
     from sycojax.cli import tracking
 
-    tracking.check_login(flags)
-    with tracking.tracked(flags) as tracker:
-        _report(flags, tracker)
+    tracking.check_login(wandb)
+    with tracking.tracked(wandb, workdir) as tracker:
+        _report(workdir, tracker)
 
 
-def _report(flags: Flags, tracker: Tracker | None) -> None:
+def _report(workdir: Path, tracker: Tracker | None) -> None:
     from analysis.report import write
 
-    index = write(flags.workdir)
+    index = write(workdir)
     print(f"report    {index.resolve()}")
     if tracker is not None:
         from sycojax.cli.tracking import conclude
 
         conclude(tracker, index.parent)
-
-
-def sweep(flags: Flags) -> None:
-    """Run the cells of a sweep and write the report over all of them, or print commands that run them elsewhere.
-
-    Raises ``SycojaxError`` at the end where cells failed.
-    """
-    from sycojax.cli import sweep as sweeps
-    from sycojax.cli.emit import commands
-    from sycojax.parallel import distributed
-    from sycojax.study.sweep_run import said
-
-    study, cells = sweeps.cells_of(flags)
-    chosen = sweeps.choose(cells, flags.cell)
-    if flags.emit:
-        print(commands(flags, chosen))
-        return
-    _start(flags)
-    failed = sweeps.run(flags, study, cells, chosen)
-    first = distributed.is_first()
-    distributed.shutdown()
-    if first and not flags.cell and len(failed) < len(cells):
-        report_sweep(flags.workdir)
-    if failed:
-        raise SycojaxError(
-            f"{len(failed)} of {len(chosen)} cells of the sweep failed: {said(failed)}"
-        )
 
 
 def report_sweep(workdir: Path) -> None:
@@ -141,27 +135,82 @@ def report_sweep(workdir: Path) -> None:
     print(f"report    {write(workdir).resolve()}")
 
 
-def reanalyse(flags: Flags) -> None:
-    """Check claims against a study's tables; print the verdicts and say where the page is."""
+@command(
+    "sweep", *_SETTINGS, WORKDIR, ADAPTERS,
+    flag("--cell", "NAME", "only this cell"),
+    flag(
+        "--emit", "ENGINE",
+        "run nothing; print a Slurm array (slurm), or a command per cell for Kubernetes (jobset) or Cloud TPU VMs (tpu)",
+        choices=("slurm", "jobset", "tpu"),
+    ),
+    flag("--launch", "FLAGS", "flags of the launcher that --emit names"),
+    *_RUN,
+)  # fmt: skip
+def sweep(**given: Any) -> None:
+    """the study of --config at every setting that its get_sweep() names, and one report over them"""
+    from sycojax.cli.sweep import sweep
+
+    sweep(**given)
+
+
+@command(
+    "reanalyse", WORKDIR,
+    flag(
+        "--data", "DIR",
+        "a directory with the study's three CSV files, and claims.json, results/, splits/ and probes.json where there "
+        "are any (default: the copy of the published figures kept here)",
+    ),
+)  # fmt: skip
+def reanalyse(workdir: Path, data: str) -> None:
+    """check the claims of a published study against its own tables: DIR/reanalysis/"""
     from analysis.reanalysis.run import write
 
-    print(write(Path(flags.data) if flags.data else None, flags.workdir))
+    print(write(Path(data) if data else None, workdir))
 
 
-def calibrate(flags: Flags) -> None:
-    """Train and score adapters with planted sycophancy; say where the numbers are."""
+@command("calibrate", WORKDIR, PROBES, *_RUN)
+def calibrate(workdir: Path, probe: Sequence[str], start: Callable[[], None], quiet: bool) -> None:
+    """plant sycophancy in adapters of the embedded base and read it back: DIR/calibration/"""
     from sycojax.cli import calibrate as calibration
+    from sycojax.cli.settings import with_probes
     from sycojax.parallel import distributed
 
-    _start(flags)
-    path = calibration.calibrate(flags.workdir, progress=not flags.quiet)
+    start()
+    config = with_probes(calibration.SETTINGS, probe)
+    path = calibration.calibrate(workdir, config=config, progress=not quiet)
     if distributed.is_first():
         print(f"measured  {path.resolve()}")
     distributed.shutdown()
 
 
-def plan(flags: Flags) -> None:
-    """Compile for other hardware and print what the programs take there."""
+@command(
+    "export", WORKDIR,
+    flag("--adapter", "NAME", "one of DIR/adapters/, or one that was scored beside them", required=True),
+    TO,
+    switch("--merged", "base and adapter in one model, float32, in Hugging Face layout"),
+    flag("--push-to-hub", "OWNER/NAME", "also upload it, to a private repository"),
+    switch("--public", "upload it to a repository that all can see"),
+)  # fmt: skip
+def export(workdir: Path, **given: Any) -> None:
+    """one adapter with a model card of its numbers, to a directory and to the hub"""
+    from sycojax.cli.export import export
+
+    export(workdir, **given)
+
+
+@command(
+    "plan", CONFIG,
+    flag(
+        "--topology", "NAME",
+        "v5e:2x4, v6e:4x4, v5p:2x2x1, gpu:H100, gpu:H200x8, ... (needs the tpu or cuda extra)",
+        required=True,
+    ),
+    flag("--shape", "NAME", "llama2_7b, llama2_13b or llama2_70b in place of the architecture of base.path"),
+    flag("--out", "FILE", "write it as JSON, too"),
+    switch("--quiet", "not a word on the way"),
+)  # fmt: skip
+def plan(settings: Settings, topology: str, shape: str, out: str, quiet: bool) -> None:
+    """compile the study's programs for hardware that need not be here: memory, time, collectives"""
     # Nothing runs, so the accelerator of this machine, if any, is left to others.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     import jax
@@ -171,104 +220,83 @@ def plan(flags: Flags) -> None:
     from sycojax.planning.shapes import architecture
     from sycojax.planning.topology import parse as parse_topology
 
-    config = flags.study_config()
-    if not flags.topology:
-        raise SycojaxError("plan needs --topology=NAME, for example --topology=v5e:2x4")
-    topology = parse_topology(flags.topology)
+    config, devices = settings.study_config(), parse_topology(topology)
     if config.base.dtype == "float32":
         jax.config.update("jax_default_matmul_precision", "highest")  # as in a study
-    shape, source = architecture(config.base.path, flags.shape)
+    model, source = architecture(config.base.path, shape)
 
     def say(line: str) -> None:
-        if not flags.quiet:
+        if not quiet:
             print(line, file=sys.stderr, flush=True)
 
-    found = make_plan(config, shape, source, topology, say)
-    if flags.out:
-        write_json(Path(flags.out), planning.to_json(found))
+    found = make_plan(config, model, source, devices, say)
+    if out:
+        write_json(Path(out), planning.to_json(found))
     print(planning.table(found))
 
 
-def export(flags: Flags) -> None:
-    """Write one adapter, or base and adapter in one, with its model card; push it where asked to."""
-    from sycojax.cli.export import export
+@command("export-tasks", *_SETTINGS, TO)
+def export_tasks(settings: Settings, to: str) -> None:
+    """the probes as task files of lm-evaluation-harness, from --config's data"""
+    from sycojax.harness.tasks import write_tasks
 
-    export(flags)
+    counts = write_tasks(Path(to), settings.study_config())
+    print(f"tasks     {Path(to).resolve()} ({sum(counts.values())} documents)")
 
 
-def doctor(flags: Flags) -> None:
-    """Print what this machine has and lacks. Raises ``SycojaxError`` when something must be mended."""
+@command("config", *_SETTINGS, ADAPTERS)
+def config(settings: Settings) -> None:
+    """print every setting of --config after its overrides, and check it"""
+    print(json.dumps(settings.study_config().to_dict(), indent=2))
+
+
+@command("data prepare", *_SETTINGS, TO)
+def data_prepare(settings: Settings, to: str) -> None:
+    """fetch all rows once, to files"""
+    _data("prepare", settings, to=to)
+
+
+@command("data check", *_SETTINGS)
+def data_check(settings: Settings) -> None:
+    """validate and count all rows"""
+    _data("check", settings)
+
+
+@command(
+    "data show", *_SETTINGS,
+    flag("--name", "NAME", "a task or probe", required=True),
+    flag("--index", "N", "number of the row, from 0", type=int, default=0),
+)  # fmt: skip
+def data_show(settings: Settings, name: str, index: int) -> None:
+    """one row as the model sees it, the tokens that are trained on marked"""
+    _data("show", settings, name=name, index=index)
+
+
+def _data(action: str, settings: Settings, to: str = "", name: str = "", index: int = 0) -> None:
+    from sycojax.cli.data import run
+
+    print(run(action, settings.study_config(), to, name, index))
+
+
+@command(
+    "doctor",
+    optional(CONFIG, "", "the config whose base is looked for"),
+    PROBES,
+    optional(WORKDIR, ".", "the directory or bucket that is to be written to"),
+)  # fmt: skip
+def doctor(settings: Settings, workdir: str) -> None:
+    """devices, memory, versions, disk and access to the hub: what is there, and what to do
+
+    Raises ``SycojaxError`` when something must be mended.
+    """
+    from sycojax.cli.bucket import local_directory
     from sycojax.cli.doctor import examine, render
 
-    base = "" if flags.config is None else flags.study_config().base.path
-    findings = examine(flags.workdir, base, flags.bucket)
+    asked = settings.config or settings.words()
+    base = settings.study_config().base.path if asked else ""
+    bucket = workdir if "://" in workdir else ""
+    findings = examine(local_directory(bucket) if bucket else Path(workdir), base, bucket)
     print(render(findings))
     problems = [f.subject for f in findings if f.state == "problem"]
     if problems:
         raise SycojaxError(f"to be mended: {', '.join(problems)}")
-
-
-def data(arguments: Sequence[str]) -> None:
-    """``data prepare``, ``data check`` or ``data show``: print what it found or did."""
-    from sycojax.cli.data import COMMANDS, run
-
-    if not arguments or arguments[0].startswith("-"):
-        raise SycojaxError(f"data needs one of {', '.join(COMMANDS)} behind it")
-    flags = parse("data", arguments[1:])
-    print(run(arguments[0], flags.study_config(), flags.to, flags.name, flags.index))
-
-
-def export_tasks(flags: Flags) -> None:
-    """Write the probes as task files of lm-evaluation-harness."""
-    from sycojax.harness.tasks import write_tasks
-
-    if not flags.to:
-        raise SycojaxError("export-tasks needs --config=FILE and --to=DIR")
-    counts = write_tasks(Path(flags.to), flags.study_config())
-    print(f"tasks     {Path(flags.to).resolve()} ({sum(counts.values())} documents)")
-
-
-def config(flags: Flags) -> None:
-    """Print every setting."""
-    print(json.dumps(flags.study_config().to_dict(), indent=2))
-
-
-def _start(flags: Flags) -> None:
-    """Before anything is compiled: the cache of programs, the other processes of this run, and its devices."""
-    import jax
-
-    from sycojax.cli.compilation_cache import keep_compiled
-    from sycojax.parallel import distributed
-    from sycojax.parallel.mesh import present_devices
-
-    keep_compiled()
-    distributed.initialize(flags.coordinator, flags.processes, flags.process)
-    present_devices()
-    if flags.bucket and jax.process_count() > 1:  # on a slice of several hosts, known only now
-        raise SycojaxError(SEVERAL.format(flags.bucket))
-
-
-def _refuse_several(flags: Flags) -> None:
-    """Raise ``SycojaxError`` where this is one of several processes, which need one file system."""
-    from sycojax.parallel import distributed
-
-    launched = flags.processes != 1 and distributed.detected(os.environ)
-    if flags.coordinator or launched:
-        raise SycojaxError(SEVERAL.format(flags.bucket))
-
-
-COMMANDS: dict[str, Callable[..., None]] = {
-    "study": functools.partial(study, "study"),
-    "train": functools.partial(study, "train"),
-    "evaluate": functools.partial(study, "evaluate"),
-    "report": report,
-    "sweep": sweep,
-    "reanalyse": reanalyse,
-    "calibrate": calibrate,
-    "export": export,
-    "export-tasks": export_tasks,
-    "plan": plan,
-    "config": config,
-    "data": data,
-    "doctor": doctor,
-}

@@ -21,7 +21,6 @@ from sycojax.files import atomic_directory
 from sycojax.requests import Request
 
 T = TypeVar("T")
-COMMANDS = ("prepare", "check", "show")
 SPLITS: tuple[tuple[str, Split], ...] = (
     *((task, split) for task in TASKS for split in ("train", "test")),
     *((probe, "probe") for probe in PROBES),
@@ -94,15 +93,11 @@ def show(
 
 
 def run(command: str, config: StudyConfig, to: str, name: str, index: int) -> str:
-    """One of ``COMMANDS``; returns what to print. Raises ``SycojaxError`` on anything the user can mend."""
-    if command not in COMMANDS:
-        raise SycojaxError(f"unknown command 'data {command}' (known: {', '.join(COMMANDS)})")
+    """``prepare``, ``check`` or ``show``; returns what to print. Raises ``SycojaxError`` on anything the user can mend."""
     source = open_source(config.data.source, config.data.path, config.data.world_seed)
     if command == "check":
         return check(source)
     if command == "prepare":
-        if not to:
-            raise SycojaxError("data prepare needs --to=DIR: where should the files go?")
         return prepare(source, Path(to))
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     return show(config, source, _tokenizer(config), name, index, colour)

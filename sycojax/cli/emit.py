@@ -7,12 +7,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from sycojax.cli.flags import Flags
+from sycojax.cli.settings import Settings
 from sycojax.errors import SycojaxError
 from sycojax.study.stages import fingerprint
 from sycojax.study.sweep import Cell
 
-OURS = ("config", "workdir", "emit", "launch", "cell", "quiet", "noquiet")
 # In the checkout, from which all of these commands are started.
 SLURM = Path("launch/slurm.sh")
 SHARE = "/mnt/sycojax"  # where launch/tpu.py mounts a share
@@ -22,42 +21,46 @@ NEEDED = {
 }  # fmt: skip
 
 
-def commands(flags: Flags, cells: Sequence[Cell]) -> str:
+def commands(
+    engine: str, launch: str, settings: Settings, workdir: Path, cells: Sequence[Cell]
+) -> str:
     """What ``--emit`` prints: one batch script for Slurm, else one command per cell; each cell is named once.
 
     Raises ``SycojaxError`` when ``--launch`` lacks what the launcher cannot do without.
     """
     try:
-        launch = shlex.split(flags.launch)
+        options = shlex.split(launch)
     except ValueError as error:
-        raise SycojaxError(f"--launch={flags.launch}: {error}") from error
-    example, needed = NEEDED.get(flags.emit, ("", ()))
-    missing = [flag for flag in needed if not any(word.startswith(flag) for word in launch)]
+        raise SycojaxError(f"--launch={launch}: {error}") from error
+    example, needed = NEEDED.get(engine, ("", ()))
+    missing = [flag for flag in needed if not any(word.startswith(flag) for word in options)]
     if missing:
         raise SycojaxError(
-            f"--emit={flags.emit} needs --launch with {', '.join(missing)} for example --launch={example!r}"
+            f"--emit={engine} needs --launch with {', '.join(missing)} for example --launch={example!r}"
         )
-    config, overrides = f"--config={flags.file}", _overrides(flags)
-    if flags.emit == "slurm":
-        return _slurm(flags, cells, launch, [config, *overrides])
-    one = _jobset if flags.emit == "jobset" else _tpu
-    lines = [one(flags, cell, _name(flags, cell), launch, config, overrides) for cell in cells]
-    return "\n".join(lines)
+    config, overrides = f"--config={settings.config}", settings.words()
+    if engine == "slurm":
+        return _slurm(workdir, cells, options, [config, *overrides])
+    one = _jobset if engine == "jobset" else _tpu
+    return "\n".join(
+        one(workdir, cell, _name(settings, workdir, cell), options, config, overrides)
+        for cell in cells
+    )
 
 
-def _name(flags: Flags, cell: Cell) -> str:
+def _name(settings: Settings, workdir: Path, cell: Cell) -> str:
     """Of the JobSet or machine of a cell, as both take it: the cell's whatever other cells are emitted with it.
 
     A number would be another cell's once a sweep has grown, and whoever runs the commands again would take that one's
     machine for this one's.
     """
-    stem = re.sub("[^a-z0-9]+", "-", Path(flags.file).stem.lower()).strip("-")
+    stem = re.sub("[^a-z0-9]+", "-", Path(settings.file).stem.lower()).strip("-")
     if not stem[:1].isalpha():
         stem = f"sweep-{stem}"
-    return f"{stem[:33]}-{fingerprint(flags.workdir.name, cell.name)[:6]}"
+    return f"{stem[:33]}-{fingerprint(workdir.name, cell.name)[:6]}"
 
 
-def _slurm(flags: Flags, cells: Sequence[Cell], launch: Sequence[str], study: list[str]) -> str:
+def _slurm(workdir: Path, cells: Sequence[Cell], launch: Sequence[str], study: list[str]) -> str:
     """A batch script: task I of the array runs cell I as ``launch/slurm.sh`` runs a study."""
     if not SLURM.is_file():
         raise SycojaxError(
@@ -67,7 +70,7 @@ def _slurm(flags: Flags, cells: Sequence[Cell], launch: Sequence[str], study: li
         line for line in SLURM.read_text(encoding="utf-8").splitlines()
         if line.startswith("#SBATCH") and "--output" not in line
     ]  # fmt: skip
-    arguments = shlex.join(["sweep", *study, f"--workdir={flags.workdir}"])
+    arguments = shlex.join(["sweep", *study, f"--workdir={workdir}"])
     return "\n".join(
         (
             "#!/usr/bin/env bash",
@@ -85,35 +88,22 @@ def _slurm(flags: Flags, cells: Sequence[Cell], launch: Sequence[str], study: li
 
 
 def _jobset(
-    flags: Flags, cell: Cell, name: str, launch: Sequence[str], config: str, overrides: list[str]
+    workdir: Path, cell: Cell, name: str, launch: Sequence[str], config: str, overrides: list[str]
 ) -> str:
-    sweep = [f"--name={name}", f"--cell={cell.name}", f"--sweep={flags.workdir.name}"]
+    sweep = [f"--name={name}", f"--cell={cell.name}", f"--sweep={workdir.name}"]
     words = ["python", "-m", "launch.kubernetes", config, *sweep, *launch]
     return f"{shlex.join([*words, *(['--', *overrides] if overrides else [])])} | kubectl create --filename=-"
 
 
 def _tpu(
-    flags: Flags, cell: Cell, name: str, launch: Sequence[str], config: str, overrides: list[str]
+    workdir: Path, cell: Cell, name: str, launch: Sequence[str], config: str, overrides: list[str]
 ) -> str:
-    own, to = list(launch), str(flags.workdir)
+    own, to = list(launch), str(workdir)
     if any(word.startswith("--bucket=") for word in launch):
         # A bucket keeps the workdir of one machine; fetched, the cells come together.
         own = [f"{word}/{cell.name}" if word.startswith("--bucket=") else word for word in launch]
     else:
-        own.append(f"--workdir={SHARE}/{flags.workdir.name}")
+        own.append(f"--workdir={SHARE}/{workdir.name}")
         to += f"-{name.rpartition('-')[2]}"  # all of the share, once per machine
     words = ["python", "-m", "launch.tpu", "keep", name, *own, f"--to={to}"]
     return shlex.join([*words, "--", "sweep", config, *overrides, f"--cell={cell.name}"])
-
-
-def _overrides(flags: Flags) -> list[str]:
-    """The arguments that the cells need besides ``--config=FILE``, as they were typed."""
-    words, arguments = [], list(flags.arguments)
-    while arguments:
-        word = arguments.pop(0)
-        name, equals, _ = word.lstrip("-").partition("=")
-        if not word.startswith("-") or name not in OURS:  # a flag, or the value of one
-            words.append(word)
-        elif not equals and name not in ("quiet", "noquiet"):
-            arguments.pop(0)  # its value
-    return words

@@ -7,45 +7,44 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sycojax.cli.flags import Flags
 from sycojax.errors import SycojaxError
 from sycojax.files import atomic_directory, atomic_write, read_json
 
 
-def export(flags: Flags) -> None:
+def export(
+    workdir: Path, adapter: str, to: str, *, merged: bool, push_to_hub: str, public: bool
+) -> None:
     """Write it and say where. Raises ``SycojaxError``, with nothing left behind, on what the user can mend."""
-    if len(flags.adapter) != 1 or not flags.to:
-        raise SycojaxError("export needs one --adapter=NAME and --to=DIR")
-    if flags.public and not flags.push_to_hub:
+    if public and not push_to_hub:
         raise SycojaxError("--public says how to push: it needs --push-to-hub=OWNER/NAME")
-    (name,), target = flags.adapter, Path(flags.to)
-    document = _study(flags.workdir)
+    name, target = adapter, Path(to)
+    document = _study(workdir)
     entry = _entry(document, name)
-    if (
-        not entry
-        and not (flags.workdir / "adapters" / name / "adapter_model.safetensors").is_file()
-    ):
-        there = ", ".join(_known(flags.workdir, document)) or "none"
-        raise SycojaxError(f"{flags.workdir} has no adapter {name!r} (there: {there})")
+    if not entry and not (workdir / "adapters" / name / "adapter_model.safetensors").is_file():
+        there = ", ".join(_known(workdir, document)) or "none"
+        raise SycojaxError(f"{workdir} has no adapter {name!r} (there: {there})")
     if target.exists():
         raise SycojaxError(f"--to={target} exists already: choose a new directory")
-    if flags.push_to_hub:
+    if push_to_hub:
         from sycojax.weights.hub import check_push
 
-        check_push(flags.push_to_hub, flags.public)
-    source = _source(flags.workdir, name, entry)
+        check_push(push_to_hub, public)
+    source = _source(workdir, name, entry)
     with atomic_directory(target) as temporary:
-        if flags.merged:
-            _write_merged(temporary, flags.workdir, document, source)
+        if merged:
+            _write_merged(temporary, workdir, document, source)
         else:
             _copy(temporary, document, source, external="source" in entry)
-        atomic_write(temporary / "README.md", _card(flags, document, source, name))
-    print(f"{'merged ' if flags.merged else 'adapter'}   {target.resolve()}")
-    if flags.push_to_hub:
+        atomic_write(
+            temporary / "README.md",
+            _card(workdir, document, source, name, merged=merged, exported=push_to_hub or to),
+        )
+    print(f"{'merged ' if merged else 'adapter'}   {target.resolve()}")
+    if push_to_hub:
         from sycojax.weights.hub import push
 
-        url = push(target, flags.push_to_hub, flags.public)
-        print(f"pushed    {url} ({'public' if flags.public else 'private'})")
+        url = push(target, push_to_hub, public)
+        print(f"pushed    {url} ({'public' if public else 'private'})")
 
 
 def _study(workdir: Path) -> Mapping[str, Any]:
@@ -130,7 +129,15 @@ def _write_merged(
     write_merged(path, adapter, directory, tokenizer=tokenizer, quantization=quantization)
 
 
-def _card(flags: Flags, document: Mapping[str, Any], source: Path, name: str) -> str:
+def _card(
+    workdir: Path,
+    document: Mapping[str, Any],
+    source: Path,
+    name: str,
+    *,
+    merged: bool,
+    exported: str,
+) -> str:
     from analysis.report import card
     from sycojax.study.external import files_fingerprint
     from sycojax.study.scores import records_are_of
@@ -141,16 +148,14 @@ def _card(flags: Flags, document: Mapping[str, Any], source: Path, name: str) ->
     called = str((document.get("config") or {}).get("base", {}).get("path") or base_of(source))
     subject = card.Subject(
         name, document, read_json(source / CONFIG), called or "an unnamed base",
-        hub_id(called) if called else "", flags.merged, flags.push_to_hub or flags.to,
+        hub_id(called) if called else "", merged, exported,
     )  # fmt: skip
-    if not (flags.workdir / "records" / name).is_dir():
+    if not (workdir / "records" / name).is_dir():
         return card.render(subject, None, "the study has not scored this adapter yet.")
-    if _entry(document, name):
-        inputs = files_fingerprint(source)
-    else:
-        inputs = Stamps(flags.workdir).inputs(source)
-    if not inputs or not records_are_of(flags.workdir, document, name, inputs):
+    external = _entry(document, name)
+    inputs = files_fingerprint(source) if external else Stamps(workdir).inputs(source)
+    if not inputs or not records_are_of(workdir, document, name, inputs):
         return card.render(
             subject, None, "the records of the study were not made with this adapter as it is now."
         )
-    return card.render(subject, card.measured(flags.workdir))
+    return card.render(subject, card.measured(workdir))

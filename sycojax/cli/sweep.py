@@ -3,33 +3,66 @@
 from __future__ import annotations
 
 import runpy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sycojax.cli.flags import Flags
+from sycojax.cli.commands import report_sweep
+from sycojax.cli.emit import commands
+from sycojax.cli.settings import Settings
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
-from sycojax.parallel.distributed import on_first
+from sycojax.parallel.distributed import is_first, on_first, shutdown
 from sycojax.study.sweep import Cell, plan, set_by_all
-from sycojax.study.sweep_run import run_cells
+from sycojax.study.sweep_run import run_cells, said
 from sycojax.study.sweep_workdir import check_sweep_free, describe_sweep
 
 
-def cells_of(flags: Flags) -> tuple[StudyConfig, list[Cell]]:
+def sweep(
+    settings: Settings, workdir: Path, cell: str, emit: str, launch: str, start: Callable[[], None], quiet: bool,
+) -> None:  # fmt: skip
+    """Run the cells of a sweep and write the report over all of them, or print commands that run them elsewhere.
+
+    Raises ``SycojaxError`` at the end where cells failed.
+    """
+    if launch and not emit:
+        raise SycojaxError("--launch holds the flags of a launcher: it needs --emit=ENGINE")
+    study, cells = cells_of(settings)
+    chosen = choose(cells, cell)
+    if emit:
+        print(commands(emit, launch, settings, workdir, chosen))
+        return
+    start()
+    name = Path(settings.file).stem
+    on_first(lambda: check_sweep_free(workdir, name))
+    failed = run_cells(
+        chosen, workdir, others=cells, progress=not quiet,
+        begin=lambda: on_first(lambda: describe_sweep(workdir, name, study, cells)),
+    )  # fmt: skip
+    first = is_first()
+    shutdown()
+    if first and not cell and len(failed) < len(cells):
+        report_sweep(workdir)
+    if failed:
+        raise SycojaxError(
+            f"{len(failed)} of {len(chosen)} cells of the sweep failed: {said(failed)}"
+        )
+
+
+def cells_of(settings: Settings) -> tuple[StudyConfig, list[Cell]]:
     """The study below the sweep, with the overrides of the command line, and the cells.
 
     Raises ``SycojaxError`` for everything that can be wrong with them; nothing is written.
     """
-    study, sweep = flags.study_config(), _description(flags.file)
+    study, sweep = settings.study_config(), _description(settings.file)
     cells = plan(study, sweep)
-    words = [word.lstrip("-").partition("=")[0] for word in flags.arguments if word[:1] == "-"]
-    given = {word.removeprefix("config."): f"--{word}" for word in words if word[:7] == "config."}
-    if "adapter" in words:
+    words = [word.partition("=")[0] for word in settings.overrides if word.startswith("--config.")]
+    given = {word.removeprefix("--config."): word for word in words}
+    if settings.adapters:
         given["score.adapters"] = "--adapter"
     if idle := [word for key, word in given.items() if key in set_by_all(sweep)]:
         raise SycojaxError(
-            f"{idle[0]} would change nothing: every cell of {flags.file} has its own value (get_sweep() names them)"
+            f"{idle[0]} would change nothing: every cell of {settings.file} has its own value (get_sweep() names them)"
         )
     return study, cells
 
@@ -42,18 +75,6 @@ def choose(cells: Sequence[Cell], name: str) -> list[Cell]:
     return chosen
 
 
-def run(
-    flags: Flags, study: StudyConfig, cells: Sequence[Cell], chosen: Sequence[Cell]
-) -> dict[str, str]:
-    """Bring the chosen cells of all up to date; returns what failed, cell name -> message."""
-    workdir, name = flags.workdir, Path(flags.file).stem
-    on_first(lambda: check_sweep_free(workdir, name))
-    return run_cells(
-        chosen, workdir, others=cells, progress=not flags.quiet,
-        begin=lambda: on_first(lambda: describe_sweep(workdir, name, study, cells)),
-    )  # fmt: skip
-
-
 def _description(file: str) -> Any:
     """What ``get_sweep`` of a config file returns."""
     get_sweep = runpy.run_path(file).get("get_sweep")
@@ -63,16 +84,7 @@ def _description(file: str) -> Any:
         )
     try:
         return get_sweep()
-    except (
-        ArithmeticError,
-        AttributeError,
-        ImportError,
-        LookupError,
-        NameError,
-        OSError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except Exception as error:  # of the user's own code
         raise SycojaxError(
             f"get_sweep() of {file} fails: {type(error).__name__}: {error}"
         ) from error

@@ -7,7 +7,6 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from sycojax.cli.flags import Flags
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json
@@ -20,39 +19,39 @@ from sycojax.training import tracking
 TABLES = ("conclusions", "measures_by_adapter")
 
 
-def window(command: str, flags: Flags) -> ProfileWindow | None:
-    """The steps that ``--profile`` asks for. Raises ``SycojaxError`` where ``command`` has none of them."""
-    if not flags.profile:
+def window(command: str, profile: str, workdir: Path) -> ProfileWindow | None:
+    """The steps that ``--profile`` asks for, if any. Raises ``SycojaxError`` where ``command`` has none of them."""
+    if not profile:
         return None
-    found = ProfileWindow(flags.profile, flags.workdir / "profile")
+    found = ProfileWindow(profile, workdir / "profile")
     if command == "train" and found.stage == "score":
-        raise SycojaxError(
-            f"--profile={flags.profile}: train scores nothing; use study or evaluate"
-        )
+        raise SycojaxError(f"--profile={profile}: train scores nothing; use study or evaluate")
     return found
 
 
-def check_login(flags: Flags) -> None:
-    """Raise ``SycojaxError`` when ``--wandb`` cannot work, before the workdir is touched."""
-    if flags.wandb:
-        tracking.check(flags.wandb)
+def check_login(project: str) -> None:
+    """Raise ``SycojaxError`` when ``--wandb``, if given, cannot work, before the workdir is touched."""
+    if project:
+        tracking.check(project)
 
 
 @contextlib.contextmanager
-def tracked(flags: Flags, config: StudyConfig | None = None) -> Iterator[tracking.Tracker | None]:
-    """The run of the workdir while the block lasts; None without ``--wandb``.
+def tracked(
+    project: str, workdir: Path, config: StudyConfig | None = None
+) -> Iterator[tracking.Tracker | None]:
+    """The run of the workdir in the project of ``--wandb`` while the block lasts; None where none is given.
 
     ``config`` is that of a study about to run; by default the workdir's own.
     """
-    if not flags.wandb:
+    if not project:
         yield None
         return
     if config is not None:
-        on_first(lambda: claim(flags.workdir, config))
+        on_first(lambda: claim(workdir, config))
     # Which claiming wrote, where nothing was.
-    study = read_json(flags.workdir / "study.json")
+    study = read_json(workdir / "study.json")
     settings = study["config"] if config is None else config.to_dict()
-    with tracking.Tracker(flags.wandb, flags.workdir, study["name"], settings) as tracker:
+    with tracking.Tracker(project, workdir, study["name"], settings) as tracker:
         yield tracker
 
 

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 
-from sycojax.errors import SycojaxError
-
-MISSING = "lm-evaluation-harness is not installed: pip install 'sycojax[harness]'"
+from sycojax.errors import SycojaxError, exit_status
 
 
 def main() -> int:
     """Register the model and hand over; returns the exit status."""
+    return exit_status("sycojax-lm-eval", _hand_over)
+
+
+def _hand_over() -> None:
     if importlib.util.find_spec("lm_eval") is None:
-        print(f"sycojax-lm-eval: {MISSING}", file=sys.stderr)
-        return 2
-    try:
-        from lm_eval.__main__ import cli_evaluate  # pyright: ignore[reportMissingImports]
+        raise SycojaxError("lm-evaluation-harness is not installed: pip install 'sycojax[harness]'")
+    from lm_eval.__main__ import cli_evaluate  # pyright: ignore[reportMissingImports]
 
-        import sycojax.harness.model  # noqa: F401  (registers the name)
+    import sycojax.harness.model  # noqa: F401  (registers the name)
 
-        cli_evaluate()
-    except SycojaxError as error:
-        print(f"sycojax-lm-eval: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("sycojax-lm-eval: interrupted", file=sys.stderr)
-        return 130
-    return 0
+    cli_evaluate()

@@ -1,0 +1,122 @@
+"""``--config=FILE`` and its overrides: read by ml-collections, turned into a checked config."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sycojax.errors import SycojaxError
+
+if TYPE_CHECKING:
+    from absl.flags import FlagValues
+
+    from sycojax.config import StudyConfig
+
+CONFIG_FILE = "such a file defines get_config(), which returns an ml_collections.ConfigDict, as configs/toy.py does"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a command line says about the config. The file is read only when a command asks for it."""
+
+    config: str  # --config's value, "" where it is left out
+    overrides: tuple[str, ...]  # --config.KEY=VALUE as typed; a value may be a word of its own
+    adapters: tuple[str, ...]  # NAME=PATH of each --adapter
+    probes: tuple[str, ...]  # FILE of each --probe
+    command_line: str  # all of it, as typed
+
+    @property
+    def file(self) -> str:
+        """The config file; behind a colon, ``--config`` may have an argument for its get_config()."""
+        return self.config.partition(":")[0]
+
+    def words(self) -> list[str]:
+        """Flags that say the same but for ``--config`` itself, for another command line."""
+        adapters = [f"--adapter={adapter}" for adapter in self.adapters]
+        return [*self.overrides, *adapters, *(f"--probe={probe}" for probe in self.probes)]
+
+    def study_config(self) -> StudyConfig:
+        """The checked config. Raises ``SycojaxError`` naming the file, key or value that is wrong."""
+        from sycojax.config import StudyConfig  # which needs jax
+
+        if not self.config:
+            raise SycojaxError("--config=FILE is missing, for example --config=configs/toy.py")
+        config = StudyConfig.from_config_dict(_read(self.config, self.overrides))
+        adapters = (*config.score.adapters, *self.adapters)
+        score = dataclasses.replace(config.score, adapters=adapters)
+        return with_probes(dataclasses.replace(config, score=score), self.probes)
+
+
+def with_probes(config: StudyConfig, files: Sequence[str]) -> StudyConfig:
+    """``config`` with the files of ``--probe`` behind its own."""
+    if not files:
+        return config
+    data: Any = config.data
+    if not hasattr(data, "probes"):
+        raise SycojaxError("--probe: this version has no config key data.probes")
+    return dataclasses.replace(
+        config, data=dataclasses.replace(data, probes=(*data.probes, *files))
+    )
+
+
+def _read(config: str, overrides: Sequence[str]) -> Any:
+    """The ``ConfigDict`` of a file, with what is overridden in it."""
+    from absl import flags
+    from ml_collections import config_flags
+
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", None, "config file", flag_values=values)
+    program = ["sycojax", f"--config={config}", *overrides]
+    try:
+        with _arguments(program):
+            rest = values(program)[1:]
+            _refuse_no_config(values.config)
+            _refuse_joined(overrides, values)
+    except AttributeError as error:
+        said = str(error).strip(chr(34))
+        if "has no attribute" in said:  # Python's words, for what the file itself does
+            raise SycojaxError(f"the config file fails: {said} ({CONFIG_FILE})") from error
+        raise SycojaxError(f"unknown config key {said} in {' '.join(overrides)}") from error
+    except (SyntaxError, NameError, ImportError) as error:
+        raise SycojaxError(f"the config file fails: {type(error).__name__}: {error}") from error
+    except (flags.Error, KeyError, TypeError, ValueError) as error:
+        raise SycojaxError(str(error)) from error
+    except OSError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise SycojaxError(f"cannot read the config file {config}: {reason}") from error
+    if rest:
+        raise SycojaxError(f"unexpected argument {rest[0]!r} (flags are written --name=value)")
+    return values.config
+
+
+@contextlib.contextmanager
+def _arguments(program: Sequence[str]) -> Iterator[None]:
+    """ml-collections looks for ``--config.x=y`` in ``sys.argv`` itself, whatever it is given."""
+    before, sys.argv = sys.argv, list(program)
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _refuse_no_config(config: Any) -> None:
+    """Raise ``SycojaxError`` where a file's get_config() returns something else."""
+    # A file that could not be read says so only when it is used.
+    if not hasattr(config, "to_dict"):
+        raise SycojaxError(
+            f"get_config() of the config file returns a {type(config).__name__} ({CONFIG_FILE})"
+        )
+    config.to_dict()
+
+
+def _refuse_joined(overrides: Sequence[str], values: FlagValues) -> None:
+    """ml-collections joins the values of a list key that is given twice, where any other key keeps the last."""
+    names = [word.removeprefix("--").partition("=")[0] for word in overrides if word[:2] == "--"]
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1 and isinstance(values[name].value, list):
+            raise SycojaxError(
+                f"--{name} is given {names.count(name)} times: write its list once, --{name}=A,B"
+            )
