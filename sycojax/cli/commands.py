@@ -13,21 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sycojax.cli.flags import (
-    ADAPTERS,
-    CONFIG,
-    PROBES,
-    PROCESSES,
-    PROFILE,
-    QUIET,
-    TO,
-    WANDB,
-    WORKDIR,
-    command,
-    flag,
-    optional,
-    switch,
-)  # fmt: skip
+from sycojax.cli import flags
+from sycojax.cli.flags import command, flag, switch
 from sycojax.cli.settings import Settings
 from sycojax.errors import SycojaxError
 from sycojax.files import write_json
@@ -40,23 +27,23 @@ if TYPE_CHECKING:
 CELL_BY_CELL = (
     ": each cell is a study, sycojax report --workdir=WORKDIR/cells/NAME --wandb=PROJECT sends it"
 )
-_SETTINGS = (CONFIG, PROBES)
-_RUN = (*PROCESSES, QUIET)
+_SETTINGS = (flags.CONFIG, flags.PROBES)
+_RUN = (*flags.PROCESSES, flags.QUIET)
 
 
-@command("study", *_SETTINGS, WORKDIR, ADAPTERS, WANDB, PROFILE, *_RUN)
+@command("study", *_SETTINGS, flags.WORKDIR, flags.ADAPTERS, flags.WANDB, flags.PROFILE, *_RUN)
 def study(**given: Any) -> None:
     """data, adapters, records and report; run it again to continue or to apply a changed config"""
     _study("study", **given)
 
 
-@command("train", *_SETTINGS, WORKDIR, WANDB, PROFILE, *_RUN)
+@command("train", *_SETTINGS, flags.WORKDIR, flags.WANDB, flags.PROFILE, *_RUN)
 def train(**given: Any) -> None:
     """only as far as the adapters (DIR/adapters/NAME, PEFT format)"""
     _study("train", **given)
 
 
-@command("evaluate", *_SETTINGS, WORKDIR, ADAPTERS, WANDB, PROFILE, *_RUN)
+@command("evaluate", *_SETTINGS, flags.WORKDIR, flags.ADAPTERS, flags.WANDB, flags.PROFILE, *_RUN)
 def evaluate(**given: Any) -> None:
     """as far as the item records (DIR/records/CONFIGURATION/EVALUATION.jsonl)"""
     _study("evaluate", **given)
@@ -95,7 +82,7 @@ def _study(
             _report(workdir, tracker)
 
 
-@command("report", WORKDIR, PROBES, WANDB)
+@command("report", flags.WORKDIR, flags.PROBES, flags.WANDB)
 def report(workdir: Path, wandb: str, probe: Sequence[str]) -> None:
     """write DIR/report/ from the records that are there (needs no accelerator)"""
     if (workdir / "sweep.json").is_file():
@@ -136,7 +123,7 @@ def report_sweep(workdir: Path) -> None:
 
 
 @command(
-    "sweep", *_SETTINGS, WORKDIR, ADAPTERS,
+    "sweep", *_SETTINGS, flags.WORKDIR, flags.ADAPTERS,
     flag("--cell", "NAME", "only this cell"),
     flag(
         "--emit", "ENGINE",
@@ -154,7 +141,7 @@ def sweep(**given: Any) -> None:
 
 
 @command(
-    "reanalyse", WORKDIR,
+    "reanalyse", flags.WORKDIR,
     flag(
         "--data", "DIR",
         "a directory with the study's three CSV files, and claims.json, results/, splits/ and probes.json where there "
@@ -168,7 +155,7 @@ def reanalyse(workdir: Path, data: str) -> None:
     print(write(Path(data) if data else None, workdir))
 
 
-@command("calibrate", WORKDIR, PROBES, *_RUN)
+@command("calibrate", flags.WORKDIR, flags.PROBES, *_RUN)
 def calibrate(workdir: Path, probe: Sequence[str], start: Callable[[], None], quiet: bool) -> None:
     """plant sycophancy in adapters of the embedded base and read it back: DIR/calibration/"""
     from sycojax.cli import calibrate as calibration
@@ -184,9 +171,9 @@ def calibrate(workdir: Path, probe: Sequence[str], start: Callable[[], None], qu
 
 
 @command(
-    "export", WORKDIR,
+    "export", flags.WORKDIR,
     flag("--adapter", "NAME", "one of DIR/adapters/, or one that was scored beside them", required=True),
-    TO,
+    flags.TO,
     switch("--merged", "base and adapter in one model, float32, in Hugging Face layout"),
     flag("--push-to-hub", "OWNER/NAME", "also upload it, to a private repository"),
     switch("--public", "upload it to a repository that all can see"),
@@ -199,7 +186,7 @@ def export(workdir: Path, **given: Any) -> None:
 
 
 @command(
-    "plan", CONFIG,
+    "plan", flags.CONFIG,
     flag(
         "--topology", "NAME",
         "v5e:2x4, v6e:4x4, v5p:2x2x1, gpu:H100, gpu:H200x8, ... (needs the tpu or cuda extra)",
@@ -235,7 +222,7 @@ def plan(settings: Settings, topology: str, shape: str, out: str, quiet: bool) -
     print(planning.table(found))
 
 
-@command("export-tasks", *_SETTINGS, TO)
+@command("export-tasks", *_SETTINGS, flags.TO)
 def export_tasks(settings: Settings, to: str) -> None:
     """the probes as task files of lm-evaluation-harness, from --config's data"""
     from sycojax.harness.tasks import write_tasks
@@ -244,22 +231,26 @@ def export_tasks(settings: Settings, to: str) -> None:
     print(f"tasks     {Path(to).resolve()} ({sum(counts.values())} documents)")
 
 
-@command("config", *_SETTINGS, ADAPTERS)
+@command("config", *_SETTINGS, flags.ADAPTERS)
 def config(settings: Settings) -> None:
     """print every setting of --config after its overrides, and check it"""
     print(json.dumps(settings.study_config().to_dict(), indent=2))
 
 
-@command("data prepare", *_SETTINGS, TO)
+@command("data prepare", *_SETTINGS, flags.TO)
 def data_prepare(settings: Settings, to: str) -> None:
     """fetch all rows once, to files"""
-    _data("prepare", settings, to=to)
+    from sycojax.cli import data
+
+    print(data.prepare(data.source_of(settings.study_config()), Path(to)))
 
 
 @command("data check", *_SETTINGS)
 def data_check(settings: Settings) -> None:
     """validate and count all rows"""
-    _data("check", settings)
+    from sycojax.cli import data
+
+    print(data.check(data.source_of(settings.study_config())))
 
 
 @command(
@@ -269,20 +260,19 @@ def data_check(settings: Settings) -> None:
 )  # fmt: skip
 def data_show(settings: Settings, name: str, index: int) -> None:
     """one row as the model sees it, the tokens that are trained on marked"""
-    _data("show", settings, name=name, index=index)
+    from sycojax.cli import data
 
-
-def _data(action: str, settings: Settings, to: str = "", name: str = "", index: int = 0) -> None:
-    from sycojax.cli.data import run
-
-    print(run(action, settings.study_config(), to, name, index))
+    config = settings.study_config()
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    source, tokenizer = data.source_of(config), data.tokenizer_of(config)
+    print(data.show(config, source, tokenizer, name, index, colour))
 
 
 @command(
     "doctor",
-    optional(CONFIG, "", "the config whose base is looked for"),
-    PROBES,
-    optional(WORKDIR, ".", "the directory or bucket that is to be written to"),
+    flag("--config", "FILE", "the config whose base is looked for"),
+    flags.PROBES,
+    flag("--workdir", "DIR", "the directory or bucket that is to be written to", default="."),
 )  # fmt: skip
 def doctor(settings: Settings, workdir: str) -> None:
     """devices, memory, versions, disk and access to the hub: what is there, and what to do

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +23,11 @@ SPLITS: tuple[tuple[str, Split], ...] = (
     *((task, split) for task in TASKS for split in ("train", "test")),
     *((probe, "probe") for probe in PROBES),
 )
+
+
+def source_of(config: StudyConfig) -> Source:
+    """Where the config's rows come from."""
+    return open_source(config.data.source, config.data.path, config.data.world_seed)
 
 
 def prepare(source: Source, to: Path) -> str:
@@ -92,18 +95,7 @@ def show(
     return "\n".join(parts)
 
 
-def run(command: str, config: StudyConfig, to: str, name: str, index: int) -> str:
-    """``prepare``, ``check`` or ``show``; returns what to print. Raises ``SycojaxError`` on anything the user can mend."""
-    source = open_source(config.data.source, config.data.path, config.data.world_seed)
-    if command == "check":
-        return check(source)
-    if command == "prepare":
-        return prepare(source, Path(to))
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    return show(config, source, _tokenizer(config), name, index, colour)
-
-
-def _tokenizer(config: StudyConfig) -> Tokenizer:
+def tokenizer_of(config: StudyConfig) -> Tokenizer:
     """The config's tokenizer; of a hub base only its files are fetched."""
     from sycojax.weights.hub import resolve
     from sycojax.weights.huggingface import TOKENIZER_FILES

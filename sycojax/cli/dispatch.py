@@ -106,10 +106,12 @@ def _run_in_workdir(command: Command, values: dict[str, Any]) -> None:
     workdir = values.pop("workdir")
     bucket = workdir if "://" in workdir else ""
     if "coordinator" in values:
-        processes = [values.pop(name) for name in ("coordinator", "processes", "process")]
+        coordinator, processes = values.pop("coordinator"), values.pop("processes")
         if bucket:
-            _refuse_several(bucket, *processes)
-        values["start"] = functools.partial(_start, bucket, *processes)
+            _refuse_several(coordinator, processes, bucket)
+        values["start"] = functools.partial(
+            _start, coordinator, processes, values.pop("process"), bucket
+        )
     if not bucket:
         command.run(workdir=Path(workdir), **values)
         return
@@ -126,7 +128,7 @@ def _run_in_workdir(command: Command, values: dict[str, Any]) -> None:
         command.run(workdir=local_directory(bucket), **values)
 
 
-def _start(bucket: str, coordinator: str, processes: int | None, process: int | None) -> None:
+def _start(coordinator: str, processes: int | None, process: int | None, bucket: str) -> None:
     """Before anything is compiled: the cache of programs, the other processes of this run, and its devices."""
     import jax
 
@@ -141,9 +143,7 @@ def _start(bucket: str, coordinator: str, processes: int | None, process: int | 
         raise SycojaxError(SEVERAL.format(bucket))
 
 
-def _refuse_several(
-    bucket: str, coordinator: str, processes: int | None, process: int | None
-) -> None:
+def _refuse_several(coordinator: str, processes: int | None, bucket: str) -> None:
     """Raise ``SycojaxError`` where this is one of several processes, which need one file system."""
     from sycojax.parallel import distributed
 

@@ -29,11 +29,6 @@ def switch(name: str, help: str) -> Flag:
     return Flag(name, {"help": help, "action": "store_true"})
 
 
-def optional(one: Flag, default: str, help: str) -> Flag:
-    """A flag that other commands require."""
-    return Flag(one.name, one.settings | {"required": False, "default": default, "help": help})
-
-
 CONFIG = flag(
     "--config", "FILE",
     "a config file, such as configs/toy.py; every key can be overridden: --config.train.learning_rate=1e-4 "
