@@ -20,7 +20,7 @@ from benchmarks.measure import OURS, PEER, Line, arguments, compared, interleave
 from benchmarks.shapes import SHAPES, Bench, adapter, jobs, opened, with_dropout
 from sycojax.config import TrainConfig
 from sycojax.data.encode import EncodedExample
-from sycojax.models.llama import FrozenBase
+from sycojax.models.base import FrozenBase
 from sycojax.training.bank import Bank
 from sycojax.training.optimizer import make_optimizer
 from sycojax.training.step import BankProgram

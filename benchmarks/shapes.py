@@ -15,21 +15,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh
 
 from sycojax import toy
 from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
 from sycojax.data.prompts import Recipe
 from sycojax.data.tokenizer import Tokenizer
-from sycojax.models.backends import choose
+from sycojax.models.base import FrozenBase, Tree, abstract_base, initial_lora, zero_lora
+from sycojax.models.compute import Compute, Dtype, Remat
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import FrozenBase, Remat, Tree, abstract, initial_lora, logical_axes
 from sycojax.models.lora import LoRAConfig
-from sycojax.parallel.mesh import MESH_AXES, shardings
 from sycojax.planning import shapes as planning
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.training.bank import AdapterJob
-from sycojax.weights.huggingface import TOKENIZER_FILES, load_base, save_base
+from sycojax.weights.frozen import compute_of
+from sycojax.weights.huggingface import TOKENIZER_FILES, load_base, load_config, save_base
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LORA = LoRAConfig()  # rank 16 on all seven projections, dropout 0.1: the published recipe
@@ -54,13 +53,18 @@ class Shape:
 
     name: str
     config: LlamaConfig | None
-    dtype: str = "float32"
+    dtype: Dtype = "float32"
     remat: Remat = BaseConfig().remat
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     score: ScoreConfig = dataclasses.field(default_factory=ScoreConfig)
     items: int = 4  # drawn per benchmark and probe
     decoded: int = 64  # prompts
     new_tokens: int = 64
+
+    def compute(self, architecture: LlamaConfig) -> Compute:
+        """How it is computed: on the first device, as by the peers."""
+        config = StudyConfig(base=BaseConfig(dtype=self.dtype, remat=self.remat), train=self.train)
+        return compute_of(config, architecture, jax.devices()[:1])
 
 
 def _settings(name: str) -> StudyConfig:
@@ -118,7 +122,7 @@ class Bench:
     def study(self, recipe: Recipe = "sycojax", **score: Any) -> StudyConfig:
         """The study whose data are used, at this shape's settings."""
         return StudyConfig(
-            base=BaseConfig(dtype=self.shape.dtype),  # type: ignore[arg-type]
+            base=BaseConfig(dtype=self.shape.dtype),
             lora=self.base.lora,
             data=DataConfig(
                 source="files" if self.texts else "toy",
@@ -153,8 +157,7 @@ class Bench:
 
     def zero_bank(self) -> Tree:
         """A bank of one adapter that changes nothing."""
-        shapes = abstract(self.base.config, self.base.lora).lora
-        return jax.tree.map(lambda leaf: np.zeros((1, *leaf.shape), leaf.dtype), shapes)
+        return jax.tree.map(lambda leaf: leaf[None], zero_lora(self.base.config, self.base.lora))
 
 
 @contextlib.contextmanager
@@ -177,13 +180,8 @@ def opened(name: str) -> Iterator[Bench]:
             texts, vocabulary = data / "study", data / "models" / "llama2_tokenizer"
         tokenizer = Tokenizer.from_directory(vocabulary)
         if shape.config is None:
-            base = load_base(
-                toy.base_directory(),
-                LORA,
-                dtype=jnp.dtype(shape.dtype),
-                remat=shape.remat,
-                mesh=one_device(),
-            )
+            directory = toy.base_directory()
+            base = load_base(directory, LORA, shape.compute(load_config(directory)))
         else:
             base = random_base(shape)
             # The embedded tokenizer has fewer ids than a Llama has embeddings.
@@ -191,43 +189,26 @@ def opened(name: str) -> Iterator[Bench]:
         yield Bench(shape, base, tokenizer, vocabulary, texts, scratch)
 
 
-def one_device() -> Mesh:
-    """A mesh of the first device: the peers compute on one."""
-    axis_types = (AxisType.Auto,) * len(MESH_AXES)
-    return jax.make_mesh((1, 1, 1), MESH_AXES, devices=jax.devices()[:1], axis_types=axis_types)
-
-
 def random_base(shape: Shape) -> FrozenBase:
     """Normal weights scaled so that activations and logits are of a trained model's size."""
     assert shape.config is not None
-    mesh, dtype = one_device(), jnp.dtype(shape.dtype)
-    attention = choose("auto", shape.config, dtype, mesh, shape.train.row_length)
-    made = abstract(
-        shape.config, LORA, dtype=dtype, remat=shape.remat, attention=attention, mesh=mesh
-    )
-    places = shardings(mesh, logical_axes(shape.config, LORA).base)
+    base = abstract_base(shape.config, LORA, shape.compute(shape.config))
 
-    def fill(number: int, path: Any, leaf: Any, place: Any) -> jax.Array:
+    def fill(number: int, path: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
         names = [part.key for part in path]
         if names[-1] == "scale":
-            return jax.jit(lambda: jnp.ones(leaf.shape, leaf.dtype), out_shardings=place)()
+            return jax.jit(lambda: jnp.ones(leaf.shape, leaf.dtype), out_shardings=leaf.sharding)()
         scale = 1.0 if names[-1] == "embedding" else leaf.shape[-2] ** -0.5
         scale *= 2.0 if names[0] == "lm_head" else 1.0
         draw = jax.jit(
             lambda key: (jax.random.normal(key, leaf.shape, leaf.dtype) * scale).astype(leaf.dtype),
-            out_shardings=place,
+            out_shardings=leaf.sharding,
         )
         return draw(jax.random.fold_in(jax.random.key(0), number))
 
-    leaves, tree = jax.tree_util.tree_flatten_with_path(made.base)
-    filled = [
-        fill(number, path, leaf, place)
-        for number, ((path, leaf), place) in enumerate(
-            zip(leaves, jax.tree.leaves(places), strict=True)
-        )
-    ]
-    params = jax.tree.unflatten(tree, filled)
-    return FrozenBase(shape.config, LORA, made.graph, params, mesh, attention)
+    leaves, tree = jax.tree_util.tree_flatten_with_path(base.params)
+    filled = [fill(number, path, leaf) for number, (path, leaf) in enumerate(leaves)]
+    return dataclasses.replace(base, params=jax.tree.unflatten(tree, filled))
 
 
 def adapter(base: FrozenBase, seed: int, b_scale: float = 0.0) -> Tree:
@@ -254,7 +235,4 @@ def jobs(data: StudyData, seeds: Sequence[int] = (0,), name: str = "combined") -
 
 def with_dropout(base: FrozenBase, dropout: float) -> FrozenBase:
     """The same base read with another LoRA dropout."""
-    lora = dataclasses.replace(base.lora, dropout=dropout)
-    dtype = base.params["embed_tokens"]["embedding"].dtype
-    made = abstract(base.config, lora, dtype=dtype, attention=base.attention, mesh=base.mesh)
-    return dataclasses.replace(base, lora=lora, graph=made.graph)
+    return dataclasses.replace(base, lora=dataclasses.replace(base.lora, dropout=dropout))

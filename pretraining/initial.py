@@ -25,7 +25,7 @@ _FREQUENCIES = 5  # the fastest rotary frequencies, which tell neighbours apart
 
 
 def wired_start(config: LlamaConfig, seed: int) -> dict[str, Any]:
-    """The initial base tree in the layout of ``models.llama.split``; float32 NumPy arrays."""
+    """The initial base tree in the layout of ``models.base.split``; float32 NumPy arrays."""
     rng = np.random.default_rng([seed, 11])
     d, f, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
     heads, width = config.num_attention_heads, config.head_dim

@@ -29,8 +29,9 @@ from pretraining.tokenizer import build_tokenizer, write_tokenizer
 from sycojax.data.toy.world import Sizes, World
 from sycojax.files import atomic_directory, atomic_write, write_json
 from sycojax.models.attention import attend, packed_mask, rotary_table
+from sycojax.models.base import Tree, abstract, merge, zero_lora
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import Llama, Tree, abstract, merge
+from sycojax.models.llama import Llama
 from sycojax.models.lora import LoRAConfig
 
 # No adapter takes part; the smallest possible one satisfies the model's signature.
@@ -126,11 +127,11 @@ def hidden(model: Llama, batch: Batch) -> jax.Array:
 
 def make_step(config: LlamaConfig, transform: optax.GradientTransformation) -> Any:
     """The compiled update: (base, state, batch) -> (base, state, loss, loss of every trained place)."""
-    shape = abstract(config, _NO_LORA)
-    lora = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape.lora)
+    graph = abstract(config, _NO_LORA).graph
+    lora = jax.tree.map(jnp.asarray, zero_lora(config, _NO_LORA))
 
     def loss(base: Tree, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        model = merge(shape.graph, lora, base)
+        model = merge(graph, lora, base)
         h = hidden(model, batch)
         logits = model.logits(h.reshape(-1, h.shape[-1])[batch.places])
         each = optax.softmax_cross_entropy_with_integer_labels(logits, batch.targets)

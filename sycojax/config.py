@@ -18,7 +18,7 @@ import ml_collections
 from sycojax.data.prompts import ChatTemplate, Recipe
 from sycojax.errors import SycojaxError
 from sycojax.models.backends import Attention
-from sycojax.models.llama import Remat
+from sycojax.models.compute import Dtype, Remat
 from sycojax.models.lora import LoRAConfig
 from sycojax.models.quantize import Quantization
 
@@ -35,7 +35,7 @@ class BaseConfig:
         "toy"  # a directory in Hugging Face layout, a hub id, or "toy" for the embedded base
     )
     tokenizer: str = ""  # directory of the tokenizer; empty = the base's own
-    dtype: Literal["float32", "bfloat16"] = "float32"  # of base weights and activations
+    dtype: Dtype = "float32"  # of base weights and activations
     quantization: Quantization = "none"  # of the layers' projections; embeddings and norms stay
     chat_template: ChatTemplate = "llama2"
     # What the backward pass recomputes instead of storing: nothing; all but the results of projections and

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import get_args
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh
 
 from sycojax.config import ScoreConfig
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
-from sycojax.models.llama import FrozenBase, Tree, abstract
+from sycojax.models.backends import choose
+from sycojax.models.base import FrozenBase, Tree, zero_lora
+from sycojax.models.compute import Compute, Dtype
 from sycojax.models.lora import LoRAConfig
 from sycojax.models.quantize import Quantization
 from sycojax.parallel.mesh import make_mesh
@@ -115,7 +115,7 @@ def load(
     path_or_hub_id: str | Path,
     adapter: str | Path | None = None,
     *,
-    dtype: Literal["float32", "bfloat16"] = "float32",
+    dtype: Dtype = "float32",
     quantization: Quantization = "none",
     tokenizer: str | Path | None = None,
     mesh: Mesh | None = None,
@@ -129,7 +129,7 @@ def load(
     base's own by default; ``mesh`` all devices along its data axis by default. Raises ``SycojaxError`` when a
     file is missing, damaged or not supported.
     """
-    if dtype not in ("float32", "bfloat16"):
+    if dtype not in get_args(Dtype):
         raise SycojaxError(f"dtype={dtype!r} must be float32 or bfloat16")
     if quantization not in get_args(Quantization):
         raise SycojaxError(f"quantization={quantization!r} must be none, int8 or nf4")
@@ -137,18 +137,15 @@ def load(
     config = load_config(directory)
     if adapter is None:
         lora_config = NO_ADAPTER
-        shapes = abstract(config, lora_config).lora
-        lora: Any = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
+        lora = zero_lora(config, lora_config)
     else:
         place = resolve_adapter(adapter)
         lora_config, lora = load_adapter(place, config, path_or_hub_id)
         check_origin(place, directory, path_or_hub_id)
+    mesh = make_mesh() if mesh is None else mesh
+    attention = choose("auto", config, dtype, mesh)
     base = load_base(
-        directory,
-        lora_config,
-        dtype=jnp.dtype(dtype),
-        quantization=quantization,
-        mesh=make_mesh() if mesh is None else mesh,
+        directory, lora_config, Compute(dtype, quantization, attention=attention, mesh=mesh)
     )
     return LanguageModel(
         base,

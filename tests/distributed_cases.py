@@ -42,8 +42,9 @@ def write_inputs(root: Path) -> Path:
         TrainConfig,
     )  # fmt: skip
     from sycojax.data.toy.world import World
+    from sycojax.models.base import split
     from sycojax.models.config import LlamaConfig
-    from sycojax.models.llama import Llama, split
+    from sycojax.models.llama import Llama
     from sycojax.models.lora import LoRAConfig
     from sycojax.weights.huggingface import save_base
     from tests.toy_files import write_world

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sycojax.models.llama import FrozenBase, Tree, abstract
+from sycojax.models.base import FrozenBase, Tree
 from sycojax.models.quantize import NF4, Int8, dequantize
 
 
@@ -38,5 +38,5 @@ def restored(base: FrozenBase) -> FrozenBase:
         return {"kernel": jnp.stack(one)}
 
     params = jax.tree.map(kernel, base.params, is_leaf=is_quantized)
-    graph = abstract(base.config, base.lora).graph
-    return dataclasses.replace(base, params=params, graph=graph)
+    compute = dataclasses.replace(base.compute, quantization="none")
+    return dataclasses.replace(base, params=params, compute=compute)

@@ -17,14 +17,15 @@ import tiny_models as tiny
 import tokenizers
 import tokenizers.decoders
 import tokenizers.models
-from jax.sharding import AxisType, Mesh
+from jax.sharding import Mesh
 
 from sycojax.data.encode import encode_pair
 from sycojax.data.tokenizer import Tokenizer
+from sycojax.models.base import FrozenBase, abstract, abstract_base, merge
+from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import FrozenBase, abstract, logical_axes, merge
 from sycojax.models.lora import LoRAConfig
-from sycojax.parallel.mesh import MESH_AXES, shardings
+from sycojax.parallel.mesh import make_mesh
 from sycojax.requests import Request
 
 SPECIALS = ("<unk>", "<s>", "</s>")
@@ -73,10 +74,8 @@ def write_tokenizer(directory: Path) -> None:
 
 
 def mesh_of(devices: int) -> Mesh:
-    shape = (devices // 4, 2, 2) if devices > 1 else (1, 1, 1)
-    return jax.make_mesh(
-        shape, MESH_AXES, devices=jax.devices()[:devices], axis_types=(AxisType.Auto,) * 3
-    )
+    spread = (devices // 4, 2, 2) if devices > 1 else (1, 1, 1)
+    return make_mesh(*spread, devices=jax.devices()[:devices])
 
 
 def make_base(
@@ -87,18 +86,18 @@ def make_base(
     Drawn by NumPy: nothing is compiled.
     """
     mesh = mesh_of(devices) if mesh is None else mesh
-    shapes = abstract(config, LORA, mesh=mesh)
+    base = abstract_base(config, LORA, Compute(mesh=mesh))
     random = np.random.default_rng(seed)
 
-    def draw(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+    def drawn(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
         noise = random.standard_normal(leaf.shape).astype(np.float32)
         if path[-1].key == "scale":
             return 1 + 0.1 * noise
         return noise if path[-1].key == "embedding" else noise / math.sqrt(leaf.shape[-2])
 
-    params = jax.tree_util.tree_map_with_path(draw, shapes.base)
-    placement = shardings(mesh, logical_axes(config, LORA).base)
-    return FrozenBase(config, LORA, shapes.graph, jax.device_put(params, placement), mesh)
+    params = jax.tree_util.tree_map_with_path(drawn, base.params)
+    placement = jax.tree.map(lambda leaf: leaf.sharding, base.params)
+    return dataclasses.replace(base, params=jax.device_put(params, placement))
 
 
 def make_bank(count: int, config: LlamaConfig = CONFIG) -> Any:

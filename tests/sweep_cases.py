@@ -12,8 +12,9 @@ from pretraining.tokenizer import write_tokenizer
 from pretraining.toy import make_tokenizer
 from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
 from sycojax.data.toy.world import World
+from sycojax.models.base import split
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import Llama, split
+from sycojax.models.llama import Llama
 from sycojax.models.lora import LoRAConfig
 from sycojax.weights.huggingface import save_base
 from tests.toy_files import write_world

@@ -14,8 +14,10 @@ import pytest
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from sycojax.errors import SycojaxError
-from sycojax.models import backends, llama
+from sycojax.models import backends
 from sycojax.models.attention import attend, packed_mask
+from sycojax.models.base import abstract, merge
+from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
 from sycojax.parallel.mesh import MESH_AXES, make_mesh
@@ -162,7 +164,7 @@ def test_a_model_trains_the_same(remat: Any, interpreted: None):
     """Through the layer scan and rematerialisation: gradients of an adapter."""
     lora = LoRAConfig(rank=2, alpha=4.0, dropout=0.0, targets=("q_proj", "v_proj"))
     parts = {
-        name: llama.abstract(CONFIG, lora, remat=remat, attention=name)
+        name: abstract(CONFIG, lora, Compute(remat=remat, attention=name))
         for name in ("xla", "splash")
     }
     rng = np.random.default_rng(2)
@@ -175,7 +177,7 @@ def test_a_model_trains_the_same(remat: Any, interpreted: None):
     positions = jnp.broadcast_to(jnp.arange(LENGTH), segments.shape)
 
     def total(name: str, adapter: Any) -> Any:
-        model = llama.merge(parts[name].graph, adapter, base)
+        model = merge(parts[name].graph, adapter, base)
         return jnp.sum(jnp.sin(model.hidden(token_ids, positions, segments)))
 
     got, want = (

@@ -12,10 +12,13 @@ import pytest
 from jax.experimental import topologies
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from sycojax.models import backends, llama
+from sycojax.models import backends
+from sycojax.models.base import abstract_base, split
+from sycojax.models.compute import Compute, Dtype
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
-from sycojax.parallel.mesh import MESH_AXES, batch_sharding, shardings
+from sycojax.parallel.mesh import MESH_AXES, batch_sharding
+from sycojax.scoring.bank import abstract_pass
 from sycojax.training.loss import Rows, loss
 
 pytestmark = pytest.mark.slow
@@ -39,24 +42,15 @@ def mesh() -> Any:
 
 
 @pytest.mark.parametrize(("width", "dtype"), [(128, "bfloat16"), (64, "float32")])
-def test_a_training_step_compiles_for_a_tpu(mesh: Any, width: int, dtype: str):
+def test_a_training_step_compiles_for_a_tpu(mesh: Any, width: int, dtype: Dtype):
     """Rows over data and fsdp, heads over tensor; the kernels' calls are in the compiled program."""
     config = LlamaConfig(512, 256, 512, 2, 8, 4, width, 512, 1e-5, 1e4, None, False, 1, (2,))
     lora = LoRAConfig(rank=4, alpha=8.0, dropout=0.1)
-    assert backends.choose("auto", config, jnp.dtype(dtype), mesh, LENGTH) == "splash"
-    axes = llama.logical_axes(config, lora)
+    assert backends.choose("auto", config, dtype, mesh, LENGTH) == "splash"
     rows_at, everywhere = batch_sharding(mesh), NamedSharding(mesh, PartitionSpec())
 
-    def placed(shapes: Any, places: Any) -> Any:
-        return jax.tree.map(
-            lambda s, p: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=p), shapes, places
-        )
-
-    split = llama.abstract(
-        config, lora, dtype=jnp.dtype(dtype), remat="dots", attention="splash", mesh=mesh
-    )
-    base = placed(split.base, shardings(mesh, axes.base))
-    adapter = placed(split.lora, shardings(mesh, axes.lora))
+    base = abstract_base(config, lora, Compute(dtype, remat="dots", attention="splash", mesh=mesh))
+    adapter = abstract_pass(1, base)
     place = jax.ShapeDtypeStruct((ROWS, LENGTH), jnp.int32, sharding=rows_at)
     weights = jax.ShapeDtypeStruct((ROWS, LENGTH), jnp.float32, sharding=rows_at)
     key = jax.eval_shape(lambda: jax.random.key(0))

@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec
 
 from sycojax.config import ScoreConfig
 from sycojax.errors import SycojaxError
-from sycojax.models.llama import FrozenBase
+from sycojax.models.base import FrozenBase
 from sycojax.parallel.mesh import make_mesh
 from sycojax.scoring.decode import Continuation, Decoder, Prompt
 from sycojax.scoring.scorer import Scorer
@@ -44,7 +44,8 @@ def quick_compilation() -> Iterator[None]:
 
 
 def over_data(base: FrozenBase) -> FrozenBase:
-    return dataclasses.replace(base, bank_axis="data")
+    compute = dataclasses.replace(base.compute, bank_axis="data")
+    return dataclasses.replace(base, compute=compute)
 
 
 def _train(base: FrozenBase, logits_chunk: int = 0) -> tuple[BankProgram, Any, np.ndarray]:
@@ -117,8 +118,10 @@ def test_rows_of_an_adapter_are_where_it_is() -> None:
 def test_scores_and_texts_are_the_same() -> None:
     logprobs, texts = _score(scoring.make_base())
     base = over_data(scoring.make_base(mesh=make_mesh(4, 2, 1)))
-    assert base.axis_of(4) == "data"
-    assert base.axis_of(5) is None, "a bank that does not fill the axis has its rows over it"
+    assert base.compute.axis_of(4) == "data"
+    assert base.compute.axis_of(5) is None, (
+        "a bank that does not fill the axis has its rows over it"
+    )
     found, continuations = _score(base)
     np.testing.assert_allclose(found, logprobs, rtol=5e-7, atol=1e-5)
     assert continuations == texts

@@ -11,11 +11,12 @@ import pytest
 
 from sycojax.config import ScoreConfig, TrainConfig
 from sycojax.data.tokenizer import Tokenizer
+from sycojax.models.base import abstract_base
+from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import FrozenBase, abstract, logical_axes
 from sycojax.models.lora import LoRAConfig
 from sycojax.models.quantize import Quantization
-from sycojax.parallel.mesh import make_mesh, shardings
+from sycojax.parallel.mesh import make_mesh
 from sycojax.planning.collectives import Collective, collectives
 from sycojax.scoring.scorer import Scorer
 from sycojax.training.batches import empty, stack
@@ -63,14 +64,8 @@ def sent(
     bank_axis: str | None = None,
 ) -> list[Collective]:
     """The collectives of a compiled step over weights that exist in shape only."""
-    mesh = make_mesh(*shape)
-    parts = abstract(CONFIG, LORA, quantization=quantization, mesh=mesh)
-    params = jax.tree.map(
-        lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
-        parts.base,
-        shardings(mesh, logical_axes(CONFIG, LORA, quantization).base),
-    )
-    base = FrozenBase(CONFIG, LORA, parts.graph, params, mesh, bank_axis=bank_axis)
+    compute = Compute(quantization=quantization, mesh=make_mesh(*shape), bank_axis=bank_axis)
+    base = abstract_base(CONFIG, LORA, compute)
     width = WIDTH if bank_axis else 1
     if step == "train":
         program = BankProgram(base, make_optimizer(TRAIN), width)

@@ -13,7 +13,8 @@ import scoring_cases as cases
 
 from sycojax.config import ScoreConfig
 from sycojax.data.tokenizer import Tokenizer
-from sycojax.models.llama import FrozenBase, abstract
+from sycojax.models.base import FrozenBase, abstract
+from sycojax.models.compute import Compute
 from sycojax.requests import Request
 from sycojax.scoring.bandwidth import decode_bytes
 from sycojax.scoring.decode import STRIDE, Continuation, Decoder, Prompt
@@ -272,7 +273,7 @@ def test_generation_and_likelihood_requests_mix(
 def test_trained_model_tells_its_story(shared_data: Path) -> None:
     """stories260K: the text is the one that the weights' author publishes."""
     directory = shared_data / "models" / "stories260K"
-    base = load_base(directory, cases.LORA, mesh=cases.mesh_of(1))
+    base = load_base(directory, cases.LORA, Compute(mesh=cases.mesh_of(1)))
     tokenizer = Tokenizer.from_directory(directory)
     zeros = jax.tree.map(
         lambda leaf: np.zeros((1, *leaf.shape), np.float32), abstract(base.config, cases.LORA).lora

@@ -12,7 +12,7 @@ from tiny_models import GQA
 
 from sycojax.config import ScoreConfig, StudyConfig, TrainConfig
 from sycojax.errors import SycojaxError
-from sycojax.models.llama import abstract
+from sycojax.models.base import abstract
 from sycojax.models.lora import LoRAConfig, covering
 from sycojax.study.external import external_adapters, load_external
 from sycojax.weights.peft import export_adapter

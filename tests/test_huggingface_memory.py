@@ -13,7 +13,7 @@ import pytest
 import safetensors.numpy
 import tiny_models as tiny
 
-from sycojax.models import llama
+from sycojax.models.base import abstract
 from sycojax.models.lora import LoRAConfig
 from sycojax.weights import huggingface
 
@@ -22,6 +22,7 @@ import pathlib, sys, threading, time
 import jax, numpy as np
 sys.path.insert(0, sys.argv[1])
 import tiny_jax as ours, tiny_models as tiny
+from sycojax.models.compute import Compute
 from sycojax.models.lora import LoRAConfig
 from sycojax.parallel.mesh import make_mesh
 from sycojax.weights.huggingface import load_base
@@ -31,8 +32,8 @@ def anonymous():
     return int(line.split()[1]) * 1024
 
 mesh = make_mesh(*map(int, sys.argv[4:7]))
-options = {"mesh": mesh, "quantization": sys.argv[7]}
-load_base(sys.argv[2], LoRAConfig(), **options)  # everything that is set up once
+compute = Compute(quantization=sys.argv[7], mesh=mesh)
+load_base(sys.argv[2], LoRAConfig(), compute)  # everything that is set up once
 before = peak = anonymous()
 done = threading.Event()
 
@@ -44,7 +45,7 @@ def watch():
 
 thread = threading.Thread(target=watch)
 thread.start()
-base = load_base(sys.argv[3], LoRAConfig(), **options)
+base = load_base(sys.argv[3], LoRAConfig(), compute)
 jax.block_until_ready(base.params)
 done.set()
 thread.join()
@@ -79,7 +80,7 @@ def test_loading_needs_less_than_twice_the_largest_leaf(tmp_path, mesh, quantiza
     large = tmp_path / "large"
     large.mkdir()
     (large / "config.json").write_text(json.dumps(config.to_hf()))
-    shapes = huggingface._stored_shapes(llama.abstract(config, LoRAConfig()).base)
+    shapes = huggingface._stored_shapes(abstract(config, LoRAConfig()).base)
     weights = {name: np.ones(shape, np.float32) for name, shape in shapes}
     safetensors.numpy.save_file(weights, large / "model.safetensors")
     del weights

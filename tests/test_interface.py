@@ -14,7 +14,7 @@ import scoring_cases as cases
 import sycojax
 from sycojax.errors import SycojaxError
 from sycojax.interface import LanguageModel
-from sycojax.models.llama import FrozenBase
+from sycojax.models.base import FrozenBase
 from sycojax.weights.huggingface import save_base
 from sycojax.weights.peft import export_adapter
 

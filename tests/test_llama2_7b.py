@@ -7,7 +7,6 @@ import runpy
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import pytest
 
 from sycojax.config import TASKS, StudyConfig
@@ -17,8 +16,9 @@ from sycojax.data.prompts import Prompts
 from sycojax.data.sources import open_source
 from sycojax.data.tokenizer import Tokenizer, check_vocabulary
 from sycojax.evals import EVALUATIONS
+from sycojax.models.base import abstract, parameter_count
+from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import abstract, parameter_count
 from sycojax.models.quantize import Quantization
 from sycojax.scoring.batches import Buckets
 from sycojax.scoring.prepare import Encoder, prepare
@@ -58,9 +58,7 @@ def test_one_config_per_task(task: str) -> None:
 def test_abstract_model() -> None:
     """Shapes and dtypes of the whole 7B model without allocating it."""
     config = study("llama2_7b")
-    shapes = abstract(
-        LlamaConfig.from_hf(ARCHITECTURE), config.lora, dtype=jnp.dtype(config.base.dtype)
-    )
+    shapes = abstract(LlamaConfig.from_hf(ARCHITECTURE), config.lora, Compute(config.base.dtype))
     assert parameter_count(shapes.base) == 6_738_415_616
     assert parameter_count(shapes.lora) == 39_976_960
     assert {leaf.dtype.name for leaf in jax.tree.leaves(shapes.base)} == {"bfloat16"}
@@ -77,7 +75,7 @@ def test_bytes_of_the_base(quantization: Quantization, most: float) -> None:
     """All leaves, with embeddings and head in bfloat16."""
     shapes = abstract(
         LlamaConfig.from_hf(ARCHITECTURE), study("llama2_7b").lora,
-        dtype=jnp.dtype("bfloat16"), quantization=quantization,
+        Compute("bfloat16", quantization),
     )  # fmt: skip
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes.base))
     assert 0.9 * most < size < most

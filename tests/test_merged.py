@@ -13,6 +13,7 @@ import tiny_jax as ours
 import tiny_models as tiny
 
 from sycojax.errors import SycojaxError
+from sycojax.models.compute import Compute
 from sycojax.models.lora import LoRAConfig
 from sycojax.models.quantize import NF4, Int8, quantize
 from sycojax.weights import merged
@@ -82,7 +83,7 @@ def test_it_loads_back_as_a_base(base: Path, tmp_path: Path) -> None:
     assert load_config(target) == load_config(base)
     assert load_config(target).eos_token_ids == (2, 7)
     lora = LoRAConfig(rank=4, alpha=6 * 2, targets=("q_proj", "v_proj", "up_proj"))  # sqrt(4)
-    plain, whole = ours.load_base(base, lora, mesh=ours.one_device()), ours.load(target)
+    plain, whole = ours.load_base(base, lora, Compute(mesh=ours.one_device())), ours.load(target)
     tree = merged.load_adapter(adapter, CONFIG)[1]
     prompt = tiny.prompts(CONFIG)[1]
     expected = ours.logits(plain, tree, prompt)
@@ -126,7 +127,7 @@ def test_a_quantised_base_is_written_out_as_it_was_trained_on(
     np.testing.assert_array_equal(found["lm_head.weight"], stored["lm_head.weight"])
     # The model that sycojax trains and scores: codes and adapter apart.
     lora = LoRAConfig(rank=4, alpha=6, targets=("q_proj",))
-    apart = ours.load_base(base, lora, mesh=ours.one_device(), quantization=kind)
+    apart = ours.load_base(base, lora, Compute(quantization=kind, mesh=ours.one_device()))
     whole = ours.load(base.parent / "merged")
     prompt = tiny.prompts(config)[1]
     tree = merged.load_adapter(adapter, config)[1]

@@ -14,15 +14,13 @@ import tiny_jax as ours
 import tiny_models as tiny
 from flax import nnx
 
-from sycojax.models import llama
 from sycojax.models.attention import attend, packed_mask, rotary_table, rotate
+from sycojax.models.base import abstract, initial_lora, merge, parameter_count, unstack
 from sycojax.models.cache import KVCache
+from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import merge, unstack
 from sycojax.models.lora import ATTENTION_TARGETS, TARGETS, LoRAConfig, Projection
-from sycojax.models.quantize import Storage
 from sycojax.parallel.mesh import batch_sharding, make_mesh
-from sycojax.weights.huggingface import load_base
 
 B, T = 4, 32  # every forward pass of this file has this shape, so most share a compilation
 LLAMA2_7B = LlamaConfig(
@@ -181,7 +179,6 @@ def test_cache_gives_what_the_full_pass_gives(base, adapter):
 
 def test_grouped_heads_equal_repeated_ones(base, adapter):
     config = dataclasses.replace(tiny.GQA, num_key_value_heads=4)
-    split = llama.abstract(config, ours.LORA)
     params = jax.tree.map(lambda x: x, base.params)
     lora = jax.tree.map(lambda x: x, adapter)
 
@@ -195,7 +192,7 @@ def test_grouped_heads_equal_repeated_ones(base, adapter):
         params["layers"]["self_attn"][name] = {"kernel": repeated(kernel)}
         module = lora["layers"]["self_attn"][name]
         lora["layers"]["self_attn"][name] = module | {"lora_b": repeated(module["lora_b"])}
-    wide = dataclasses.replace(base, config=config, graph=split.graph, params=params)
+    wide = dataclasses.replace(base, config=config, params=params)
     one = tokens()
     np.testing.assert_allclose(
         forward(wide, lora, one), forward(base, adapter, one), rtol=0, atol=2e-5
@@ -260,20 +257,20 @@ def test_recomputation_changes_no_gradient(base, adapter):
     batch = tiny.training_batches(base.config)[0]
     reference = ours.gradients(base, adapter, batch)
     for remat in ("dots", "full"):
-        graph = llama.abstract(base.config, base.lora, remat=remat).graph
-        found = ours.gradients(dataclasses.replace(base, graph=graph), adapter, batch)
+        again = dataclasses.replace(base, compute=dataclasses.replace(base.compute, remat=remat))
+        found = ours.gradients(again, adapter, batch)
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=5e-7), found, reference
         )
         assert "remat" in str(
             jax.make_jaxpr(_logits_of, static_argnums=0)(
-                graph, adapter, base.params, *[np.zeros((1, 4), np.int32)] * 4
+                again.graph, adapter, base.params, *[np.zeros((1, 4), np.int32)] * 4
             )
         )
 
 
 def test_eight_devices_compute_what_one_computes(directory, base, adapter):
-    spread = load_base(directory, ours.LORA, mesh=make_mesh(data=2, fsdp=2, tensor=2))
+    spread = ours.load(directory, mesh=make_mesh(data=2, fsdp=2, tensor=2))
     kernel = spread.params["layers"]["self_attn"]["q_proj"]["kernel"]
     assert {shard.data.shape for shard in kernel.addressable_shards} == {(4, 32, 32)}
     one = tokens()
@@ -292,7 +289,7 @@ def test_eight_devices_compute_what_one_computes(directory, base, adapter):
 def test_fsdp_splits_the_work_and_not_only_the_weights(directory):
     """Without a word about activations the partitioner gives every device the whole batch."""
     mesh = make_mesh(data=1, fsdp=8, tensor=1)
-    spread = load_base(directory, ours.LORA, mesh=mesh)
+    spread = ours.load(directory, mesh=mesh)
     ids = jax.ShapeDtypeStruct((8, T), jnp.int32, sharding=batch_sharding(mesh))
     compiled = _compiled.lower(
         spread.graph, ours.zero_adapter(spread), spread.params, ids, ids, ids, ids
@@ -305,18 +302,17 @@ def test_fsdp_splits_the_work_and_not_only_the_weights(directory):
 # --- LoRA --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_fresh_adapter_leaves_every_bit_of_the_base(directory, dtype):
     base = ours.load(directory, dtype=dtype)
-    fresh = llama.initial_lora(base.config, base.lora, jax.random.key(3))
+    fresh = initial_lora(base.config, base.lora, jax.random.key(3))
     # A model without any adapter: not a setting that users have, hence the detour.
     plain = dataclasses.replace(base.lora)
     object.__setattr__(plain, "targets", ())
-    bare = llama.abstract(base.config, plain, dtype=dtype)
-    assert bare.lora == {}
+    assert abstract(base.config, plain).lora == {}
     one = tokens()
     np.testing.assert_array_equal(
-        forward(base, fresh, one), forward(dataclasses.replace(base, graph=bare.graph), {}, one)
+        forward(base, fresh, one), forward(dataclasses.replace(base, lora=plain), {}, one)
     )
 
 
@@ -339,25 +335,25 @@ def test_parameter_counts_of_the_real_shapes():
         num_attention_heads=40, num_key_value_heads=40,
     )  # fmt: skip
     for config, adapters in ((LLAMA2_7B, 39_976_960), (llama2_13b, 62_586_880)):
-        shapes = llama.abstract(config, LoRAConfig(), dtype=jnp.bfloat16)
-        assert llama.parameter_count(shapes.lora) == adapters
-        assert llama.parameter_count(shapes.base) == config.base_parameter_count
+        shapes = abstract(config, LoRAConfig(), Compute("bfloat16"))
+        assert parameter_count(shapes.lora) == adapters
+        assert parameter_count(shapes.base) == config.base_parameter_count
         assert {x.dtype.name for x in jax.tree.leaves(shapes.lora)} == {"float32"}
     assert LLAMA2_7B.base_parameter_count == 6_738_415_616
 
 
 def test_targets_choose_the_projections():
     lora = LoRAConfig(rank=4, targets=("v_proj", "q_proj"))
-    tree = llama.abstract(tiny.GQA, lora).lora
+    tree = abstract(tiny.GQA, lora).lora
     assert set(tree["layers"]) == {"self_attn"}
     assert set(tree["layers"]["self_attn"]) == {"q_proj", "v_proj"}
-    only_attention = llama.abstract(LLAMA2_7B, LoRAConfig(targets=ATTENTION_TARGETS)).lora
-    assert llama.parameter_count(only_attention) == 32 * 4 * 16 * (4096 + 4096)
+    only_attention = abstract(LLAMA2_7B, LoRAConfig(targets=ATTENTION_TARGETS)).lora
+    assert parameter_count(only_attention) == 32 * 4 * 16 * (4096 + 4096)
 
 
 def test_fresh_adapter_is_drawn_as_peft_draws_it():
-    tree = llama.initial_lora(tiny.GQA, ours.LORA, jax.random.key(0))
-    again = llama.initial_lora(tiny.GQA, ours.LORA, jax.random.key(0))
+    tree = initial_lora(tiny.GQA, ours.LORA, jax.random.key(0))
+    again = initial_lora(tiny.GQA, ours.LORA, jax.random.key(0))
     jax.tree.map(np.testing.assert_array_equal, tree, again)
     drawn = []
     for block in tree["layers"].values():
@@ -371,7 +367,7 @@ def test_fresh_adapter_is_drawn_as_peft_draws_it():
             assert a.std() == pytest.approx(bound / math.sqrt(3), rel=0.05)
             drawn.extend(layer[:16].tobytes() for layer in a / bound)
     assert len(set(drawn)) == len(drawn) == 7 * tiny.GQA.num_hidden_layers
-    other = llama.initial_lora(tiny.GQA, ours.LORA, jax.random.key(1))
+    other = initial_lora(tiny.GQA, ours.LORA, jax.random.key(1))
     assert not np.array_equal(
         other["layers"]["mlp"]["up_proj"]["lora_a"], tree["layers"]["mlp"]["up_proj"]["lora_a"]
     )
@@ -380,9 +376,7 @@ def test_fresh_adapter_is_drawn_as_peft_draws_it():
 def _identity_projection(name):
     """A projection whose output is the dropped-out input: kernel 0, A = B = identity."""
     lora = LoRAConfig(rank=64, alpha=64, dropout=0.25, targets=(name,))
-    module = Projection(
-        name, 1, 64, 64, ("embed", "mlp"), lora, Storage(jnp.dtype(jnp.float32)), nnx.Rngs(0)
-    )
+    module = Projection(name, 1, 64, 64, ("embed", "mlp"), lora, Compute(), nnx.Rngs(0))
     module.kernel[...] = jnp.zeros((64, 64))
     module.lora_a[...] = module.lora_b[...] = jnp.eye(64)
     return module
@@ -409,7 +403,7 @@ def test_dropout_masks_are_fresh_per_layer():
         tiny.MHA, num_hidden_layers=2, intermediate_size=8, rms_norm_eps=1e-12
     )
     lora = LoRAConfig(rank=64, alpha=64, dropout=0.5, targets=("v_proj",))
-    split = llama.abstract(config, lora)
+    split = abstract(config, lora)
     params = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), split.base)
     params["embed_tokens"]["embedding"] = np.ones((512, 64), np.float32)
     params["norm"]["scale"] = np.ones(64, np.float32)

@@ -15,7 +15,7 @@ import tiny_models as tiny
 
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json, write_json
-from sycojax.models import llama
+from sycojax.models.base import abstract
 from sycojax.models.lora import TARGETS, LoRAConfig
 from sycojax.weights import peft
 from sycojax.weights.peft import export_adapter, load_adapter
@@ -27,7 +27,7 @@ KEY = "base_model.model.model.layers.1.self_attn.k_proj.lora_A.weight"
 
 def random_tree(lora=LORA, config=CONFIG):
     rng = np.random.default_rng(0)
-    shapes = llama.abstract(config, lora).lora
+    shapes = abstract(config, lora).lora
     return jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), shapes)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import math
 import runpy
 from pathlib import Path
 
@@ -13,17 +14,17 @@ import jax.numpy as jnp
 import pytest
 
 from sycojax.cli import main
-from sycojax.config import StudyConfig
+from sycojax.config import MeshConfig, StudyConfig
 from sycojax.errors import SycojaxError
+from sycojax.models.base import FrozenBase, abstract_base
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import FrozenBase
-from sycojax.parallel.mesh import make_mesh
 from sycojax.planning import programs, rows
 from sycojax.planning.hardware import CHIPS, CORES, GIB, compiler_target
 from sycojax.planning.roofline import Work, decode_work, matmul_weights, score_work, train_work
 from sycojax.planning.shapes import HUB, SHAPES, architecture
 from sycojax.planning.topology import devices, parse
 from sycojax.scoring.memory import decoding_width
+from sycojax.weights.frozen import compute_of
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 TOY = f"--config={CONFIGS / 'toy.py'}"
@@ -108,7 +109,7 @@ def test_what_else_can_be_wrong(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_mesh_that_does_not_divide_a_weight() -> None:
     config = study("toy")
     with pytest.raises(SycojaxError, match=r"fsdp 8 x tensor 1 does not divide embed_tokens"):
-        programs.abstract_base(config, SMALL, make_mesh(1, 8, 1))
+        planned(config, SMALL, 1, 8, 1)
 
 
 def test_figures_of_chips() -> None:
@@ -145,23 +146,29 @@ def test_shapes_known_by_name() -> None:
 )  # fmt: skip
 def test_as_many_configurations_are_decoded_as_fit(rows: int, count: int, width: int) -> None:
     """Nine of 16 would fit with 16 rows each: two passes of 8."""
-    one = make_mesh(1, 1, 1, devices=jax.devices()[:1])
-    base = programs.abstract_base(study("llama2_7b"), SHAPES["llama2_7b"], one)
+    base = planned(study("llama2_7b"), SHAPES["llama2_7b"], 1, 1, 1)
     assert decoding_width(base, count, rows, 768, CHIPS["H200"].limit) == width
 
 
 def test_what_a_mesh_shares_of_it() -> None:
     """Eight devices hold an eighth of the weights and caches each; adapters over ``data`` come in fours."""
     config = study("llama2_7b")
-    base = programs.abstract_base(config, SHAPES["llama2_7b"], make_mesh(1, 8, 1))
+    base = planned(config, SHAPES["llama2_7b"], 1, 8, 1)
     assert (
         decoding_width(base, 16, 64, 768, 16 * 10**9) == 1
     )  # 3.3 + 0.3 GB of weights and adapters, 4.9 of caches
     assert decoding_width(base, 16, 64, 768, 32 * 10**9) == 4
-    laid = dataclasses.replace(
-        programs.abstract_base(config, SHAPES["llama2_7b"], make_mesh(4, 2, 1)), bank_axis="data"
-    )
+    laid = planned(config, SHAPES["llama2_7b"], 4, 2, 1, bank_over_data=True)
     assert decoding_width(laid, 16, 64, 768, 64 * 10**9) == 8
+
+
+def planned(
+    config: StudyConfig, architecture: LlamaConfig, *mesh: int, bank_over_data: bool = False
+) -> FrozenBase:
+    """The base of ``config`` on a mesh of these sizes."""
+    config = dataclasses.replace(config, mesh=MeshConfig(*mesh, bank_over_data=bank_over_data))
+    compute = compute_of(config, architecture, jax.devices()[: math.prod(mesh)])
+    return abstract_base(architecture, config.lora, compute)
 
 
 def small(**keys: int | str) -> tuple[StudyConfig, FrozenBase]:
@@ -172,7 +179,7 @@ def small(**keys: int | str) -> tuple[StudyConfig, FrozenBase]:
         base=dataclasses.replace(config.base, dtype="bfloat16", **{"remat": "none", **keys}),
         lora=dataclasses.replace(config.lora, rank=1, targets=("q_proj",)),
     )
-    return config, programs.abstract_base(config, SMALL, make_mesh(2, 2, 2))
+    return config, planned(config, SMALL, 2, 2, 2)
 
 
 # Per layer: q 4x4, k and v 4x2 each, o 4x4, three of 4x8; the head 4x16. No table, no norms.
@@ -273,7 +280,7 @@ def test_a_whole_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_the_programs_are_those_that_run() -> None:
     """Shapes and shardings that are lowered are those of the arrays a study passes."""
     config = study("toy", micro_batch_rows=4)
-    base = programs.abstract_base(config, SHAPES["llama2_7b"], make_mesh(2, 2, 2))
+    base = planned(config, SHAPES["llama2_7b"], 2, 2, 2)
     state = programs.lower_train(
         config, base, programs.bank_widths(config, base, None).train
     ).args_info

@@ -19,6 +19,7 @@ from sycojax.data import prompts
 from sycojax.data.toy import WORLD_SEED
 from sycojax.data.toy.world import TYPES, Sizes, World
 from sycojax.files import read_json
+from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
 from sycojax.parallel.mesh import make_mesh
@@ -95,7 +96,7 @@ def test_a_small_base_is_rebuilt_by_the_same_path(tmp_path):
     assert "left" in log.getvalue()
     pretraining.write_base(tmp_path / "base", settings, base, tokenizer, metrics)
     lora = LoRAConfig(rank=2, alpha=2.0, dropout=0.0, targets=("q_proj",))
-    loaded = load_base(tmp_path / "base", lora, mesh=make_mesh())
+    loaded = load_base(tmp_path / "base", lora, Compute(mesh=make_mesh()))
     assert loaded.config == config
     stored = jax.tree.leaves_with_path(loaded.params)
     for path, value in stored:

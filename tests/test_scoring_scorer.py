@@ -17,7 +17,7 @@ import scoring_cases as cases
 from sycojax.config import ScoreConfig
 from sycojax.data.encode import encode_pair
 from sycojax.errors import SycojaxError
-from sycojax.models.llama import FrozenBase
+from sycojax.models.base import FrozenBase
 from sycojax.records import Record
 from sycojax.requests import Request
 from sycojax.scoring.bank import pass_width

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import scoring_cases as scoring
@@ -17,8 +16,9 @@ import training_cases as training
 from jax.sharding import AbstractMesh, AxisType, PartitionSpec
 
 from sycojax.config import ScoreConfig
+from sycojax.models.base import FrozenBase, abstract, logical_axes
+from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import FrozenBase, abstract, logical_axes
 from sycojax.models.lora import LoRAConfig
 from sycojax.parallel.mesh import MESH_AXES, make_mesh, partition_spec, shardings
 from sycojax.scoring.decode import Continuation, Decoder, Prompt
@@ -115,7 +115,7 @@ def test_no_large_weight_is_whole_anywhere(name: str) -> None:
     """On fsdp x tensor = 4 x 8 a device holds a 32nd of every matrix, and the norms whole."""
     mesh = AbstractMesh((1, 4, 8), MESH_AXES, axis_types=(AxisType.Auto,) * 3)
     config, lora = SHAPES[name], LoRAConfig()
-    shapes = abstract(config, lora, dtype=jnp.dtype("bfloat16")).base
+    shapes = abstract(config, lora, Compute("bfloat16")).base
     for leaf, place in zip(
         jax.tree.leaves(shapes),
         jax.tree.leaves(shardings(mesh, logical_axes(config, lora).base)),

@@ -24,8 +24,9 @@ from sycojax.data.toy.world import World
 from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS, published
 from sycojax.files import read_json
+from sycojax.models.base import abstract, initial_lora, split
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import Llama, abstract, initial_lora, split
+from sycojax.models.llama import Llama
 from sycojax.models.lora import LoRAConfig
 from sycojax.records import read_records
 from sycojax.study import adapters, run, scores

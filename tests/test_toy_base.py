@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import pytest
 
 from analysis.statistics import resample, shift
@@ -21,6 +20,7 @@ from sycojax.data.sources import open_source
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.evals import BENCHMARKS, EVALUATIONS
 from sycojax.evals.protocol import Measure, headline
+from sycojax.models.compute import Compute
 from sycojax.models.lora import LoRAConfig
 from sycojax.parallel.mesh import make_mesh
 from sycojax.records import read_records
@@ -97,7 +97,7 @@ def test_an_adapter_that_learned_always_a_is_visible(tmp_path: Path) -> None:
         assert example is not None
         examples.append(example)
     lora = LoRAConfig(rank=8, alpha=16.0, dropout=0.0)
-    base = load_base(toy.base_directory(), lora, dtype=jnp.float32, mesh=make_mesh())
+    base = load_base(toy.base_directory(), lora, Compute(mesh=make_mesh()))
     train = TrainConfig(
         learning_rate=3e-3, warmup_steps=5, row_length=128, micro_batch_rows=8, eval_every=20
     )

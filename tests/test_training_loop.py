@@ -21,7 +21,7 @@ from training_cases import CONFIG, make_base, make_jobs, one_device_mesh
 
 from sycojax.config import TrainConfig
 from sycojax.errors import SycojaxError
-from sycojax.models.llama import FrozenBase
+from sycojax.models.base import FrozenBase
 from sycojax.training import loop
 from sycojax.training.batches import step_indices
 from sycojax.training.loop import TrainedAdapter, train_bank

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from training_cases import CONFIG, make_base, make_examples, one_device_mesh
 
-from sycojax.models import llama
+from sycojax.models.base import abstract, initial_lora
+from sycojax.models.compute import Compute
 from sycojax.training.batches import pack_step, stack
 from sycojax.training.loss import Rows, loss
 from sycojax.training.optimizer import make_optimizer
@@ -33,8 +34,8 @@ def _products(jaxpr: Any) -> Iterator[tuple[int, ...]]:
 def test_no_gradient_of_a_frozen_weight_is_computed(remat: Any, chunk: int):
     """4 N operations per token, not 6 N: of a matrix, the gradient with respect to its input alone."""
     base = make_base(one_device_mesh())
-    graph = llama.abstract(base.config, base.lora, remat=remat).graph
-    lora = llama.initial_lora(base.config, base.lora, jax.random.key(0))
+    graph = abstract(base.config, base.lora, Compute(remat=remat)).graph
+    lora = initial_lora(base.config, base.lora, jax.random.key(0))
     rows = Rows(*(x[0] for x in pack_step(make_examples(4, seed=0), CONFIG).rows))
 
     def gradients(wrt: int) -> set[tuple[int, ...]]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from training_cases import CONFIG, make_base, make_examples, one_device_mesh
 
-from sycojax.models.llama import FrozenBase, initial_lora, merge
+from sycojax.models.base import FrozenBase, initial_lora, merge
 from sycojax.parallel.mesh import make_mesh
 from sycojax.training.batches import pack_step, stack
 from sycojax.training.loss import Rows, loss, summed_gradients

@@ -11,14 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 import tiny_models as tiny
-from jax.sharding import AxisType, Mesh
+from jax.sharding import Mesh
 from scipy.special import log_softmax
 
 from sycojax.config import TrainConfig
 from sycojax.files import write_json
-from sycojax.models.llama import FrozenBase, Tree, abstract, merge
+from sycojax.models.base import FrozenBase, Tree, merge, zero_lora
+from sycojax.models.compute import Compute
 from sycojax.models.lora import LoRAConfig
-from sycojax.parallel.mesh import MESH_AXES
+from sycojax.parallel.mesh import make_mesh
 from sycojax.training.loss import Rows, loss
 from sycojax.training.optimizer import learning_rates, make_optimizer
 from sycojax.training.step import AdapterState, train_step
@@ -31,19 +32,16 @@ WIDTH = 40  # of a padded training row
 
 def load(directory: Path, **options: Any) -> FrozenBase:
     """The base on one device, float32 unless told."""
-    return load_base(directory, LORA, **{"mesh": one_device(), **options})
+    return load_base(directory, LORA, Compute(**{"mesh": one_device(), **options}))
 
 
 def one_device() -> Mesh:
     """A mesh of the first device: nothing is computed eight times over."""
-    return jax.make_mesh(
-        (1, 1, 1), MESH_AXES, devices=jax.devices()[:1], axis_types=(AxisType.Auto,) * 3
-    )
+    return make_mesh(devices=jax.devices()[:1])
 
 
 def zero_adapter(base: FrozenBase) -> Tree:
-    shapes = abstract(base.config, base.lora).lora
-    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    return zero_lora(base.config, base.lora)
 
 
 def peft_adapter(directory: Path, base: FrozenBase, b_scale: float) -> Tree:

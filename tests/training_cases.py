@@ -15,13 +15,14 @@ from pathlib import Path
 import jax
 import numpy as np
 import tiny_models as tiny
-from jax.sharding import AxisType, Mesh
+from jax.sharding import Mesh
 
 from sycojax.config import TrainConfig
 from sycojax.data.encode import EncodedExample
-from sycojax.models.llama import FrozenBase, abstract, logical_axes
+from sycojax.models.base import FrozenBase, abstract_base
+from sycojax.models.compute import Compute
 from sycojax.models.lora import LoRAConfig
-from sycojax.parallel.mesh import MESH_AXES, shardings
+from sycojax.parallel.mesh import make_mesh
 from sycojax.training import loop
 from sycojax.training.bank import AdapterJob
 
@@ -41,9 +42,7 @@ CONFIG = TrainConfig(
 
 
 def one_device_mesh() -> Mesh:
-    return jax.make_mesh(
-        (1, 1, 1), MESH_AXES, axis_types=(AxisType.Auto,) * 3, devices=jax.devices()[:1]
-    )
+    return make_mesh(devices=jax.devices()[:1])
 
 
 def make_base(mesh: Mesh, dropout: float = 0.1) -> FrozenBase:
@@ -59,14 +58,14 @@ def make_base(mesh: Mesh, dropout: float = 0.1) -> FrozenBase:
     # Few targets: every dropout site costs compile time.
     targets = ("v_proj", "down_proj")
     lora = LoRAConfig(rank=2, alpha=4.0, dropout=dropout, targets=targets)
-    parts = abstract(config, lora, mesh=mesh)
+    base = abstract_base(config, lora, Compute(mesh=mesh))
     # NumPy's draws are the same bits in every process, however jax was told to compile.
     rng = np.random.default_rng(7)
     weights = jax.tree.map(
-        lambda s: (rng.standard_normal(s.shape) * 0.1).astype(s.dtype), parts.base
+        lambda s: (rng.standard_normal(s.shape) * 0.1).astype(s.dtype), base.params
     )
-    where = shardings(mesh, logical_axes(config, lora).base)
-    return FrozenBase(config, lora, parts.graph, jax.device_put(weights, where), mesh)
+    where = jax.tree.map(lambda s: s.sharding, base.params)
+    return dataclasses.replace(base, params=jax.device_put(weights, where))
 
 
 def make_examples(count: int, seed: int, longest: int = 14) -> list[EncodedExample]:

@@ -1,41 +1,34 @@
 """Llama 2/3 as Flax NNX modules: RMSNorm, rotary grouped-query attention, SwiGLU, layers under one scan.
 
-The modules describe parameters and the forward pass. Everything else works on the pure trees that
-``split`` returns: ``graph`` (static), ``lora`` (one adapter) and ``base`` (frozen weights).
+The modules describe parameters and the forward pass. Everything else works on the pure trees of ``models.base``.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from sycojax.models.attention import rotary_table, rotate
-from sycojax.models.backends import Backend, packed_attention
+from sycojax.models.backends import packed_attention
 from sycojax.models.cache import KVCache
+from sycojax.models.compute import DEFAULT, Compute, Dtype, Remat
 from sycojax.models.config import LlamaConfig
-from sycojax.models.lora import SAVED_PROJECTION, BaseParam, LoRAConfig, LoRAParam, Projection
-from sycojax.models.quantize import Quantization, Storage
+from sycojax.models.lora import SAVED_PROJECTION, BaseParam, LoRAConfig, Projection
 from sycojax.models.row_attention import SAVED_ATTENTION, attend_rows
-from sycojax.parallel.mesh import batch_axes, batch_sharding, gathered
+from sycojax.parallel.mesh import batch_sharding, gathered
 
-Remat = Literal["none", "dots", "full"]
-Tree = Any  # a nested dict of arrays
 HEAD_AXES = ("embed", "vocab")
 
 
 class RMSNorm(nnx.Module):
     """x / rms(x) * scale, in float32 (Zhang and Sennrich 2019, arXiv:1910.07467)."""
 
-    def __init__(self, shape: tuple[int, ...], axes: tuple[str, ...], eps: float, dtype: jnp.dtype):
+    def __init__(self, shape: tuple[int, ...], axes: tuple[str, ...], eps: float, dtype: Dtype):
         self.scale = BaseParam(jnp.ones(shape, dtype), axes=axes)
         self.eps = eps
 
@@ -48,23 +41,31 @@ class RMSNorm(nnx.Module):
 class SelfAttention(nnx.Module):
     """The four attention projections of every layer."""
 
-    def __init__(self, c: LlamaConfig, lora: LoRAConfig, kept: Storage, rngs: nnx.Rngs):
+    def __init__(self, c: LlamaConfig, lora: LoRAConfig, compute: Compute, rngs: nnx.Rngs):
         layers, d = c.num_hidden_layers, c.hidden_size
         q, kv = c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim
-        self.q_proj = Projection("q_proj", layers, d, q, ("embed", "q_heads"), lora, kept, rngs)
-        self.k_proj = Projection("k_proj", layers, d, kv, ("embed", "kv_heads"), lora, kept, rngs)
-        self.v_proj = Projection("v_proj", layers, d, kv, ("embed", "kv_heads"), lora, kept, rngs)
-        self.o_proj = Projection("o_proj", layers, q, d, ("q_heads", "embed"), lora, kept, rngs)
+        self.q_proj = Projection("q_proj", layers, d, q, ("embed", "q_heads"), lora, compute, rngs)
+        self.k_proj = Projection(
+            "k_proj", layers, d, kv, ("embed", "kv_heads"), lora, compute, rngs
+        )
+        self.v_proj = Projection(
+            "v_proj", layers, d, kv, ("embed", "kv_heads"), lora, compute, rngs
+        )
+        self.o_proj = Projection("o_proj", layers, q, d, ("q_heads", "embed"), lora, compute, rngs)
 
 
 class MLP(nnx.Module):
     """The three SwiGLU projections of every layer (Shazeer 2020, arXiv:2002.05202)."""
 
-    def __init__(self, c: LlamaConfig, lora: LoRAConfig, kept: Storage, rngs: nnx.Rngs):
+    def __init__(self, c: LlamaConfig, lora: LoRAConfig, compute: Compute, rngs: nnx.Rngs):
         layers, d, f = c.num_hidden_layers, c.hidden_size, c.intermediate_size
-        self.gate_proj = Projection("gate_proj", layers, d, f, ("embed", "mlp"), lora, kept, rngs)
-        self.up_proj = Projection("up_proj", layers, d, f, ("embed", "mlp"), lora, kept, rngs)
-        self.down_proj = Projection("down_proj", layers, f, d, ("mlp", "embed"), lora, kept, rngs)
+        self.gate_proj = Projection(
+            "gate_proj", layers, d, f, ("embed", "mlp"), lora, compute, rngs
+        )
+        self.up_proj = Projection("up_proj", layers, d, f, ("embed", "mlp"), lora, compute, rngs)
+        self.down_proj = Projection(
+            "down_proj", layers, f, d, ("mlp", "embed"), lora, compute, rngs
+        )
 
     def __call__(self, x: jax.Array, key: jax.Array | None) -> jax.Array:
         return self.down_proj(jax.nn.silu(self.gate_proj(x, key)) * self.up_proj(x, key), key)
@@ -73,13 +74,13 @@ class MLP(nnx.Module):
 class DecoderLayers(nnx.Module):
     """All decoder layers as one module whose leaves carry a leading layer axis."""
 
-    def __init__(self, c: LlamaConfig, lora: LoRAConfig, kept: Storage, rngs: nnx.Rngs):
+    def __init__(self, c: LlamaConfig, lora: LoRAConfig, compute: Compute, rngs: nnx.Rngs):
         shape, axes = (c.num_hidden_layers, c.hidden_size), ("layers", "norm")
-        norm = (shape, axes, c.rms_norm_eps, kept.dtype)
+        norm = (shape, axes, c.rms_norm_eps, compute.dtype)
         self.input_layernorm = RMSNorm(*norm)
-        self.self_attn = SelfAttention(c, lora, kept, rngs)
+        self.self_attn = SelfAttention(c, lora, compute, rngs)
         self.post_attention_layernorm = RMSNorm(*norm)
-        self.mlp = MLP(c, lora, kept, rngs)
+        self.mlp = MLP(c, lora, compute, rngs)
         self.head_dim = c.head_dim
 
     def queries_keys_values(
@@ -100,13 +101,13 @@ class DecoderLayers(nnx.Module):
 
 
 class Embedding(nnx.Module):
-    def __init__(self, c: LlamaConfig, dtype: jnp.dtype, rngs: nnx.Rngs):
+    def __init__(self, c: LlamaConfig, dtype: Dtype, rngs: nnx.Rngs):
         table = jax.random.normal(rngs.params(), (c.vocab_size, c.hidden_size), jnp.float32) * 0.02
         self.embedding = BaseParam(table.astype(dtype), axes=("vocab", "embed"))
 
 
 class Head(nnx.Module):
-    def __init__(self, c: LlamaConfig, dtype: jnp.dtype, rngs: nnx.Rngs):
+    def __init__(self, c: LlamaConfig, dtype: Dtype, rngs: nnx.Rngs):
         kernel = jax.random.normal(rngs.params(), (c.hidden_size, c.vocab_size), jnp.float32) * 0.02
         self.kernel = BaseParam(kernel.astype(dtype), axes=HEAD_AXES)
 
@@ -118,24 +119,16 @@ class Llama(nnx.Module):
         self,
         config: LlamaConfig,
         lora: LoRAConfig,
+        compute: Compute = DEFAULT,
         *,
-        dtype: jnp.dtype = jnp.float32,  # pyright: ignore[reportArgumentType]
-        quantization: Quantization = "none",
-        remat: Remat = "none",
-        attention: Backend = "xla",
-        mesh: Mesh | None = None,
         rngs: nnx.Rngs,
     ):
-        self.config = config
-        self.remat: Remat = remat
-        self.attention: Backend = attention
-        self.mesh = mesh
-        # Where this is one adapter of a bank (under vmap): the mesh axis that the bank is laid over.
-        self.bank_axis: str | None = None
-        self.embed_tokens = Embedding(config, dtype, rngs)
-        self.layers = DecoderLayers(config, lora, Storage(dtype, quantization, mesh), rngs)
-        self.norm = RMSNorm((config.hidden_size,), ("norm",), config.rms_norm_eps, dtype)
-        self.lm_head = None if config.tie_word_embeddings else Head(config, dtype, rngs)
+        """``compute.bank_axis`` is set where this is one adapter of a bank (under vmap) that lies over that axis."""
+        self.config, self.compute = config, compute
+        self.embed_tokens = Embedding(config, compute.dtype, rngs)
+        self.layers = DecoderLayers(config, lora, compute, rngs)
+        self.norm = RMSNorm((config.hidden_size,), ("norm",), config.rms_norm_eps, compute.dtype)
+        self.lm_head = None if config.tie_word_embeddings else Head(config, compute.dtype, rngs)
 
     def hidden(
         self,
@@ -149,19 +142,20 @@ class Llama(nnx.Module):
 
         ``dropout_key`` turns LoRA dropout on; without it the pass is deterministic.
         """
-        attention = packed_attention(self.attention, segment_ids, ends, self.mesh, self.bank_axis)
+        c = self.compute
+        attention = packed_attention(c.attention, segment_ids, ends, c.mesh, c.bank_axis)
         table = rotary_table(self.config, positions)
         graph, state = nnx.split(self.layers)
         count = self.config.num_hidden_layers
         keys = None if dropout_key is None else jax.random.split(dropout_key, count)
 
-        def body(h: jax.Array, xs: tuple[Tree, jax.Array | None]) -> tuple[jax.Array, None]:
+        def body(h: jax.Array, xs: tuple[Any, jax.Array | None]) -> tuple[jax.Array, None]:
             layer, key = nnx.merge(graph, xs[0]), xs[1]
             q, k, v = layer.queries_keys_values(h, table, key)
             return self._by_rows(layer.finish(h, attention(q, k, v), key)), None
 
         h = self._by_rows(self._embed(token_ids))
-        h, _ = jax.lax.scan(_rematerialised(body, self.remat), h, (state, keys))
+        h, _ = jax.lax.scan(_rematerialised(body, c.remat), h, (state, keys))
         return self.norm(h)
 
     def prefill(self, token_ids: jax.Array) -> tuple[jax.Array, KVCache]:
@@ -174,7 +168,7 @@ class Llama(nnx.Module):
         table = rotary_table(self.config, jnp.arange(length)[None])
         graph, state = nnx.split(self.layers)
 
-        def body(h: jax.Array, layer: Tree) -> tuple[jax.Array, KVCache]:
+        def body(h: jax.Array, layer: Any) -> tuple[jax.Array, KVCache]:
             layer = nnx.merge(graph, layer)
             q, k, v = layer.queries_keys_values(h, table, None)
             h = self._by_rows(layer.finish(h, attend_rows(q, k, v, mask), None))
@@ -188,12 +182,12 @@ class Llama(nnx.Module):
         token_ids: jax.Array,
         slots: jax.Array,
         caches: Sequence[KVCache],
-        layers: Sequence[tuple[Tree, Tree]],
+        layers: Sequence[tuple[Any, Any]],
     ) -> tuple[jax.Array, tuple[KVCache, ...]]:
         """Feed one token per row and store its keys and values; final hidden states [B, D] and the caches.
 
         ``token_ids`` and ``slots`` int32 [B]: each row's token is the one at ``slots`` of that row. ``caches``
-        and ``layers`` (lora and base trees without the layer axis, ``unstack``) are one per layer. The layers
+        and ``layers`` (lora and base trees without the layer axis, ``base.unstack``) are one per layer. The layers
         are no scan: it would copy the weights and the cache of each layer out of their stacks at every step.
         """
         table = rotary_table(self.config, slots[:, None])
@@ -216,7 +210,8 @@ class Llama(nnx.Module):
 
     def whole_head(self) -> jax.Array:
         """``head`` put together from its parts on ``fsdp``: in a loop, that would be done at every turn."""
-        return self.head() if self.mesh is None else gathered(self.head(), self.mesh, HEAD_AXES)
+        head, mesh = self.head(), self.compute.mesh
+        return head if mesh is None else gathered(head, mesh, HEAD_AXES)
 
     def head(self) -> jax.Array:
         """The kernel [D, V] that turns hidden states into logits."""
@@ -226,14 +221,14 @@ class Llama(nnx.Module):
 
     def _embed(self, token_ids: jax.Array) -> jax.Array:
         """Rows of the embedding table [B, T, D], split over ``data``, and along D over ``fsdp`` as the table is."""
-        table, mesh = self.embed_tokens.embedding[...], self.mesh
-        if mesh is None or not self._divides(token_ids):
+        table, mesh = self.embed_tokens.embedding[...], self.compute.mesh
+        if mesh is None or token_ids.shape[0] % self.compute.row_ways:
             return table[token_ids]
         # Asked for rows over all batch axes at once, the partitioner would look up the whole batch on every device;
         # so it looks up the part on `data`, and what is left to exchange are activations. It must see the ids of that
         # part first, or it gathers the table instead where a bank is laid over `data`.
-        data = None if self.bank_axis == "data" else "data"
-        ids = jax.lax.with_sharding_constraint(token_ids, NamedSharding(mesh, PartitionSpec(data)))
+        data = PartitionSpec(self._data_axis())
+        ids = jax.lax.with_sharding_constraint(token_ids, NamedSharding(mesh, data))
         return self._together(table[ids], "fsdp")
 
     def _together(self, x: jax.Array, last: Any = PartitionSpec.UNCONSTRAINED) -> jax.Array:
@@ -243,12 +238,12 @@ class Llama(nnx.Module):
         it, a few activations. With rows over ``fsdp`` every weight would be gathered for every token (Pope et al.
         2022, arXiv:2211.05102, section 3.2).
         """
-        if self.mesh is None or not self._divides(x):
+        mesh = self.compute.mesh
+        if mesh is None or x.shape[0] % self.compute.row_ways:
             return x
-        data = None if self.bank_axis == "data" else "data"
         middle = [PartitionSpec.UNCONSTRAINED] * (x.ndim - 2)
-        spec = PartitionSpec(data, *middle, last)
-        return jax.lax.with_sharding_constraint(x, NamedSharding(self.mesh, spec))
+        spec = PartitionSpec(self._data_axis(), *middle, last)
+        return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
 
     def _by_rows(self, h: jax.Array) -> jax.Array:
         """Keep activations [B, T, D] split by rows over the mesh's batch axes.
@@ -256,15 +251,14 @@ class Llama(nnx.Module):
         Left to itself the partitioner follows the weights: it splits D over ``fsdp`` and gives every device
         the whole batch. Rows that do not divide evenly (a small decoding batch) are left to it.
         """
-        if self.mesh is None or not self._divides(h):
+        c = self.compute
+        if c.mesh is None or h.shape[0] % c.row_ways:
             return h
-        return jax.lax.with_sharding_constraint(
-            h, batch_sharding(self.mesh, bank_axis=self.bank_axis)
-        )
+        return jax.lax.with_sharding_constraint(h, batch_sharding(c.mesh, bank_axis=c.bank_axis))
 
-    def _divides(self, h: jax.Array) -> bool:
-        assert self.mesh is not None
-        return h.shape[0] % math.prod(self.mesh.shape[a] for a in batch_axes(self.bank_axis)) == 0
+    def _data_axis(self) -> str | None:
+        """``data``, unless the adapters of a bank lie over it: then each has all of its rows."""
+        return None if self.compute.bank_axis == "data" else "data"
 
 
 def _rematerialised(body: Any, remat: Remat) -> Any:
@@ -274,173 +268,3 @@ def _rematerialised(body: Any, remat: Remat) -> Any:
     saved = jax.checkpoint_policies.save_only_these_names(SAVED_PROJECTION, SAVED_ATTENTION)
     policy = {"full": None, "dots": saved}[remat]
     return jax.checkpoint(body, prevent_cse=False, policy=policy)
-
-
-class Split(NamedTuple):
-    """A model taken apart: static graph, adapter tree and base tree (nested dicts of arrays)."""
-
-    graph: Any
-    lora: Tree
-    base: Tree
-
-
-@dataclasses.dataclass(frozen=True)
-class FrozenBase:
-    """The base every configuration of a study shares: static graph, weights, and where they live."""
-
-    config: LlamaConfig
-    lora: LoRAConfig
-    graph: Any
-    params: Tree
-    mesh: Mesh
-    attention: Backend = "xla"
-    # The mesh axis that adapters of a bank are laid over where they fill it; None: each device has them all.
-    bank_axis: str | None = None
-
-    def axis_of(self, width: int) -> str | None:
-        """The mesh axis that a bank of ``width`` adapters is laid over, if any."""
-        if self.bank_axis is None or width % self.mesh.shape[self.bank_axis]:
-            return None
-        return self.bank_axis if self.mesh.shape[self.bank_axis] > 1 else None
-
-    def graph_of(self, bank_axis: str | None) -> Any:
-        """``graph``, or that of one adapter of a bank that is laid over ``bank_axis``."""
-        return self.graph if bank_axis is None else _banked(self, bank_axis)
-
-
-def split(model: Llama) -> Split:
-    """Take a model apart into pure trees; ``nnx.merge(graph, lora, base)`` puts it together."""
-    graph, lora, base = nnx.split(model, LoRAParam, BaseParam)
-    return Split(graph, _plain(lora), _plain(base))
-
-
-def merge(graph: Any, lora: Tree, base: Tree) -> Llama:
-    """The model that ``split`` took apart, with these arrays."""
-    return nnx.merge(graph, nnx.State(lora), nnx.State(base))
-
-
-def _banked(base: FrozenBase, bank_axis: str) -> Any:
-    model = merge(base.graph, abstract(base.config, base.lora).lora, base.params)
-    model.bank_axis = bank_axis
-    return split(model).graph
-
-
-def abstract(
-    config: LlamaConfig,
-    lora: LoRAConfig,
-    *,
-    dtype: jnp.dtype = jnp.float32,  # pyright: ignore[reportArgumentType]
-    quantization: Quantization = "none",
-    remat: Remat = "none",
-    attention: Backend = "xla",
-    mesh: Mesh | None = None,
-) -> Split:
-    """The split model with ``jax.ShapeDtypeStruct`` leaves: nothing is allocated.
-
-    With ``mesh`` the model of this graph keeps its activations split by rows over it.
-    """
-
-    def build() -> Llama:
-        return Llama(
-            config,
-            lora,
-            dtype=dtype,
-            quantization=quantization,
-            remat=remat,
-            attention=attention,
-            mesh=mesh,
-            rngs=nnx.Rngs(0),
-        )
-
-    return split(nnx.eval_shape(build))
-
-
-@functools.cache
-def logical_axes(
-    config: LlamaConfig, lora: LoRAConfig, quantization: Quantization = "none"
-) -> Split:
-    """Like ``abstract``, each leaf being its tuple of logical axis names. Every caller gets the same trees.
-
-    Kept, because tracing the model for them takes 50 ms, which every call of a scorer would pay twice.
-    """
-    model = nnx.eval_shape(lambda: Llama(config, lora, quantization=quantization, rngs=nnx.Rngs(0)))
-    graph, adapters, base = nnx.split(model, LoRAParam, BaseParam)
-
-    def names(state: nnx.State) -> Tree:
-        return _nested({path: v.get_metadata("axes") for path, v in nnx.to_flat_state(state)})
-
-    return Split(graph, names(adapters), names(base))
-
-
-def with_lora(
-    base: FrozenBase, lora: LoRAConfig, quantization: Quantization, remat: Remat = "none"
-) -> FrozenBase:
-    """The same base for adapters of another shape. ``quantization`` is what its projections are kept in."""
-    if lora == base.lora:
-        return base
-    dtype = base.params["embed_tokens"]["embedding"].dtype
-    shapes = abstract(
-        base.config,
-        lora,
-        dtype=dtype,
-        quantization=quantization,
-        remat=remat,
-        attention=base.attention,
-        mesh=base.mesh,
-    )
-    return dataclasses.replace(base, lora=lora, graph=shapes.graph)
-
-
-def fit_adapter(tree: Tree, own: LoRAConfig, base: FrozenBase) -> Tree:
-    """An adapter of shape ``own`` (float32 NumPy leaves) as one of ``base.lora``, which must cover it.
-
-    What it lacks in rank and projections is zero; another ``scaling`` goes into B.
-    """
-    if dataclasses.replace(own, dropout=base.lora.dropout) == base.lora:
-        return tree
-    wide = jax.tree.map(
-        lambda shape: np.zeros(shape.shape, np.float32), abstract(base.config, base.lora).lora
-    )
-    for group, projections in tree["layers"].items():
-        for name, matrices in projections.items():
-            target = wide["layers"][group][name]
-            target["lora_a"][..., : own.rank] = matrices["lora_a"]
-            ratio = own.scaling / base.lora.scaling
-            target["lora_b"][:, : own.rank] = matrices["lora_b"] * np.float32(ratio)
-    return wide
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def initial_lora(config: LlamaConfig, lora: LoRAConfig, key: jax.Array) -> Tree:
-    """A fresh adapter: A uniform, B zero. The same key gives the same adapter."""
-    # Under jit the unused base weights are dead code and never allocated.
-    return split(Llama(config, lora, rngs=nnx.Rngs(params=key))).lora
-
-
-def unstack(layers: Tree, count: int, axis: int = 0) -> list[Tree]:
-    """A tree of stacked layers as ``count`` trees without the layer axis, which is ``axis``."""
-
-    def layer(n: int) -> Tree:
-        take = functools.partial(jax.lax.index_in_dim, index=n, axis=axis, keepdims=False)
-        return jax.tree.map(take, layers)
-
-    return [layer(n) for n in range(count)]
-
-
-def parameter_count(tree: Tree) -> int:
-    """Number of scalars in a tree of arrays or shapes."""
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
-def _plain(state: nnx.State) -> Tree:
-    return _nested(dict(nnx.to_flat_state(nnx.as_pure(state))))
-
-
-def _nested(flat: dict[tuple[Any, ...], Any]) -> Tree:
-    tree: dict[str, Any] = {}
-    for path, value in flat.items():
-        node = tree
-        for part in path[:-1]:
-            node = node.setdefault(part, {})
-        node[path[-1]] = value
-    return tree

@@ -18,7 +18,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from sycojax.errors import SycojaxError
 from sycojax.models import quantize
-from sycojax.models.quantize import Storage
+from sycojax.models.compute import Compute
 
 ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP_TARGETS = ("gate_proj", "up_proj", "down_proj")
@@ -88,17 +88,17 @@ class Projection(nnx.Module):
         fan_out: int,
         axes: tuple[str, str],
         lora: LoRAConfig,
-        kept: Storage,
+        compute: Compute,
         rngs: nnx.Rngs,
     ):
         self.quantized = None
-        self.mesh, self.axes = kept.mesh, axes
-        if kept.quantization == "none":
+        self.mesh, self.axes = compute.mesh, axes
+        if compute.quantization == "none":
             kernel = jax.random.normal(rngs.params(), (layers, fan_in, fan_out), jnp.float32) * 0.02
-            self.kernel = BaseParam(kernel.astype(kept.dtype), axes=("layers", *axes))
+            self.kernel = BaseParam(kernel.astype(compute.dtype), axes=("layers", *axes))
         else:
-            forms = quantize.shapes(kept.quantization, fan_in, fan_out)
-            names = quantize.logical_axes(kept.quantization, axes)
+            forms = quantize.shapes(compute.quantization, fan_in, fan_out)
+            names = quantize.logical_axes(compute.quantization, axes)
             self.quantized = type(forms)
             for leaf, form, axis in zip(forms._fields, forms, names, strict=True):
                 zeros = jnp.zeros((layers, *form.shape), form.dtype)

@@ -55,14 +55,6 @@ def _dynamic_values() -> np.ndarray:
 DYNAMIC_VALUES = _dynamic_values()
 
 
-class Storage(NamedTuple):
-    """How the frozen weights are kept: ``dtype`` that of everything which is not quantised."""
-
-    dtype: Any
-    quantization: Quantization = "none"
-    mesh: Mesh | None = None  # over which they are split
-
-
 class NF4(NamedTuple):
     """A kernel [fan_in, fan_out] in 4.127 bits per weight. With a leading layer axis on every leaf: all layers'."""
 

@@ -93,7 +93,7 @@ def partition_spec(axes: tuple[str, ...], bank_axis: str | None = None) -> Parti
 
 
 def shardings(mesh: Mesh, axes: Any, *, bank: bool = False, bank_axis: str | None = None) -> Any:
-    """NamedShardings for a tree of logical-axis tuples (``llama.logical_axes``).
+    """NamedShardings for a tree of logical-axis tuples (``models.base.logical_axes``).
 
     ``bank`` adds the bank axis in front, laid over the mesh axis ``bank_axis`` if one is named.
     """

@@ -9,16 +9,16 @@ from collections.abc import Callable
 import jax
 
 from sycojax.config import StudyConfig
-from sycojax.errors import SycojaxError
+from sycojax.models.base import FrozenBase, abstract_base
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import FrozenBase
-from sycojax.parallel.mesh import batch_axes, make_mesh
 from sycojax.planning import programs, rows
 from sycojax.planning.collectives import Total, totals
 from sycojax.planning.compile import Compiled, compile_program
 from sycojax.planning.roofline import Roofline, Work, decode_work, score_work, train_work
 from sycojax.planning.topology import Topology, devices
 from sycojax.scoring.batches import Buckets
+from sycojax.training.step import check_layout
+from sycojax.weights.frozen import compute_of
 
 Say = Callable[[str], None]
 
@@ -70,19 +70,11 @@ def make_plan(
 
     Raises ``SycojaxError`` where the mesh does not fit the topology, the weights or the rows.
     """
-    mesh = make_mesh(
-        config.mesh.data, config.mesh.fsdp, config.mesh.tensor, devices=devices(topology)
-    )
-    base = programs.abstract_base(config, architecture, mesh)
+    compute = compute_of(config, architecture, devices(topology))
+    base = abstract_base(architecture, config.lora, compute)
+    check_layout(config.train, compute)
     limit = topology.chip.limit if topology.chip else None
     widths = programs.bank_widths(config, base, limit)
-    axes = batch_axes(base.bank_axis)
-    step = math.prod(mesh.shape[axis] for axis in axes)
-    if config.train.micro_batch_rows % step:
-        raise SycojaxError(
-            f"train.micro_batch_rows={config.train.micro_batch_rows} must be a multiple of mesh "
-            f"{' x '.join(axes)} = {step}"
-        )
 
     def compiled(what: str, lower: Callable[[], jax.stages.Lowered]) -> Compiled:
         say(f"compiling {what} for {topology.name} ...")
@@ -103,6 +95,7 @@ def make_plan(
         _score(config, base, topology, compiled, widths.score),
         _decode(config, base, topology, compiled, widths.decode),
     ]
+    step = compute.row_ways
     most = math.ceil(config.train.examples_per_step / step) * step
     largest = None
     if limit is not None:
@@ -117,8 +110,8 @@ def make_plan(
 
         largest = rows.largest(step, most, known, limit, fits)
     return Plan(
-        config.name, source, architecture, config.base.precision, base.attention, topology,
-        dict(mesh.shape), found, largest, most,
+        config.name, source, architecture, config.base.precision, compute.attention, topology,
+        dict(base.mesh.shape), found, largest, most,
     )  # fmt: skip
 
 

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import jax
-import jax.numpy as jnp
-from jax.sharding import Mesh
 
 from sycojax.config import StudyConfig
 from sycojax.data.tokenizer import Tokenizer
-from sycojax.errors import SycojaxError
-from sycojax.models.backends import choose
-from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import FrozenBase, abstract, logical_axes
-from sycojax.parallel.mesh import shardings
+from sycojax.models.base import FrozenBase
 from sycojax.scoring.bank import pass_width
 from sycojax.scoring.batches import Buckets
 from sycojax.scoring.decode import padded_slots
@@ -35,38 +29,6 @@ class Ids(NamedTuple):
     source: str = "config.json"
 
 
-def abstract_base(config: StudyConfig, architecture: LlamaConfig, mesh: Mesh) -> FrozenBase:
-    """The base that ``load_base`` would place on ``mesh``, its parameters being ``ShapeDtypeStruct``s.
-
-    Raises ``SycojaxError`` where the mesh does not divide a weight.
-    """
-    kept: Any = {"quantization": config.base.quantization}
-    dtype, length = jnp.dtype(config.base.dtype), config.train.row_length
-    backend = choose(config.base.attention, architecture, dtype, mesh, length)
-    shapes = abstract(
-        architecture, config.lora, dtype=dtype, remat=config.base.remat, attention=backend, mesh=mesh,
-        **kept,
-    )  # fmt: skip
-    places = shardings(mesh, logical_axes(architecture, config.lora, **kept).base)
-
-    def placed(path: Any, leaf: Any, place: Any) -> jax.ShapeDtypeStruct:
-        try:
-            place.shard_shape(leaf.shape)
-        except ValueError as error:
-            name = ".".join(part.key for part in path)
-            sizes = " x ".join(f"{axis} {size}" for axis, size in mesh.shape.items())
-            raise SycojaxError(
-                f"the mesh {sizes} does not divide {name} of shape {leaf.shape}; choose other sizes with "
-                "--config.mesh.fsdp=N and --config.mesh.tensor=N"
-            ) from error
-        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
-
-    params = jax.tree_util.tree_map_with_path(placed, shapes.base, places)
-    return FrozenBase(
-        architecture, config.lora, shapes.graph, params, mesh, backend, config.mesh.bank_axis
-    )
-
-
 class Widths(NamedTuple):
     """How many adapters train together, and how many configurations are scored and decoded together."""
 
@@ -76,21 +38,14 @@ class Widths(NamedTuple):
 
 
 def bank_widths(config: StudyConfig, base: FrozenBase, memory: int | None) -> Widths:
-    """Bank widths of a study on devices of ``memory`` bytes each (None: a CPU), base included where it is scored.
-
-    Raises ``SycojaxError`` where ``mesh.bank_over_data`` cannot lay the adapters out.
-    """
-    lanes = base.mesh.shape[base.bank_axis] if base.bank_axis else 1
-    if config.train.bank_width % lanes:
-        raise SycojaxError(
-            f"train.bank_width={config.train.bank_width} must be a multiple of mesh {base.bank_axis} = {lanes}"
-        )
+    """Bank widths of a study on devices of ``memory`` bytes each (None: a CPU), base included where it is scored."""
+    ways = base.compute.bank_ways
     adapters = max(len(config.train.adapters) * len(config.train.seeds), 1)
     together = math.ceil(adapters / math.ceil(adapters / config.train.bank_width))
     asked, decoder = adapters + 1, _scorer(config, base).decoder
     slots = padded_slots(decode_length(config, base) + config.score.max_new_tokens)
     return Widths(
-        math.ceil(together / lanes) * lanes,
+        math.ceil(together / ways) * ways,
         pass_width(asked, config.score.bank_width, ()),
         pass_width(asked, decoder.fitting_width(asked, decoder.rows, slots, memory), ()),
     )

@@ -11,8 +11,9 @@ from __future__ import annotations
 import dataclasses
 
 from sycojax.config import StudyConfig
+from sycojax.models.base import FrozenBase, abstract, parameter_count
+from sycojax.models.compute import Remat
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import FrozenBase, Remat, abstract, parameter_count
 from sycojax.models.lora import LoRAConfig
 from sycojax.planning.hardware import Chip
 from sycojax.scoring import bandwidth
@@ -82,8 +83,8 @@ def train_work(config: StudyConfig, base: FrozenBase, width: int) -> Work:
     n, adapter = matmul_weights(c), adapter_weights(c, base.lora)
     attention = attention_flops(c, train.row_length / 2)  # a token sees half the row on average
     needed = 4 * n + 6 * adapter + 3 * attention
-    again = _recomputed(config.base.remat, c, adapter, attention)
-    passes = 3 if config.base.remat == "full" else 2
+    again = _recomputed(base.compute.remat, c, adapter, attention)
+    passes = 3 if base.compute.remat == "full" else 2
     return Work(
         tokens, tokens * needed, tokens * again, micro_batches * passes * weight_bytes(base)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sycojax.models.llama import FrozenBase, abstract
+from sycojax.models.base import FrozenBase, abstract
 from sycojax.scoring.decode import DecodeCounts
 from sycojax.scoring.memory import slot_bytes, total_bytes
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sycojax.models.llama import FrozenBase, abstract, logical_axes
+from sycojax.models.base import FrozenBase, abstract, logical_axes
 from sycojax.parallel.mesh import distribute, replicated, shardings
 
 
@@ -31,7 +31,7 @@ def pass_width(count: int, configured: int, compiled: Collection[int]) -> int:
 def passes(bank: Any, width: int, base: FrozenBase) -> Iterator[tuple[int, int, Any]]:
     """Yield (first adapter, number of adapters, lora tree on the mesh), ``width`` adapters at a time.
 
-    With width 1 the leaves have no adapter axis; others lie over ``base.axis_of(width)``. The last pass is filled
+    With width 1 the leaves have no adapter axis; others lie over ``base.compute.axis_of(width)``. The last pass is filled
     up by repeating the last adapter.
     """
     count = bank_size(bank)
@@ -40,7 +40,7 @@ def passes(bank: Any, width: int, base: FrozenBase) -> Iterator[tuple[int, int, 
         base.mesh,
         logical_axes(base.config, base.lora).lora,
         bank=width > 1,
-        bank_axis=base.axis_of(width),
+        bank_axis=base.compute.axis_of(width),
     )
     for first in range(0, count, width):
         chosen = np.minimum(np.arange(first, first + width, dtype=np.int32), count - 1)
@@ -55,7 +55,7 @@ def abstract_pass(width: int, base: FrozenBase) -> Any:
     banked = width > 1
     shapes = abstract(base.config, base.lora).lora
     axes = logical_axes(base.config, base.lora).lora
-    placement = shardings(base.mesh, axes, bank=banked, bank_axis=base.axis_of(width))
+    placement = shardings(base.mesh, axes, bank=banked, bank_axis=base.compute.axis_of(width))
     leading = (width,) * banked
     return jax.tree.map(
         lambda leaf, place: jax.ShapeDtypeStruct(

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from sycojax.config import ScoreConfig
 from sycojax.data.tokenizer import Tokenizer
-from sycojax.models.llama import FrozenBase
+from sycojax.models.base import FrozenBase
 from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import distribute, replicated
 from sycojax.parallel.profile import ProfileWindow, traced

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from sycojax.models.base import FrozenBase, merge, unstack
 from sycojax.models.cache import KVCache
-from sycojax.models.llama import FrozenBase, merge, unstack
 from sycojax.parallel.mesh import batch_axes, replicated
 from sycojax.scoring.bank import bank_size
 
@@ -96,7 +96,7 @@ class Generation:
         config = self.base.config
         rows = (*(shape.width,) * (shape.width > 1), shape.rows)
         heads = (*rows, config.num_key_value_heads, shape.slots, config.head_dim)
-        dtype = self.base.params["embed_tokens"]["embedding"].dtype
+        dtype = jnp.dtype(self.base.compute.dtype)
         caches = tuple(
             KVCache(jnp.zeros(heads, dtype), jnp.zeros(heads, dtype))
             for _ in range(config.num_hidden_layers)
@@ -112,7 +112,7 @@ class Generation:
         self.compilations += 1
 
         def one(lora: Any, state: State, arrivals: Arrivals) -> State:
-            model = merge(self._graph(width), lora, params)
+            model = merge(self.base.graph_of(width), lora, params)
             hidden, cache = model.prefill(arrivals.token_ids)
             last = arrivals.lengths[:, None, None] - 1
             token = _argmax(model.logits(jnp.take_along_axis(hidden, last, axis=1)[:, 0]))
@@ -156,11 +156,11 @@ class Generation:
         count = self.base.config.num_hidden_layers
         # Once per call, not once per step. The adapters' layers are the second axis of a bank.
         own = unstack(params["layers"], count)
-        head = merge(self._graph(width), lora, params).whole_head()
+        head = merge(self.base.graph_of(width), lora, params).whole_head()
         adapters = unstack(lora["layers"], count, axis=int(banked))
 
         def one(lora: Any, adapters: list[Any], state: State) -> State:
-            model = merge(self._graph(width), lora, params)
+            model = merge(self.base.graph_of(width), lora, params)
             layers = list(zip(adapters, own, strict=True))
             hidden, caches = model.step(state.token, state.slot, state.caches, layers)
             token = jnp.where(state.done, 0, _argmax(model.logits(hidden, head)))
@@ -195,10 +195,7 @@ class Generation:
     def _each(self, function: Any, width: int) -> Any:
         if width == 1:
             return function
-        return jax.vmap(function, spmd_axis_name=self.base.axis_of(width))
-
-    def _graph(self, width: int) -> Any:
-        return self.base.graph_of(self.base.axis_of(width) if width > 1 else None)
+        return jax.vmap(function, spmd_axis_name=self.base.compute.axis_of(width))
 
     def _placed(self, state: State, width: int) -> State:
         return jax.lax.with_sharding_constraint(state, self._placement(width))
@@ -214,7 +211,7 @@ class Generation:
 
     def by_rows(self, width: int) -> NamedSharding:
         """Where arrays of rows, [B, ...] or [W, B, ...], lie."""
-        axis = self.base.axis_of(width) if width > 1 else None
+        axis = self.base.compute.axis_of(width)
         bank = (axis,) if width > 1 else ()
         return NamedSharding(self.base.mesh, PartitionSpec(*bank, batch_axes(axis)))
 

@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from sycojax.models.llama import FrozenBase, abstract
+from sycojax.models.base import FrozenBase, abstract
 from sycojax.parallel.distributed import on_first
 
 # Needed beside what is counted below: a share of the memory, for activations and fragmentation, and one of the
@@ -38,24 +39,22 @@ def decoding_width(base: FrozenBase, count: int, rows: int, slots: int, memory: 
     weights = _on_one_device(base.params) + _on_one_device(base.params["layers"])
     adapter = total_bytes(abstract(base.config, base.lora).lora)
     tensor = mesh.shape["tensor"]
-    ways = mesh.shape["data"] * mesh.shape["fsdp"]
-    ways *= tensor if base.config.num_key_value_heads % tensor == 0 else 1
-    caches = rows * slots * slot_bytes(base) / ways
+    parts = mesh.shape["data"] * mesh.shape["fsdp"]
+    parts *= tensor if base.config.num_key_value_heads % tensor == 0 else 1
+    caches = rows * slots * slot_bytes(base) / parts
     left = (1 - RESERVE) * memory - weights - count * adapter
     width = min(max(int(left // ((1 + TURNED) * caches + adapter)), 1), count)
-    lanes = mesh.shape[base.bank_axis] if base.bank_axis else 1
-    if 1 < lanes <= width:
-        return width - width % lanes
+    ways = base.compute.bank_ways
+    if 1 < ways <= width:
+        return width - width % ways
     return math.ceil(count / math.ceil(count / width))  # passes of one size
 
 
 def slot_bytes(base: FrozenBase) -> int:
     """Bytes of one token's keys and values in all layers."""
     config = base.config
-    dtype = base.params["embed_tokens"]["embedding"].dtype
-    return (
-        2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * dtype.itemsize
-    )
+    elements = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim
+    return elements * jnp.dtype(base.compute.dtype).itemsize
 
 
 def total_bytes(tree: Any) -> int:

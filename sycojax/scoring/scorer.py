@@ -20,7 +20,7 @@ from tqdm import tqdm
 from sycojax.config import ScoreConfig
 from sycojax.data.tokenizer import Tokenizer, check_vocabulary
 from sycojax.errors import SycojaxError
-from sycojax.models.llama import FrozenBase, merge
+from sycojax.models.base import FrozenBase, merge
 from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import batch_sharding, distribute, replicated
 from sycojax.parallel.profile import ProfileWindow, traced
@@ -255,7 +255,7 @@ class Scorer:
         return Scores(sums, matches)
 
     def _placement(self, width: int) -> BatchArrays:
-        rows = batch_sharding(self.base.mesh, bank_axis=self.base.axis_of(width))
+        rows = batch_sharding(self.base.mesh, bank_axis=self.base.compute.axis_of(width))
         everywhere = replicated(self.base.mesh)
         return BatchArrays(*[rows] * 4, *[everywhere] * 3)  # pyright: ignore[reportArgumentType]
 
@@ -265,19 +265,19 @@ class Scorer:
         def run(lora: Any, params: Any, arrays: Any) -> tuple[jax.Array, jax.Array]:
             self._compilations += 1  # this line runs when JAX traces, once per shape
             if not banked:
-                return self._read(lora, params, arrays)
-            axis = self.base.axis_of(bank_size(lora))
-            each = functools.partial(self._read, bank_axis=axis)
+                return self._read(1, lora, params, arrays)
+            width = bank_size(lora)
+            axis = self.base.compute.axis_of(width)
+            each = functools.partial(self._read, width)
             each = jax.vmap(each, in_axes=(0, None, None), spmd_axis_name=axis)
             return each(lora, params, arrays)
 
         return jax.jit(run, out_shardings=replicated(self.base.mesh))
 
-    def _read(
-        self, lora: Any, params: Any, arrays: Any, bank_axis: str | None = None
-    ) -> tuple[jax.Array, jax.Array]:
-        model = merge(self.base.graph_of(bank_axis), lora, params)
-        by_rows = batch_sharding(self.base.mesh, bank_axis=bank_axis)
+    def _read(self, width: int, lora: Any, params: Any, arrays: Any) -> tuple[jax.Array, jax.Array]:
+        """What one adapter of a pass of ``width`` makes of a batch."""
+        model = merge(self.base.graph_of(width), lora, params)
+        by_rows = batch_sharding(self.base.mesh, bank_axis=self.base.compute.axis_of(width))
         hidden = model.hidden(arrays.token_ids, arrays.positions, arrays.segment_ids, arrays.ends)
         hidden = hidden.reshape(-1, hidden.shape[2])
         chunk, head = chunk_slots(len(hidden), self.buckets.devices), model.whole_head()

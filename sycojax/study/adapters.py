@@ -13,7 +13,7 @@ import numpy as np
 from sycojax.config import StudyConfig
 from sycojax.data.encode import EncodedExample
 from sycojax.files import atomic_directory, read_json, write_json
-from sycojax.models.llama import FrozenBase
+from sycojax.models.base import FrozenBase
 from sycojax.parallel.distributed import on_first
 from sycojax.study.datasets import TrainingSet
 from sycojax.study.stages import Stamps, fingerprint

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
-
 from sycojax.config import PROBES, StudyConfig
 from sycojax.data.encode import encode_example
 from sycojax.data.examples import Example
@@ -22,7 +20,6 @@ from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS
 from sycojax.parallel.distributed import is_first, on_first
-from sycojax.parallel.mesh import make_mesh
 from sycojax.requests import Request
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import job_inputs, train_jobs
@@ -32,8 +29,8 @@ from sycojax.study.stages import fingerprint
 from sycojax.study.workdir import commit, configuration_name, versions
 from sycojax.training.loop import AdapterJob
 from sycojax.weights.fingerprint import base_fingerprint
+from sycojax.weights.frozen import load_frozen
 from sycojax.weights.hub import resolve
-from sycojax.weights.huggingface import load_base
 
 PLANTED = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -72,13 +69,7 @@ def train_and_score(
     """
     path = resolve(config.base.path)
     tokenizer = Tokenizer.from_directory(path)
-    mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
-    base = load_base(
-        path, config.lora, dtype=jnp.dtype(config.base.dtype),
-        quantization=config.base.quantization, remat=config.base.remat,
-        attention=config.base.attention, row_length=config.train.row_length, mesh=mesh,
-        bank_axis=config.mesh.bank_axis,
-    )  # fmt: skip
+    base = load_frozen(config)
     weights = on_first(lambda: base_fingerprint(path))
     jobs = [_job(config, tokenizer, cell, examples) for cell, examples in dialogues.items()]
     inputs = job_inputs(config, weights, jobs)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import jax.numpy as jnp
-
 from sycojax.config import StudyConfig
-from sycojax.models.llama import FrozenBase, with_lora
+from sycojax.models.base import FrozenBase
 from sycojax.models.lora import covering
 from sycojax.parallel.distributed import is_first, on_first
-from sycojax.parallel.mesh import make_mesh
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import adapter_inputs, train_adapters
 from sycojax.study.datasets import StudyData, prepare
@@ -24,7 +22,7 @@ from sycojax.study.stages import fingerprint
 from sycojax.study.workdir import check_free, claim, describe
 from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.fingerprint import base_fingerprint, weights_fingerprint
-from sycojax.weights.huggingface import load_base, resolve_base
+from sycojax.weights.frozen import load_frozen
 
 Until = Literal["data", "train", "evaluate"]
 
@@ -70,13 +68,13 @@ def run(
     on_first(lambda: claim(workdir, config))
     base = base or load_frozen(config)
     count = base.config.base_parameter_count
-    chosen = f", {base.attention} attention" if config.base.attention == "auto" else ""
+    chosen = f", {base.compute.attention} attention" if config.base.attention == "auto" else ""
     note(f"base      {path} ({count:,} parameters, {config.base.precision}{chosen})")
     weights, numbers = on_first(lambda: (base_fingerprint(path), weights_fingerprint(path)))
     on_first(lambda: write_items(workdir, data.requests))
     keep({
         "data": dict(data.summary), "base_fingerprint": weights, "base_weights": numbers,
-        "attention": base.attention, "command": command,
+        "attention": base.compute.attention, "command": command,
     })  # fmt: skip
     note(_data_line(data.summary))
     lap("data")
@@ -92,7 +90,7 @@ def run(
     if until == "train":
         return
     # Adapters of other shapes share one program with the study's own: the smallest that holds all of them.
-    base = with_lora(base, covering([config.lora, *given.shapes]), config.base.quantization)
+    base = dataclasses.replace(base, lora=covering([config.lora, *given.shapes]))
     profile, inputs = tracking.window("score"), {**inputs, **given.external}
     scorer = Scorer(base, tokenizer, config.score, profile)
     with contextlib.closing(profile) if profile else contextlib.nullcontext():
@@ -106,17 +104,6 @@ def run(
     note(f"records   {1 + len(inputs)} configurations on {len(data.requests)} evaluations")
     if counts:
         note(_tokens_line(counts))
-
-
-def load_frozen(config: StudyConfig) -> FrozenBase:
-    """The base, in the precision and on the mesh of ``config``, for adapters of ``config.lora``."""
-    mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
-    return load_base(
-        resolve_base(config.base.path), config.lora, dtype=jnp.dtype(config.base.dtype),
-        quantization=config.base.quantization, remat=config.base.remat,
-        attention=config.base.attention, row_length=config.train.row_length, mesh=mesh,
-        bank_axis=config.mesh.bank_axis,
-    )  # fmt: skip
 
 
 def base_inputs(config: StudyConfig, weights: str) -> str:

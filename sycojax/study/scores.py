@@ -16,7 +16,7 @@ from sycojax.config import BaseConfig, StudyConfig
 from sycojax.data.prompts import Prompts
 from sycojax.evals import EVALUATIONS
 from sycojax.files import atomic_write
-from sycojax.models.llama import FrozenBase, Tree, abstract, fit_adapter
+from sycojax.models.base import FrozenBase, Tree, fit_adapter, zero_lora
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.records import Record, write_records
 from sycojax.requests import Request
@@ -160,8 +160,7 @@ def records_are_of(
 def load_lora(directory: Path | None, base: FrozenBase) -> Tree:
     """The adapter in ``directory`` in the shape of ``base.lora``; all zeros for None, the base."""
     if directory is None:
-        shapes = abstract(base.config, base.lora).lora
-        return jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes)
+        return zero_lora(base.config, base.lora)
     own, lora = load_adapter(directory, base.config)
     return fit_adapter(lora, own, base)
 

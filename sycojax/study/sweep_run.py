@@ -18,12 +18,12 @@ import jax
 from sycojax.config import BaseConfig, StudyConfig
 from sycojax.errors import Stopped, SycojaxError
 from sycojax.files import read_json
-from sycojax.models.llama import FrozenBase, with_lora
+from sycojax.models.base import FrozenBase
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.study.adapters import adapter_directory, adapter_inputs
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.inputs import Inputs, read_inputs
-from sycojax.study.run import base_inputs, load_frozen, run
+from sycojax.study.run import base_inputs, run
 from sycojax.study.scores import record_inputs, records_path
 from sycojax.study.stages import Stamps, fingerprint
 from sycojax.study.sweep import Cell
@@ -32,6 +32,7 @@ from sycojax.study.sweep_workdir import cell_directory, note_failure
 from sycojax.study.workdir import claim, describe
 from sycojax.training.bank import shared_settings
 from sycojax.weights.fingerprint import base_fingerprint
+from sycojax.weights.frozen import load_frozen
 
 
 def run_cells(
@@ -196,7 +197,7 @@ class _Work:
     def _base(self, config: StudyConfig) -> FrozenBase:
         if self._frozen is None:
             self._frozen = load_frozen(config)
-        return with_lora(self._frozen, config.lora, config.base.quantization, config.base.remat)
+        return dataclasses.replace(self._frozen, lora=config.lora)
 
     @contextlib.contextmanager
     def _isolated(self, cell: Cell) -> Iterator[None]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sycojax.errors import Diverged
-from sycojax.models.llama import FrozenBase
+from sycojax.models.base import FrozenBase
 from sycojax.parallel.distributed import on_first
 from sycojax.parallel.preemption import Preemption
 from sycojax.study.adapters import adapter_directory, study_jobs, write_adapter

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from sycojax.config import TrainConfig
-from sycojax.models.llama import FrozenBase, Tree
+from sycojax.models.base import FrozenBase, Tree
 from sycojax.training.bank import AdapterJob
 
 # Settings that say which adapters a study has or how a run is tracked, not what becomes of an adapter.

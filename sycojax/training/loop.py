@@ -21,16 +21,15 @@ from tqdm import tqdm
 from sycojax.config import TrainConfig
 from sycojax.data.pack import rows_needed
 from sycojax.errors import Diverged, Stopped, SycojaxError
-from sycojax.models.llama import FrozenBase, Tree
+from sycojax.models.base import FrozenBase, Tree
 from sycojax.parallel.distributed import is_first, on_first
-from sycojax.parallel.mesh import batch_axes
 from sycojax.parallel.preemption import Preemption
 from sycojax.training.bank import AdapterJob, Bank, BankBatch, groups, shared_settings
 from sycojax.training.fingerprint import checksum, fingerprint
 from sycojax.training.metrics import Line, MetricsLog, read_lines
 from sycojax.training.optimizer import make_optimizer
 from sycojax.training.prefetch import prefetched
-from sycojax.training.step import AdapterState, BankProgram, StepMetrics
+from sycojax.training.step import AdapterState, BankProgram, StepMetrics, check_layout
 from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.checkpoints import Checkpoints
 
@@ -82,10 +81,11 @@ class BankTrainer:
     """The banks that ``jobs`` fall into and the one compiled program that all of them go through."""
 
     def __init__(self, base: FrozenBase, jobs: Sequence[AdapterJob], config: TrainConfig):
-        lanes = _check(base, jobs, config)
+        _check(base, jobs, config)
+        ways = base.compute.bank_ways
         self.base, self.config = base, config
-        self.banks = groups(jobs, config, lanes)
-        self.width = math.ceil(len(self.banks[0]) / lanes) * lanes
+        self.banks = groups(jobs, config, ways)
+        self.width = math.ceil(len(self.banks[0]) / ways) * ways
         self._program = BankProgram(base, make_optimizer(config), self.width, config.logits_chunk)
         self._base_sum = checksum(base.params)
         self._validation_rows = max(
@@ -292,8 +292,8 @@ class _Report:
         return value
 
 
-def _check(base: FrozenBase, jobs: Sequence[AdapterJob], config: TrainConfig) -> int:
-    """Raise on what cannot be trained. Returns over how many devices the adapters of a bank are laid."""
+def _check(base: FrozenBase, jobs: Sequence[AdapterJob], config: TrainConfig) -> None:
+    """Raise on what cannot be trained."""
     if not jobs:
         raise SycojaxError("no adapter to train: train.adapters is empty")
     names = [job.name for job in jobs]
@@ -307,17 +307,4 @@ def _check(base: FrozenBase, jobs: Sequence[AdapterJob], config: TrainConfig) ->
             raise SycojaxError(f"adapter {job.name}: seed {job.seed} is not in [0, 2^32)")
         if job.config and shared_settings(job.config) != shared_settings(config):
             raise SycojaxError(f"adapter {job.name} has settings that its bank cannot have")
-    axes = batch_axes(base.bank_axis)
-    ways = math.prod(base.mesh.shape[axis] for axis in axes)
-    if config.micro_batch_rows % ways:
-        raise SycojaxError(
-            f"train.micro_batch_rows={config.micro_batch_rows} must be a multiple of mesh "
-            f"{' x '.join(axes)} = {ways}"
-        )
-    lanes = base.mesh.shape[base.bank_axis] if base.bank_axis else 1
-    if config.bank_width % lanes:
-        raise SycojaxError(
-            f"train.bank_width={config.bank_width} must be a multiple of mesh {base.bank_axis} = {lanes}, "
-            f"over which mesh.bank_over_{base.bank_axis} lays the adapters"
-        )
-    return lanes
+    check_layout(config, base.compute)

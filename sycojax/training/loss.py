@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from sycojax.models.llama import Tree, merge
+from sycojax.models.base import Tree, merge
 from sycojax.training.cross_entropy import weighted_cross_entropy
 
 
@@ -42,8 +42,9 @@ def loss(
     model = merge(graph, lora, base)
     hidden = model.hidden(rows.token_ids, rows.positions, rows.segment_ids, dropout_key=dropout_key)
     if logits_chunk:
+        c = model.compute
         return weighted_cross_entropy(
-            hidden, model.head(), rows.target_ids, rows.loss_weights, logits_chunk, model.mesh, model.bank_axis
+            hidden, model.head(), rows.target_ids, rows.loss_weights, logits_chunk, c.mesh, c.bank_axis
         )  # fmt: skip
     logits = model.logits(hidden)
     target = jnp.take_along_axis(logits, rows.target_ids[..., None], axis=-1)[..., 0]

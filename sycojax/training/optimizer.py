@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from sycojax.config import TrainConfig
-from sycojax.models.llama import Tree
+from sycojax.models.base import Tree
 
 
 def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:

@@ -14,22 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh, Sharding
 
 from sycojax.errors import SycojaxError
 from sycojax.files import POINTER, atomic_write, is_pointer, read_json, write_json
-from sycojax.models import llama
-from sycojax.models.backends import Attention, choose
+from sycojax.models.base import FrozenBase, Tree, abstract, abstract_base
+from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import FrozenBase, Remat, Tree
 from sycojax.models.lora import LoRAConfig
 from sycojax.models.quantize import Quantization, quantize
-from sycojax.parallel.mesh import shardings
 from sycojax.weights.hub import finish, resolve
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -94,57 +90,40 @@ def open_weights(
     The files stay open until ``stack`` closes. Raises as ``check_weights`` does.
     """
     tensors = open_files(directory, stack)
-    _check_tensors(tensors, llama.abstract(config, _ANY_ADAPTER).base, directory)
+    _check_tensors(tensors, abstract(config, _ANY_ADAPTER).base, directory)
     return tensors
 
 
-def load_base(
-    path: str | Path,
-    lora: LoRAConfig,
-    *,
-    dtype: Any = jnp.float32,
-    quantization: Quantization = "none",
-    remat: Remat = "none",
-    attention: Attention = "auto",
-    row_length: int | None = None,
-    mesh: Mesh,
-    bank_axis: str | None = None,
-) -> FrozenBase:
-    """Load a base, each weight cast to ``dtype`` and placed as its logical axes say.
-
-    ``bank_axis`` names the mesh axis that banks over this base are laid over (``FrozenBase``).
+def load_base(path: str | Path, lora: LoRAConfig, compute: Compute) -> FrozenBase:
+    """Load a base, each weight cast to ``compute.dtype`` and placed on ``compute.mesh`` as its logical axes say.
 
     Linear weights [out, in] become kernels [in, out], stacked over layers. Only the windows that this
     process's devices hold are read, one stacked leaf at a time, so host memory over the arrays
     themselves stays below twice the largest leaf. A quantised projection is read and quantised a whole layer at
     a time, since NF4's mean is over all of its kernel: the processes take turns and give each other the codes. They
-    come from the stored numbers whatever ``dtype`` is.
-    ``attention`` is resolved for these devices; ``row_length`` is that of the rows to train on, if any.
+    come from the stored numbers whatever the dtype is.
 
     Raises ``SycojaxError`` naming the tensor that is missing, extra, misshapen or of another type, the
-    file that is truncated or missing, or the mesh axis that does not divide a weight.
+    file that is truncated or missing, or the weight that the mesh does not divide.
     """
     directory = resolve(path)
     config = load_config(directory)
-    kept: Any = {"dtype": dtype, "quantization": quantization}
-    backend = choose(attention, config, dtype, mesh, row_length)
-    shapes = llama.abstract(config, lora, **kept, remat=remat, attention=backend, mesh=mesh)
-    places = shardings(mesh, llama.logical_axes(config, lora, quantization).base)
     with contextlib.ExitStack() as stack:
         tensors = open_weights(directory, config, stack)
+        base = abstract_base(config, lora, compute)
 
-        def load(path: Any, leaf: Any, place: Any) -> Any:
+        def load(path: Any, leaf: Any) -> Any:
             keys = tuple(part.key for part in path)
             # A quantised projection is a node of several leaves, made together from the same tensors.
             whole = _quantized(leaf)
             names = tensor_names((*keys, "codes") if whole else keys, config.num_hidden_layers)
             slices = [tensors[name] for name in names]
             if whole:
-                return _load_quantized(slices, names, leaf, place, quantization)
-            return _load_leaf(slices, names, leaf, place)
+                return _load_quantized(slices, leaf, compute.quantization)
+            return _load_leaf(slices, names, leaf)
 
-        params = jax.tree_util.tree_map_with_path(load, shapes.base, places, is_leaf=_quantized)
-    return FrozenBase(config, lora, shapes.graph, params, mesh, backend, bank_axis=bank_axis)
+        params = jax.tree_util.tree_map_with_path(load, base.params, is_leaf=_quantized)
+    return dataclasses.replace(base, params=params)
 
 
 def save_base(path: Path, config: LlamaConfig, params: Tree, dtype: Any = None) -> None:
@@ -293,10 +272,7 @@ def _stored_shapes(base: Tree) -> Iterator[tuple[str, tuple[int, ...]]]:
             yield name, shape[::-1] if _transposed(name) else shape
 
 
-def _load_leaf(
-    slices: list[Any], names: list[str], leaf: jax.ShapeDtypeStruct, sharding: Sharding
-) -> jax.Array:
-    _check_divides(names[0], leaf, sharding)
+def _load_leaf(slices: list[Any], names: list[str], leaf: jax.ShapeDtypeStruct) -> jax.Array:
     transposed, stacked = _transposed(names[0]), _stacked(names[0])
     windows: dict[str, np.ndarray] = {}  # replicas of a window share one buffer
 
@@ -314,19 +290,13 @@ def _load_leaf(
         windows[str(bounds)] = out
         return out
 
-    return jax.make_array_from_callback(leaf.shape, sharding, window, leaf.dtype)
+    return jax.make_array_from_callback(leaf.shape, leaf.sharding, window, leaf.dtype)
 
 
 def _load_quantized(
-    slices: list[Any],
-    names: list[str],
-    leaves: dict[str, jax.ShapeDtypeStruct],
-    places: dict[str, Sharding],
-    quantization: Quantization,
+    slices: list[Any], leaves: dict[str, jax.ShapeDtypeStruct], quantization: Quantization
 ) -> dict[str, jax.Array]:
     """One projection's quantised leaves, stacked over layers; one layer at a time in full precision."""
-    for key, leaf in leaves.items():
-        _check_divides(names[0], leaf, places[key])
     host = {key: np.empty(leaf.shape, leaf.dtype) for key, leaf in leaves.items()}
     together = jax.process_count()
     for first in range(0, len(slices), together):
@@ -334,12 +304,11 @@ def _load_quantized(
         if first + jax.process_index() < len(slices):
             stored = slices[first + jax.process_index()]
             own = quantize(quantization, stored[:].T)._asdict()
-        for key, value in multihost_utils.process_allgather(
-            own
-        ).items():  # one layer of each process
+        gathered = multihost_utils.process_allgather(own)  # one layer of each process
+        for key, value in gathered.items():
             host[key][first : first + together] = value[: len(slices) - first]
     return {
-        key: jax.make_array_from_callback(leaf.shape, places[key], host[key].__getitem__)
+        key: jax.make_array_from_callback(leaf.shape, leaf.sharding, host[key].__getitem__)
         for key, leaf in leaves.items()
     }
 
@@ -347,16 +316,6 @@ def _load_quantized(
 def _quantized(node: Any) -> bool:
     """Whether this node of a base tree is the quantised kernel of a projection."""
     return isinstance(node, dict) and "codes" in node
-
-
-def _check_divides(name: str, leaf: jax.ShapeDtypeStruct, sharding: Sharding) -> None:
-    try:
-        sharding.shard_shape(leaf.shape)
-    except ValueError as error:
-        raise SycojaxError(
-            f"{name}: the mesh does not divide its shape {leaf.shape} evenly ({error}); choose other "
-            "mesh sizes"
-        ) from error
 
 
 def _some(names: list[str], limit: int = 5) -> str:

@@ -17,9 +17,8 @@ import safetensors.numpy
 
 from sycojax.errors import SycojaxError
 from sycojax.files import atomic_write, write_json
-from sycojax.models import llama
+from sycojax.models.base import Tree, abstract, zero_lora
 from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import Tree
 from sycojax.models.lora import LoRAConfig
 from sycojax.weights.hub import fetch, finish
 from sycojax.weights.huggingface import DTYPES, damaged
@@ -96,7 +95,7 @@ def load_adapter(
     stored = _stored(file)
     if sparse:
         parts = _without_gaps(parts, stored)
-    shapes = llama.abstract(config, lora).lora
+    shapes = abstract(config, lora).lora
     expected = {
         name: _stored_shape(name, leaf, parts[_module(name)].rank)
         for name, leaf, _ in _tensors(shapes)
@@ -118,7 +117,7 @@ def load_adapter(
                 f"{file}: {pair}: {name} has shape {stored[name].shape}, this base and {CONFIG} need {shape}: "
                 "the adapter was trained on another base, or its two files do not belong together"
             )
-    leaves = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
+    leaves = zero_lora(config, lora)
     for name, leaf, layer in _tensors(leaves):
         if name not in expected:
             continue  # PEFT adapts this projection in other layers only.

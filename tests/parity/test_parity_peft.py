@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import tiny_jax as ours
 import tiny_models as tiny
 
 from sycojax.errors import SycojaxError
-from sycojax.models.llama import fit_adapter, with_lora
+from sycojax.models.base import fit_adapter
 from sycojax.models.lora import TARGETS, covering
 from sycojax.weights.peft import load_adapter
 
@@ -111,7 +112,7 @@ def test_computed_as_peft_does(kind: str, checkpoint: Path, base: Any, tmp_path:
     assert np.abs(expected - plain).max() > 0.3
     own, adapter = load_adapter(place, base.config)
     for shape in (own, covering([own, base.lora])):
-        wide = with_lora(base, shape, "none")
+        wide = dataclasses.replace(base, lora=shape)
         found = ours.logits(wide, fit_adapter(adapter, own, wide), prompt)
         print(f"  {kind}: max |difference| {np.abs(found - expected).max():.2e}")
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)

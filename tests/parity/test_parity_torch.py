@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import tiny_models as tiny
 from flax import nnx
 
 from sycojax.models.attention import attend, packed_mask, rotary_table
-from sycojax.models.llama import fit_adapter, merge, with_lora
+from sycojax.models.base import fit_adapter, merge
 from sycojax.models.lora import TARGETS, covering
 from sycojax.weights.huggingface import load_config, save_base
 from sycojax.weights.peft import export_adapter, load_adapter
@@ -199,7 +200,7 @@ def test_adapters_of_other_shapes_share_a_bank(checkpoints, bases, tmp_path):
         models.append(reference.with_new_adapter(reference.load(checkpoints["gqa"]), *kind))
         models[-1].save_pretrained(tmp_path / str(number))
     loaded = [load_adapter(tmp_path / str(n), base.config) for n in range(len(kinds))]
-    wide = with_lora(base, covering([settings for settings, _ in loaded]), "none")
+    wide = dataclasses.replace(base, lora=covering([settings for settings, _ in loaded]))
     assert (wide.lora.rank, set(wide.lora.targets)) == (24, set(TARGETS))
     prompt = tiny.prompts(base.config)[1]
     for model, (settings, adapter) in zip(models, loaded, strict=True):
