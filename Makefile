@@ -16,7 +16,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
-parity: $(VENV)/parity.stamp        ## live comparison with torch, transformers, PEFT; and the slow tests
+parity: $(VENV)/parity.stamp $(VENV)/sky.stamp  ## live comparison with torch, transformers, PEFT; and the slow tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "parity or slow"
 
 bench: $(VENV)/parity.stamp         ## every benchmark beside its peer at two shapes; lines and a plot in runs/
@@ -40,6 +40,12 @@ $(VENV)/dev.stamp: $(VENV)/core.stamp
 
 $(VENV)/parity.stamp: $(VENV)/dev.stamp
 	$(BIN)/python -m pip install --quiet --editable '.[dev,parity]'
+	touch $@
+
+# SkyPilot reads its tasks in the tests. It asks for another click than huggingface-hub, so it has an environment of its own.
+$(VENV)/sky.stamp: | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/sky
+	$(VENV)/sky/bin/python -m pip install --quiet 'skypilot>=0.14,<0.15'
 	touch $@
 
 clean:

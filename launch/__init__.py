@@ -1,1 +1,1 @@
-"""Start a study on machines of a cloud or a cluster. Needs no jax and no installed sycojax, only Python and the vendor's tool."""
+"""Files for the engines that run a study elsewhere. Needs only Python and this checkout: no jax, nothing installed."""

@@ -291,7 +291,7 @@ STUDY = ("study", "--config=configs/toy.py")
         ((*STUDY, "--workdir=gx://studies/x"), "Protocol not known: gx; gs://BUCKET/PATH"),
         ((*STUDY, "--workdir=memory://studies"), "must name a place in a bucket: memory://BUCKET/PATH"),
         ((*STUDY, f"--workdir={URL}", "--coordinator=a:1", "--processes=2", "--process=0"), "kept from one process"),
-        (("sweep", "--config=configs/sweeps/toy.py", f"--workdir={URL}", "--emit=slurm"), "--emit is for several"),
+        (("sweep", "--config=configs/sweeps/toy.py", f"--workdir={URL}", "--emit=slurm"), "must be a directory that all nodes see"),
         (("report", f"--workdir={URL}"), "holds no study"),
         ((*STUDY, f"--workdir={URL}", "--config.train.seed=1"), "seed"),
     ],

@@ -66,6 +66,9 @@ def build(directory: Path, stand_ins: str = "") -> Place:
         shutil.copytree(REPOSITORY / part, checkout / part)
     (checkout / BASE).parent.mkdir(parents=True)
     (checkout / BASE).symlink_to(REPOSITORY / BASE)
+    shutil.copy(REPOSITORY / ".gitignore", checkout)
+    for words in ("init -q", "add .", "-c user.name=t -c user.email=t@t commit -qm t"):
+        subprocess.run(["git", *words.split()], cwd=checkout, check=True)
     scripts = {
         name: f'exec "{sys.executable}" "{PROGRAMS}" {name} "$@"'
         for name in ("sycojax", "sycojax-lm-eval", "lm_eval", "python")
@@ -152,7 +155,9 @@ def cells_were_emitted_and_run(place: Place) -> None:
     with (place.checkout / "runs/sweep/report/tables/numbers.csv").open(encoding="utf-8") as stream:
         settings = {(row["learning_rate"], row["train_limit"]) for row in csv.DictReader(stream)}
     assert len(settings) == 6
-    assert (place.checkout / "seeds.sh").read_text().count("launch.tpu keep") == 10
+    assert "--array=0-9" in (place.checkout / "seeds.sh").read_text()
+    assert (place.checkout / "seeds.yaml").read_text().count("kind: JobSet") == 10
+    assert (place.checkout / "sky.sh").read_text().count("\nlaunch seeds-") == 10
     (run,) = json.loads(
         (Path(place.environment["HOME"]) / "wandb-report.json").read_text()
     ).values()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from launch_cases import Place
 
-from launch import topology
 from sycojax.cli.dispatch import find, parse
+from sycojax.planning.slices import slice_of_topology, slice_of_type
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = {
@@ -29,17 +29,16 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_runs(page: str, tmp_path: Path) -> None:
     """In order and in one shell, as a reader would."""
-    place = Place(tmp_path, commit=True)
+    place = Place(tmp_path)
     place.environment["SYCOJAX"] = "sycojax"
     token = tmp_path / ".cache/huggingface/token"
     token.parent.mkdir(parents=True)
     token.write_text("token")
-    script = "set -euo pipefail\n" + "\n".join(blocks(page)).replace("launch.tpu ", "launch.tpu --poll=0.2 ")  # fmt: skip
-    done = place.run("bash", "-xc", script)
+    done = place.run("bash", "-xc", "set -euo pipefail\n" + "\n".join(blocks(page)))
     assert done.returncode == 0, done.stderr[-3000:]
     called = {call[0] for call in place.calls()}
     expected = {
-        "launch.md": {"sycojax", "docker", "kubectl"},
+        "launch.md": {"sycojax", "sky", "gcloud", "docker", "kubectl"},
         "tpu.md": {"gcloud", "systemd-run", "sycojax"},
         "gpu.md": {"nvidia-smi", "pip", "sycojax", "docker", "sbatch", "srun", "squeue"},
     }
@@ -47,13 +46,14 @@ def test_every_command_runs(page: str, tmp_path: Path) -> None:
     if page == "launch.md":
         kept = place.world / "buckets/my-studies/toy"
         assert (kept / (kept / "LATEST").read_text() / "study.json").is_file()
+        assert {path.name for path in place.world.glob("job-*")} == {"job-llama.yaml", "job-big.yaml"}  # fmt: skip
     if page == "tpu.md":
-        assert place.state()["vms"] == place.state()["requests"] == {}
+        assert not list((place.world / "vms").iterdir())
         assert (place.checkout / "runs/llama/study.json").is_file()
 
 
 def test_pages_have_commands() -> None:
-    assert {page: len(blocks(page)) for page in PAGES} == {"launch.md": 3, "tpu.md": 4, "gpu.md": 4}
+    assert {page: len(blocks(page)) for page in PAGES} == {"launch.md": 5, "tpu.md": 4, "gpu.md": 5}
 
 
 def chips_and_study() -> list[tuple[int, list[str]]]:
@@ -65,17 +65,18 @@ def chips_and_study() -> list[tuple[int, list[str]]]:
         study = [w for w in words if w.startswith("--config")]
         if not study:
             continue
-        if "type" in flags:
-            chips = topology.slice_of_type(flags["type"]).chips
+        kind = flags.get("type", flags.get("accelerators", "")).removeprefix("tpu-")
+        if ":" in kind:
+            chips = int(flags.get("nodes", "1")) * int(kind.partition(":")[2])
+        elif kind or "try" in words:
+            chips = slice_of_type(kind or "v5litepod-8").chips
         elif flags.get("topology", "").startswith("gpu:"):
             nodes, per_node = flags["topology"].removeprefix("gpu:").split("x")
             chips = int(nodes) * int(per_node)
         elif "topology" in flags:
-            chips = topology.slice_of_topology(flags["topology"]).chips
-        elif "sbatch" in words:
+            chips = slice_of_topology(flags["topology"]).chips
+        elif "gpus-per-node" in flags:
             chips = int(flags.get("nodes", "1")) * int(flags["gpus-per-node"])
-        elif "try" in words:
-            chips = topology.slice_of_type("v5litepod-8").chips
         else:
             chips = 1
         found.append((chips, study))

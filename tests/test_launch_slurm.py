@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from launch_cases import Place
+from launch_cases import Place, fails, works
 
 from sycojax.parallel.distributed import detected
 
@@ -111,6 +111,17 @@ def test_refused(
     assert line.startswith("slurm.sh: ")
     assert words in line
     assert not place.calls("srun")
+
+
+def test_a_study_as_a_batch_script(place: Place) -> None:
+    flags = ("--gpus-per-node=4", "--comment=two words")
+    script = works(place.run("python", "-m", "launch.slurm", *flags, "--", *STUDY))
+    assert "#SBATCH '--comment=two words'" in script.splitlines()
+    (place.checkout / "study.sh").write_text(script)
+    works(place.run("sbatch", "study.sh"))
+    assert place.calls("sycojax") == [["sycojax", *STUDY]]
+    bucket = place.run("python", "-m", "launch.slurm", "--", *STUDY[:2], "--workdir=gs://b/x")
+    fails(bucket, "must be a directory that all nodes see")
 
 
 def test_run_without_slurm(place: Place) -> None:

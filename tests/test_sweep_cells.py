@@ -113,7 +113,7 @@ def test_overrides_reach_every_cell(tmp_path: Path) -> None:
         ({}, (), "the sweep is empty"),
         ({"train.epochs": [1, 2]}, ("--cell=epochs=3",), "no cell 'epochs=3' (there: epochs=1, epochs=2)"),
         ({"train.epochs": [1, 2]}, ("--emit=cloud",), "argument --emit: invalid choice: 'cloud'"),
-        ({"train.epochs": [1, 2]}, ("--emit=tpu",), "--emit=tpu needs --launch with --zone=, --type="),
+        ({"train.epochs": [1, 2]}, ("--emit=jobset",), "arguments are required: --topology, --image, --claim"),
         ({"train.epochs": [1, 2]}, ("--config.train.epoch=3",), "unknown config key"),
         ({"train.epochs": [1, 2]}, ("--config.train.epochs=3",), "--config.train.epochs would change nothing: every cell"),
         ({"train.epochs": [1, 2]}, ("--config.train.epochs", "3"), "--config.train.epochs would change nothing: every cell"),

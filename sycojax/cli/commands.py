@@ -127,17 +127,23 @@ def report_sweep(workdir: Path) -> None:
     flag("--cell", "NAME", "only this cell"),
     flag(
         "--emit", "ENGINE",
-        "run nothing; print a Slurm array (slurm), or a command per cell for Kubernetes (jobset) or Cloud TPU VMs (tpu)",
-        choices=("slurm", "jobset", "tpu"),
+        "run nothing; print a job per cell: a Slurm array (slurm), JobSets of Kubernetes (jobset) or managed jobs of "
+        "SkyPilot (skypilot)",
+        choices=("slurm", "jobset", "skypilot"),
     ),
-    flag("--launch", "FLAGS", "flags of the launcher that --emit names"),
+    flag("--launch", "FLAGS", "flags of the writer of that file, launch/ENGINE.py"),
     *_RUN,
 )  # fmt: skip
-def sweep(**given: Any) -> None:
+def sweep(emit: str, launch: str, **given: Any) -> None:
     """the study of --config at every setting that its get_sweep() names, and one report over them"""
-    from sycojax.cli.sweep import sweep
+    from sycojax.cli.sweep import sweep, write_down
 
-    sweep(**given)
+    if emit:
+        write_down(emit, launch, given["settings"], given["workdir"], given["cell"])
+    elif launch:
+        raise SycojaxError("--launch holds the flags of a launcher: it needs --emit=ENGINE")
+    else:
+        sweep(**given)
 
 
 @command(

@@ -104,6 +104,9 @@ def _unknown(name: str, command: Command) -> str:
 def _run_in_workdir(command: Command, values: dict[str, Any]) -> None:
     """Run a command that works in --workdir: a directory, or one on this machine that is kept in a bucket."""
     workdir = values.pop("workdir")
+    if values.get("emit"):  # the workdir is only written down, as it was typed
+        command.run(workdir=workdir, **values)
+        return
     bucket = workdir if "://" in workdir else ""
     if "coordinator" in values:
         coordinator, processes = values.pop("coordinator"), values.pop("processes")
@@ -117,11 +120,6 @@ def _run_in_workdir(command: Command, values: dict[str, Any]) -> None:
         return
     from sycojax.cli.bucket import kept, local_directory
 
-    if values.get("emit"):
-        raise SycojaxError(
-            f"--workdir={bucket} is kept from one machine, where --emit is for several: give a directory that they all see"
-            ", or for --emit=tpu a bucket for every cell: --launch='--bucket=gs://BUCKET/PATH ...'"
-        )
     if "settings" in values:
         values["settings"].study_config()  # what is wrong there is said before anything is brought
     with kept(bucket, progress=not values.get("quiet")):

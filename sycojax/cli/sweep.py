@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sycojax.cli.commands import report_sweep
-from sycojax.cli.emit import commands
+from sycojax.cli.emit import emitted
 from sycojax.cli.settings import Settings
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
@@ -19,19 +19,14 @@ from sycojax.study.sweep_workdir import check_sweep_free, describe_sweep
 
 
 def sweep(
-    settings: Settings, workdir: Path, cell: str, emit: str, launch: str, start: Callable[[], None], quiet: bool,
-) -> None:  # fmt: skip
-    """Run the cells of a sweep and write the report over all of them, or print commands that run them elsewhere.
+    settings: Settings, workdir: Path, cell: str, start: Callable[[], None], quiet: bool
+) -> None:
+    """Run the cells of a sweep and write the report over all of them.
 
     Raises ``SycojaxError`` at the end where cells failed.
     """
-    if launch and not emit:
-        raise SycojaxError("--launch holds the flags of a launcher: it needs --emit=ENGINE")
     study, cells = cells_of(settings)
     chosen = choose(cells, cell)
-    if emit:
-        print(commands(emit, launch, settings, workdir, chosen))
-        return
     start()
     name = Path(settings.file).stem
     on_first(lambda: check_sweep_free(workdir, name))
@@ -47,6 +42,16 @@ def sweep(
         raise SycojaxError(
             f"{len(failed)} of {len(chosen)} cells of the sweep failed: {said(failed)}"
         )
+
+
+def write_down(engine: str, launch: str, settings: Settings, workdir: str, cell: str) -> None:
+    """Print a file for an engine that runs the cells elsewhere; ``launch`` holds the flags of its writer.
+
+    Raises ``SycojaxError`` for what is wrong with either.
+    """
+    chosen = choose(cells_of(settings)[1], cell)
+    study = [f"--config={settings.config}", f"--workdir={workdir}", *settings.words()]
+    print(emitted(engine, launch, [one.name for one in chosen], ["sweep", *study]), end="")
 
 
 def cells_of(settings: Settings) -> tuple[StudyConfig, list[Cell]]:

@@ -14,10 +14,10 @@ from jax.experimental import topologies
 
 from sycojax.errors import SycojaxError
 from sycojax.planning.hardware import CHIPS, Chip, compiler_target
+from sycojax.planning.slices import CUBES, FLAT
 
 KNOWN = (
-    "v5e:RxC and v6e:RxC (1x1, 2x2, 2x4, 4x4, 4x8, 8x8, 8x16, 16x16), "
-    "v5p:XxYxZ (2x2x1, 2x2x2, 2x4x4, 4x4x4, 4x4x8, ...), "
+    f"v5e:RxC and v6e:RxC ({', '.join(FLAT)}), v5p:XxYxZ ({', '.join(CUBES)}), "
     "gpu:A100, gpu:H100, gpu:H200 (one node of N: gpu:H100xN), cpu:N"
 )
 

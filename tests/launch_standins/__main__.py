@@ -15,7 +15,7 @@ MODULES = {
     "gcloud": ("gcloud",),
     "worker": ("sudo", "systemd-run", "systemctl", "mountpoint", "findmnt", "uv", "python"),
     "study": ("sycojax",),
-    "cluster": ("sbatch", "srun", "scancel", "scontrol", "kubectl"),
+    "cluster": ("sbatch", "srun", "scancel", "scontrol", "kubectl", "sky"),
 }
 
 

@@ -1,20 +1,18 @@
-"""Slurm's commands and ``kubectl``."""
+"""Slurm's commands, ``kubectl`` and ``sky``."""
 
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from world import fail_on_demand, home, say_and_leave, tell, until, world
+from world import flag, home, tell, until, world
 
 
 def sbatch(arguments: list[str]) -> None:
     """Runs the script at once, again when it was requeued, in the environment that Slurm gives it."""
-    fail_on_demand("sbatch " + " ".join(arguments))
     at = next(i for i, a in enumerate(arguments) if not a.startswith("--"))
     lines = Path(arguments[at]).read_text().splitlines()
     options = [line.split()[1] for line in lines if line.startswith("#SBATCH ")]
@@ -74,17 +72,13 @@ def scontrol(arguments: list[str]) -> None:
 
 
 def kubectl(arguments: list[str]) -> None:
-    fail_on_demand("kubectl " + " ".join(arguments))
-    if arguments[0] == "create" and "--filename=-" in arguments:
-        text = sys.stdin.read()
-        if not text.strip():
-            say_and_leave("error: no objects passed to create")
-        [name] = re.findall("^  name: (.+)$", text, re.M)[:1]
-        there = home() / "jobsets" / name
-        if there.exists():
-            say_and_leave(
-                'Error from server (AlreadyExists): error when creating "STDIN": '
-                f'jobsets.jobset.x-k8s.io "{name}" already exists'
-            )
-        there.parent.mkdir(exist_ok=True)
-        there.write_text(text)
+    if "--filename=-" in arguments:
+        (home() / "created.yaml").write_text(sys.stdin.read())
+
+
+def sky(arguments: list[str]) -> None:
+    """What a managed job is launched from, by its name or the file's."""
+    file = Path(arguments[-1])
+    if file.suffix == ".yaml":
+        name = flag(arguments, "name", file.stem)
+        (home() / f"job-{name}.yaml").write_text(file.read_text())

@@ -1,9 +1,8 @@
-"""``sycojax``: a study of a few steps that keeps its place in the workdir, and can be preempted, ended or told to fail."""
+"""``sycojax``: a study of a few steps that keeps its place in the workdir, and can be ended or told to fail."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import shutil
@@ -15,8 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from worker import session
-from world import flag, home, local, mapped, say_and_leave, tell, until, world
+from world import flag, home, local, mapped, say_and_leave, until, world
 
 
 def sycojax(arguments: list[str]) -> None:
@@ -62,15 +60,6 @@ def train(workdir: Path, study: dict[str, Any]) -> None:
         with (workdir / "starts").open("a") as stream:
             stream.write(f"{done}\n")
     for step in range(done + 1, study["steps"] + 1):
-        if step == study.get("preempt_at"):
-            until(functools.partial(copied, step - 1))
-            preempt()
-        if step == study.get("reboot_at") and Path(os.environ["HOME"]).name == study["host"]:
-            reboot()
-        if step == study.get("wait_for_look"):  # `start` looks whether one runs, then whoever asks
-            until(
-                lambda: (home() / "calls.jsonl").read_text().count('["systemctl", "is-active"') > 1
-            )
         if step == study.get("wait_for_term"):
             (home() / "under-way").touch()
             until(lambda: stopped)
@@ -87,29 +76,3 @@ def train(workdir: Path, study: dict[str, Any]) -> None:
         time.sleep(0.02)
     if first:
         (workdir / "study.json").write_text(json.dumps({"steps": study["steps"]}))
-
-
-def copied(step: int) -> bool:
-    """Whether the whole copy in a bucket holds this step."""
-    for latest in (home() / "buckets").rglob("LATEST"):
-        whole = latest.parent / latest.read_text()
-        if (whole / "training" / "bank" / "checkpoints" / str(step) / "state").is_file():
-            return True
-    return False
-
-
-def preempt() -> None:
-    """Everything on the machine is gone from one moment to the next."""
-    directory = Path(os.environ["HOME"])
-    with world() as state:
-        state["vms"][directory.parent.name]["state"] = "PREEMPTED"
-        del state["study"]["preempt_at"]
-    tell([p for p in session(os.getsid(0)) if p != os.getpid()], signal.SIGKILL)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def reboot() -> None:
-    """The machine's systemd ends its services by SIGTERM, and the machine comes back with its disk as it is."""
-    with world() as state:
-        del state["study"]["reboot_at"]
-    tell(session(os.getsid(0)), signal.SIGTERM)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -10,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from world import fail_on_demand, flag, home, say_and_leave, tell, until
+from world import fail_on_demand, flag, home, say_and_leave, session, tell, until
 
 
 def sudo(arguments: list[str]) -> None:
@@ -63,44 +62,29 @@ def service() -> Path:
 
 def systemd_run(arguments: list[str]) -> None:
     command = arguments[next(i for i, a in enumerate(arguments) if not a.startswith("--")) :]
-    if alive():
+    if session(service()):
         say_and_leave(
             "Failed to start transient service unit: Unit sycojax.service was already loaded or has a fragment file."
         )
-    process = subprocess.Popen(
-        command, cwd=flag(arguments, "working-directory"), start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    log = next(a for a in arguments if "StandardOutput=append:" in a).partition("append:")[2]
+    keep_status = 'trap : TERM; "$@"; echo $? >"$HOME/.status"'
+    with Path(log).open("a") as stream:
+        process = subprocess.Popen(
+            ["sh", "-c", keep_status, "sh", *command], cwd=flag(arguments, "working-directory"),
+            start_new_session=True, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+        )  # fmt: skip
     service().write_text(str(process.pid))
 
 
-def session(leader: int) -> list[int]:
-    """The processes of a session, which stands for the service's control group."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = path.read_text().rpartition(")")[2].split()
-            if int(fields[3]) == leader and fields[0] != "Z":
-                found.append(int(path.parent.name))
-    return found
-
-
-def alive() -> list[int]:
-    """The processes of the service."""
-    return session(int(service().read_text())) if service().exists() else []
-
-
 def systemctl(arguments: list[str]) -> None:
-    """The unit is gone once it has ended, as of ``systemd-run --collect``."""
-    told = service().with_name(".told")
-    if arguments[0] == "is-active":
-        state = "inactive" if not alive() else "deactivating" if told.exists() else "active"
-        print(state)
-        sys.exit(0 if state == "active" else 3)
-    assert arguments == ["stop", "sycojax"], arguments
-    if not alive():
-        say_and_leave("Failed to stop sycojax.service: Unit sycojax.service not loaded.", 5)
-    told.touch()
-    tell(alive(), signal.SIGTERM)
-    until(lambda: not alive())
-    told.unlink()
+    processes = session(service())
+    if arguments[0] == "show":
+        status = service().with_name(".status")
+        running = service().read_text() if processes else "0"
+        ended = status.read_text().strip() if status.exists() and not processes else "0"
+        print(running if flag(arguments, "property") == "MainPID" else ended)
+    elif arguments[0] == "stop":
+        if not processes:
+            say_and_leave("Failed to stop sycojax.service: Unit sycojax.service not loaded.", 5)
+        tell(processes, signal.SIGTERM)
+        until(lambda: not session(service()))

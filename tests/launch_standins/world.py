@@ -43,17 +43,10 @@ def fail_on_demand(line: str) -> None:
         for rule in state["fail"]:
             if rule["match"] in line and rule.get("times", 1) > 0:
                 rule["times"] = rule.get("times", 1) - 1
-                text = rule["stderr"]
-                if "leaves" in rule:
-                    state["vms"][rule["leaves"]] = {"state": "CREATING", "type": "v5litepod-8"}
-                if "halfway" in rule:  # a copy that had begun
-                    Path(rule["halfway"]).mkdir(parents=True)
-                if "preempts" in rule:
-                    state["vms"][rule["preempts"]]["state"] = "PREEMPTED"
                 break
         else:
             return
-    say_and_leave(text)
+    say_and_leave(rule["stderr"])
 
 
 def flag(arguments: list[str], name: str, default: str = "") -> str:
@@ -64,6 +57,18 @@ def tell(processes: list[int], number: int) -> None:
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, number)
+
+
+def session(service: Path) -> list[int]:
+    """The processes of a session, which stands for the control group of a service; its leader is named in the file."""
+    found = []
+    leader = int(service.read_text()) if service.exists() else 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if leader and int(fields[3]) == leader and fields[0] != "Z":
+                found.append(int(path.parent.name))
+    return found
 
 
 def until(condition: Any, seconds: float = 60.0) -> None:

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# On every worker of a TPU VM: mount the share, check out the commit that came along, install it. Can be run again.
-# usage: tpu_setup.sh [HOST:/PATH]
+# On a machine made for a study: mount the share, check out the commit that came along, install it. Can be run again.
+# usage: setup.sh EXTRA [HOST:/PATH], beside sycojax.bundle
 set -euo pipefail
 cd "$HOME"
-share=${1:-}
+extra=$1 share=${2:-}
 
 if [ -n "$share" ]; then
   if mountpoint -q /mnt/sycojax; then
@@ -34,7 +34,6 @@ if [ -f hub-token ]; then  # where huggingface-hub looks for it
   mv hub-token .cache/huggingface/token
 fi
 
-rm -f sycojax/.venv/ready
 if [ ! -d sycojax/.git ]; then
   git clone --quiet sycojax.bundle sycojax
 else
@@ -47,6 +46,5 @@ command -v .local/bin/uv >/dev/null || PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pi
 uv=$HOME/.local/bin/uv
 cd sycojax
 [ -x .venv/bin/python ] || "$uv" venv --quiet --python 3.12 .venv
-"$uv" pip install --quiet --python .venv/bin/python --editable '.[tpu]'
-touch .venv/ready
+"$uv" pip install --quiet --python .venv/bin/python --editable ".[$extra]"
 .venv/bin/sycojax --version

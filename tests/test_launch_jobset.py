@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,23 +11,24 @@ import pydantic
 import pytest
 import yaml
 from kubeflow_trainer_api.models.jobset_v1alpha2_job_set import JobsetV1alpha2JobSet
-from launch_cases import Place
+from launch_cases import Place, fails, works
 
-from launch.kubernetes import job_set, options_of
-from launch.topology import GENERATIONS
+from launch.jobset import job_set, parser
+from launch.study import options_of
+from sycojax.errors import SycojaxError
+from sycojax.planning.slices import GENERATIONS
 
-REQUIRED = (
-    "--config=configs/llama2_7b.py",
-    "--image=registry.example/sycojax:tpu",
-    "--claim=studies",
-)
+REQUIRED = ("--image=registry.example/sycojax:tpu", "--claim=studies")
+STUDY = ("--", "study", "--config=configs/llama2_7b.py", "--workdir=runs/llama2_7b")
 TOPOLOGIES = (
     *(f"{v}:{t}" for v, g in GENERATIONS.items() for t in g.topologies), "gpu:1x1", "gpu:1x8", "gpu:2x8",
 )  # fmt: skip
 
 
-def rendered(*flags: str) -> dict[str, Any]:
-    return job_set(options_of([*REQUIRED, *flags]))
+def rendered(*flags: str, study: tuple[str, ...] = STUDY) -> dict[str, Any]:
+    options = options_of(parser(), [*REQUIRED, *flags, *study])
+    [(name, cell)] = options.study.jobs().items()
+    return job_set(options, name, cell)
 
 
 def job_of(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -113,11 +113,11 @@ def broken_fields(manifest: dict[str, Any]) -> Iterator[tuple[dict[str, Any], st
 def test_the_published_form_notices_mistakes() -> None:
     for number in range(len(list(broken_fields(rendered("--topology=gpu:2x8"))))):
         manifest = rendered("--topology=gpu:2x8")
-        place, name, value = list(broken_fields(manifest))[number]
+        where, name, value = list(broken_fields(manifest))[number]
         if value is None:
-            del place[name]
+            del where[name]
         else:
-            place[name] = value
+            where[name] = value
         assert len(mistakes(manifest)) == 1, (name, mistakes(manifest))
 
 
@@ -146,9 +146,9 @@ def test_who_tells_the_processes_of_each_other() -> None:
     """One pod is on its own; GPU pods get the flags; TPU hosts learn it from GKE, through JAX."""
     arguments = pod_of(rendered("--topology=gpu:1x8"))["containers"][0]["args"]
     assert arguments[-1] == "--processes=1"
-    container = pod_of(rendered("--topology=gpu:2x8", "--name=big"))["containers"][0]
+    container = pod_of(rendered("--topology=gpu:2x8"))["containers"][0]
     assert container["args"][-3:] == [
-        "--coordinator=big-study-0-0.big:8476", "--processes=2", "--process=$(PROCESS)",
+        "--coordinator=llama2-7b-study-0-0.llama2-7b:8476", "--processes=2", "--process=$(PROCESS)",
     ]  # fmt: skip
     assert container["env"][0]["name"] == "PROCESS"
     arguments = pod_of(rendered("--topology=v5e:4x4"))["containers"][0]["args"]
@@ -170,10 +170,11 @@ def test_a_lost_pod_restarts_all_and_a_wrong_config_ends() -> None:
 
 
 def test_the_workdir_is_on_the_claim() -> None:
-    manifest = rendered("--topology=v5e:2x4", "--", "--config.train.seeds=0,1")
+    manifest = rendered("--topology=v5e:2x4", study=(*STUDY, "--config.train.seeds=0,1"))
     container = pod_of(manifest)["containers"][0]
     mount = {m["name"]: m["mountPath"] for m in container["volumeMounts"]}["workdir"]
-    assert f"--workdir={mount}/llama2-7b" in container["args"]
+    assert manifest["metadata"]["name"] == "llama2-7b"
+    assert f"--workdir={mount}/runs/llama2_7b" in container["args"]
     assert "--config.train.seeds=0,1" in container["args"]
     [claim] = [v for v in pod_of(manifest)["volumes"] if v["name"] == "workdir"]
     assert claim["persistentVolumeClaim"] == {"claimName": "studies"}
@@ -190,49 +191,39 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place(tmp_path_factory.mktemp("kubernetes"))
 
 
-def render(place: Place, *flags: str) -> subprocess.CompletedProcess[str]:
-    return place.run("python", "-m", "launch.kubernetes", *flags)
-
-
 def test_what_is_printed_is_what_kubectl_gets(place: Place) -> None:
-    done = render(place, *REQUIRED, "--topology=gpu:2x8")
-    assert done.returncode == 0, done.stderr
-    assert yaml.safe_load(done.stdout) == rendered("--topology=gpu:2x8")
-    assert place.run("kubectl", "create", "--filename=-", text=done.stdout).returncode == 0
-    made = place.world / "jobsets"
-    assert (made / "llama2-7b").read_text() == done.stdout
-    # As documented, in a pipe: the second `create` and a manifest that there is none of change nothing.
-    pipe = 'python -m launch.kubernetes "$@" | kubectl create --filename=-'
-    for flags in (("--topology=v5e:2x4",), ("--topology=v5e:3x3", "--name=other")):
-        assert place.run("bash", "-c", pipe, "pipe", *REQUIRED, *flags).returncode == 1
-    assert [path.name for path in made.iterdir()] == ["llama2-7b"]
-    assert (made / "llama2-7b").read_text() == done.stdout
+    pipe = 'python -m launch.jobset "$@" | kubectl create --filename=-'
+    works(place.run("bash", "-c", pipe, "pipe", *REQUIRED, "--topology=gpu:2x8", *STUDY))
+    created = (place.world / "created.yaml").read_text()
+    assert list(yaml.safe_load_all(created)) == [rendered("--topology=gpu:2x8")]
 
 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (REQUIRED, ["--topology is missing"]),
-        ((*REQUIRED, "--topology=v5e:3x3"), ["unknown topology 'v5e:3x3'", "2x4"]),
-        ((*REQUIRED, "--topology=h100:8"), ["unknown topology", "gpu:NODESxGPUS"]),
-        ((*REQUIRED, "--topology=gpu:0x8"), ["unknown topology"]),
-        ((*REQUIRED, "--topology=v5e:2x4", "--image="), ["--image is missing"]),
-        ((*REQUIRED, "--topology=v5e:2x4", "--config=configs/nope.py"), ["must be a file below configs/"]),
-        ((*REQUIRED, "--topology=v5e:2x4", "--name=My_Study"), ["--name=My_Study"]),
-        ((*REQUIRED, "--topology=v5e:2x4", "--node-selector=a"), ["must be LABEL=VALUE"]),
-        ((*REQUIRED, "--topology=v5e:2x4", "--max-restarts=-1"), ["must not be negative"]),
-        ((*REQUIRED, "--topology=v5e:2x4", "--max-restarts=x"), ["--max-restarts"]),
-        ((*REQUIRED, "--topology=v5e:2x4", "--", "--workdir=x"), ["before the --"]),
-        ((*REQUIRED, "--topology=v5e:2x4", "--frobnicate"), ["--frobnicate"]),
-        ((*REQUIRED, "--topology=v5e:2x4", "--", "--config.train.lr=1"), ["study: unknown config key 'lr'"]),
+        ((), ["required: --topology"]),
+        (("--topology=v5e:3x3",), ["unknown topology 'v5e:3x3'", "2x4"]),
+        (("--topology=h100:8",), ["unknown topology", "gpu:NODESxGPUS"]),
+        (("--topology=gpu:0x8",), ["unknown topology"]),
+        (("--topology=v5e:2x4", "--node-selector=a"), ["must be LABEL=VALUE"]),
+        (("--topology=v5e:2x4", "--max-restarts=-1"), ["must not be negative"]),
+        (("--topology=v5e:2x4", "--max-restarts=x"), ["--max-restarts"]),
+        (("--topology=v5e:2x4", "--frobnicate"), ["--frobnicate"]),
     ],
 )  # fmt: skip
 def test_bad_input_prints_one_message_and_no_manifest(
     place: Place, flags: tuple[str, ...], words: list[str]
 ) -> None:
-    done = render(place, *flags)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1, done.stderr
-    for word in ("launch: ", *words):
-        assert word in done.stderr
+    fails(place.run("python", "-m", "launch.jobset", *REQUIRED, *flags, *STUDY), "launch: ", *words)
+
+
+def test_a_file_that_is_not_in_the_image(place: Place) -> None:
+    study = (*STUDY, "--probe=my_probe.py")
+    done = place.run("python", "-m", "launch.jobset", *REQUIRED, "--topology=v5e:2x4", *study)
+    fails(done, "my_probe.py must lie below configs/")
+
+
+def test_a_workdir_that_is_not_on_the_claim() -> None:
+    for workdir in ("/runs/x", "gs://studies/x", "../x"):
+        with pytest.raises(SycojaxError, match="must be a relative path"):
+            rendered("--topology=v5e:2x4", study=(*STUDY[:3], f"--workdir={workdir}"))

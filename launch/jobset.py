@@ -1,7 +1,7 @@
-"""A study as a Kubernetes JobSet, printed as YAML: ``python -m launch.kubernetes ... | kubectl create --filename=-``.
+"""A study as a Kubernetes JobSet, or a JobSet for each cell of a sweep, printed as YAML.
 
-    python -m launch.kubernetes --config=configs/llama2_7b.py --topology=v5e:4x4 --image=IMAGE --claim=CLAIM \\
-        | kubectl create --filename=-
+    python -m launch.jobset --topology=v5e:4x4 --image=IMAGE --claim=CLAIM -- study --config=configs/llama2_7b.py \\
+        --workdir=llama2_7b | kubectl create --filename=-
 
 JobSet (sigs.k8s.io/jobset) starts all pods together and all of them again when one is lost; Kueue queues it when
 ``--queue`` is given. Fields: JobSet v1alpha2, batch/v1 Job and core/v1 Pod; labels of GKE's "Plan TPUs in GKE".
@@ -12,20 +12,19 @@ from __future__ import annotations
 import re
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from launch.command import LaunchError, Parser, run_main
-from launch.settings import check_settings
-from launch.topology import slice_of_topology
+from launch import study
+from sycojax.errors import SycojaxError
+from sycojax.planning.slices import slice_of_topology
 
 WORKDIR = "/workdir"  # where the claim is mounted
 JOB = "study"  # the replicated job; its pods are NAME-study-0-I
 PORT = 8476  # where process 0 listens
 
 
-def job_set(options: Namespace) -> dict[str, Any]:
-    """The manifest. Raises ``LaunchError`` for an unknown topology."""
+def job_set(options: Namespace, name: str, cell: str) -> dict[str, Any]:
+    """The manifest. Raises ``SycojaxError`` for an unknown topology."""
     gpu = re.fullmatch(r"gpu:([1-9]\d*)x([1-9]\d*)", options.topology)
     if gpu:
         pods, per_pod, resource = int(gpu[1]), int(gpu[2]), "nvidia.com/gpu"
@@ -42,11 +41,11 @@ def job_set(options: Namespace) -> dict[str, Any]:
         selector["cloud.google.com/gke-spot"] = "true"
     selector |= dict(pair.split("=", 1) for pair in options.node_selector)
 
-    arguments = study_arguments(options)
+    arguments = options.study.arguments(options.study.below(WORKDIR), cell)
     if pods == 1:
         arguments.append("--processes=1")  # inside Kubernetes, sycojax would look for the others
     elif gpu:
-        first = f"{options.name}-{JOB}-0-0.{options.name}"
+        first = f"{name}-{JOB}-0-0.{name}"
         arguments += [f"--coordinator={first}:{PORT}", f"--processes={pods}", "--process=$(PROCESS)"]  # fmt: skip
     # With several TPU hosts GKE tells JAX who they are.
 
@@ -99,7 +98,7 @@ def job_set(options: Namespace) -> dict[str, Any]:
             {"key": "cloud.google.com/gke-spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
         )  # fmt: skip
 
-    metadata: dict[str, Any] = {"name": options.name, "labels": {"app": "sycojax"}}
+    metadata: dict[str, Any] = {"name": name, "labels": {"app": "sycojax"}}
     if options.namespace:
         metadata["namespace"] = options.namespace
     if options.queue:
@@ -154,88 +153,48 @@ def job_set(options: Namespace) -> dict[str, Any]:
     }
 
 
-def study_arguments(options: Namespace) -> list[str]:
-    """What each pod has sycojax do."""
-    config = f"--config={options.config}"
-    if options.cell:  # all cells of a sweep share a workdir
-        workdir = f"--workdir={WORKDIR}/{options.sweep}"
-        return ["sweep", config, workdir, f"--cell={options.cell}", *options.study]
-    return ["study", config, f"--workdir={WORKDIR}/{options.name}", *options.study]
-
-
-def options_of(command_line: Sequence[str]) -> Namespace:
-    """Parse and check. Raises ``LaunchError``."""
-    ours = list(command_line)
-    cut = ours.index("--") if "--" in ours else len(ours)
-    parser = Parser(
-        prog="python -m launch.kubernetes",
-        usage="%(prog)s --config=FILE --topology=SHAPE --image=IMAGE --claim=CLAIM [flags] [-- --config.KEY=VALUE ...]",
-    )
-    parser.add_argument("--config", default="", help="a config file of this checkout")
-    parser.add_argument(
-        "--topology", default="", help="v5e:2x4, v6e:4x4, v5p:2x2x2, gpu:NODESxGPUS"
-    )
-    parser.add_argument("--image", default="", help="built from launch/Containerfile")
-    parser.add_argument("--claim", default="", help="PersistentVolumeClaim for workdir and cache")
-    parser.add_argument(
-        "--name", default="", help="of the JobSet and the workdir; default: the config's"
-    )
-    parser.add_argument("--cell", default="", help="of a sweep: run it in place of a study")
-    parser.add_argument("--sweep", default="", help="workdir of the cell's sweep on the claim")
-    parser.add_argument("--namespace", default="", help="default: kubectl's own")
-    parser.add_argument("--queue", default="", help="a LocalQueue of Kueue")
-    parser.add_argument("--spot", action="store_true", help="GKE's spot nodes")
-    parser.add_argument(
-        "--node-selector", action="append", default=[], help="LABEL=VALUE, again for more"
-    )
-    parser.add_argument("--hub-secret", default="", help="Secret with a Hugging Face `token`")
-    parser.add_argument(
-        "--max-restarts", type=int, default=3, help="after failures that are no preemption"
-    )
-    options = parser.parse_args(ours[:cut])
-    options.study = ours[cut + 1 :]
-    for flag, example in (
-        ("config", "configs/llama2_7b.py"), ("topology", "v5e:2x4"), ("image", "REGISTRY/sycojax:tpu"), ("claim", "studies"),
-    ):  # fmt: skip
-        if not getattr(options, flag):
-            raise LaunchError(f"--{flag} is missing, for example --{flag}={example}")
-    config = Path(options.config)
-    if config.is_absolute() or not config.is_file() or config.parts[0] != "configs":
-        raise LaunchError(
-            f"--config={config} must be a file below configs/ of the checkout, which the image holds"
-        )
-    options.name = options.name or config.stem.replace("_", "-")
-    if not re.fullmatch(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", options.name):
-        raise LaunchError(
-            f"--name={options.name}: a letter, then at most 39 of a-z, 0-9 and -, not ending in -"
-        )
-    if options.cell and not options.sweep:
-        raise LaunchError(f"--cell={options.cell} needs --sweep=NAME: the workdir of all its cells")
+def manifests(options: Namespace) -> str:
+    """The JobSets as YAML. Raises ``SycojaxError``."""
+    for file in options.study.files:
+        if not file.startswith("configs/"):
+            raise SycojaxError(
+                f"{file} must lie below configs/ of the checkout, which the image holds"
+            )
     for pair in options.node_selector:
         if "=" not in pair:
-            raise LaunchError(f"--node-selector={pair} must be LABEL=VALUE")
+            raise SycojaxError(f"--node-selector={pair} must be LABEL=VALUE")
     if options.max_restarts < 0:
-        raise LaunchError(f"--max-restarts={options.max_restarts} must not be negative")
-    if any(a.split("=")[0] in ("--workdir", "--config") for a in options.study):
-        raise LaunchError("give --config before the --; the workdir is --name's on the claim")
-    return options
+        raise SycojaxError(f"--max-restarts={options.max_restarts} must not be negative")
+    jobs = options.study.jobs()
+    return study.as_yaml([job_set(options, name, cell) for name, cell in jobs.items()])
 
 
-def body(command_line: Sequence[str]) -> None:
-    """Print the manifest. Raises ``LaunchError``."""
-    options = options_of(command_line)
-    manifest = job_set(options)
-    check_settings(study_arguments(options))
-    try:
-        import yaml
-    except ImportError as error:
-        raise LaunchError("the YAML package is missing: pip install pyyaml") from error
-    print(yaml.safe_dump(manifest, sort_keys=False), end="")
+def parser() -> study.Parser:
+    """The flags."""
+    flags = study.Parser("jobset", "--topology=SHAPE --image=IMAGE --claim=CLAIM")
+    flags.add_argument(
+        "--topology", required=True, help="v5e:2x4, v6e:4x4, v5p:2x2x2, gpu:NODESxGPUS"
+    )
+    flags.add_argument("--image", required=True, help="built from launch/Containerfile")
+    flags.add_argument(
+        "--claim", required=True, help="PersistentVolumeClaim for workdir and downloads"
+    )
+    flags.add_argument("--namespace", default="", help="default: kubectl's own")
+    flags.add_argument("--queue", default="", help="a LocalQueue of Kueue")
+    flags.add_argument("--spot", action="store_true", help="GKE's spot nodes")
+    flags.add_argument(
+        "--node-selector", action="append", default=[], help="LABEL=VALUE, again for more"
+    )
+    flags.add_argument("--hub-secret", default="", help="Secret with a Hugging Face `token`")
+    flags.add_argument(
+        "--max-restarts", type=int, default=3, help="after failures that are no preemption"
+    )
+    return flags
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status."""
-    return run_main(body, arguments)
+    return study.main(parser(), manifests, arguments)
 
 
 if __name__ == "__main__":
