@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from sycojax.cli import compilation_cache
-from sycojax.cli.compilation_cache import keep_compiled
+from sycojax.cli.compilation_cache import store_compiled
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_the_directory_is_the_users_and_this_processors(tmp_path: Path):
-    directory = keep_compiled()
+    directory = store_compiled()
     assert directory == tmp_path / "sycojax" / "jax" / compilation_cache.host()
     assert directory.is_dir()
     assert jax.config.jax_compilation_cache_dir == str(directory)
@@ -38,17 +38,17 @@ def test_another_processor_has_another_directory(monkeypatch: pytest.MonkeyPatch
 
 def test_what_jax_was_told_stands(tmp_path: Path):
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "mine"))
-    assert keep_compiled() is None
+    assert store_compiled() is None
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "mine")
 
 
 def test_off_is_off(tmp_path: Path):
     jax.config.update("jax_enable_compilation_cache", False)
-    assert keep_compiled() is None
+    assert store_compiled() is None
     assert not list(tmp_path.iterdir())
 
 
 def test_a_directory_that_cannot_be_made_is_no_error(tmp_path: Path):
     (tmp_path / "sycojax").write_text("a file")
-    assert keep_compiled() is None
+    assert store_compiled() is None
     assert jax.config.jax_compilation_cache_dir is None

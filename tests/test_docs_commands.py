@@ -21,6 +21,7 @@ from docs_pages import (
     with_commands,
 )
 
+from sycojax.cli import main
 from sycojax.cli.dispatch import find, parse
 from sycojax.cli.sweep import cells_of
 from sycojax.errors import SycojaxError
@@ -81,7 +82,8 @@ def in_passing() -> list[str]:
         for one in found
         if ("--" in one or not one.startswith("sycojax")) and " ... " not in one
     ]
-    return [line.replace("=FILE", "=configs/toy.py") for line in dict.fromkeys(whole)]
+    places = {"=FILE": "=configs/toy.py", "COMMAND": "study"}
+    return [re.sub("=FILE|COMMAND", lambda m: places[m[0]], one) for one in dict.fromkeys(whole)]
 
 
 @pytest.mark.parametrize("line", in_passing())
@@ -108,6 +110,9 @@ def check(words: list[str]) -> None:
 
 def check_sycojax(arguments: list[str], line: str) -> None:
     words = arguments[: arguments.index(">")] if ">" in arguments else arguments
+    if words[-1] == "--help":
+        assert main(words) == 0
+        return
     settings = parse(*find(words)).get("settings")
     if settings is not None and settings.config:
         settings.study_config()

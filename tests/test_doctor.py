@@ -232,7 +232,7 @@ def test_where_compiled_programs_go(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     jax.config.update("jax_enable_compilation_cache", True)
     try:
         assert (
-            said() == f"{tmp_path}/sycojax/jax/{compilation_cache.host()} keeps compiled programs"
+            said() == f"{tmp_path}/sycojax/jax/{compilation_cache.host()} holds compiled programs"
         )
     finally:
         jax.config.update("jax_enable_compilation_cache", False)

@@ -119,7 +119,6 @@ def test_overrides_reach_every_cell(tmp_path: Path) -> None:
         ({"train.epochs": [1, 2]}, ("--config.train.epochs", "3"), "--config.train.epochs would change nothing: every cell"),
         ({"score.adapters": ["a=/a", "a=/b"]}, ("--adapter=b=/c",), "--adapter would change nothing: every cell"),
         ({"train.epochs": [1, 2]}, ("--wandb=p",), "sycojax report --workdir=WORKDIR/cells/NAME --wandb=PROJECT"),
-        ({"train.epochs": [1, 2]}, ("--profile=1:2",), "--profile is a flag of study, train, evaluate, not of sweep"),
         ({"train.epochs": [1, 2]}, ("--launch=--zone=z",), "it needs --emit=ENGINE"),
         ({"train.epochs": [1, 2]}, ("--config.base.path=/no/such/base",), "sycojax: /no/such/base does not exist"),
         ({"base.path": ["/no/a", "/no/b"]}, (), "path=-no-b: /no/b does not exist"),
@@ -159,11 +158,9 @@ def test_a_file_without_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert not (tmp_path / "w").exists()
 
 
-def test_flags_of_a_sweep_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A study would run here, in full."""
-    toy = f"--config={REPOSITORY / 'configs' / 'toy.py'}"
-    assert main(["study", toy, f"--workdir={tmp_path / 'w'}", "--emit=slurm"]) == 2
-    assert "--emit is a flag of sweep, not of study" in capsys.readouterr().err
+def test_the_report_of_a_sweep_is_not_tracked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "sweep.json").write_text("{}")
     assert main(["report", f"--workdir={tmp_path}", "--wandb=p"]) == 2
     assert "holds a sweep, which --wandb does not take: each cell" in capsys.readouterr().err

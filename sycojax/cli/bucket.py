@@ -68,7 +68,7 @@ def kept(url: str, *, progress: bool, every: float = EVERY) -> Iterator[None]:
         try:
             with _terminable():
                 yield
-        except BaseException:  # whatever ended the block is the news
+        except BaseException:  # raised again below; a copy that fails as well is only warned of
             done.set()
             copier.join()
             with _warned(f"; everything is in {bucket.local}"):

@@ -151,7 +151,7 @@ def sweep(emit: str, launch: str, **given: Any) -> None:
     flag(
         "--data", "DIR",
         "a directory with the study's three CSV files, and claims.json, results/, splits/ and probes.json where there "
-        "are any (default: the copy of the published figures kept here)",
+        "are any (default: the published figures, which come with this package)",
     ),
 )  # fmt: skip
 def reanalyse(workdir: Path, data: str) -> None:

@@ -1,4 +1,4 @@
-"""Compiled programs kept between runs, so that the second start of a study costs no compilation.
+"""Compiled programs are stored between runs, so that the second start of a study costs no compilation.
 
 JAX's own persistent cache, below ``$XDG_CACHE_HOME/sycojax/jax`` (``~/.cache`` by default); deleting it is safe. The
 environment variable ``JAX_COMPILATION_CACHE_DIR`` names another directory, and
@@ -16,7 +16,7 @@ from typing import Any
 import jax
 
 
-def keep_compiled() -> Path | None:
+def store_compiled() -> Path | None:
     """Point JAX at the user's cache unless JAX was told another one; returns the directory, None if unchanged.
 
     Call it before anything is compiled. A directory that cannot be made means no cache, not an error.
@@ -34,7 +34,7 @@ def keep_compiled() -> Path | None:
 
 
 def directory() -> Path | None:
-    """Where compiled programs are kept, made or not; None where JAX was told to keep none."""
+    """Where compiled programs are stored, whether it exists yet or not; None where JAX was told to store none."""
     settings: Any = jax.config
     if not settings.jax_enable_compilation_cache:
         return None

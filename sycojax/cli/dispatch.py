@@ -130,11 +130,11 @@ def _start(coordinator: str, processes: int | None, process: int | None, bucket:
     """Before anything is compiled: the cache of programs, the other processes of this run, and its devices."""
     import jax
 
-    from sycojax.cli.compilation_cache import keep_compiled
+    from sycojax.cli.compilation_cache import store_compiled
     from sycojax.parallel import distributed
     from sycojax.parallel.mesh import present_devices
 
-    keep_compiled()
+    store_compiled()
     distributed.initialize(coordinator, processes, process)
     present_devices()
     if bucket and jax.process_count() > 1:  # on a slice of several hosts, known only now

@@ -41,7 +41,7 @@ class Finding:
 
 
 def examine(workdir: Path, base: str, bucket: str = "") -> list[Finding]:
-    """Look at everything a study needs; ``base`` is the model it would load, ``bucket`` keeps the workdir, "" for none."""
+    """Look at everything a study needs; ``base`` is the model it would load, ``bucket`` where the workdir is kept, "" for none."""
     return [
         *_versions(), *_devices(), *_disk(workdir), *_bucket(bucket), *_cache(), *_hub(base), *_extras(),
     ]  # fmt: skip
@@ -126,9 +126,9 @@ def _disk(workdir: Path) -> Iterator[Finding]:
 
 
 def _place(directory: Path) -> tuple[Path, str]:
-    """What there is of a directory that may have to be made, and why nothing can be written there; "" if it can."""
+    """The closest parent of ``directory`` that exists (or itself), and why nothing can be written there, "" if it can."""
     directory = directory.resolve()
-    # os.path's word for what may not be looked at is no, pathlib's an error.
+    # os.path.exists says no of what may not be looked at, where Path.exists may raise.
     existing = next(p for p in (directory, *directory.parents) if os.path.exists(p))
     if not existing.is_dir():
         return existing, "is a file, not a directory"
@@ -149,7 +149,7 @@ def _bucket(url: str) -> Iterator[Finding]:
 
 
 def _cache() -> Iterator[Finding]:
-    """Where the hub's files and compiled programs go, which is seldom the disk of the workdir."""
+    """Where compiled programs and the hub's files are stored, seldom on the disk of the workdir."""
     from huggingface_hub import constants
 
     from sycojax.cli.compilation_cache import directory as compiled
@@ -160,10 +160,10 @@ def _cache() -> Iterator[Finding]:
     else:
         existing, refusal = _place(place)
         if refusal:
-            text = f"compiled programs cannot be kept in {place}: {existing} {refusal}"
+            text = f"compiled programs cannot be stored in {place}: {existing} {refusal}"
             yield Finding("note", "cache", text, "set JAX_COMPILATION_CACHE_DIR")
         else:
-            yield Finding("ok", "cache", f"{place} keeps compiled programs")
+            yield Finding("ok", "cache", f"{place} holds compiled programs")
     directory = Path(constants.HF_HUB_CACHE)
     existing, refusal = _place(directory)
     free = shutil.disk_usage(existing).free
@@ -185,7 +185,7 @@ def _extras() -> Iterator[Finding]:
 
 
 def _hub(base: str) -> Iterator[Finding]:
-    """The hub, and whether it gives ``base``; where it does not answer nothing more is asked of it."""
+    """Whether the hub answers, and whether it gives ``base``. A hub that does not answer is asked only once."""
     from huggingface_hub import constants
 
     token, unread = _token()
@@ -202,7 +202,7 @@ def _hub(base: str) -> Iterator[Finding]:
 
 
 def _base(base: str, silence: str, token: str) -> Finding:
-    """Whether ``base`` is here and whole, or can be fetched from the hub, which is silent for the reason ``silence``."""
+    """Whether ``base`` is here and whole, or can be fetched from the hub. ``silence`` says why the hub does not answer."""
     if not base:
         return Finding("ok", "base", "none asked for (--config=FILE)")
     from sycojax.weights.hub import located
@@ -245,14 +245,14 @@ def _cached(base: str) -> Path | None:
     from sycojax.weights.huggingface import INDEX, SINGLE
 
     try:
-        found = [huggingface_hub.try_to_load_from_cache(base, name) for name in (INDEX, SINGLE)]
+        paths = [huggingface_hub.try_to_load_from_cache(base, name) for name in (INDEX, SINGLE)]
     except ValueError:  # no name of the hub's
         return None
-    return next((Path(path).parent for path in found if isinstance(path, str)), None)
+    return next((Path(path).parent for path in paths if isinstance(path, str)), None)
 
 
 def _lacking(directory: Path) -> str:
-    """What is wrong with the base in ``directory``, whose weights are not read; "" where nothing is."""
+    """What is wrong with the base in ``directory``, "" where nothing is. Its weights are not read."""
     from sycojax.weights.huggingface import check_weights, load_config
 
     try:

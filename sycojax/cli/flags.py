@@ -37,7 +37,7 @@ CONFIG = flag(
 )  # fmt: skip
 WORKDIR = flag(
     "--workdir", "DIR",
-    "where everything is written; gs://BUCKET/PATH keeps it in a bucket (docs/launch.md)",
+    "the directory of the study, where everything is written; gs://BUCKET/PATH keeps it in a bucket (docs/launch.md)",
     required=True,
 )  # fmt: skip
 TO = flag("--to", "DIR", "a new directory for what is written", required=True)

@@ -18,9 +18,9 @@ LOGS = ("metrics.jsonl", "events.out.*", "wandb")
 def freeze(workdir: Path, still: Path) -> Files:
     """Make ``still`` a copy of ``workdir`` as it is at one moment; returns what it holds.
 
-    A study that dies leaves every file whole and in order: what a stamp vouches for was there before the stamp. A
-    copy that mixes two moments need not, so one during which a file changed is made again. Raises ``SycojaxError``
-    when they never keep still for as long as that takes.
+    A study writes a stamp only after the files that the stamp stands for. A copy that mixes two moments could hold a
+    stamp without its files, so a copy during which a file changed is made again. Raises ``SycojaxError`` when files
+    change during every try.
     """
     for _ in range(20):
         shutil.rmtree(still, ignore_errors=True)
@@ -55,7 +55,7 @@ def _is_temporary(name: str) -> bool:
 
 
 def _take(source: str, target: str) -> None:
-    """Checkpoints are large and never written on; of anything else a copy costs little, and logs need one."""
+    """Copy a file; one of a checkpoint, which is large and never changes, is linked in place of copied."""
     if "checkpoints" in Path(source).parts:
         os.link(source, target)
     else:

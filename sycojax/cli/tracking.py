@@ -1,4 +1,4 @@
-"""``--wandb`` and ``--profile``: where a study is shown while it runs, and its final numbers afterwards."""
+"""``--wandb`` and ``--profile``: a study tracked while it runs, and its final numbers afterwards."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def window(command: str, profile: str, workdir: Path) -> ProfileWindow | None:
     """The steps that ``--profile`` asks for, if any. Raises ``SycojaxError`` where ``command`` has none of them."""
     if not profile:
         return None
-    found = ProfileWindow(profile, workdir / "profile")
-    if command == "train" and found.stage == "score":
+    asked = ProfileWindow(profile, workdir / "profile")
+    if command == "train" and asked.stage == "score":
         raise SycojaxError(f"--profile={profile}: train scores nothing; use study or evaluate")
-    return found
+    return asked
 
 
 def check_login(project: str) -> None:

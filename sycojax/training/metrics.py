@@ -91,7 +91,7 @@ class MetricsLog:
         for writer in self._writers.values():
             writer.flush()
         if self._tracker is not None:
-            self._tracker.keep()
+            self._tracker.save()
 
     @contextlib.contextmanager
     def _disk(self) -> Iterator[None]:

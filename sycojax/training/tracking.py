@@ -85,7 +85,7 @@ class Tracker:
         self._run.log({f"{adapter}/{name}": value for name, value in numbers.items()})
         self._logged[adapter] = step
 
-    def keep(self) -> None:
+    def save(self) -> None:
         """Write down what was logged; called before a checkpoint, with the metrics."""
         if self._run is not None:
             write_json(self._identity, {"id": self._run.id, "steps": self._logged})
