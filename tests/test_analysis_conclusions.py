@@ -13,6 +13,7 @@ from synthetic_study import rows, write_study
 from analysis import calibration
 from analysis.audits import Audit
 from analysis.figures import catalogue, strata
+from analysis.figures.picture import picture
 from analysis.page.document import Paragraph, render_html
 from analysis.records.load import load
 from analysis.report import csvs, sections, write
@@ -141,9 +142,9 @@ def test_strata_are_drawn_and_tabled(results: Results) -> None:
     seen = results.seen_minus_unseen["combined", "answer", "dP"]
     shown = table.rows[-1][-1]
     assert shown.text.replace("\u2212", "-") == f"{seen.value * 100:+.1f}"  # type: ignore[union-attr]
-    svg, png = catalogue.render(strata.draw, results, NOTHING)
-    assert svg.startswith(b"<?xml")
-    assert png.startswith(b"\x89PNG")
+    drawn = picture("strata", "Strata", "Look.", strata.draw, results, NOTHING)
+    assert drawn.svg.startswith(b"<?xml")
+    assert drawn.png.startswith(b"\x89PNG")
 
 
 def test_one_seed_is_said(results: Results) -> None:

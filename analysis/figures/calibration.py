@@ -14,6 +14,7 @@ from analysis.page.text import number
 
 # By probe; the same in every panel.
 COLOURS = {"answer": "#0072B2", "are_you_sure": "#D55E00", "feedback": "#009E73"}
+TITLE = "Measured against planted sycophancy"
 READING = (
     "Each panel plants sycophancy in one probe at the rates along the bottom. Filled circles are what that probe "
     "reads, with 95 % intervals; on the dashed diagonal it would read exactly what was planted. Thin lines are the "

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Callable
-from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 
-from analysis.calibration import Calibration
 from analysis.figures import (
     amplification,
-    calibration,
     flips,
     forest,
     letters,
@@ -23,8 +18,8 @@ from analysis.figures import (
     shifts,
     strata,
 )
-from analysis.figures.style import SETTINGS
-from analysis.page.document import Block, Paragraph, Picture
+from analysis.figures.picture import picture
+from analysis.page.document import Block, Paragraph
 from analysis.page.text import listing
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
@@ -159,47 +154,20 @@ FIGURES = (
 )  # fmt: skip
 
 
-def draw_all(results: Results, doubt: Doubt) -> tuple[dict[str, Block], dict[str, str | bytes]]:
-    """The pictures of the page (or why one is missing) by name, and the files figures/*.svg and *.png."""
+def draw_all(results: Results, doubt: Doubt) -> dict[str, Block]:
+    """The pictures of the page by name, or why one is missing."""
     blocks: dict[str, Block] = {}
-    files: dict[str, str | bytes] = {}
     for one in FIGURES:
         absent = [words for words, has in (NEEDS[n] for n in one.needs) if not has(results)]
         if absent:
             text = f"{one.title}: not available. It needs {listing(absent)}."
             blocks[one.name] = Paragraph(text, "missing")
             continue
-        svg, png = render(one.draw, results, doubt)
         footnote = doubt.caption(results.groups, _evaluations(results, one.about))
-        blocks[one.name] = Picture(one.name, one.title, one.reading, svg, footnote)
-        files |= {f"figures/{one.name}.svg": svg, f"figures/{one.name}.png": png}
-    return blocks, files
-
-
-def draw_calibration(found: Calibration) -> tuple[Picture, dict[str, str | bytes]]:
-    """The picture of a calibration and its two files."""
-    svg, png = render(calibration.draw, found)
-    picture = Picture(
-        "calibration", "Measured against planted sycophancy", calibration.READING, svg
-    )
-    return picture, {"figures/calibration.svg": svg, "figures/calibration.png": png}
-
-
-def render(draw: Callable[..., Figure], *arguments: Any) -> tuple[bytes, bytes]:
-    """(SVG, PNG) of a figure, which is laid out once, not again for each format."""
-    with matplotlib.rc_context(SETTINGS):
-        figure = draw(*arguments)
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        return _saved(figure)
-
-
-def _saved(figure: Figure) -> tuple[bytes, bytes]:
-    svg, png = io.BytesIO(), io.BytesIO()
-    # Without a date and a creator the same numbers give the same file.
-    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
-    return svg.getvalue(), png.getvalue()
+        blocks[one.name] = picture(
+            one.name, one.title, one.reading, one.draw, results, doubt, footnote=footnote
+        )
+    return blocks
 
 
 def _evaluations(results: Results, about: tuple[str, ...]) -> list[str]:

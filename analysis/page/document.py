@@ -33,12 +33,13 @@ class Tiles:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A figure; ``svg`` goes into the page, Markdown links the PNG beside it."""
+    """A figure; ``svg`` goes into the page, Markdown links the PNG in figures/."""
 
     name: str
     title: str
     reading: str  # how to read it
     svg: bytes
+    png: bytes
     footnote: str = ""  # which of its numbers a failed audit puts in doubt
 
 

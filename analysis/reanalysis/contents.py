@@ -47,7 +47,7 @@ def document(
         "Which of the claims do the study's own numbers carry?",
         (
             Paragraph(origin(evidence), "meta"),
-            Paragraph(" ".join(summary(evidence, checked)), "lead"),
+            Paragraph(summary(checked), "lead"),
             _tiles(evidence, checked),
             Paragraph(_warning(evidence), "callout"),
         ),
@@ -92,8 +92,8 @@ def origin(evidence: Evidence) -> str:
     )
 
 
-def summary(evidence: Evidence, checked: Sequence[Checked]) -> list[str]:
-    """The opening paragraph's sentences: how many claims stand."""
+def summary(checked: Sequence[Checked]) -> str:
+    """The opening paragraph: how many claims stand."""
     sentences = []
     for kind, noun in (("figure", "stated figure"), ("reading", "conclusion")):
         outcomes = [c.verdict.outcome for c in checked if c.claim.kind == kind]
@@ -113,16 +113,7 @@ def summary(evidence: Evidence, checked: Sequence[Checked]) -> list[str]:
             f"{count(len(swapped), 'stated correlation')} belong{'s' if len(swapped) == 1 else ''} to another pair "
             "than the one named."
         )
-    return sentences
-
-
-def facts(evidence: Evidence) -> list[tuple[str, str]]:
-    """(subject, sentence): what stands behind the verdicts, for the terminal."""
-    found = [("correlations", _correlations(evidence))]
-    found.append(("position", _positions(evidence)))
-    found += [("not detected", s) for s in unread(evidence)]
-    found += [("questions", s) for s in shared_questions(evidence)]
-    return [(subject, sentence) for subject, sentence in found if sentence]
+    return " ".join(sentences)
 
 
 def unread(evidence: Evidence) -> list[str]:

@@ -28,6 +28,15 @@ CHANGES = (
 )  # fmt: skip
 
 
+def files(results: Results, doubt: Doubt) -> dict[str, str]:
+    """Path below the report -> content of every CSV that is no table of the page."""
+    return {
+        **published(results),
+        **{f"tables/{name}": text for name, text in every_measure(results, doubt).items()},
+        "tables/correlations_exploratory.csv": exploratory_correlations(results),
+    }
+
+
 def published(results: Results) -> dict[str, str]:
     """File name -> content of the three CSVs, one row per adapter (mean over seeds), and one per seed.
 

@@ -156,9 +156,10 @@ def sweep(emit: str, launch: str, **given: Any) -> None:
 )  # fmt: skip
 def reanalyse(workdir: Path, data: str) -> None:
     """check the claims of a published study against its own tables: DIR/reanalysis/"""
-    from analysis.reanalysis.run import write
+    from analysis.reanalysis.report import write
 
-    print(write(Path(data) if data else None, workdir))
+    page, said = write(Path(data) if data else None, workdir)
+    print(f"{said}\nreanalysis  {page.resolve()}")
 
 
 @command("calibrate", flags.WORKDIR, flags.PROBES, *_RUN)
