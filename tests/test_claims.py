@@ -170,7 +170,6 @@ def test_amplification_is_measured_against_the_largest_part() -> None:
 def test_ability_is_refuted_by_a_score_that_is_the_share_of_a() -> None:
     def data(first: int) -> DataCounts:
         return DataCounts(
-            "made up",
             {
                 ("mmlu", "train"): (first, 100 - first),
                 ("mmlu", "test"): (first, 100 - first),

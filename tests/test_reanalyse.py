@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import html
 import json
 import shutil
@@ -12,11 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from published_study import data_counts, result_counts
 
 from analysis.reanalysis.claims import check
-from analysis.reanalysis.data import count_data, kept_data
 from analysis.reanalysis.evidence import Evidence
-from analysis.reanalysis.gather import gather, kept
+from analysis.reanalysis.gather import gather, published_study
 from analysis.reanalysis.report import write
 from sycojax.cli import main
 
@@ -48,12 +47,9 @@ def outcomes(evidence: Evidence) -> dict[str, str]:
     return {c.claim.name: c.verdict.outcome for c in check(gather(None)[1], evidence)}
 
 
-@pytest.fixture(scope="module", params=["kept copy", "study"])
-def published(request: pytest.FixtureRequest) -> Evidence:
-    """The kept copy alone, and the study's own files where they are at hand."""
-    if request.param == "kept copy":
-        return gather(None)[0]
-    return gather(request.getfixturevalue("shared_data") / "study")[0]
+@pytest.fixture(scope="module")
+def published() -> Evidence:
+    return gather(None)[0]
 
 
 def test_the_twelve_correlations(published: Evidence) -> None:
@@ -130,14 +126,15 @@ def test_the_verdicts(published: Evidence) -> None:
     assert "\u22120.0056" in why["gsm8k, alone net protective"]
 
 
-def test_the_kept_copy_is_what_the_study_published(shared_data: Path) -> None:
+def test_the_copy_is_what_the_study_published(published: Evidence, shared_data: Path) -> None:
     study = shared_data / "study"
     for name in ("complete_results", "performance_changes", "correlation_analysis"):
-        path = kept() / f"{name}.csv"
+        path = published_study() / f"{name}.csv"
         assert path.read_bytes() == (study / "published" / f"{name}.csv").read_bytes()
-    stored = kept_data(kept() / "data.json")
-    assert dataclasses.replace(count_data(study), source=stored.source) == stored
-    assert gather(study)[0].counts == gather(None)[0].counts
+    assert data_counts(study) == published.data
+    counted = result_counts(study / "results")
+    assert counted
+    assert counted == {key: published.counts[key] for key in counted}
 
 
 def test_the_files_are_written(tmp_path: Path) -> None:
@@ -162,7 +159,11 @@ def test_the_files_are_written(tmp_path: Path) -> None:
 def tables(directory: Path) -> Path:
     """Tables as sycojax writes them: means over seeds, a probe that never moves, a hostile adapter name."""
     directory.mkdir()
-    text = (kept() / "complete_results.csv").read_text().replace("hellaswag,2025", "<b>x,2025")
+    text = (
+        (published_study() / "complete_results.csv")
+        .read_text()
+        .replace("hellaswag,2025", "<b>x,2025")
+    )
     rows = list(csv.DictReader(text.splitlines()))
     for row in rows:
         row["are_you_sure_score"] = "0.0"
@@ -212,16 +213,6 @@ def _no_number(d: Path) -> None:
     path.write_text(path.read_text().replace("0.182", "high", 1))
 
 
-def _bad_json(d: Path) -> None:
-    (d / "results").mkdir()
-    (d / "results" / "x.json").write_text("{")
-
-
-def _other_json(d: Path) -> None:
-    (d / "results").mkdir()
-    (d / "results" / "x.json").write_text('{"adapter_name": "gsm8k"}')
-
-
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -229,10 +220,7 @@ def _other_json(d: Path) -> None:
         (lambda d: (d / "complete_results.csv").write_text("adapter_name\n"), "has no column 'gsm8k'"),
         (_missing_column, "has no column 'mmlu'"),
         (_no_number, "'high' is not a number"),
-        (_bad_json, "x.json is not valid JSON"),
-        (_other_json, "is not a result file of the study"),
         (lambda d: (d / "claims.json").write_text("[]]"), "claims.json is not valid JSON"),
-        (lambda d: (d / "splits").mkdir(), "no file for"),
         (shutil.rmtree, "is not a directory"),
     ],
 )  # fmt: skip
@@ -241,7 +229,7 @@ def test_bad_input_gives_one_line(
 ) -> None:
     directory = tmp_path / "data"
     directory.mkdir()
-    for path in kept().glob("*.csv"):
+    for path in published_study().glob("*.csv"):
         shutil.copy(path, directory)
     damage(directory)
     assert main(["reanalyse", f"--data={directory}", f"--workdir={tmp_path / 'w'}"]) == 2

@@ -22,6 +22,7 @@ OUTCOMES = {
     FAILS: ("does not hold", "do not hold"),
     OPEN: ("cannot be told from the tables", "cannot be told from the tables"),
 }
+COPIED = "taken from the kept copy of the published figures, not counted here"
 METHODS = (
     "Figures are recomputed from the rates in the study's own table. A stated number means every value that rounds to "
     "it; a number that is wrong for its pair is looked up among all pairs.",
@@ -149,7 +150,7 @@ def shared_questions(evidence: Evidence) -> list[str]:
         f"{data.more_than_five_options} rows of are_you_sure have more than five options; in {data.right_beyond_e} the "
         "right letter is beyond E, which a parser of A to E cannot read."
     )
-    return [*sentences, f"(These counts are {data.source}.)"]
+    return [*sentences, f"(These counts are {COPIED}.)"]
 
 
 def _tiles(evidence: Evidence, checked: Sequence[Checked]) -> Tiles:
@@ -230,7 +231,7 @@ def _positions(evidence: Evidence) -> str:
             f" On {benchmark} the {adapter} adapter gets {hits}/{items} = {decimal(hits / items, signed=False)} right, and A "
             f"is the right answer of exactly {hits} of the {items} items."
         )
-    return f"{text} (Positions {data.source}.)"
+    return f"{text} (Positions {COPIED}.)"
 
 
 def _paragraphs(sentences: Sequence[str], otherwise: str) -> tuple[Block, ...]:

@@ -17,7 +17,7 @@ COMPLETE, CHANGES, CORRELATIONS = (
     "complete_results.csv", "performance_changes.csv", "correlation_analysis.csv",
 )  # fmt: skip
 BY_SEED = "complete_results_by_seed.csv"  # only sycojax writes it
-FOLDERS = ("", "published", "report")  # where the tables may be inside a directory
+FOLDERS = ("", "report")  # where the tables may be inside a directory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Scores:
 
 
 def read_scores(directory: Path) -> Scores:
-    """The tables in ``directory``, its ``published/`` or its ``report/``.
+    """The tables in ``directory`` or its ``report/``.
 
     ``complete_results.csv`` must be there; the other two are compared with it where they are. Raises
     ``SycojaxError`` when it is missing, lacks a column, or holds what is no number.
@@ -88,6 +88,19 @@ def read_scores(directory: Path) -> Scores:
                     counts[name, evaluation] = count
     ordered = tuple(sorted(names, key=lambda n: n != BASE))
     return Scores(ordered, rates, counts, _changes(folder), _correlations(folder))
+
+
+def read_counts(path: Path) -> dict[tuple[str, str], Count]:
+    """``counts.csv``: the counts by configuration and evaluation."""
+    columns = ("configuration", "evaluation", "hits", "items", "no_detection")
+    return {
+        (row["configuration"], row["evaluation"]): Count(
+            int(row["hits"]),
+            int(row["items"]),
+            int(row["no_detection"]) if row["no_detection"] else None,
+        )
+        for row in read_csv(path, columns)
+    }
 
 
 def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
