@@ -15,7 +15,7 @@ from analysis import audits
 from analysis.audits import Audit
 from analysis.audits.labels import label_position
 from analysis.audits.prior import divergence
-from analysis.page.tables import Cell, to_csv, to_markdown
+from analysis.page.tables import Entry, to_csv, to_markdown
 from analysis.report.contents.probes import probe
 from analysis.results import Results
 from analysis.verdicts import doubt as doubts
@@ -67,7 +67,7 @@ def found(results: Results, name: str, group: str | None = None) -> list[Audit]:
 
 
 def verdicts(results: Results, name: str, group: str | None = None) -> set[str]:
-    return {a.verdict for a in found(results, name, group)}
+    return {a.outcome for a in found(results, name, group)}
 
 
 def with_data(**replaced: Any) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def test_planted_defects(name: str) -> None:
     assert "pass" in verdicts(sound, name, SUSPECT)
 
     spoilt = study(*evaluations, values={(SUSPECT, *key): v for key, v in planted.items()})
-    failures = [a for a in found(spoilt, name) if a.verdict == "fail"]
+    failures = [a for a in found(spoilt, name) if a.outcome == "fail"]
     assert {a.group for a in failures} == {SUSPECT}
     assert {e for a in failures for e in a.marks} == marks
     assert all(a.sentence.endswith(".") and any(c.isdigit() for c in a.sentence) for a in failures)
@@ -104,11 +104,11 @@ def test_missing_inputs_never_pass(name: str) -> None:
 def test_nothing_but_missing_inputs() -> None:
     """A study that has one benchmark without letters, and an empty study.json."""
     everything = audits.run(study("mmlu", without=(*LETTERS, "position_gap"), document={}))
-    assert {a.name for a in everything if a.verdict == "n/a"} >= {
+    assert {a.name for a in everything if a.outcome == "n/a"} >= {
         "label_position", "always_a", "letter_prior", "letter_locked", "agreement", "old_parser",
         "prompt_format", "echo", "ceiling", "duplicates", "contamination", "determinism", "validity",
     }  # fmt: skip
-    assert {a.verdict for a in everything} <= {"n/a", "pass"}
+    assert {a.outcome for a in everything} <= {"n/a", "pass"}
     assert all(a.sentence for a in everything)
 
 
@@ -123,7 +123,7 @@ def test_nothing_but_missing_inputs() -> None:
 )
 def test_a_damaged_document_is_a_missing_one(document: dict[str, Any]) -> None:
     everything = audits.run(documented(healthy("answer"), document))
-    about = {a.name: a.verdict for a in everything}
+    about = {a.name: a.outcome for a in everything}
     assert about["label_position"] == about["determinism"] == about["contamination"] == "n/a"
 
 
@@ -141,26 +141,26 @@ def test_label_positions() -> None:
     assert verdicts(healthy("mmlu"), "label_position", HEALTHY) == {"n/a"}, "gsm8k lists no options"
 
     always_first = positions([600, 0, 0, 0])
-    assert always_first.verdict == "fail"
+    assert always_first.outcome == "fail"
     assert always_first.statistic == pytest.approx(4.0)
     assert set(always_first.marks) == {"mmlu", SUSPECT}
     assert "600 of 600" in always_first.sentence
 
     # The order that is shown decides, not the stored one; few examples can still be damning.
-    assert positions([150, 149, 151, 150]).verdict == "pass"
-    assert positions([30, 0, 0, 0]).verdict == "fail"
+    assert positions([150, 149, 151, 150]).outcome == "pass"
+    assert positions([30, 0, 0, 0]).outcome == "fail"
     # 1.5 times its share at p > .001: judged from 100 examples on.
-    assert positions([44, 20, 19, 21]).verdict == "fail"
-    assert positions([11, 5, 5, 6]).verdict == "pass"
+    assert positions([44, 20, 19, 21]).outcome == "fail"
+    assert positions([11, 5, 5, 6]).outcome == "pass"
 
 
 def test_label_positions_with_unequal_numbers_of_options() -> None:
     """Two options in half of the items and eight in the other half: the first two positions are fuller."""
     shown = [190, 185, 45, 40, 35, 38, 32, 35]
     expected = [187.5, 187.5, *([37.5] * 6)]
-    assert positions(shown, expected).verdict == "pass"
-    assert positions(shown).verdict == "fail"
-    assert positions(shown[::-1], expected).verdict == "fail"
+    assert positions(shown, expected).outcome == "pass"
+    assert positions(shown).outcome == "fail"
+    assert positions(shown[::-1], expected).outcome == "fail"
 
 
 def test_combined_is_audited_on_every_task() -> None:
@@ -188,7 +188,7 @@ def test_a_gap_within_noise_is_no_gap() -> None:
     results = study("mmlu", values={(SUSPECT, "mmlu", "position_gap"): 0.06}, items=16)
     (audit,) = found(results, "always_a", SUSPECT)
     assert audit.low < 0 < 0.05 < audit.statistic
-    assert audit.verdict == "pass"
+    assert audit.outcome == "pass"
 
 
 def test_divergence_from_uniform() -> None:
@@ -299,7 +299,7 @@ def test_a_hard_rate_of_too_few_items_is_not_printed() -> None:
 def test_duplicates_are_counted_once() -> None:
     results = healthy("answer")
     (audit,) = found(results, "duplicates")
-    assert audit.verdict == "pass"
+    assert audit.outcome == "pass"
     assert audit.statistic == pytest.approx(80 / 60)
     by_adapter = dict(results.by_adapter)
     key = (SUSPECT, "answer", "dP")
@@ -368,7 +368,7 @@ def test_determinism(again: float | None, alone: float, verdict: str) -> None:
 def test_base_against_base() -> None:
     assert verdicts(healthy("mmlu", "are_you_sure"), "base_null") == {"pass"}
     results = study("mmlu", "are_you_sure", values={("base", "mmlu", "rotation_null"): 0.3})
-    by_evaluation = {a.evaluation: a.verdict for a in found(results, "base_null")}
+    by_evaluation = {a.evaluation: a.outcome for a in found(results, "base_null")}
     assert by_evaluation == {"mmlu": "fail", "are_you_sure": "pass"}
     assert verdicts(study("mmlu", without=("rotation_null",)), "base_null") == {"n/a"}
 
@@ -389,8 +389,8 @@ def test_table_and_marks() -> None:
     by_title = {row[0]: row for row in shown.rows}
     assert len(by_title) == len(audits.AUDITS)
     gap = by_title["Always-A gap"]
-    assert [c.text for c in gap[1:5] if isinstance(c, Cell)] == ["pass", "pass", "fail", "\u2014"]
-    assert isinstance(gap[3], Cell)
+    assert [c.text for c in gap[1:5] if isinstance(c, Entry)] == ["pass", "pass", "fail", "\u2014"]
+    assert isinstance(gap[3], Entry)
     assert gap[3].note == "mmlu"
     assert "fail" in to_csv(shown)
     assert "**fail**" in to_markdown(shown)

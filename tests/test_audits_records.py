@@ -83,12 +83,12 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Audit, ...]:
 
 
 def failures(found: tuple[Audit, ...], group: str) -> set[tuple[str, str]]:
-    return {(a.name, a.evaluation) for a in found if a.group == group and a.verdict == "fail"}
+    return {(a.name, a.evaluation) for a in found if a.group == group and a.outcome == "fail"}
 
 
 def test_sound_models_pass(found: tuple[Audit, ...]) -> None:
     assert failures(found, "base") == failures(found, "sound") == set()
-    passed = {a.name for a in found if a.group == "sound" and a.verdict == "pass"}
+    passed = {a.name for a in found if a.group == "sound" and a.outcome == "pass"}
     # Names of measures and diagnostics are a contract with the evaluations: with a misspelt one these are n/a.
     assert passed >= {
         "always_a", "letter_prior", "letter_locked", "coverage", "echo", "sharpness", "ceiling", "validity",
@@ -126,6 +126,6 @@ def test_sharp_logits_are_told(found: tuple[Audit, ...]) -> None:
     sharp = [a for a in found if (a.name, a.group) == ("sharpness", "sharp")]
     told = {a.evaluation for a in sharp if "scale-free effect" in a.sentence}
     assert {"answer", "feedback"} <= told
-    assert not any(a.name == "sharpness" and a.verdict == "fail" for a in found)
+    assert not any(a.name == "sharpness" and a.outcome == "fail" for a in found)
     steady = [a for a in found if (a.name, a.group) == ("sharpness", "echo")]
     assert not any("scale-free effect" in a.sentence for a in steady)

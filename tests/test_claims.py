@@ -37,7 +37,7 @@ def evidence(items: int = 300, **rates: tuple[float, ...]) -> Evidence:
 
 def verdict(found: Evidence, relation: str, **of: object) -> tuple[str, str]:
     (one,) = check([Claim("c", "c", "figure", relation, of)], found)
-    return one.verdict.outcome, one.verdict.why
+    return one.judgement.standing, one.judgement.why
 
 
 def test_a_stated_number_means_what_rounds_to_it() -> None:

@@ -97,7 +97,7 @@ def filtered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Audit, ...]:
 
 def verdict(found: tuple[Audit, ...], name: str, group: str, evaluation: str) -> str:
     (audit,) = [a for a in found if (a.name, a.group, a.evaluation) == (name, group, evaluation)]
-    return audit.verdict
+    return audit.outcome
 
 
 def test_a_right_option_that_is_always_first_is_caught_in_the_data(

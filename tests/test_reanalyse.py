@@ -44,7 +44,7 @@ UNREAD = {
 
 
 def outcomes(evidence: Evidence) -> dict[str, str]:
-    return {c.claim.name: c.verdict.outcome for c in check(gather(None)[1], evidence)}
+    return {c.claim.name: c.judgement.standing for c in check(gather(None)[1], evidence)}
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_the_verdicts(published: Evidence) -> None:
         "r of gsm8k x are_you_sure", "r of gsm8k x feedback", "r of hellaswag x feedback",
         "r of mmlu x the probes", "gsm8k protects, by correlation", "truthfulqa learned to be truthful",
     }  # fmt: skip
-    why = {c.claim.name: c.verdict.why for c in check(gather(None)[1], published)}
+    why = {c.claim.name: c.judgement.why for c in check(gather(None)[1], published)}
     assert "hellaswag x feedback" in why["r of gsm8k x are_you_sure"]
     assert "gsm8k x answer" in why["r of gsm8k x feedback"]
     assert "\u22120.0056" in why["gsm8k, alone net protective"]

@@ -9,7 +9,7 @@ from typing import Literal
 STUDY = "study"  # the group of an audit that speaks about all configurations at once
 REPORTED = "reported, never fails"  # the threshold of an audit that only documents
 
-Verdict = Literal["pass", "fail", "n/a"]
+Outcome = Literal["pass", "fail", "n/a"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Audit:
     low: float  # 95 % interval, nan where there is none
     high: float
     threshold: str  # when it fails, in words
-    verdict: Verdict  # "n/a": an input is missing, never a pass
+    outcome: Outcome  # "n/a": an input is missing, never a pass
     sentence: str
     marks: tuple[str, ...]  # evaluations of the group whose numbers the failure puts in doubt
 
     @property
     def word(self) -> str:
         """The verdict as a table prints it: what cannot fail did not pass either."""
-        return "reported" if (self.verdict, self.threshold) == ("pass", REPORTED) else self.verdict
+        return "reported" if (self.outcome, self.threshold) == ("pass", REPORTED) else self.outcome
 
 
 @dataclasses.dataclass(frozen=True)

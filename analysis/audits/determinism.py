@@ -12,11 +12,10 @@ from analysis.audits.inputs import section, subjects
 from analysis.page.text import finite, interval, number, p_value
 from analysis.records.load import BASE
 from analysis.results import Results
-from analysis.statistics import Estimate, holm, resample, swap_test
+from analysis.statistics import ALPHA, Estimate, holm, resample, swap_test
 from sycojax.evals.protocol import Measure
 
 LARGEST = 1e-2  # nats
-ALPHA = 0.05
 NULL = "rotation_null"  # even minus odd rotations of the same model: expected 0
 
 DETERMINISM = Rule(

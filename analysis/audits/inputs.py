@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.page.text import finite
-from analysis.records.load import Study
+from analysis.records.load import COMBINED, Study
 from analysis.results import Results
-
-COMBINED = "combined"  # the adapter that is trained on every task
 
 
 def subjects(study: Study) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from analysis.audits.audit import STUDY, Audit, Rule
-from analysis.audits.inputs import COMBINED, section, tasks_of
+from analysis.audits.inputs import section, tasks_of
 from analysis.page.text import finite, interval, number
+from analysis.records.load import COMBINED
 from analysis.results import Results
 from analysis.statistics import Estimate
 

@@ -9,7 +9,7 @@ from analysis.calibration.readings import (
     SOFT,
     Calibration,
     Check,
-    Point,
+    PlantedRate,
     certificate,
     checks,
     parse,
@@ -18,6 +18,6 @@ from analysis.calibration.readings import (
 )
 
 __all__ = [
-    "CERTIFICATE", "FLOOR", "NAME", "SOFT", "Calibration", "Check", "Point", "certificate", "checks", "parse", "read",
+    "CERTIFICATE", "FLOOR", "NAME", "SOFT", "Calibration", "Check", "PlantedRate", "certificate", "checks", "parse", "read",
     "table",
 ]  # fmt: skip

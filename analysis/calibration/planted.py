@@ -20,15 +20,15 @@ from sycojax.evals.protocol import Measure
 from sycojax.records import read_records
 
 
-def describe(directory: Path, cells: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def describe(directory: Path, adapters: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """What the records under ``directory/records`` show, as JSON values that ``calibration.parse`` reads.
 
-    ``cells`` name each configuration with its ``probe``, ``planted`` and ``seed``. Seeds of the same rate are taken
+    ``adapters`` name each configuration with its ``probe``, ``planted`` and ``seed``. Seeds of the same rate are taken
     together, their spread pooled over the rates of a probe. Raises ``SycojaxError`` when records are missing or damaged.
     """
     grouped: dict[str, dict[float, list[Mapping[str, Any]]]] = {}
-    for cell in cells:
-        grouped.setdefault(cell["probe"], {}).setdefault(cell["planted"], []).append(cell)
+    for adapter in adapters:
+        grouped.setdefault(adapter["probe"], {}).setdefault(adapter["planted"], []).append(adapter)
     points, lines = [], {}
     for probe, by_rate in grouped.items():
         rates = sorted(by_rate)

@@ -1,6 +1,6 @@
 """Planted against measured: adapters that were made to give in to users at a known rate, and what the probes read.
 
-A calibration is made by ``sycojax calibrate``. One that was made for the embedded base is kept beside it as a
+A calibration is made by ``sycojax calibrate``. One that was made for the embedded base lies beside it as a
 certificate, so that a study of that base can show it without training fifteen more adapters.
 """
 
@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from analysis.page.tables import Cell, Table
+from analysis.page.tables import Entry, Table
 from analysis.page.text import interval, number
 from analysis.statistics import Estimate
 from sycojax.errors import SycojaxError
@@ -37,7 +37,7 @@ class Reading:
 
 
 @dataclasses.dataclass(frozen=True)
-class Point:
+class PlantedRate:
     """One planted rate in one probe, read on all probes."""
 
     probe: str
@@ -62,7 +62,7 @@ class Line:
 class Calibration:
     """All points, the base's own readings, one line per probe, and where it comes from."""
 
-    points: tuple[Point, ...]
+    points: tuple[PlantedRate, ...]
     base: Mapping[str, Reading]
     lines: Mapping[str, Line]
     base_fingerprint: str
@@ -73,7 +73,7 @@ class Calibration:
     def probes(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(p.probe for p in self.points))
 
-    def of(self, probe: str) -> tuple[Point, ...]:
+    def of(self, probe: str) -> tuple[PlantedRate, ...]:
         """The points that plant in ``probe``, by planted rate."""
         return tuple(sorted((p for p in self.points if p.probe == probe), key=lambda p: p.planted))
 
@@ -109,7 +109,9 @@ def parse(document: Any, origin: str, *, certificate: bool = False) -> Calibrati
     """A calibration from its JSON document. Raises ``SycojaxError`` naming ``origin`` when it is not one."""
     try:
         points = tuple(
-            Point(str(p["probe"]), float(p["planted"]), tuple(p["seeds"]), _readings(p["measured"]))
+            PlantedRate(
+                str(p["probe"]), float(p["planted"]), tuple(p["seeds"]), _readings(p["measured"])
+            )
             for p in document["points"]
         )
         lines = {
@@ -165,7 +167,7 @@ def checks(calibration: Calibration) -> tuple[Check, ...]:
     return tuple(found)
 
 
-def _zero(calibration: Calibration, point: Point) -> Check:
+def _zero(calibration: Calibration, point: PlantedRate) -> Check:
     floor = point.own.floor
     ends = (0.0,) if floor is None else (floor.value, floor.low, floor.high)
     control = max(abs(e) for e in ends if math.isfinite(e))
@@ -178,7 +180,7 @@ def _zero(calibration: Calibration, point: Point) -> Check:
     )  # fmt: skip
 
 
-def _spread(points: Sequence[Point], probe: str) -> float:
+def _spread(points: Sequence[PlantedRate], probe: str) -> float:
     values = [p.readings[probe].soft.value for p in points]
     return max(values) - min(values)
 
@@ -188,27 +190,27 @@ def table(calibration: Calibration) -> Table:
     probes = calibration.probes
     rates = sorted({p.planted for p in calibration.points})
     by_place = {(p.probe, p.planted): p for p in calibration.points}
-    rows: list[tuple[Cell | str, ...]] = []
+    rows: list[tuple[Entry | str, ...]] = []
     for rate in rates:
-        cells: list[Cell | str] = [number(rate, "rate")]
+        entries: list[Entry | str] = [number(rate, "rate")]
         for probe in probes:
             point = by_place.get((probe, rate))
-            cells.append(
-                Cell(number(point.own.soft.value, "rate"), interval(point.own.soft, "rate"))
+            entries.append(
+                Entry(number(point.own.soft.value, "rate"), interval(point.own.soft, "rate"))
                 if point
                 else "n/a"
             )
-        rows.append(tuple(cells))
-    rows.append(("base, nothing planted", *(_cell(calibration.base[p].soft) for p in probes)))
+        rows.append(tuple(entries))
+    rows.append(("base, nothing planted", *(_entry(calibration.base[p].soft) for p in probes)))
     for name in ("slope", "intercept"):
         unit = "score" if name == "slope" else "rate"
         estimates = [getattr(calibration.lines[p], name) for p in probes if p in calibration.lines]
         if len(estimates) == len(probes):
-            rows.append((name, *(_cell(e, unit) for e in estimates)))
+            rows.append((name, *(_entry(e, unit) for e in estimates)))
     rows.append(
         (
             "moved by planting elsewhere, at most",
-            *(Cell(number(calibration.drift(p), "rate")) for p in probes),
+            *(Entry(number(calibration.drift(p), "rate")) for p in probes),
         )
     )
     return Table(NAME, caption(calibration), ("planted (%)", *probes), tuple(rows))
@@ -228,8 +230,8 @@ def caption(calibration: Calibration) -> str:
     )
 
 
-def _cell(estimate: Estimate, unit: str = "rate") -> Cell:
-    return Cell(number(estimate.value, unit), interval(estimate, unit))
+def _entry(estimate: Estimate, unit: str = "rate") -> Entry:
+    return Entry(number(estimate.value, unit), interval(estimate, unit))
 
 
 def _readings(raw: Mapping[str, Any]) -> dict[str, Reading]:

@@ -34,14 +34,14 @@ def draw(results: Results, doubt: Doubt) -> Figure:
     columns = min(3, len(groups))
     rows = math.ceil(len(groups) / columns)
     figure, grid = panels(rows, columns, 8.6, 1.55 * rows + 0.75)
-    cells = [axes for row in grid for axes in row]
-    for place, (axes, group) in enumerate(zip(cells, groups, strict=False)):
+    frames = [axes for row in grid for axes in row]
+    for place, (axes, group) in enumerate(zip(frames, groups, strict=False)):
         _bars(axes, results, group, place % columns == 0)
         mark = doubt.of_level(group, EVALUATION)
         axes.set_title(f"{group}{mark}", color=look(group, results.study.adapters)[0])
         if place + columns >= len(groups):
             axes.set_xlabel("Share of items (%)")
-    for axes in cells[len(groups) :]:
+    for axes in frames[len(groups) :]:
         axes.set_axis_off()
     handles = [Patch(color=colour, label=label) for label, colour in PARTS.values()]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)

@@ -42,7 +42,7 @@ def draw(results: Results, doubt: Doubt) -> Figure:
         axes.set_title(f"{name}  (n = {len(found[0].measure.items):,})")
     low, high = min(ends), max(ends)
     for (axes,) in grid:
-        keep_room(axes, low, high)
+        leave_room(axes, low, high)
     grid[-1][0].set_xlabel("Shift against the base (points; right: more sycophantic)", loc="left")
     figure.legend(handles=_legend(), loc="outside upper center", ncols=4)
     return figure
@@ -75,7 +75,7 @@ def _row(axes: Axes, results: Results, doubt: Doubt, verdict: Verdict, place: in
     return ends
 
 
-def keep_room(axes: Axes, low: float, high: float) -> None:
+def leave_room(axes: Axes, low: float, high: float) -> None:
     """Limits around ``low`` and ``high``, with a quarter of the width on the right left to words."""
     margin = 0.04 * (high - low)
     axes.set_xlim(low - margin, high + margin + 0.38 * (high - low))

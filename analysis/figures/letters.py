@@ -26,7 +26,7 @@ def lettered(results: Results) -> tuple[str, ...]:
 
 
 def draw(results: Results, doubt: Doubt) -> Figure:
-    """One panel per evaluation; rows are configurations, columns letters, cells the mean mass in %."""
+    """One panel per evaluation; rows are configurations, columns letters, squares the mean mass in %."""
     names, groups = lettered(results), results.groups
     figure, grid = panels(1, len(names), 8.6, 1.0 + 0.36 * len(groups))
     image = None

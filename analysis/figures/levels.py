@@ -30,10 +30,10 @@ def benchmarks(results: Results, doubt: Doubt) -> Figure:
     columns = 2 if len(names) > 1 else 1
     rows = math.ceil(len(names) / columns)
     figure, grid = panels(rows, columns, 8.2, 2.7 * rows)
-    cells = [axes for row in grid for axes in row]
-    for axes, name in zip(cells, names, strict=False):
+    frames = [axes for row in grid for axes in row]
+    for axes, name in zip(frames, names, strict=False):
         _bars(axes, results, doubt, name)
-    for axes in cells[len(names) :]:
+    for axes in frames[len(names) :]:
         axes.set_axis_off()
     return figure
 

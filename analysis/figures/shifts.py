@@ -85,11 +85,11 @@ def profile(results: Results, doubt: Doubt) -> Figure:
     columns = min(3, len(adapters))
     rows = math.ceil(len(adapters) / columns)
     figure, grid = panels(rows, columns, 8.6, (0.75 + 0.27 * len(names)) * rows + 0.35)
-    cells = [axes for row in grid for axes in row]
+    frames = [axes for row in grid for axes in row]
     reach = 1.0
-    for axes, adapter in zip(cells, adapters, strict=False):
+    for axes, adapter in zip(frames, adapters, strict=False):
         reach = max(reach, _profile_rows(axes, results, doubt, adapter, names))
-    for place, (axes, adapter) in enumerate(zip(cells, adapters, strict=False)):
+    for place, (axes, adapter) in enumerate(zip(frames, adapters, strict=False)):
         axes.set_xlim(-1.08 * reach, 1.5 * reach)
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_yticks(range(len(names)), names if place % columns == 0 else [])
@@ -98,7 +98,7 @@ def profile(results: Results, doubt: Doubt) -> Figure:
         axes.set_xlabel("Shift (points)")
         benchmarks = len(study.with_role("benchmark"))
         axes.axhline(benchmarks - 0.5, color="#9aa1ad", linewidth=0.8, linestyle=(0, (3, 3)))
-    for place, axes in enumerate(cells[len(adapters) :]):
+    for place, axes in enumerate(frames[len(adapters) :]):
         axes.set_axis_off()
         if place == 0:
             axes.legend(

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.forest import keep_room
+from analysis.figures.forest import leave_room
 from analysis.figures.style import GREY, INK, look, panels, whiskers, zero_line
 from analysis.page.text import interval, number, scale
 from analysis.records.strata import STRATA
@@ -47,7 +47,7 @@ def draw(results: Results, doubt: Doubt) -> Figure:
             "seen minus unseen", loc="right", fontweight="normal", fontsize=9, color=GREY
         )
     for (axes,) in grid:
-        keep_room(axes, min(ends), max(ends))
+        leave_room(axes, min(ends), max(ends))
     grid[-1][0].set_xlabel("Soft shift against the base (points)", loc="left")
     handles = [
         Line2D([], [], marker=MARKERS[s], color=INK, linewidth=1.1, label=f"question {SAID[s]}")

@@ -48,7 +48,7 @@ class Folded:
     """Long text or tables behind a heading that opens on a click, and is open in print."""
 
     title: str
-    text: str = ""  # kept as it is, line by line
+    text: str = ""  # printed as it is, line by line
     tables: tuple[Table, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""A table as rows of cells, and its three forms: HTML, Markdown, CSV."""
+"""A table as rows of entries, and its three forms: HTML, Markdown, CSV."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Tone = Literal["", "good", "bad", "open"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class Entry:
     """What a table shows in one place; ``note`` goes below it in small type; one of them can be bold.
 
     ``tone`` colours a verdict; the word itself says the same, for print and for readers who see no colours.
@@ -35,7 +35,7 @@ class Table:
     name: str  # of its CSV file
     caption: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[Cell | str, ...], ...]
+    rows: tuple[tuple[Entry | str, ...], ...]
     prose: bool = False
     footnote: str = ""  # what the marks in it mean
     whole: bool = False  # shown in full however long it is; others scroll in their box
@@ -48,7 +48,7 @@ def to_html(table: Table) -> str:
         return f'<p class="missing">{html.escape(table.caption)}: not available.</p>'
     head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in table.columns)
     body = "\n".join(
-        "<tr>" + "".join(map(_td, map(_cell, row), table.columns, _first(len(row)))) + "</tr>"
+        "<tr>" + "".join(map(_td, map(_entry, row), table.columns, _first(len(row)))) + "</tr>"
         for row in table.rows
     )
     kind = ("prose" if table.prose else "figures") + (" stacked" if table.stacked else "")
@@ -67,15 +67,15 @@ def to_markdown(table: Table) -> str:
     if not table.rows:
         return f"*{markdown_text(table.caption)}: not available.*\n"
     align = "|".join([":--", *(["--" if table.prose else "--:"] * (len(table.columns) - 1))])
-    lines = [_pipes([Cell(c) for c in table.columns]), f"|{align}|"]
-    lines += [_pipes([_cell(c) for c in row]) for row in table.rows]
+    lines = [_pipes([Entry(c) for c in table.columns]), f"|{align}|"]
+    lines += [_pipes([_entry(c) for c in row]) for row in table.rows]
     footnote = f"\n{markdown_text(table.footnote)}\n" if table.footnote else ""
     return f"*{markdown_text(table.caption)}*\n\n" + "\n".join(lines) + "\n" + footnote
 
 
 def to_csv(table: Table) -> str:
     """Comma-separated, one line per row, notes behind their text."""
-    rows = [[f"{c.text} {c.note}".strip() for c in map(_cell, row)] for row in table.rows]
+    rows = [[f"{c.text} {c.note}".strip() for c in map(_entry, row)] for row in table.rows]
     return csv_text(table.columns, rows)
 
 
@@ -102,7 +102,7 @@ def matrix(name: str, caption: str, corner: str, values: Mapping[str, Any]) -> T
         flipped = {k: {o: v[k] for o, v in nested.items() if k in v} for k in inner}
         nested, inner = flipped, list(nested)
     rows = tuple(
-        (str(k), *(Cell(shown(v[c])) if c in v else "" for c in inner)) for k, v in nested.items()
+        (str(k), *(Entry(brief(v[c])) if c in v else "" for c in inner)) for k, v in nested.items()
     )
     return Table(name, caption, (corner, *map(_words, inner)), rows)
 
@@ -117,38 +117,38 @@ def _first(n: int) -> list[bool]:
     return [i == 0 for i in range(n)]
 
 
-def _td(cell: Cell, column: str, first: bool) -> str:
-    text, note = html.escape(cell.text), html.escape(cell.note)
-    text = f"<strong>{text}</strong>" if cell.strong == "text" else text
-    note = f"<strong>{note}</strong>" if cell.strong == "note" else note
+def _td(entry: Entry, column: str, first: bool) -> str:
+    text, note = html.escape(entry.text), html.escape(entry.note)
+    text = f"<strong>{text}</strong>" if entry.strong == "text" else text
+    note = f"<strong>{note}</strong>" if entry.strong == "note" else note
     text += f"<small>{note}</small>" if note else ""
     if first:
         return f'<th scope="row">{text}</th>'
-    kind = f' class="{cell.tone}"' if cell.tone else ""
+    kind = f' class="{entry.tone}"' if entry.tone else ""
     # The name of the column, for cards: there is no head above them.
     return f'<td{kind} data-column="{html.escape(column)}">{text}</td>'
 
 
-def _pipes(cells: Sequence[Cell]) -> str:
+def _pipes(entries: Sequence[Entry]) -> str:
     texts = []
-    for cell in cells:
-        text, note = markdown_text(cell.text), markdown_text(cell.note)
-        text = f"**{text}**" if cell.strong == "text" else text
-        note = f"**{note}**" if cell.strong == "note" else note
+    for entry in entries:
+        text, note = markdown_text(entry.text), markdown_text(entry.note)
+        text = f"**{text}**" if entry.strong == "text" else text
+        note = f"**{note}**" if entry.strong == "note" else note
         texts.append(f"{text} {note}".strip())
     return f"| {' | '.join(texts)} |"
 
 
-def _cell(value: Cell | str) -> Cell:
-    return value if isinstance(value, Cell) else Cell(value)
+def _entry(value: Entry | str) -> Entry:
+    return value if isinstance(value, Entry) else Entry(value)
 
 
 def _words(key: str) -> str:
     return str(key).replace("_", " ")
 
 
-def shown(value: Any) -> str:
-    """Any JSON value as the short text of a cell."""
+def brief(value: Any) -> str:
+    """Any JSON value as the short text of an entry."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "n/a"}[value]
     if isinstance(value, int):

@@ -22,12 +22,14 @@ def scale(unit: str) -> float:
     return 100.0 if unit == "rate" else 1.0
 
 
-def number(value: float, unit: str = "score", signed: bool = False) -> str:
-    """One number without its unit: 63.2, −0.41; n/a for nan."""
+def number(
+    value: float, unit: str = "score", signed: bool = False, digits: int | None = None
+) -> str:
+    """One number without its unit: 63.2, −0.41; n/a for nan. ``digits``: one for rates and two for all else by default."""
     if not math.isfinite(value):
         return NONE
     scaled = value * scale(unit)
-    digits = 1 if unit == "rate" else 2
+    digits = digits or (1 if unit == "rate" else 2)
     shown = f"{scaled:+.{digits}f}" if signed else f"{scaled:.{digits}f}"
     if float(shown) == 0:
         shown = f"{0:.{digits}f}"  # never "-0.0"

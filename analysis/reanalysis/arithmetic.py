@@ -7,85 +7,92 @@ from __future__ import annotations
 
 import math
 
-from analysis.page.text import listing
+from analysis.page.text import listing, number
 from analysis.reanalysis.evidence import Evidence
-from analysis.reanalysis.verdict import (
+from analysis.reanalysis.judgement import (
     FAILS,
     HOLDS,
-    Verdict,
+    Judgement,
     holds_if,
     missing,
     pair_of,
     side,
     sign_of,
 )
-from analysis.reanalysis.wording import decimal, percent, stated
+from analysis.reanalysis.wording import percent, stated
 from analysis.records.load import BASE
 from analysis.report.csvs import PROBES
 
 
-def level(evidence: Evidence, configuration: str, evaluation: str, value: str) -> Verdict:
+def level(evidence: Evidence, configuration: str, evaluation: str, value: str) -> Judgement:
     """The rate of one configuration on one evaluation is ``value``."""
     rate, claimed = evidence.scores.rate(configuration, evaluation), stated(value)
     where = f"{configuration} on {evaluation}"
     if not math.isfinite(rate):
         return missing(where)
-    found = decimal(rate, signed=False)
-    return Verdict(holds_if(claimed.means(rate)), found, f"The table gives {found} for {where}.")
+    found = number(rate, digits=3)
+    return Judgement(holds_if(claimed.means(rate)), found, f"The table gives {found} for {where}.")
 
 
 def change(
     evidence: Evidence, configuration: str, evaluation: str, value: str, share: str = ""
-) -> Verdict:
+) -> Judgement:
     """The (mean) change against the base is ``value``; with ``share``, also that share of the base's rate."""
     names = evidence.evaluations(evaluation)
     moved = evidence.scores.change(configuration, names)
     if not math.isfinite(moved):
         return missing(f"the change of {configuration} on {evaluation}")
     agrees = stated(value).means(moved)
-    parts = [f"{e} {decimal(evidence.scores.change(configuration, e))}" for e in names]
+    parts = [
+        f"{e} {number(evidence.scores.change(configuration, e), digits=3, signed=True)}"
+        for e in names
+    ]
     why = f"The mean of {listing(parts)}" if len(parts) > 1 else f"The change on {evaluation}"
-    why += f" is {decimal(moved, digits=4)}."
-    found = decimal(moved)
+    why += f" is {number(moved, digits=4, signed=True)}."
+    found = number(moved, digits=3, signed=True)
     if share:
         before = evidence.scores.rate(BASE, names[0]) if len(names) == 1 else math.nan
         relative = moved / before if before else math.nan
         agrees = agrees and stated(share).means(relative)
         found += f" ({percent(relative)})"
-        why += f" That is {percent(relative)} of the base's {decimal(before, signed=False)}."
-    return Verdict(holds_if(agrees), found, why)
+        why += f" That is {percent(relative)} of the base's {number(before, digits=3)}."
+    return Judgement(holds_if(agrees), found, why)
 
 
-def only(evidence: Evidence, configuration: str, evaluation: str, sign: str) -> Verdict:
+def only(evidence: Evidence, configuration: str, evaluation: str, sign: str) -> Judgement:
     """This adapter's mean change has the sign ("+" or "-"), and no other adapter's has it."""
     names = evidence.evaluations(evaluation)
     moved = {a: evidence.scores.change(a, names) for a in evidence.scores.adapters}
     if configuration not in moved or not all(map(math.isfinite, moved.values())):
         return missing(f"the changes of all adapters on {evaluation}")
     having = {a: m for a, m in moved.items() if sign_of(m) == sign}
-    found = ", ".join(f"{a} {decimal(m, digits=4)}" for a, m in having.items()) or "none"
+    found = (
+        ", ".join(f"{a} {number(m, digits=4, signed=True)}" for a, m in having.items()) or "none"
+    )
     if list(having) == [configuration]:
-        return Verdict(HOLDS, found, f"No other adapter's mean change is {side(sign)}.")
-    others = [f"{a} ({decimal(m, digits=4)})" for a, m in having.items() if a != configuration]
+        return Judgement(HOLDS, found, f"No other adapter's mean change is {side(sign)}.")
+    others = [
+        f"{a} ({number(m, digits=4, signed=True)})" for a, m in having.items() if a != configuration
+    ]
     also = f"The mean change of {listing(others)} is {side(sign)} too." if others else ""
     own = "" if configuration in having else f"That of {configuration} is not {side(sign)}."
-    return Verdict(FAILS, found, " ".join(s for s in (also, own) if s))
+    return Judgement(FAILS, found, " ".join(s for s in (also, own) if s))
 
 
-def largest(evidence: Evidence, configuration: str, evaluation: str) -> Verdict:
+def largest(evidence: Evidence, configuration: str, evaluation: str) -> Judgement:
     """No adapter's mean change is as large as this one's."""
     names = evidence.evaluations(evaluation)
     moved = {a: evidence.scores.change(a, names) for a in evidence.scores.adapters}
     if configuration not in moved or not all(map(math.isfinite, moved.values())):
         return missing(f"the changes of all adapters on {evaluation}")
     order = sorted(moved, key=lambda a: -moved[a])
-    shown = [f"{a} {decimal(moved[a])}" for a in order]
+    shown = [f"{a} {number(moved[a], digits=3, signed=True)}" for a in order]
     ahead = len(order) < 2 or moved[order[0]] > moved[order[1]] + 1e-9
     agrees = order[0] == configuration and ahead
-    return Verdict(holds_if(agrees), shown[0], f"Mean changes in order: {listing(shown)}.")
+    return Judgement(holds_if(agrees), shown[0], f"Mean changes in order: {listing(shown)}.")
 
 
-def every(evidence: Evidence, evaluation: str, low: str, high: str) -> Verdict:
+def every(evidence: Evidence, evaluation: str, low: str, high: str) -> Judgement:
     """Every adapter's change, as a share of the base's rate, is between ``low`` and ``high``."""
     before = evidence.scores.rate(BASE, evaluation)
     moved = {a: evidence.scores.change(a, evaluation) for a in evidence.scores.adapters}
@@ -101,28 +108,28 @@ def every(evidence: Evidence, evaluation: str, low: str, high: str) -> Verdict:
     shown = [f"{a} {percent(share)}" for a, share in relative.items()]
     found = f"{percent(min(relative.values()))} to {percent(max(relative.values()))}"
     why = f"Changes as a share of the base's rate: {listing(shown)}."
-    return Verdict(holds_if(not outside), found, why)
+    return Judgement(holds_if(not outside), found, why)
 
 
-def correlation(evidence: Evidence, benchmark: str, probe: str, value: str) -> Verdict:
+def correlation(evidence: Evidence, benchmark: str, probe: str, value: str) -> Judgement:
     """Pearson's r of the benchmark with the probe over the configurations is ``value``."""
     pair, claimed = pair_of(evidence, benchmark, probe), stated(value)
     if pair is None:
         return missing(f"a correlation of {benchmark} with {probe}")
-    found = decimal(pair.found.r)
+    found = number(pair.found.r, digits=3, signed=True)
     if claimed.means(pair.found.r):
-        return Verdict(HOLDS, found, f"Recomputed r = {found} over {evidence.points} points.")
+        return Judgement(HOLDS, found, f"Recomputed r = {found} over {evidence.points} points.")
     owners = [f"{b} x {p}" for (b, p), o in evidence.pairs.items() if claimed.means(o.found.r)]
     why = f"Recomputed r = {found}."
     if owners:
-        why += f" {decimal(claimed.value)} is the value of {listing(owners)}."
+        why += f" {number(claimed.value, digits=3, signed=True)} is the value of {listing(owners)}."
         found += f"; {value} is {listing(owners)}"
     elif sign_of(pair.found.r) != sign_of(claimed.value):
         why += " The sign is the other one, and no pair has the value that was stated."
-    return Verdict(FAILS, found, why)
+    return Judgement(FAILS, found, why)
 
 
-def correlations(evidence: Evidence, benchmark: str, low: str, high: str) -> Verdict:
+def correlations(evidence: Evidence, benchmark: str, low: str, high: str) -> Judgement:
     """All correlations of the benchmark with the probes are between ``low`` and ``high``."""
     pairs = [p for probe in PROBES if (p := pair_of(evidence, benchmark, probe))]
     if len(pairs) < len(PROBES):
@@ -131,11 +138,11 @@ def correlations(evidence: Evidence, benchmark: str, low: str, high: str) -> Ver
     inside = [
         bottom.value - bottom.half_unit <= p.found.r <= top.value + top.half_unit for p in pairs
     ]
-    shown = [f"{p.probe} {decimal(p.found.r)}" for p in pairs]
+    shown = [f"{p.probe} {number(p.found.r, digits=3, signed=True)}" for p in pairs]
     why = f"Recomputed: {listing(shown)}."
     for end in (bottom, top):
         if not any(end.means(p.found.r) for p in pairs):
             owners = [f"{b} x {p}" for (b, p), o in evidence.pairs.items() if end.means(o.found.r)]
             if owners:
-                why += f" {decimal(end.value, digits=2)} is the value of {listing(owners)}."
-    return Verdict(holds_if(all(inside)), ", ".join(shown), why)
+                why += f" {number(end.value, signed=True)} is the value of {listing(owners)}."
+    return Judgement(holds_if(all(inside)), ", ".join(shown), why)

@@ -16,13 +16,13 @@ from typing import Any, Literal
 
 from analysis.reanalysis import arithmetic, readings
 from analysis.reanalysis.evidence import Evidence
-from analysis.reanalysis.verdict import Verdict
+from analysis.reanalysis.judgement import Judgement
 from analysis.reanalysis.wording import stated
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json
 
 Kind = Literal["figure", "reading"]
-RELATIONS: Mapping[str, Callable[..., Verdict]] = {
+RELATIONS: Mapping[str, Callable[..., Judgement]] = {
     "level": arithmetic.level,  # a rate is ...
     "change": arithmetic.change,  # a (mean) change against the base is ...
     "only": arithmetic.only,  # no other adapter's change has this sign
@@ -52,7 +52,7 @@ class Claim:
 @dataclasses.dataclass(frozen=True)
 class Checked:
     claim: Claim
-    verdict: Verdict
+    judgement: Judgement
 
 
 def check(claims: Sequence[Claim], evidence: Evidence) -> tuple[Checked, ...]:

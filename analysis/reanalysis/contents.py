@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from analysis.page.document import Block, Document, Items, Paragraph, Section, Tiles
 from analysis.page.tables import Table
-from analysis.page.text import count, listing, p_value
+from analysis.page.text import count, listing, number, p_value
 from analysis.reanalysis import tables
 from analysis.reanalysis.claims import Checked
 from analysis.reanalysis.evidence import UNREAD, Evidence
 from analysis.reanalysis.inference import critical_r, paired_mde
-from analysis.reanalysis.verdict import FAILS, HOLDS, OPEN
-from analysis.reanalysis.wording import decimal
+from analysis.reanalysis.judgement import FAILS, HOLDS, OPEN
 from analysis.records.load import BASE
+from analysis.statistics import ALPHA
 
 # (singular, plural) of each outcome in a sentence
 OUTCOMES = {
@@ -97,7 +97,7 @@ def summary(checked: Sequence[Checked]) -> str:
     """The opening paragraph: how many claims stand."""
     sentences = []
     for kind, noun in (("figure", "stated figure"), ("reading", "conclusion")):
-        outcomes = [c.verdict.outcome for c in checked if c.claim.kind == kind]
+        outcomes = [c.judgement.standing for c in checked if c.claim.kind == kind]
         if outcomes:
             parts = [
                 f"{n} {verb[n != 1]}"
@@ -106,8 +106,8 @@ def summary(checked: Sequence[Checked]) -> str:
             ]
             sentences.append(f"Of {count(len(outcomes), noun)} {listing(parts)}.")
     swapped = [
-        c for c in checked if c.claim.relation == "correlation" and c.verdict.outcome == FAILS
-        and ";" in c.verdict.found
+        c for c in checked if c.claim.relation == "correlation" and c.judgement.standing == FAILS
+        and ";" in c.judgement.found
     ]  # fmt: skip
     if swapped:
         sentences.append(
@@ -156,7 +156,7 @@ def shared_questions(evidence: Evidence) -> list[str]:
 def _tiles(evidence: Evidence, checked: Sequence[Checked]) -> Tiles:
     tiles = []
     for kind, noun in (("figure", "stated figures"), ("reading", "conclusions")):
-        outcomes = [c.verdict.outcome for c in checked if c.claim.kind == kind]
+        outcomes = [c.judgement.standing for c in checked if c.claim.kind == kind]
         if outcomes:
             tiles.append((f"{outcomes.count(HOLDS)} of {len(outcomes)}", f"{noun} that hold"))
     pair = evidence.strongest()
@@ -185,7 +185,7 @@ def _correlations(evidence: Evidence) -> str:
         return "No correlation can be had: fewer than three configurations, or a column that does not vary."
     by_bh = min(p.p_bh for p in evidence.pairs.values() if math.isfinite(p.p_bh))
     return (
-        f"With n = {evidence.points}, |r| must exceed {decimal(critical_r(evidence.points), signed=False)} for p < .05 in a "
+        f"With n = {evidence.points}, |r| must exceed {number(critical_r(evidence.points), digits=3)} for p < .05 in a "
         f"single t test. The smallest exact p of {len(evidence.pairs)} is {p_value(pair.found.p)} ({pair.benchmark} x "
         f"{pair.probe}; {p_value(pair.p_t)} by t); after Holm it is {p_value(pair.p_holm)}, and the smallest after "
         f"Benjamini-Hochberg is {p_value(by_bh)}."
@@ -198,16 +198,14 @@ def _changes(evidence: Evidence) -> str:
             "The tables give no counts of independent items (rates that are means over seeds are none), so changes are not "
             "tested here; the study's own report tests them by item."
         )
-    kept = [
-        f"{a} on {p}" for (a, p), s in evidence.shifts.items() if s.p_holm < 0.05
-    ]  # fmt: skip
+    clear = [f"{a} on {p}" for (a, p), s in evidence.shifts.items() if s.p_holm < ALPHA]
     items = min(s.base.items for s in evidence.shifts.values())
     paired = listing(
-        [f"{decimal(paired_mde(d, items), signed=False)} at {d:.0%}" for d in (0.1, 0.2, 0.3)]
+        [f"{number(paired_mde(d, items), digits=3)} at {d:.0%}" for d in (0.1, 0.2, 0.3)]
     )
     return (
-        f"Of {len(evidence.shifts)} changes {len(kept)} {'has' if len(kept) == 1 else 'have'} p < .05 after Holm"
-        f"{f' ({listing(kept)})' if kept else ''}. Had the {items} items been paired, a change would have to reach "
+        f"Of {len(evidence.shifts)} changes {len(clear)} {'has' if len(clear) == 1 else 'have'} p < .05 after Holm"
+        f"{f' ({listing(clear)})' if clear else ''}. Had the {items} items been paired, a change would have to reach "
         f"{paired} discordant items to be found with 80 % power."
     )
 
@@ -228,7 +226,7 @@ def _positions(evidence: Evidence) -> str:
     )
     for adapter, benchmark, hits, items in evidence.always_first():
         text += (
-            f" On {benchmark} the {adapter} adapter gets {hits}/{items} = {decimal(hits / items, signed=False)} right, and A "
+            f" On {benchmark} the {adapter} adapter gets {hits}/{items} = {number(hits / items, digits=3)} right, and A "
             f"is the right answer of exactly {hits} of the {items} items."
         )
     return f"{text} (Positions {COPIED}.)"

@@ -11,6 +11,7 @@ from analysis.figures.style import GREY, LIGHT, look, panels, unavailable, zero_
 from analysis.reanalysis.evidence import Evidence
 from analysis.reanalysis.inference import critical_r
 from analysis.report.csvs import PROBES
+from analysis.statistics import ALPHA
 
 CLAIMED, FOUND = "#D55E00", "#0072B2"  # Okabe and Ito's vermilion and blue
 
@@ -82,7 +83,7 @@ def changes(evidence: Evidence) -> Figure:
                 axes.errorbar(
                     s.value, row, xerr=[[max(0.0, s.value - s.low)], [max(0.0, s.high - s.value)]], fmt=marker,
                     color=colour, markersize=7, elinewidth=1.8, capsize=2.5,
-                    fillstyle="full" if s.p_holm < 0.05 else "none", markeredgewidth=1.6,
+                    fillstyle="full" if s.p_holm < ALPHA else "none", markeredgewidth=1.6,
                 )  # fmt: skip
         axes.set_yticks(range(len(adapters)), adapters if column == 0 else [])
         axes.set_ylim(len(adapters) - 0.4, -0.6)

@@ -14,6 +14,8 @@ from analysis.reanalysis.scores import Count, Scores
 from analysis.records.load import BASE
 from analysis.report.csvs import BENCHMARKS, PROBES
 from analysis.statistics import (
+    ALPHA,
+    POWER,
     RESAMPLES,
     SEED,
     Correlation,
@@ -22,8 +24,6 @@ from analysis.statistics import (
     holm,
     wilson,
 )
-
-ALPHA, POWER = 0.05, 0.80
 
 
 @dataclasses.dataclass(frozen=True)

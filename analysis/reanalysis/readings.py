@@ -9,29 +9,28 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from analysis.page.text import listing, p_value
+from analysis.page.text import listing, number, p_value
 from analysis.reanalysis.evidence import Evidence
 from analysis.reanalysis.inference import fisher, shift
-from analysis.reanalysis.verdict import (
+from analysis.reanalysis.judgement import (
     FAILS,
     HOLDS,
     OPEN,
-    Verdict,
+    Judgement,
     holds_if,
     missing,
     pair_of,
     side,
     sign_of,
 )
-from analysis.reanalysis.wording import decimal
 from analysis.records.load import BASE
+from analysis.statistics import ALPHA
 
-ALPHA = 0.05
 EVERY = "every adapter"
 NEGLIGIBLE = 0.3  # |r| below this counts as no relation (Cohen's "medium")
 
 
-def association(evidence: Evidence, benchmark: str, probes: Sequence[str], sign: str) -> Verdict:
+def association(evidence: Evidence, benchmark: str, probes: Sequence[str], sign: str) -> Judgement:
     """The benchmark goes with the probes upwards ("+"), downwards ("-") or not at all ("0").
 
     Holds only when every pair is significant after Holm over all pairs (for "0": when every interval lies
@@ -40,10 +39,10 @@ def association(evidence: Evidence, benchmark: str, probes: Sequence[str], sign:
     pairs = [p for probe in probes if (p := pair_of(evidence, benchmark, probe))]
     if len(pairs) < len(probes):
         return missing(f"the correlations of {benchmark} with {listing(list(probes))}")
-    found = ", ".join(f"{p.probe} {decimal(p.found.r)}" for p in pairs)
+    found = ", ".join(f"{p.probe} {number(p.found.r, digits=3, signed=True)}" for p in pairs)
     told = [
-        f"r with {p.probe} = {decimal(p.found.r)} (exact p {p_value(p.found.p)}, after Holm "
-        f"{p_value(p.p_holm)}; {decimal(p.found.lowest, digits=2)} to {decimal(p.found.highest, digits=2)} "
+        f"r with {p.probe} = {number(p.found.r, digits=3, signed=True)} (exact p {p_value(p.found.p)}, after Holm "
+        f"{p_value(p.p_holm)}; {number(p.found.lowest, signed=True)} to {number(p.found.highest, signed=True)} "
         "with one configuration left out)"
         for p in pairs
     ]
@@ -51,16 +50,18 @@ def association(evidence: Evidence, benchmark: str, probes: Sequence[str], sign:
     if sign == "0":
         close = all(max(abs(p.found.low), abs(p.found.high)) < NEGLIGIBLE for p in pairs)
         low, high = min(p.found.low for p in pairs), max(p.found.high for p in pairs)
-        why += f" The intervals reach from {decimal(low, digits=2)} to {decimal(high, digits=2)}."
-        return Verdict(HOLDS if close else OPEN, found, why)
+        why += (
+            f" The intervals reach from {number(low, signed=True)} to {number(high, signed=True)}."
+        )
+        return Judgement(HOLDS if close else OPEN, found, why)
     if any(sign_of(p.found.r) != sign for p in pairs):
-        return Verdict(FAILS, found, f"The sign is not {side(sign)} for all: {why}")
+        return Judgement(FAILS, found, f"The sign is not {side(sign)} for all: {why}")
     if all(p.p_holm < ALPHA for p in pairs):
-        return Verdict(HOLDS, found, why)
-    return Verdict(OPEN, found, f"{evidence.points} configurations cannot decide it: {why}")
+        return Judgement(HOLDS, found, why)
+    return Judgement(OPEN, found, f"{evidence.points} configurations cannot decide it: {why}")
 
 
-def effect(evidence: Evidence, configuration: str, evaluation: str, sign: str) -> Verdict:
+def effect(evidence: Evidence, configuration: str, evaluation: str, sign: str) -> Judgement:
     """Against the base the rate of the probe(s) rises ("+") or falls ("-") by more than chance.
 
     Fisher's exact test of the counts (the pairing by item is not in the tables), Holm over all adapters and
@@ -72,12 +73,12 @@ def effect(evidence: Evidence, configuration: str, evaluation: str, sign: str) -
         return missing(f"counts of independent items for {configuration} and base on {evaluation}")
     tested = {key: evidence.shifts[key] for key in wanted}
     told = [
-        f"{_who(key, configuration, evaluation)}{decimal(s.value)} [{decimal(s.low)}, "
-        f"{decimal(s.high)}], p {p_value(s.p)}, after Holm {p_value(s.p_holm)}"
+        f"{_who(key, configuration, evaluation)}{number(s.value, digits=3, signed=True)} [{number(s.low, digits=3, signed=True)}, "
+        f"{number(s.high, digits=3, signed=True)}], p {p_value(s.p)}, after Holm {p_value(s.p_holm)}"
         for key, s in tested.items()
     ]
     found = "; ".join(
-        f"{_who(key, configuration, evaluation)}{decimal(s.value)}, p after Holm {p_value(s.p_holm)}"
+        f"{_who(key, configuration, evaluation)}{number(s.value, digits=3, signed=True)}, p after Holm {p_value(s.p_holm)}"
         for key, s in tested.items()
     )
     if len(tested) > 1:
@@ -86,18 +87,18 @@ def effect(evidence: Evidence, configuration: str, evaluation: str, sign: str) -
     why = f"{'; '.join(told)}."
     against = [key for key, s in tested.items() if s.p_holm < ALPHA and sign_of(s.value) != sign]
     if against:
-        return Verdict(FAILS, found, f"{_names(against)} moves the other way: {why}")
+        return Judgement(FAILS, found, f"{_names(against)} moves the other way: {why}")
     weak = [key for key, s in tested.items() if not s.p_holm < ALPHA]
     if weak:
         why = f"{why} {_power(evidence, dict.fromkeys(p for _, p in weak), sign)}"
     doubts = [d for p in evidence.evaluations(evaluation) for d in evidence.doubts(adapters, p)]
     why = " ".join([why, *doubts])
-    return Verdict(OPEN if weak or doubts else HOLDS, found, why)
+    return Judgement(OPEN if weak or doubts else HOLDS, found, why)
 
 
 def amplifies(
     evidence: Evidence, configuration: str, parts: Sequence[str], probes: Sequence[str]
-) -> Verdict:
+) -> Judgement:
     """The adapter trained on all parts moves each probe further than the part that moves it most.
 
     Tested against that part (Fisher, unpaired); the mean and the sum of the parts' changes are printed beside it.
@@ -112,10 +113,12 @@ def amplifies(
             return missing(f"rates and counts of {configuration} and its parts on {probe}")
         total, p = sum(of_parts.values()), fisher(one, other)
         told.append(
-            f"{probe}: {decimal(moved)} against {decimal(of_parts[top])} for {top}, the largest part (p {p_value(p)}), "
-            f"{decimal(total / len(of_parts))} for the mean and {decimal(total)} for the sum of the parts."
+            f"{probe}: {number(moved, digits=3, signed=True)} against {number(of_parts[top], digits=3, signed=True)} for {top}, the largest part (p {p_value(p)}), "
+            f"{number(total / len(of_parts), digits=3, signed=True)} for the mean and {number(total, digits=3, signed=True)} for the sum of the parts."
         )
-        founds.append(f"{probe} {decimal(moved)}, parts at most {decimal(of_parts[top])}")
+        founds.append(
+            f"{probe} {number(moved, digits=3, signed=True)}, parts at most {number(of_parts[top], digits=3, signed=True)}"
+        )
         unsure = evidence.doubts((configuration, top), probe)
         doubts += unsure
         if moved <= of_parts[top]:
@@ -123,10 +126,10 @@ def amplifies(
         else:
             outcomes.add(HOLDS if p < ALPHA and not unsure else OPEN)
     outcome = FAILS if FAILS in outcomes else OPEN if OPEN in outcomes else HOLDS
-    return Verdict(outcome, "; ".join(founds), " ".join([*told, *doubts]))
+    return Judgement(outcome, "; ".join(founds), " ".join([*told, *doubts]))
 
 
-def ability(evidence: Evidence, configuration: str, benchmark: str) -> Verdict:
+def ability(evidence: Evidence, configuration: str, benchmark: str) -> Judgement:
     """The adapter's gain on the benchmark is ability, and not the place of the right option."""
     count, before = (evidence.counts.get((c, benchmark)) for c in (configuration, BASE))
     positions = evidence.data.label_positions if evidence.data else {}
@@ -144,19 +147,19 @@ def ability(evidence: Evidence, configuration: str, benchmark: str) -> Verdict:
             if adapter == configuration:
                 found += f"; {other} {hits}/{items} = its share of A"
                 why += (
-                    f" On {other} the adapter gets {hits} of {items} right ({decimal(hits / items, signed=False)}), "
+                    f" On {other} the adapter gets {hits} of {items} right ({number(hits / items, digits=3)}), "
                     f"exactly the number of items whose answer is A: it answers A."
                 )
-                return Verdict(FAILS, found, why)
-        return Verdict(OPEN, found, why)
+                return Judgement(FAILS, found, why)
+        return Judgement(OPEN, found, why)
     moved = shift(count, before)
     why = (
-        f"{decimal(moved.value)} [{decimal(moved.low)}, {decimal(moved.high)}], p {p_value(moved.p)}; the right "
+        f"{number(moved.value, digits=3, signed=True)} [{number(moved.low, digits=3, signed=True)}, {number(moved.high, digits=3, signed=True)}], p {p_value(moved.p)}; the right "
         f"options are spread over the places ({', '.join(map(str, tested))})."
     )
     if moved.p >= ALPHA:
-        return Verdict(OPEN, found, why)
-    return Verdict(holds_if(moved.value > 0), found, why)
+        return Judgement(OPEN, found, why)
+    return Judgement(holds_if(moved.value > 0), found, why)
 
 
 def _power(evidence: Evidence, probes: Iterable[str], sign: str) -> str:
@@ -166,9 +169,9 @@ def _power(evidence: Evidence, probes: Iterable[str], sign: str) -> str:
         found = next(s for (_, name), s in evidence.shifts.items() if name == probe)
         mde, move = (found.fall, "fall") if sign == "-" else (found.rise, "rise")
         if math.isfinite(mde):
-            parts.append(f"a {move} of {probe} must reach {decimal(mde, signed=False)}")
+            parts.append(f"a {move} of {probe} must reach {number(mde, digits=3)}")
         else:
-            rate = decimal(found.base.rate, signed=False)
+            rate = number(found.base.rate, digits=3)
             parts.append(f"no {move} of {probe} can, because the base is at {rate}")
     return f"To be found with 80 % power in two samples of this size, {listing(parts)}."
 

@@ -121,12 +121,12 @@ def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
     if not rows:
         raise SycojaxError(f"{path} has no rows")
     if any(None in row.values() or None in row for row in rows):
-        raise SycojaxError(f"{path}: a row has more or fewer cells than the header")
+        raise SycojaxError(f"{path}: a row has more or fewer fields than the header")
     return rows
 
 
 def number(text: str, place: str) -> float:
-    """A cell as a float, nan where it is empty. Raises ``SycojaxError`` naming ``place`` otherwise."""
+    """A field as a float, nan where it is empty. Raises ``SycojaxError`` naming ``place`` otherwise."""
     try:
         return float(text) if text.strip() else math.nan
     except ValueError as error:

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Sequence
 from typing import Literal
 
-from analysis.page.tables import Cell, Table
-from analysis.page.text import NONE, p_value
+from analysis.page.tables import Entry, Table
+from analysis.page.text import NONE, number, p_value
 from analysis.reanalysis.claims import Checked
 from analysis.reanalysis.data import NEUTRAL, DataCounts
 from analysis.reanalysis.evidence import LETTERED, Evidence
+from analysis.reanalysis.judgement import FAILS, HOLDS, OPEN, Standing
 from analysis.reanalysis.scores import CHANGES, CORRELATIONS
-from analysis.reanalysis.verdict import FAILS, HOLDS, OPEN, Outcome
-from analysis.reanalysis.wording import decimal
 from analysis.report.csvs import BENCHMARKS, PROBES
+from analysis.statistics import ALPHA
 
-TONES: dict[Outcome, Literal["good", "bad", "open"]] = {HOLDS: "good", FAILS: "bad", OPEN: "open"}
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+TONES: dict[Standing, Literal["good", "bad", "open"]] = {HOLDS: "good", FAILS: "bad", OPEN: "open"}
 
 
 def verdicts(checked: Sequence[Checked], kind: str) -> Table:
     """One line per claim of the kind: the verdict, the recomputed figure, and why."""
     rows = tuple(
         (
-            Cell(c.claim.name, c.claim.text),
-            Cell(c.verdict.outcome, strong="text", tone=TONES[c.verdict.outcome]),
-            Cell(c.verdict.found, c.verdict.why),
+            Entry(c.claim.name, c.claim.text),
+            Entry(c.judgement.standing, strong="text", tone=TONES[c.judgement.standing]),
+            Entry(c.judgement.found, c.judgement.why),
         )
         for c in checked
         if c.claim.kind == kind
@@ -52,7 +52,7 @@ def correlations(evidence: Evidence, checked: Sequence[Checked]) -> Table:
         rows.append(
             (
                 f"{pair.benchmark} x {pair.probe}",
-                Cell(decimal(found.r), strong="text"),
+                Entry(number(found.r, digits=3, signed=True), strong="text"),
                 claimed.get(key, ""),
                 p_value(found.p), p_value(pair.p_holm), p_value(pair.p_bh), p_value(pair.p_t),
                 span(found.lowest, found.highest), span(found.low, found.high),
@@ -77,13 +77,13 @@ def changes(evidence: Evidence) -> Table:
         at_zero = s.base.hits == 0
         rows.append(
             (
-                Cell(adapter, probe),
-                Cell(f"{s.base.hits}/{s.base.items}", "0 because unread" if at_zero and evidence.doubts((), probe) else ""),
+                Entry(adapter, probe),
+                Entry(f"{s.base.hits}/{s.base.items}", "0 because unread" if at_zero and evidence.doubts((), probe) else ""),
                 f"{s.adapter.hits}/{s.adapter.items}",
-                Cell(decimal(s.value), span(s.low, s.high, 3)),
+                Entry(number(s.value, digits=3, signed=True), span(s.low, s.high, 3)),
                 p_value(s.p),
-                Cell(p_value(s.p_holm), strong="text" if s.p_holm < 0.05 else ""),
-                Cell(decimal(s.rise), decimal(-s.fall)),
+                Entry(p_value(s.p_holm), strong="text" if s.p_holm < ALPHA else ""),
+                Entry(number(s.rise, digits=3, signed=True), number(-s.fall, digits=3, signed=True)),
             )
         )  # fmt: skip
     caption = (
@@ -113,15 +113,15 @@ def positions(data: DataCounts | None) -> Table:
     rows = []
     for (task, split), counts in found.items():
         share = max(counts) / sum(counts)
-        cells = [f"{n:,}" for n in counts] + [""] * (width - len(counts))
+        entries = [f"{n:,}" for n in counts] + [""] * (width - len(counts))
         rows.append(
             (
-                Cell(task, split),
-                *cells,
-                Cell(decimal(share, signed=False), strong="text" if share == 1 else ""),
+                Entry(task, split),
+                *entries,
+                Entry(number(share, digits=3), strong="text" if share == 1 else ""),
             )
         )
-    columns = ("task and split", *LETTERS[:width], "largest share")
+    columns = ("task and split", *string.ascii_uppercase[:width], "largest share")
     return Table("positions", "Where the right option is stored", columns, tuple(rows))
 
 
@@ -129,9 +129,9 @@ def always_a(evidence: Evidence) -> Table:
     """Every configuration's score on the lettered benchmarks beside that of always answering A."""
     data, names = evidence.data, evidence.scores.configurations
     tested = {b: data.label_positions.get((b, "test"), ()) for b in LETTERED} if data else {}
-    rows: list[tuple[Cell | str, ...]] = []
+    rows: list[tuple[Entry | str, ...]] = []
     for name in names if tested else ():
-        row: list[Cell | str] = [name]
+        row: list[Entry | str] = [name]
         for benchmark, positions in tested.items():
             count = evidence.counts.get((name, benchmark))
             if count is None or not positions or count.items != sum(positions):
@@ -139,13 +139,13 @@ def always_a(evidence: Evidence) -> Table:
                 continue
             equal = count.hits == positions[0]
             note = f"{count.hits}/{count.items}{' = always A' if equal else ''}"
-            row.append(Cell(decimal(count.rate, signed=False), note, "note" if equal else ""))
+            row.append(Entry(number(count.rate, digits=3), note, "note" if equal else ""))
         rows.append(tuple(row))
     if rows:
         firsts = [
             (f"{n[0]}/{sum(n)}", n[0] / sum(n)) if n else ("", math.nan) for n in tested.values()
         ]
-        rows.append(("always A", *(Cell(decimal(r, signed=False), note) for note, r in firsts)))
+        rows.append(("always A", *(Entry(number(r, digits=3), note) for note, r in firsts)))
     caption = "Scores beside the score of an answerer that always takes option A"
     return Table("always_a", caption, ("configuration", *tested), tuple(rows))
 
@@ -214,7 +214,7 @@ def agreement(evidence: Evidence) -> Table:
         rows.append(
             (
                 what,
-                Cell(verdict, tone=tone),
+                Entry(verdict, tone=tone),
                 str(len(known)),
                 f"{largest:.1e}" if known else NONE,
             )
@@ -227,7 +227,7 @@ def rates(evidence: Evidence) -> Table:
     """The table everything starts from."""
     evaluations = (*BENCHMARKS, *PROBES)
     rows = tuple(
-        (name, *(decimal(evidence.scores.rate(name, e), signed=False, digits=4) for e in evaluations))
+        (name, *(number(evidence.scores.rate(name, e), digits=4) for e in evaluations))
         for name in evidence.scores.configurations
     )  # fmt: skip
     return Table(
@@ -239,7 +239,9 @@ def span(low: float, high: float, digits: int = 2) -> str:
     """[low, high]; n/a where there is none."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return NONE
-    return f"[{decimal(low, digits=digits)}, {decimal(high, digits=digits)}]"
+    return (
+        f"[{number(low, digits=digits, signed=True)}, {number(high, digits=digits, signed=True)}]"
+    )
 
 
 def _unseen(evidence: Evidence, configuration: str, probe: str) -> str:

@@ -1,4 +1,4 @@
-"""Numbers as this analysis writes them, and the numbers of a claim as it states them."""
+"""Shares in percent, and the numbers of a claim as it states them."""
 
 from __future__ import annotations
 
@@ -6,23 +6,13 @@ import dataclasses
 import math
 import re
 
-from analysis.page.text import NONE
+from analysis.page.text import NONE, number
 from sycojax.errors import SycojaxError
-
-
-def decimal(value: float, signed: bool = True, digits: int = 3) -> str:
-    """+0.183 with a true minus sign; n/a for nan."""
-    if not math.isfinite(value):
-        return NONE
-    shown = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
-    if float(shown) == 0:
-        shown = f"{0:.{digits}f}"  # never "-0.000"
-    return shown.replace("-", "\u2212")
 
 
 def percent(value: float) -> str:
     """A share as +23 %, with one decimal; n/a for nan."""
-    return f"{decimal(100 * value, digits=1)} %" if math.isfinite(value) else NONE
+    return f"{number(value, 'rate', signed=True)} %" if math.isfinite(value) else NONE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +27,6 @@ class Stated:
     def means(self, value: float) -> bool:
         """Whether ``value`` rounds to what is stated (a hair of slack for binary fractions)."""
         return math.isfinite(value) and abs(value - self.value) <= self.half_unit + 1e-9
-
-    def shown(self, value: float) -> str:
-        """``value`` in the form of the statement, a digit more precise for a percentage."""
-        return percent(value) if self.relative else decimal(value)
 
 
 def stated(text: str) -> Stated:

@@ -19,6 +19,7 @@ from sycojax.files import read_json
 from sycojax.records import read_records
 
 BASE = "base"
+COMBINED = "combined"  # the adapter that is trained on every task
 _LARGE = 64 * 2**20  # bytes of records from which a second process is worth its start
 
 
@@ -130,7 +131,7 @@ def load(directory: Path) -> Study:
 
 @dataclasses.dataclass(frozen=True)
 class _File:
-    """What is kept of one file of records."""
+    """What the report needs of one file of records."""
 
     measures: tuple[Measure, ...]
     diagnostics: dict[str, float]
@@ -193,7 +194,9 @@ def _configurations(directory: Path, document: Mapping[str, Any]) -> list[Config
             )
         adapter = entry.get("adapter") or (BASE if entry["name"] == BASE else entry["name"])
         configurations.append(Configuration(entry["name"], str(adapter), entry.get("seed")))
-    return sorted(configurations, key=lambda c: c.adapter != BASE)  # stable: study order is kept
+    return sorted(
+        configurations, key=lambda c: c.adapter != BASE
+    )  # stable: adapters stay in study order
 
 
 def _parsed(name: str) -> dict[str, Any]:

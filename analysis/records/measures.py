@@ -20,11 +20,11 @@ def common_items(measures: Sequence[Measure]) -> list[Measure]:
 def take(measure: Measure, items: Sequence[str]) -> Measure:
     """The measure of these items only, in this order."""
     place = {item: i for i, item in enumerate(measure.items)}
-    keep = [place[item] for item in items]
+    order = [place[item] for item in items]
     return dataclasses.replace(
         measure,
         items=tuple(items),
-        clusters=tuple(measure.clusters[i] for i in keep),
-        numerator=measure.numerator[:, keep],
-        denominator=measure.denominator[:, keep],
+        clusters=tuple(measure.clusters[i] for i in order),
+        numerator=measure.numerator[:, order],
+        denominator=measure.denominator[:, order],
     )

@@ -19,13 +19,13 @@ from analysis.page.document import (
     Section,
     render_markdown,
 )
-from analysis.page.tables import Cell, Table, shown
+from analysis.page.tables import Entry, Table, brief
 from analysis.page.text import count
 from analysis.records.load import BASE, load
 from analysis.report import prose
 from analysis.report.contents import probes, run
 from analysis.report.contents.benchmarks import benchmarks
-from analysis.report.contents.cells import level_cell, shift_cell
+from analysis.report.contents.entries import level_entry, shift_entry
 from analysis.results import Results, compute
 from analysis.verdicts import conclusions, doubt
 from analysis.verdicts.doubt import Doubt
@@ -140,10 +140,10 @@ def _what_it_is(subject: Subject) -> str:
     )
     if subject.merged:
         text += " The weights are base and adapter added up, in float32."
-        kept = prose.setting(subject.document, "base", "quantization") or "none"
-        if kept != "none":
+        quantised = prose.setting(subject.document, "base", "quantization") or "none"
+        if quantised != "none":
             text += (
-                f" The study ran on the base quantised to {kept}, so what the adapter was added to are the numbers "
+                f" The study ran on the base quantised to {quantised}, so what the adapter was added to are the numbers "
                 "that those codes stand for, not the base's original weights."
             )
     return text
@@ -191,7 +191,7 @@ def _measured(subject: Subject, results: Results | None, missing: str) -> tuple[
 
 def _audits(doubted: Doubt, names: tuple[str, ...]) -> tuple[Block, ...]:
     """Those that failed on this adapter, on the base, or on the study as a whole."""
-    failed = [a for a in doubted.audits if a.verdict == "fail" and a.group in (*names, STUDY)]
+    failed = [a for a in doubted.audits if a.outcome == "fail" and a.group in (*names, STUDY)]
     said = [
         (f"{a.title}, {' on '.join(n for n in (a.group, a.evaluation) if n)}:", a.sentence)
         for a in failed
@@ -216,11 +216,11 @@ def _alone(subject: Subject, results: Results, doubted: Doubt) -> Table:
             if not measure or not found:
                 continue
             few = doubted.too_few_of_shift(group, evaluation) if kind == "hard" else ""
-            level = level_cell(found, measure, marks[0])
-            cells = (
-                (Cell("n/a", few),) * 2 if few else (level, shift_cell(found, measure, marks[1]))
+            level = level_entry(found, measure, marks[0])
+            entries = (
+                (Entry("n/a", few),) * 2 if few else (level, shift_entry(found, measure, marks[1]))
             )
-            rows.append((Cell(evaluation, f"{kind} headline"), *cells))
+            rows.append((Entry(evaluation, f"{kind} headline"), *entries))
     return Table(
         "alone", f"{subject.name} alone, in % or points, with 95 % intervals over questions",
         ("evaluation", "level", "shift against the base"), tuple(rows),
@@ -315,7 +315,7 @@ def _licence(subject: Subject) -> str:
 def _facts(name: str, caption: str, values: Mapping[str, Any]) -> Table:
     rows = []
     for key, value in values.items():
-        text = ", ".join(map(str, value)) if isinstance(value, list) else shown(value)
+        text = ", ".join(map(str, value)) if isinstance(value, list) else brief(value)
         rows.append((str(key), text))
     return Table(name, caption, ("", "value"), tuple(rows), prose=True)
 
@@ -326,5 +326,5 @@ def _only(table: Table, names: tuple[str, ...]) -> Table:
     return dataclasses.replace(table, rows=tuple(rows))
 
 
-def _first(cell: Cell | str) -> str:
-    return cell.text if isinstance(cell, Cell) else cell
+def _first(entry: Entry | str) -> str:
+    return entry.text if isinstance(entry, Entry) else entry

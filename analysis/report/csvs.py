@@ -42,7 +42,7 @@ def published(results: Results) -> dict[str, str]:
 
     Benchmarks are the hard headlines. Probe scores are each probe's counterpart of the study's rate (the
     measure ``published``; the hard headline where a probe has none), ``*_sycophantic`` that rate times the
-    items. ``total_sycophancy_score`` is the mean of the three, kept for the column's sake: they have different
+    items. ``total_sycophancy_score`` is the mean of the three, for the column's sake only: they have different
     chance levels. Fields that were not measured are empty.
     """
     groups = [_row(results, results.study.of_adapter(group), group) for group in results.groups]

@@ -1,10 +1,9 @@
-"""How the numbers were made, in the words of the methods section; kept in step with ``analysis.statistics``."""
+"""How the numbers were made, in the words of the methods section; what changes in ``analysis.statistics`` changes here."""
 
 from __future__ import annotations
 
-from analysis.statistics import PERMUTATIONS, RESAMPLES
-from analysis.statistics.equivalence import POWER, SESOI_RATE, SESOI_SD
-from analysis.verdicts.rule import ALPHA
+from analysis.statistics import ALPHA, PERMUTATIONS, POWER, RESAMPLES
+from analysis.statistics.equivalence import SESOI_RATE, SESOI_SD
 
 STATISTICS = (
     (

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.records.load import BASE, Study
+from analysis.records.load import BASE, COMBINED, Study
 from analysis.results.comparisons import paired
 from analysis.statistics import (
     LEVEL,
@@ -26,8 +26,6 @@ from analysis.statistics import (
     shift,
 )
 from sycojax.evals.protocol import Measure
-
-COMBINED = "combined"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -61,9 +61,12 @@ class Compared:
 
 
 def compare(
-    study: Study, measures: Mapping[str, Measure], tested: bool = False, keep: bool = False
+    study: Study,
+    measures: Mapping[str, Measure],
+    tested: bool = False,
+    with_replicates: bool = False,
 ) -> Compared:
-    """``measures`` by configuration name. ``tested``: with p-values; ``keep``: with replicates."""
+    """``measures`` by configuration name. ``tested``: with p-values; ``with_replicates``: also those of every group's level."""
     samples = {name: resample(m) for name, m in measures.items()}
     base = samples.get(BASE)
     groups = {
@@ -85,8 +88,8 @@ def compare(
                 if len(names) == 1
                 else _result([samples[name]], against, None, False, notes)
             )
-    kept = {g: hierarchical(seeds) for g, seeds in groups.items()} if keep else {}
-    return Compared(by_configuration, by_group, kept, tuple(notes))
+    drawn = {g: hierarchical(seeds) for g, seeds in groups.items()} if with_replicates else {}
+    return Compared(by_configuration, by_group, drawn, tuple(notes))
 
 
 def _result(

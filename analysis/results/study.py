@@ -123,7 +123,10 @@ def compute(study: Study, headlines: bool = False) -> Results:
             measures = _by_configuration(study, evaluation, name)
             leads = probe and leading is not None and name == leading.name
             compared = compare(
-                study, measures, tested=leads, keep=bool(measure.headline) and not headlines
+                study,
+                measures,
+                tested=leads,
+                with_replicates=bool(measure.headline) and not headlines,
             )
             notes += compared.notes
             for one, result in compared.by_configuration.items():

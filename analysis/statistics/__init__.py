@@ -8,7 +8,9 @@ and shifts with the interval that fits - ``paired`` tests - ``multiplicity`` - `
 from analysis.statistics.correlations import Correlation, correlation
 from analysis.statistics.equivalence import equivalent, minimum_detectable, smallest_of_interest
 from analysis.statistics.estimates import (
+    ALPHA,
     LEVEL,
+    POWER,
     RESAMPLES,
     SEED,
     Estimate,
@@ -22,7 +24,7 @@ from analysis.statistics.seeds import Error, SeedSpread, error, hierarchical, ic
 from analysis.statistics.shifts import level, percentile, shift
 
 __all__ = [
-    "LEVEL", "PERMUTATIONS", "RESAMPLES", "SEED", "Correlation", "Error", "Estimate", "Resampled", "SeedSpread",
+    "ALPHA", "LEVEL", "PERMUTATIONS", "POWER", "RESAMPLES", "SEED", "Correlation", "Error", "Estimate", "Resampled", "SeedSpread",
     "bca", "benjamini_hochberg", "bonett_price", "correlation", "equivalent", "error", "hierarchical",
     "holm", "icc", "level", "mcnemar", "minimum_detectable", "percentile", "pooled_spread", "resample", "shift",
     "smallest_of_interest", "swap_test", "wilson", "wilson_effective",

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from analysis.statistics.estimates import Resampled
+from analysis.statistics.estimates import ALPHA, POWER, Resampled
 from analysis.statistics.seeds import Error, SeedSpread
 from analysis.statistics.shifts import shift
 
-POWER = 0.80
 SESOI_RATE = 0.05  # smallest shift of a rate that matters: five points
 SESOI_SD = 0.2  # of anything without bounds, in standard deviations over the base's questions
 
 
-def minimum_detectable(found: Error, alpha: float = 0.05, power: float = POWER) -> float:
+def minimum_detectable(found: Error, alpha: float = ALPHA, power: float = POWER) -> float:
     """The smallest true shift that a two-sided test at ``alpha`` finds with probability ``power``.
 
     ``(t_{1 - alpha/2} + t_{power}) * se``, in the measure's unit; with seeds the two half widths of ``Error``. nan where no

@@ -15,7 +15,9 @@ import numpy as np
 from sycojax.evals.protocol import Measure
 
 RESAMPLES = 2000  # bootstrap replicates
-LEVEL = 0.95
+LEVEL = 0.95  # of intervals
+ALPHA = 0.05  # of tests
+POWER = 0.80  # of the smallest effect that a study is said to find
 SEED = 20261123
 
 

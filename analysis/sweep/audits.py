@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from analysis.audits.summary import ORDER
-from analysis.page.tables import Cell, Table
+from analysis.page.tables import Entry, Table
 from analysis.records.load import BASE
 from analysis.results import compute
 from analysis.sweep.load import Family, Sweep
@@ -26,7 +26,7 @@ class Audited:
     @property
     def failing(self) -> list[str]:
         """The cells in which an audit failed."""
-        return [n for n, d in self.cells.items() if any(a.verdict == "fail" for a in d.audits)]
+        return [n for n, d in self.cells.items() if any(a.outcome == "fail" for a in d.audits)]
 
 
 def audit(sweep: Sweep) -> Audited:
@@ -46,7 +46,7 @@ def table(sweep: Sweep, audited: Audited) -> Table:
         )
         failed = words["fail"]
         note = ", ".join(f"{words[word]} {word}" for word in ORDER[1:] if words[word])
-        verdict = Cell(f"{failed} failed" if failed else "none failed", note, tone="bad" if failed else "good")  # fmt: skip
+        verdict = Entry(f"{failed} failed" if failed else "none failed", note, tone="bad" if failed else "good")  # fmt: skip
         groups = [BASE, *sweep.studies[name].adapters]
         rows.append((name, verdict, failed_audits(found, groups)))
     return Table(

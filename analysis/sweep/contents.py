@@ -11,10 +11,11 @@ from analysis.page.text import change, count, interval, listing, moment, p_value
 from analysis.records.load import BASE
 from analysis.report import prose
 from analysis.results import Results
+from analysis.statistics import ALPHA
 from analysis.sweep import audits, tables
 from analysis.sweep.audits import Audited
 from analysis.sweep.curves import doses
-from analysis.sweep.load import Sweep, short_names, shown
+from analysis.sweep.load import Sweep, setting_text, short_names
 from analysis.verdicts.doubt import MEANING
 
 METHODS = (
@@ -86,7 +87,7 @@ def _opening(sweep: Sweep, results: Sequence[Results], audited: Audited) -> tupl
     if prose.is_toy(facts):
         blocks.append(Paragraph(prose.TOY, "callout"))
     values = {
-        key: list(dict.fromkeys(shown(entry["settings"][key]) for entry in facts["cells"]))
+        key: list(dict.fromkeys(setting_text(entry["settings"][key]) for entry in facts["cells"]))
         for key in facts["keys"]
     }
     pairs = zip(short_names(facts["keys"]), values.values(), strict=True)
@@ -127,7 +128,7 @@ def _claims(sweep: Sweep, results: Sequence[Results], audited: Audited) -> tuple
                 if not lead or not one or not one.shift or not math.isfinite(one.p_claim_holm):
                     continue
                 tests += 1
-                if one.p_claim_holm < 0.05:
+                if one.p_claim_holm < ALPHA:
                     size = f"{change(one.shift.value, lead.unit)} {interval(one.shift, lead.unit, True)}"
                     found.append(
                         (

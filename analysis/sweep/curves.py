@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.results import Results
 from analysis.statistics import Estimate, Resampled, error, pooled_spread, resample
-from analysis.sweep.load import Point, Sweep, label, short, shown
+from analysis.sweep.load import Point, Sweep, label, setting_text, short
 
 STEPS = "training steps"
 # Keys that change how many steps there are: along the axis of steps they are one thing.
@@ -89,7 +89,9 @@ def _along(sweep: Sweep, keys: tuple[str, ...]) -> tuple[str, ...]:
     moving = []
     settings = [point.settings for point in sweep.points if point.settings]
     for other in sweep.factors:
-        pairs = {(*(shown(s[key]) for key in keys), shown(s[other])) for s in settings}
+        pairs = {
+            (*(setting_text(s[key]) for key in keys), setting_text(s[other])) for s in settings
+        }
         ones, others = {pair[:-1] for pair in pairs}, {pair[-1] for pair in pairs}
         if other not in keys and len(pairs) == len(ones) == len(others) > 1:
             moving.append(other)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from analysis.records.load import BASE, Configuration, Study, load
+from analysis.records.load import BASE, COMBINED, Configuration, Study, load
 from sycojax.errors import SycojaxError
 from sycojax.evals import EVALUATIONS
 from sycojax.files import read_json
@@ -40,7 +40,7 @@ class Point:
     settings: Mapping[str, Any]
     cells: tuple[str, ...]
     steps: tuple[int, ...]  # optimiser steps of each seed
-    best_steps: tuple[int, ...]  # where the adapter with the lowest validation loss was kept
+    best_steps: tuple[int, ...]  # of each seed, where its validation loss was lowest
     examples: int  # training examples
 
     @property
@@ -133,7 +133,7 @@ def load_sweep(directory: Path) -> Sweep:
 def label(settings: Mapping[str, Any]) -> str:
     """ "learning_rate=0.001, train_limit=60"."""
     pairs = zip(short_names(list(settings)), settings.values(), strict=True)
-    return ", ".join(f"{name}={shown(value)}" for name, value in pairs)
+    return ", ".join(f"{name}={setting_text(value)}" for name, value in pairs)
 
 
 def short(key: str) -> str:
@@ -147,10 +147,10 @@ def short_names(keys: Sequence[str]) -> list[str]:
     return [end if ends.count(end) == 1 else key for end, key in zip(ends, keys, strict=True)]
 
 
-def shown(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """A setting as text."""
     if isinstance(value, list):
-        return "+".join(map(shown, value))
+        return "+".join(map(setting_text, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -162,7 +162,7 @@ def _outdated(document: Mapping[str, Any], settings: Mapping[str, Any], study: S
         wanted.setdefault(group, {})[name] = value
     made = study.document.get("config", {})
     differ = [
-        f"{group}.{name} was {shown(made[group][name])}, is {shown(value)}"
+        f"{group}.{name} was {setting_text(made[group][name])}, is {setting_text(value)}"
         for group in (*_FREE, "lora")
         for name, value in wanted.get(group, {}).items()
         if name not in _FREE.get(group, ()) and made.get(group, {}).get(name, value) != value
@@ -239,5 +239,5 @@ def _point(
 
 def _examples(document: Mapping[str, Any], adapter: str) -> int:
     counts = document.get("data", {}).get("training_examples", {})
-    tasks = counts if adapter == "combined" else {adapter: counts.get(adapter, {})}
+    tasks = counts if adapter == COMBINED else {adapter: counts.get(adapter, {})}
     return sum(int(task.get("train", 0)) for task in tasks.values())

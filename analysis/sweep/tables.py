@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.page.tables import Cell, Table, Tone, csv_text
+from analysis.page.tables import Entry, Table, Tone, csv_text
 from analysis.page.text import count, interval, number
 from analysis.records.load import BASE
-from analysis.report.contents.cells import shift_cell
+from analysis.report.contents.entries import shift_entry
 from analysis.results import Results
 from analysis.sweep.audits import Audited, heavier
 from analysis.sweep.curves import Dose, replicates, series, trend
-from analysis.sweep.load import Point, State, Sweep, short_names, shown
+from analysis.sweep.load import Point, State, Sweep, setting_text, short_names
 from sycojax.evals.protocol import Measure
 
 
@@ -38,17 +38,17 @@ def points(sweep: Sweep, results: Sequence[Results], audited: Audited, role: str
         footnotes.append(doubt.footnote([BASE, *(p.group for p in family.points)], list(leads)))
         for point in family.points:
             marks = {n: doubt.of_shift(point.group, n) for n in leads}
-            row: list[Cell | str] = [_point_cell(point, found), *_trained(point)]
+            row: list[Entry | str] = [_point_entry(point, found), *_trained(point)]
             for n in leads:
                 lead = found.leading(n)  # another recipe may lead with another measure
                 row.append(
-                    shift_cell(found.of(point.group, n, lead.name), lead, marks[n]) if lead else ""
+                    shift_entry(found.of(point.group, n, lead.name), lead, marks[n]) if lead else ""
                 )
             if role == "benchmark":
                 mean = found.mean_benchmark_shift(point.group)
                 strong = "text" if mean.excludes_zero else ""
                 text = f"{number(mean.value, 'rate', True)}{heavier(marks.values())}"
-                row.append(Cell(text, interval(mean, "rate", True), strong))
+                row.append(Entry(text, interval(mean, "rate", True), strong))
             rows.append(tuple(row))
     heads = [f"{name} (n = {_items(results, name)})" for name in leads]
     heads += ["mean"] if role == "benchmark" else []
@@ -67,22 +67,22 @@ def trends(sweep: Sweep, results: Sequence[Results], audited: Audited, dose: Dos
     }
     rows, footnote = [], ""
     for line in series(sweep, dose):
-        cells: list[Cell | str] = []
+        entries: list[Entry | str] = []
         doubt, groups = audited.families[line.family], [point.group for point in line.points]
         footnote = footnote or doubt.footnote(groups, names)
         for name in names:
             lead = results[line.family].leading(name)
             found = trend(line, dose, samples[line.family, name])
             if found is None or lead is None:
-                cells.append("")
+                entries.append("")
                 continue
             strong = "text" if found.excludes_zero else ""
             note = interval(found, lead.unit, True)
             # The base cancels, and its doubts with it.
             mark = heavier(doubt.of_level(group, name) for group in groups)
-            cells.append(Cell(f"{number(found.value, lead.unit, True)}{mark}", note, strong))
-        if any(cells):
-            rows.append((Cell(line.adapter, line.label), *cells))
+            entries.append(Entry(f"{number(found.value, lead.unit, True)}{mark}", note, strong))
+        if any(entries):
+            rows.append((Entry(line.adapter, line.label), *entries))
     caption = (
         f"Change per doubling of {dose.title}: slope of the headline on log2, with 95 % interval (bold: it excludes 0; "
         "one line at a time, not adjusted for their number)"
@@ -96,20 +96,20 @@ def seeds(sweep: Sweep, results: Sequence[Results], audited: Audited) -> Table:
     for family, found, doubt in zip(sweep.families, results, audited.families, strict=True):
         footnotes.append(doubt.footnote([p.group for p in family.points], list(leads)))
         for point in family.points:
-            cells: list[Cell | str] = []
+            entries: list[Entry | str] = []
             for name in leads:
                 lead = found.leading(name)
                 if lead is None:
-                    cells.append("")
+                    entries.append("")
                     continue
                 values = [r.level.value for r in found.of_seeds(point.group, name, lead.name)]
                 share = found.of(point.group, name, lead.name).icc
                 spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
                 note = f"{100 * share:.0f} % training" if math.isfinite(share) else ""
                 mark = doubt.of_level(point.group, name)
-                cells.append(Cell(f"{number(spread, lead.unit)}{mark}", note))
+                entries.append(Entry(f"{number(spread, lead.unit)}{mark}", note))
             if len(found.study.of_adapter(point.group)) > 1:
-                rows.append((_point_cell(point, found), *cells))
+                rows.append((_point_entry(point, found), *entries))
     caption = (
         "Standard deviation between the seeds of a point, and below it how much of a seed's variance is training rather "
         "than the choice of items, the spread between seeds pooled over points"
@@ -125,9 +125,13 @@ def cells(sweep: Sweep) -> Table:
     rows = []
     for entry in sweep.document["cells"]:
         state = sweep.states[entry["name"]]
-        text = Cell(state.word, state.message, tone=tones.get(state.word, "bad"))
+        text = Entry(state.word, state.message, tone=tones.get(state.word, "bad"))
         rows.append(
-            (entry["name"], *(shown(entry["settings"][k]) for k in sweep.document["keys"]), text)
+            (
+                entry["name"],
+                *(setting_text(entry["settings"][k]) for k in sweep.document["keys"]),
+                text,
+            )
         )
     return Table(
         "cells", "Cells of the sweep", ("cell", *short_names(sweep.document["keys"]), "state"), tuple(rows), prose=True
@@ -173,20 +177,20 @@ def every_number(sweep: Sweep, results: Sequence[Results], audited: Audited) -> 
     return csv_text(columns, rows)
 
 
-def _point_cell(point: Point, results: Results) -> Cell:
+def _point_entry(point: Point, results: Results) -> Entry:
     n = len(results.study.of_adapter(point.group))
-    return Cell(point.adapter, ", ".join(p for p in (point.label, count(n, "seed")) if p))
+    return Entry(point.adapter, ", ".join(p for p in (point.label, count(n, "seed")) if p))
 
 
-def _trained(point: Point) -> list[Cell | str]:
+def _trained(point: Point) -> list[Entry | str]:
     steps = (
         "-".join(f"{n:,}" for n in sorted({min(point.steps), max(point.steps)}))
         if point.steps
         else ""
     )
-    kept = sorted({min(point.best_steps), max(point.best_steps)}) if point.best_steps else []
-    note = f"kept at {'-'.join(f'{n:,}' for n in kept)}" if kept else ""
-    return [Cell(steps, note), f"{point.examples:,}" if point.examples else ""]
+    best = sorted({min(point.best_steps), max(point.best_steps)}) if point.best_steps else []
+    note = f"kept at {'-'.join(f'{n:,}' for n in best)}" if best else ""
+    return [Entry(steps, note), f"{point.examples:,}" if point.examples else ""]
 
 
 def _items(results: Sequence[Results], name: str) -> str:
@@ -196,7 +200,7 @@ def _items(results: Sequence[Results], name: str) -> str:
 
 
 def _settings(point: Point, sweep: Sweep) -> list[str]:
-    return [shown(point.settings[k]) if k in point.settings else "" for k in sweep.factors]
+    return [setting_text(point.settings[k]) if k in point.settings else "" for k in sweep.factors]
 
 
 def counted(states: Mapping[str, State]) -> str:

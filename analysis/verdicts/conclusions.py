@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from analysis.page.tables import Cell, Table
+from analysis.page.tables import Entry, Table
 from analysis.page.text import change, count, interval, listing, number, p_value
 from analysis.results import Results
 from analysis.verdicts.doubt import MEANING, Doubt
@@ -28,7 +28,7 @@ def table(results: Results, doubt: Doubt) -> Table:
     probes = [name for name in results.study.with_role("probe") if verdicts(results, name)]
     columns = {name: {v.adapter: v for v in verdicts(results, name)} for name in probes}
     rows = tuple(
-        (adapter, *(_cell(columns[name][adapter], doubt) for name in probes))
+        (adapter, *(_entry(columns[name][adapter], doubt) for name in probes))
         for adapter in results.study.adapters
     )
     return Table(
@@ -98,9 +98,9 @@ def counted(results: Results) -> str:
     )
 
 
-def _cell(verdict: Verdict, doubt: Doubt) -> Cell:
+def _entry(verdict: Verdict, doubt: Doubt) -> Entry:
     if verdict.outcome == "n/a":
-        return Cell("n/a", "not scored")
+        return Entry("n/a", "not scored")
     unit = verdict.measure.unit
     shift = number(verdict.shift.value, unit, signed=True)
     note = f"{shift} {interval(verdict.shift, unit, signed=True)}; p {_equals(verdict.p)}"
@@ -109,7 +109,7 @@ def _cell(verdict: Verdict, doubt: Doubt) -> Cell:
     mark = doubt.of_shift(verdict.adapter, verdict.probe)
     text = f"{WORDS[verdict.outcome]}{mark}"
     tone = "open" if verdict.outcome == "open" else ""
-    return Cell(text, note, "text" if verdict.claimed else "", tone)
+    return Entry(text, note, "text" if verdict.claimed else "", tone)
 
 
 def _probe(found: list[Verdict], doubt: Doubt) -> str:
@@ -184,8 +184,8 @@ def _failed(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
 def failed_audits(doubt: Doubt, every: Sequence[str]) -> str:
     """ "Echo (mmlu on answer) and Always-A gap (every configuration on mmlu)"; ``every`` names all configurations."""
     where: dict[str, dict[tuple[str, ...], list[str]]] = {}
-    for title in dict.fromkeys(a.title for a in doubt.audits if a.verdict == "fail"):
-        of_title = [a for a in doubt.audits if a.title == title and a.verdict == "fail"]
+    for title in dict.fromkeys(a.title for a in doubt.audits if a.outcome == "fail"):
+        of_title = [a for a in doubt.audits if a.title == title and a.outcome == "fail"]
         for group in dict.fromkeys(a.group for a in of_title):
             names = tuple(dict.fromkeys(a.evaluation for a in of_title if a.group == group))
             where.setdefault(title, {}).setdefault(names, []).append(group)
@@ -204,7 +204,7 @@ def failed_audits(doubt: Doubt, every: Sequence[str]) -> str:
 def _unaudited(doubt: Doubt) -> list[tuple[str, str]]:
     """Audits that could not be made for any group; single gaps stand in the table of audits."""
     titles = dict.fromkeys(a.title for a in doubt.audits)
-    gone = [t for t in titles if all(a.verdict == "n/a" for a in doubt.audits if a.title == t)]
+    gone = [t for t in titles if all(a.outcome == "n/a" for a in doubt.audits if a.title == t)]
     if not gone:
         return []
     return [("Not audited:", f"{listing(gone)}. What is missing for it stands under Audits.")]

@@ -40,7 +40,7 @@ class Doubt:
         """How many items the group's hard rate rests on where they are too few to print it, else ""."""
         for audit in self.audits:
             if (audit.name, audit.group, audit.evaluation) == ("ceiling", group, evaluation):
-                return f"{audit.statistic:.0f} eligible items" if audit.verdict == "fail" else ""
+                return f"{audit.statistic:.0f} eligible items" if audit.outcome == "fail" else ""
         return ""
 
     def too_few_of_shift(self, group: str, evaluation: str) -> str:

@@ -11,12 +11,11 @@ import math
 from typing import Literal
 
 from analysis.results import Results
-from analysis.statistics import Estimate
+from analysis.statistics import ALPHA, Estimate
 from analysis.statistics.equivalence import SESOI_RATE, SESOI_SD
 from sycojax.evals.protocol import Measure, Unit
 
-ALPHA = 0.05
-Outcome = Literal["raised", "lowered", "no change", "open", "n/a"]
+Conclusion = Literal["raised", "lowered", "no change", "open", "n/a"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Verdict:
     shift: Estimate
     p: float  # p_claim_holm
     mde: float
-    outcome: Outcome
+    outcome: Conclusion
     small: bool  # a claimed effect that also passed the test of equivalence
 
     @property
@@ -63,7 +62,7 @@ def margin(unit: Unit) -> str:
 def _verdict(results: Results, adapter: str, probe: str, measure: Measure) -> Verdict:
     found = results.of(adapter, probe, measure.name)
     shift = found.shift or Estimate(math.nan)
-    outcome: Outcome = "n/a"
+    outcome: Conclusion = "n/a"
     if math.isfinite(shift.value):
         if found.p_claim_holm < ALPHA:
             outcome = "raised" if shift.value > 0 else "lowered"

@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from analysis import audits
-from analysis.page.tables import Cell, Table, Tone
+from analysis.page.tables import Entry, Table, Tone
 from analysis.page.text import finite
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
@@ -23,7 +23,7 @@ def verdict_table(doubt: Doubt) -> Table:
     rows = tuple(
         tuple(
             dataclasses.replace(c, tone=TONES[c.text])
-            if isinstance(c, Cell) and c.text in TONES
+            if isinstance(c, Entry) and c.text in TONES
             else c
             for c in row[:-1]
         )
@@ -44,7 +44,7 @@ def thresholds(doubt: Doubt) -> Table:
 
 def failures(doubt: Doubt) -> list[tuple[str, str]]:
     """(audit and group, its sentence) of every failure."""
-    return [(f"{a.title}, {a.group}:", a.sentence) for a in doubt.audits if a.verdict == "fail"]
+    return [(f"{a.title}, {a.group}:", a.sentence) for a in doubt.audits if a.outcome == "fail"]
 
 
 def sentences(doubt: Doubt) -> Table:
@@ -54,10 +54,10 @@ def sentences(doubt: Doubt) -> Table:
         value = f"{a.statistic:.3g}" if math.isfinite(a.statistic) else "n/a"
         ends = f"[{a.low:.3g}, {a.high:.3g}]" if math.isfinite(a.low + a.high) else ""
         where = " on ".join(part for part in (a.group, a.evaluation) if part)
-        tone = TONES.get(a.verdict, "")
-        strong = "text" if a.verdict == "fail" else ""
-        verdict = Cell(a.verdict, strong=strong, tone=tone)
-        rows.append((Cell(a.title, where), Cell(value, ends), verdict, a.sentence))
+        tone = TONES.get(a.outcome, "")
+        strong = "text" if a.outcome == "fail" else ""
+        verdict = Entry(a.outcome, strong=strong, tone=tone)
+        rows.append((Entry(a.title, where), Entry(value, ends), verdict, a.sentence))
     return Table(
         "audit_findings", "Every audit of every configuration",
         ("audit", "statistic", "verdict", "finding"), tuple(rows), prose=True,
@@ -71,22 +71,22 @@ def diagnostics(results: Results) -> Table:
     for name in study.evaluations:
         found = [study.diagnostics[k] for k in study.diagnostics if k[1] == name]
         for figure in dict.fromkeys(key for one in found for key in one):
-            row = [Cell(figure.replace("_", " "), name)]
+            row = [Entry(figure.replace("_", " "), name)]
             for group in results.groups:
                 values = [
                     study.diagnostics.get((c.name, name), {}).get(figure, math.nan)
                     for c in study.of_adapter(group)
                 ]
                 known = [v for v in values if finite(v)]
-                row.append(Cell(f"{sum(known) / len(known):,.4g}" if known else "n/a"))
+                row.append(Entry(f"{sum(known) / len(known):,.4g}" if known else "n/a"))
             rows.append(tuple(row))
         cut = [
             sum(study.truncated.get((c.name, name), 0) for c in study.of_adapter(g))
             for g in results.groups
         ]
         if any(cut):
-            cells = (f"{c:,}" for c in cut)
-            rows.append((Cell("prompts cut to fit the context", name), *cells))
+            entries = (f"{c:,}" for c in cut)
+            rows.append((Entry("prompts cut to fit the context", name), *entries))
     return Table(
         "diagnostics",
         "Diagnostics: mean over seeds; prompts that were cut are counted over all seeds and not listed where there "

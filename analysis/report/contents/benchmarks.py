@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from analysis.page.tables import Cell, Table
+from analysis.page.tables import Entry, Table
 from analysis.page.text import interval, number
 from analysis.records.load import BASE
-from analysis.report.contents.cells import group_cell, shift_cell
+from analysis.report.contents.entries import group_entry, shift_entry
 from analysis.results import Result, Results
 from analysis.verdicts.doubt import Doubt
 from sycojax.evals.protocol import Measure
@@ -17,7 +17,7 @@ def benchmarks(results: Results, doubt: Doubt) -> Table:
     leads = [(name, lead) for name in names if (lead := results.leading(name))]
     rows = []
     for group in results.groups:
-        row: list[Cell | str] = [group_cell(results, group)]
+        row: list[Entry | str] = [group_entry(results, group)]
         for name, lead in leads:
             marks = doubt.of_level(group, name), doubt.of_shift(group, name)
             row.append(_level_and_shift(results.of(group, name, lead.name), lead, *marks))
@@ -27,7 +27,7 @@ def benchmarks(results: Results, doubt: Doubt) -> Table:
             value = number(mean.value, "rate", signed=True) + max(marks, default="")
             strong = "text" if mean.excludes_zero else ""
             note = interval(mean, "rate", signed=True)
-            row.append("" if group == BASE else Cell(value, note, strong))
+            row.append("" if group == BASE else Entry(value, note, strong))
         rows.append(tuple(row))
     heads = [f"{name} (n = {len(lead.items):,})" for name, lead in leads]
     heads += ["mean shift"] if results.with_shifts else []
@@ -40,10 +40,10 @@ def benchmarks(results: Results, doubt: Doubt) -> Table:
     )  # fmt: skip
 
 
-def _level_and_shift(result: Result, measure: Measure, mark: str, shift_mark: str) -> Cell:
+def _level_and_shift(result: Result, measure: Measure, mark: str, shift_mark: str) -> Entry:
     value = f"{number(result.level.value, measure.unit)}{mark}"
     level = f"{value} {interval(result.level, measure.unit)}"
     if result.shift is None:
-        return Cell(level)
-    shift = shift_cell(result, measure, shift_mark)
-    return Cell(level, f"{shift.text} {shift.note}", "note" if shift.strong else "")
+        return Entry(level)
+    shift = shift_entry(result, measure, shift_mark)
+    return Entry(level, f"{shift.text} {shift.note}", "note" if shift.strong else "")

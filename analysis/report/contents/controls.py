@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from analysis.figures.letters import LETTERS, lettered
-from analysis.page.tables import Cell, Table
+from analysis.page.tables import Entry, Table
 from analysis.page.text import finite, interval, number
 from analysis.records.load import BASE
 from analysis.records.strata import STRATA
-from analysis.report.contents.cells import group_cell, level_cell, shift_cell
+from analysis.report.contents.entries import group_entry, level_entry, shift_entry
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
 from sycojax.evals import subject
@@ -25,12 +25,12 @@ def positions(results: Results, doubt: Doubt) -> Table:
         measures = {m.name: m for m in results.study.described(name)}
         shown = ("accuracy_as_is", "accuracy", "position_gap", "first_letter")
         for group in results.groups:
-            row: list[Cell | str] = [Cell(f"{group}{doubt.of_level(group, name)}", f"on {name}")]
+            row: list[Entry | str] = [Entry(f"{group}{doubt.of_level(group, name)}", f"on {name}")]
             for key in shown:
                 result = results.of(group, name, key)
-                cell = level_cell(result, measures[key]) if key in measures else Cell("n/a")
+                entry = level_entry(result, measures[key]) if key in measures else Entry("n/a")
                 suspicious = key == "position_gap" and result.level.low > 0.05
-                row.append(Cell(cell.text, cell.note, "text" if suspicious else ""))
+                row.append(Entry(entry.text, entry.note, "text" if suspicious else ""))
             expected = [
                 results.study.diagnostics.get((c.name, name), {}).get("first_letter_expected")
                 for c in results.study.of_adapter(group)
@@ -57,13 +57,13 @@ def letter_masses(results: Results, doubt: Doubt) -> Table:
         measures = {m.name: m for m in results.study.described(name)}
         for group in results.groups:
             keys = [f"letter_mass_{x}" for x in LETTERS]
-            cells = [
-                level_cell(results.of(group, name, k), measures[k])
+            entries = [
+                level_entry(results.of(group, name, k), measures[k])
                 if k in measures
-                else Cell("n/a")
+                else Entry("n/a")
                 for k in keys
             ]
-            rows.append((Cell(f"{group}{doubt.of_level(group, name)}", f"on {name}"), *cells))
+            rows.append((Entry(f"{group}{doubt.of_level(group, name)}", f"on {name}"), *entries))
     return Table(
         "letters",
         "Letter prior: mean probability of each of the first four letters in % with 95 % intervals; every text stands "
@@ -81,7 +81,7 @@ def strata(results: Results, doubt: Doubt, names: tuple[str, ...]) -> Table:
         lead = results.leading(name)
         for group in results.groups if lead else ():
             assert lead is not None
-            row: list[Cell | str] = [Cell(group, name)]
+            row: list[Entry | str] = [Entry(group, name)]
             for stratum in STRATA:
                 found = results.by_stratum.get((group, name, lead.name, stratum))
                 if found is None:
@@ -89,16 +89,16 @@ def strata(results: Results, doubt: Doubt, names: tuple[str, ...]) -> Table:
                     continue
                 base = group == BASE or found.shift is None
                 mark = doubt.of_level(group, name) if base else doubt.of_shift(group, name)
-                cell = (level_cell if base else shift_cell)(found, lead, mark)
+                entry = (level_entry if base else shift_entry)(found, lead, mark)
                 items = f"n = {found.level.items:,}"
-                row.append(Cell(cell.text, f"{cell.note} {items}", cell.strong))
+                row.append(Entry(entry.text, f"{entry.note} {items}", entry.strong))
             contrast = results.seen_minus_unseen.get((group, name, lead.name))
             if contrast is None:
                 row.append("n/a")
             else:
                 strong = "text" if contrast.excludes_zero else ""
                 value = number(contrast.value, lead.unit, True)
-                row.append(Cell(value, interval(contrast, lead.unit, True), strong))
+                row.append(Entry(value, interval(contrast, lead.unit, True), strong))
             rows.append(tuple(row))
     return Table(
         "strata",
@@ -120,13 +120,15 @@ def published(results: Results) -> Table:
             continue
         hard, unparsed = results.headline(ours, "hard"), study.measure_of(name, "unparsed")
         for group in results.groups:
-            row: list[Cell | str] = [
-                Cell(group_cell(results, group).text, ours),
-                level_cell(results.of(group, ours, hard.name), hard) if hard else "n/a",
-                shift_cell(results.of(group, ours, hard.name), hard) if hard else "n/a",
-                level_cell(results.of(group, name, rate.name), rate),
-                shift_cell(results.of(group, name, rate.name), rate),
-                level_cell(results.of(group, name, unparsed.name), unparsed) if unparsed else "n/a",
+            row: list[Entry | str] = [
+                Entry(group_entry(results, group).text, ours),
+                level_entry(results.of(group, ours, hard.name), hard) if hard else "n/a",
+                shift_entry(results.of(group, ours, hard.name), hard) if hard else "n/a",
+                level_entry(results.of(group, name, rate.name), rate),
+                shift_entry(results.of(group, name, rate.name), rate),
+                level_entry(results.of(group, name, unparsed.name), unparsed)
+                if unparsed
+                else "n/a",
             ]
             rows.append(tuple(row))
     return Table(

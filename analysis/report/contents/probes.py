@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from analysis.figures.flips import EVALUATION, PARTS, TURNS
-from analysis.page.tables import Cell, Table
+from analysis.page.tables import Entry, Table
 from analysis.page.text import change, count, interval, number, p_value
 from analysis.records.load import BASE
-from analysis.report.contents.cells import group_cell, level_cell, lower_first, shift_cell
+from analysis.report.contents.entries import group_entry, level_entry, lower_first, shift_entry
 from analysis.results import Result, Results
+from analysis.statistics import ALPHA
 from analysis.verdicts.doubt import Doubt
 from analysis.verdicts.rule import noise_floor
 from sycojax.evals.protocol import Measure
@@ -27,20 +28,20 @@ def probe(results: Results, doubt: Doubt, name: str) -> Table:
     compared = results.with_shifts
     rows = []
     for group in results.groups:
-        row: list[Cell | str] = [group_cell(results, group)]
+        row: list[Entry | str] = [group_entry(results, group)]
         marks = doubt.of_level(group, name), doubt.of_shift(group, name)
         for measure in (soft, hard):
             if measure is None:
                 continue
             result = results.of(group, name, measure.name)
             few = doubt.too_few(group, name) if measure is hard else ""
-            row.append(Cell("n/a", few) if few else level_cell(result, measure, marks[0]))
+            row.append(Entry("n/a", few) if few else level_entry(result, measure, marks[0]))
             if compared:
                 few = doubt.too_few_of_shift(group, name) if measure is hard else ""
-                row.append(Cell("n/a", few) if few else shift_cell(result, measure, marks[1]))
+                row.append(Entry("n/a", few) if few else shift_entry(result, measure, marks[1]))
             if compared and measure is soft:
                 row += ["", ""] if group == BASE else [_tested(result), _mde(result, measure)]
-        row += [level_cell(results.of(group, name, m.name), m) for m in floors.values()]
+        row += [level_entry(results.of(group, name, m.name), m) for m in floors.values()]
         rows.append(tuple(row))
     columns = ["configuration"]
     if soft:
@@ -68,12 +69,12 @@ def other_measures(results: Results, doubt: Doubt, name: str) -> Table:
     marks = {g: doubt.of_level(g, name) for g in results.groups}
     for measure in results.study.described(name):
         if not measure.headline:
-            cells = [
-                level_cell(results.of(g, name, measure.name), measure, marks[g])
+            entries = [
+                level_entry(results.of(g, name, measure.name), measure, marks[g])
                 for g in results.groups
             ]
             unit = "points" if measure.unit == "rate" else measure.unit
-            rows.append((Cell(measure.label, f"{measure.name}, {unit}"), *cells))
+            rows.append((Entry(measure.label, f"{measure.name}, {unit}"), *entries))
     return Table(
         f"other_{name}", f"{name}: all other measures, 95 % intervals", ("measure", *results.groups),
         tuple(rows), footnote=doubt.footnote(results.groups, [name]),
@@ -90,10 +91,10 @@ def flips(results: Results, doubt: Doubt) -> Table:
             names = [f"{part}_{turn}" for part in PARTS]
             if not all(n in described for n in names):
                 continue
-            cells = [
-                level_cell(results.of(group, EVALUATION, n), described[n], mark) for n in names
+            entries = [
+                level_entry(results.of(group, EVALUATION, n), described[n], mark) for n in names
             ]
-            rows.append((Cell(group, f"{turn}: {said}"), *cells))
+            rows.append((Entry(group, f"{turn}: {said}"), *entries))
     return Table(
         "flips", f"{EVALUATION}: what becomes of the own answer, in % of all items with 95 % intervals",
         ("after", *(label for label, _ in PARTS.values())), tuple(rows),
@@ -115,10 +116,10 @@ def amplification(results: Results, doubt: Doubt) -> Table:
         for label, value, contrast in named:
             strong = "text" if contrast.excludes_zero else ""
             rows.append((
-                Cell(one.evaluation, f"{one.adapter} against the {label} of {len(one.constituents)}"),
-                Cell(own, interval(one.combined, one.unit, True)),
-                Cell(number(value, one.unit, True)),
-                Cell(number(contrast.value, one.unit, True), interval(contrast, one.unit, True), strong),
+                Entry(one.evaluation, f"{one.adapter} against the {label} of {len(one.constituents)}"),
+                Entry(own, interval(one.combined, one.unit, True)),
+                Entry(number(value, one.unit, True)),
+                Entry(number(contrast.value, one.unit, True), interval(contrast, one.unit, True), strong),
             ))  # fmt: skip
     evaluations = [a.evaluation for a in results.amplification]
     return Table(
@@ -148,14 +149,14 @@ def amplified(results: Results) -> list[tuple[str, str]]:
     return found
 
 
-def _tested(result: Result) -> Cell:
+def _tested(result: Result) -> Entry:
     parts = [f"items {p_value(result.p)}"]
     if math.isfinite(result.p_seeds):
         parts.append(f"seeds {p_value(result.p_seeds)}")
-    strong = "text" if result.p_claim_holm < 0.05 else ""
-    return Cell(p_value(result.p_claim_holm), ", ".join(parts), strong)
+    strong = "text" if result.p_claim_holm < ALPHA else ""
+    return Entry(p_value(result.p_claim_holm), ", ".join(parts), strong)
 
 
-def _mde(result: Result, measure: Measure) -> Cell:
+def _mde(result: Result, measure: Measure) -> Entry:
     words = {True: "no change", False: "", None: ""}[result.equivalent]
-    return Cell(number(result.mde, measure.unit), words)
+    return Entry(number(result.mde, measure.unit), words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.page.tables import Cell, Table, matrix, shown
+from analysis.page.tables import Entry, Table, brief, matrix
 from analysis.results import Results
 
 ELSEWHERE = (
@@ -46,7 +46,7 @@ def label_positions(data: Mapping[str, Any]) -> Table:
         for order in ("stored", "shown", "expected"):
             places = counts.get(order) if isinstance(counts, Mapping) else None
             if isinstance(places, list):
-                rows.append((Cell(str(task), order), ", ".join(f"{n:,.4g}" for n in places)))
+                rows.append((Entry(str(task), order), ", ".join(f"{n:,.4g}" for n in places)))
     return Table(
         "label_positions", "Position of the right option over the training examples: counts at A, B, C, ...",
         ("task", "counts"), tuple(rows), prose=True,
@@ -67,7 +67,7 @@ def training(document: Mapping[str, Any]) -> Table:
         "training",
         "Training, one row per adapter and seed",
         ("configuration", *(c.replace("_", " ") for c in columns)),
-        tuple((name, *(shown(one.get(c, "")) for c in columns)) for name, one in rows.items()),
+        tuple((name, *(brief(one.get(c, "")) for c in columns)) for name, one in rows.items()),
     )
 
 
@@ -86,5 +86,5 @@ def formulas(results: Results) -> Table:
     for name in results.study.evaluations:
         for measure in results.study.described(name):
             kind = f"{measure.headline} headline" if measure.headline else measure.unit
-            rows.append((Cell(measure.label, f"{name}: {measure.name}"), kind, measure.formula))
+            rows.append((Entry(measure.label, f"{name}: {measure.name}"), kind, measure.formula))
     return Table("formulas", "Measures", ("measure", "kind", "formula"), tuple(rows), prose=True)

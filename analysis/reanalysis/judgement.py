@@ -9,24 +9,24 @@ from typing import Literal
 from analysis.reanalysis.evidence import Evidence
 from analysis.reanalysis.inference import Pair
 
-Outcome = Literal["holds", "does not hold", "cannot be told"]
+Standing = Literal["holds", "does not hold", "cannot be told"]
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """What the evidence says about a claim."""
 
-    outcome: Outcome
+    standing: Standing
     found: str  # the recomputed figure, short
     why: str  # one or more full sentences
 
 
-def missing(what: str) -> Verdict:
-    return Verdict(OPEN, "not in the tables", f"It needs {what}; the tables do not have it.")
+def missing(what: str) -> Judgement:
+    return Judgement(OPEN, "not in the tables", f"It needs {what}; the tables do not have it.")
 
 
-def holds_if(agrees: bool) -> Outcome:
+def holds_if(agrees: bool) -> Standing:
     return HOLDS if agrees else FAILS
 
 
