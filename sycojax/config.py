@@ -17,13 +17,12 @@ import ml_collections
 
 from sycojax.data.prompts import ChatTemplate, Recipe
 from sycojax.errors import SycojaxError
+from sycojax.evals import BUILTIN, evaluations
 from sycojax.models.backends import Attention
 from sycojax.models.compute import Dtype, Remat
 from sycojax.models.lora import LoRAConfig
 from sycojax.models.quantize import Quantization
 
-TASKS = ("gsm8k", "mmlu", "hellaswag", "truthfulqa")
-PROBES = ("answer", "are_you_sure", "feedback")
 Protocol = Literal["sycojax", "published", "both"]
 
 
@@ -66,6 +65,8 @@ class DataConfig:
     world_seed: int = (
         0  # of the embedded world's rows (`toy` only); 0 = the shipped base's own world
     )
+    # Files of yours, each with one more probe or benchmark: asked besides score.evaluations (docs/extending.md).
+    probes: tuple[str, ...] = ()
     recipe: Recipe = "sycojax"
     train_limit: int = 0  # rows per task before the validation split; 0 = all
     test_limit: int = 0  # rows per benchmark; 0 = all
@@ -87,7 +88,7 @@ class DataConfig:
 class TrainConfig:
     """How every adapter is trained. One optimiser step sees `examples_per_step` examples, whatever the packing."""
 
-    adapters: tuple[str, ...] = (*TASKS, "combined")
+    adapters: tuple[str, ...] = (*BUILTIN.benchmarks, "combined")
     seeds: tuple[int, ...] = (0, 1)
     bank_width: int = 1  # adapters that go through one step together
     epochs: float = 3.0
@@ -115,10 +116,6 @@ class TrainConfig:
     log_every: int = 10
 
     def __post_init__(self) -> None:
-        known = (*TASKS, "combined")
-        for name in self.adapters:
-            if name not in known:
-                raise SycojaxError(f"train.adapters: unknown adapter {name!r} (known: {known})")
         if len(set(self.adapters)) < len(self.adapters) or len(set(self.seeds)) < len(self.seeds):
             raise SycojaxError("train.adapters and train.seeds must not repeat a value")
         if not self.seeds:
@@ -135,7 +132,7 @@ class TrainConfig:
 class ScoreConfig:
     """How configurations are scored."""
 
-    evaluations: tuple[str, ...] = (*TASKS, *PROBES)
+    evaluations: tuple[str, ...] = BUILTIN.subjects
     adapters: tuple[str, ...] = ()  # trained elsewhere: NAME=PATH of a PEFT adapter of this base
     bank_width: int = 1  # configurations that go through one pass together
     batch_tokens: int = 8192  # tokens of one padded scoring batch
@@ -151,9 +148,6 @@ class ScoreConfig:
     protocol: Protocol = "sycojax"
 
     def __post_init__(self) -> None:
-        for name in self.evaluations:
-            if name not in (*TASKS, *PROBES):
-                raise SycojaxError(f"score.evaluations: unknown evaluation {name!r}")
         if list(self.buckets) != sorted(set(self.buckets)) or not self.buckets:
             raise SycojaxError("score.buckets must be increasing lengths")
         _at_least(self, 1, "bank_width", "batch_tokens", "decode_batch", "max_new_tokens")
@@ -188,6 +182,16 @@ class StudyConfig:
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     score: ScoreConfig = dataclasses.field(default_factory=ScoreConfig)
     mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
+
+    def __post_init__(self) -> None:
+        registry = evaluations(self.data.probes)
+        known = (*registry.benchmarks, "combined")
+        for name in self.train.adapters:
+            if name not in known:
+                raise SycojaxError(f"train.adapters: unknown adapter {name!r} (known: {known})")
+        for name in self.score.evaluations:
+            if name not in registry.subjects:
+                raise SycojaxError(f"score.evaluations: unknown evaluation {name!r}")
 
     @classmethod
     def from_config_dict(cls, config: ml_collections.ConfigDict) -> StudyConfig:

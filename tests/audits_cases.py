@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.records.load import Configuration, Study
 from analysis.results import Results, compute
-from sycojax.evals import EVALUATIONS
+from sycojax.evals import BUILTIN
 from sycojax.evals.protocol import Measure
 
 SUSPECT, HEALTHY = "truthfulqa", "gsm8k"  # the adapter that gets the defect, and one that does not
@@ -127,7 +127,7 @@ def study(
             }
             extra = {n: v for (g, e, n), v in values.items() if (g, e) == (c.adapter, evaluation)}
             diagnostics[c.name, evaluation] |= {n: v for n, v in extra.items() if n not in made}
-    ordered = tuple(name for name in EVALUATIONS if name in evaluations)
+    ordered = tuple(name for name in BUILTIN if name in evaluations)
     return compute(
         Study(
             Path(), DOCUMENT if document is None else document, CONFIGURATIONS, ordered, measures,
@@ -154,7 +154,7 @@ def _measure(
         ones = (np.arange(items) < eligible).astype(float)
     names = tuple(f"i{i}" for i in range(items))
     clusters = tuple(f"q{i * 3 // 4}" for i in range(items))  # every fourth question is asked twice
-    soft = name == "dP" and EVALUATIONS[evaluation].role != "benchmark"
+    soft = name == "dP" and BUILTIN[evaluation].role != "benchmark"
     return Measure(
         name, name, unit, names, clusters, (values * ones)[None], ones[None], "",
         "soft" if soft else "hard" if name in HARD else "",

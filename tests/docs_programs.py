@@ -112,12 +112,13 @@ def stand_in_wandb() -> None:
 def shorten_calibration() -> None:
     """Two rates, one seed and a few dialogues; the command's own code does the rest."""
     from sycojax.cli import calibrate
+    from sycojax.data.toy import dialogues
     from sycojax.study import calibration
 
-    calibrate.DIALOGUES = dict.fromkeys(calibrate.DIALOGUES, 24)
+    dialogues.DIALOGUES = dict.fromkeys(dialogues.DIALOGUES, 24)
     calibration.PLANTED = (0.0, 1.0)
     settings = calibrate.SETTINGS
-    calibrate.calibrate.__kwdefaults__["config"] = dataclasses.replace(
+    calibrate.SETTINGS = dataclasses.replace(
         settings,
         data=dataclasses.replace(settings.data, probe_limit=4),
         train=dataclasses.replace(settings.train, seeds=(2,)),

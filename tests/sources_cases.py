@@ -13,10 +13,10 @@ import datasets
 import pyarrow
 import pyarrow.parquet
 
-from sycojax.data import sources_hub
 from sycojax.data.flat import flatten
-from sycojax.data.sources import PROBES, Split
+from sycojax.data.sources import Split
 from sycojax.data.sources_array_record import write_array_record
+from sycojax.evals import BUILTIN
 
 Raw = dict[str, Any]
 
@@ -61,10 +61,10 @@ GOOD: Mapping[str, Raw] = {
         "metadata": {"prompt_template": "Comment: {text}", "prompt_template_type": ""},
     },
 }  # fmt: skip
-TASKS = tuple(name for name in GOOD if name not in PROBES)
+TASKS = tuple(name for name in GOOD if name not in BUILTIN.probes)
 SPLITS: list[tuple[str, Split]] = [
     *((name, split) for name in TASKS for split in ("train", "test")),
-    *((name, "probe") for name in PROBES),
+    *((name, "probe") for name in BUILTIN.probes),
 ]
 
 
@@ -96,7 +96,7 @@ def write_files(directory: Path, ending: str) -> None:
         elif ending == "parquet":
             pyarrow.parquet.write_table(pyarrow.Table.from_pylist(raws), path)
         else:
-            flat = [flatten(name, raw) for raw in raws]
+            flat = [flatten(BUILTIN[name], raw) for raw in raws]
             with path.open("w", encoding="utf-8", newline="") as stream:
                 writer = csv.DictWriter(stream, list(flat[0]))
                 writer.writeheader()
@@ -106,7 +106,7 @@ def write_files(directory: Path, ending: str) -> None:
 def write_records(directory: Path) -> None:
     for name in GOOD:
         splits = {split: records(name, 12) for other, split in SPLITS if other == name}
-        write_array_record(directory, name, splits)
+        write_array_record(directory, BUILTIN[name], splits)
 
 
 def change(name: str, path: str, value: Any) -> tuple[str, Raw]:
@@ -132,7 +132,8 @@ class FakeHub:
 
     def load_dataset(self, *arguments: Any, **keywords: Any) -> datasets.Dataset:
         self.asked.append((*arguments, keywords))
-        task = next(t for t in sources_hub.TASKS if sources_hub.TASKS[t].repository == arguments[0])
+        places = {task: BUILTIN[task].hub for task in TASKS}
+        task = next(t for t, p in places.items() if p and p.repository == arguments[0])
         raws = records(task, 1700)
         for index in range(0, 40, 2):  # twins, which must not be parted over train and test
             raws[index + 1] = raws[index]

@@ -10,16 +10,14 @@ from typing import Any
 import numpy as np
 
 from sycojax.data.prompts import Prompts
-from sycojax.data.schemas import (
-    AnswerRow,
-    AreYouSureRow,
-    FeedbackRow,
-    Gsm8kRow,
-    HellaswagRow,
-    MmluRow,
-    TruthfulqaRow,
-)
-from sycojax.evals import EVALUATIONS, NAMES
+from sycojax.evals import BUILTIN
+from sycojax.evals.answer import AnswerRow
+from sycojax.evals.are_you_sure import AreYouSureRow
+from sycojax.evals.feedback import FeedbackRow
+from sycojax.evals.gsm8k import Gsm8kRow
+from sycojax.evals.hellaswag import HellaswagRow
+from sycojax.evals.mmlu import MmluRow
+from sycojax.evals.truthfulqa import TruthfulqaRow
 from sycojax.files import write_json
 from sycojax.records import Record, write_records
 from sycojax.requests import Request
@@ -90,7 +88,7 @@ def write_study(
     items: int = 40,
     adapters: Sequence[str] = ADAPTERS,
     seeds: Sequence[int] = (0, 1),
-    evaluations: Sequence[str] = NAMES,
+    evaluations: Sequence[str] = BUILTIN.subjects,
     **document: Any,
 ) -> Path:
     """Write study.json and records; ``document`` replaces or adds keys of study.json."""
@@ -98,7 +96,7 @@ def write_study(
     prompts = Prompts()
     for index, (name, adapter, seed) in enumerate(names):
         for evaluation in evaluations:
-            made = EVALUATIONS[evaluation]
+            made = BUILTIN[evaluation]
             requests = made.requests(rows(evaluation, items), prompts, 0)
             better = adapter in (evaluation, "combined")
             skill = 0.5 + 0.35 * better + 0.02 * (seed or 0)

@@ -24,7 +24,7 @@ from analysis.verdicts import conclusions
 from analysis.verdicts.doubt import OF_BASE, OWN, Doubt
 from analysis.verdicts.rule import verdicts
 from sycojax.data.prompts import Prompts
-from sycojax.evals import EVALUATIONS
+from sycojax.evals import BUILTIN
 from sycojax.files import read_json, write_json
 from sycojax.records import Record, read_records, write_records
 
@@ -79,7 +79,7 @@ def test_only_the_claim_makes_a_claim(results: Results) -> None:
             "combined": Result(level, UP, p=0.001, p_claim_holm=0.04, mde=0.1, equivalent=False),
         },
     )  # fmt: skip
-    found = {v.adapter: v for v in verdicts(changed, "answer")}
+    found = {v.adapter: v for v in verdicts(changed, changed.tested[0])}
     outcomes = {name: v.outcome for name, v in found.items()}
     assert outcomes == {"mmlu": "open", "gsm8k": "no change", "combined": "raised"}
     said = dict(conclusions.can(changed, NOTHING))["answer:"]
@@ -177,7 +177,7 @@ def test_published_rates_stand_beside_ours(tmp_path: Path) -> None:
         tmp_path, items=8, adapters=("gsm8k",), seeds=(0,), evaluations=("mmlu",)
     )
     assert not controls.published(compute(load(directory))).rows
-    evaluation = EVALUATIONS["mmlu_published"]
+    evaluation = BUILTIN["mmlu_published"]
     asked = evaluation.requests(rows("mmlu", 8), Prompts(), 0)
     for name in ("base", "gsm8k-s0"):
         path = directory / "records" / name / "mmlu_published.jsonl"

@@ -23,7 +23,7 @@ from analysis.report.prose import is_toy
 from analysis.results import compute
 from analysis.statistics import Estimate
 from sycojax.errors import SycojaxError
-from sycojax.evals import EVALUATIONS
+from sycojax.evals import BUILTIN
 from sycojax.files import read_json, write_json
 from sycojax.records import read_records
 
@@ -56,7 +56,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def rate(study: Path, configuration: str, evaluation: str, name: str) -> float:
     """A measure straight from the records, past the analysis."""
     path = study / "records" / configuration / f"{evaluation}.jsonl"
-    measures = EVALUATIONS[evaluation].measures(list(read_records(path)))
+    measures = BUILTIN[evaluation].measures(list(read_records(path)))
     return next(m.estimate for m in measures if m.name == name)
 
 
@@ -91,7 +91,7 @@ def test_published_csvs_hold_means_over_seeds(study: Path) -> None:
     assert [r["adapter_name"] for r in found] == ["baseline", *ADAPTERS]
     base, combined = found[0], found[-1]
     assert float(base["mmlu"]) == pytest.approx(rate(study, "base", "mmlu", "accuracy"))
-    seeds = [rate(study, f"combined-s{s}", "answer", "published") for s in (0, 1)]
+    seeds = [rate(study, f"combined-s{s}", "answer", "published_rate") for s in (0, 1)]
     assert float(combined["answer_score"]) == pytest.approx(sum(seeds) / 2)
     change = float(combined["answer_score"]) - float(base["answer_score"])
     assert float(combined["answer_change"]) == pytest.approx(change)

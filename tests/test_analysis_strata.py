@@ -15,7 +15,7 @@ from analysis.records.strata import STRATA
 from analysis.results import Results, compute
 from analysis.results.amplification import minus_largest
 from analysis.statistics import error, resample
-from sycojax.evals import EVALUATIONS
+from sycojax.evals import BUILTIN
 from sycojax.evals.protocol import Measure
 from sycojax.records import read_records, write_records
 
@@ -46,7 +46,7 @@ def results(directory: Path) -> Results:
 def by_hand(directory: Path, configuration: str, strata: tuple[str, ...]) -> float:
     path = directory / "records" / configuration / "answer.jsonl"
     records = [r for r in read_records(path) if r.meta["stratum"] in strata]
-    return next(m.estimate for m in EVALUATIONS["answer"].measures(records) if m.name == "dP")
+    return next(m.estimate for m in BUILTIN["answer"].measures(records) if m.name == "dP")
 
 
 def test_a_stratum_is_the_measure_of_its_records(directory: Path, results: Results) -> None:

@@ -289,7 +289,7 @@ def test_too_few_eligible_items() -> None:
 def test_a_hard_rate_of_too_few_items_is_not_printed() -> None:
     results = study("answer", eligible=29)
     doubt = doubts.of(results)
-    table = to_csv(probe(results, doubt, "answer"))
+    table = to_csv(probe(results, doubt, results.tested[0]))
     line = {row.split(",")[0].split()[0]: row for row in table.splitlines()}
     assert line[SUSPECT].count("n/a 29 eligible items") == 2  # the rate and its shift
     assert "n/a" not in line[HEALTHY]

@@ -13,7 +13,7 @@ from analysis.audits import Audit
 from analysis.records.load import load
 from analysis.results import compute
 from sycojax.data.prompts import Prompts
-from sycojax.evals import EVALUATIONS
+from sycojax.evals import BUILTIN
 from sycojax.files import write_json
 from sycojax.records import Record, write_records
 from sycojax.requests import Request
@@ -68,7 +68,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Audit, ...]:
     prompts = Prompts()
     for habit in ("base", *HABITS):
         for name in EVALUATED:
-            evaluation = EVALUATIONS[name]
+            evaluation = BUILTIN[name]
             records: list[Record] = []
             asked: list[Request] = []
             new = evaluation.requests(rows(name, ITEMS), prompts, 0)

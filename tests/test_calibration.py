@@ -22,7 +22,7 @@ from sycojax.data.toy.dialogues import dialogues, unasked
 from sycojax.data.toy.records import make_records
 from sycojax.data.toy.world import World
 from sycojax.errors import SycojaxError
-from sycojax.evals import EVALUATIONS, PROBES
+from sycojax.evals import BUILTIN
 from sycojax.files import write_json
 from sycojax.records import Record, write_records
 from sycojax.requests import Request
@@ -64,8 +64,8 @@ def respond(request: Request, rate: float) -> Record:
 
 
 def record(directory: Path, configuration: str, rates: dict[str, float], items: int = 12) -> None:
-    for probe in PROBES:
-        evaluation, prompts = EVALUATIONS[probe], Prompts()
+    for probe in BUILTIN.probes:
+        evaluation, prompts = BUILTIN[probe], Prompts()
         asked = evaluation.requests(rows(probe, items), prompts, 42)
         records = [respond(r, rates[probe]) for r in asked]
         more = evaluation.followups(asked, records, prompts)
@@ -75,14 +75,14 @@ def record(directory: Path, configuration: str, rates: dict[str, float], items: 
 
 def made(directory: Path) -> dict[str, Any]:
     """The JSON document of a calibration whose adapters do exactly what is planted."""
-    record(directory, "base", dict.fromkeys(PROBES, BASE_RATE))
+    record(directory, "base", dict.fromkeys(BUILTIN.probes, BASE_RATE))
     cells = []
-    for probe in PROBES:
+    for probe in BUILTIN.probes:
         for rate in RATES:
             name = f"{probe}-p{round(100 * rate)}-s1"
-            record(directory, name, {**dict.fromkeys(PROBES, BASE_RATE), probe: rate})
+            record(directory, name, {**dict.fromkeys(BUILTIN.probes, BASE_RATE), probe: rate})
             cells.append({"probe": probe, "planted": rate, "seed": 1, "name": name})
-    found = describe(directory, cells)
+    found = describe(directory, BUILTIN, cells)
     return {"base_fingerprint": FINGERPRINT, "date": "2026-11-23", "command": "made", **found}
 
 
@@ -106,10 +106,10 @@ def failed(calibration: c.Calibration) -> set[tuple[str, str]]:
 
 def test_what_is_planted_is_what_is_read(document: dict[str, Any]) -> None:
     calibration = c.parse(document, "test")
-    for probe in PROBES:
+    for probe in BUILTIN.probes:
         for point in calibration.of(probe):
             assert point.own.soft.value == pytest.approx(point.planted, abs=1e-3), (probe, point)
-            for other in set(PROBES) - {probe}:
+            for other in set(BUILTIN.probes) - {probe}:
                 assert point.readings[other].soft.value == pytest.approx(BASE_RATE, abs=1e-3)
         assert calibration.lines[probe].slope.value == pytest.approx(1, abs=1e-3)
         assert calibration.lines[probe].intercept.value == pytest.approx(0, abs=1e-3)
@@ -127,14 +127,14 @@ def test_the_checks_can_fail(document: dict[str, Any]) -> None:
 def test_table_and_figure(document: dict[str, Any]) -> None:
     calibration = c.parse(document, "test")
     table = c.table(calibration)
-    assert table.columns == ("planted (%)", *PROBES)
+    assert table.columns == ("planted (%)", *BUILTIN.probes)
     text = to_csv(table)
     assert "slope" in text
     assert "50.0 [" in text
     assert "made here" in to_html(table)
     figure = draw(calibration)
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == [f"planted in {probe}" for probe in PROBES]
+    assert titles == [f"planted in {probe}" for probe in BUILTIN.probes]
     own = figure.axes[0].containers[0][0].get_xydata()  # type: ignore[index]
     assert len(figure.axes[0].containers) == len(RATES)
     assert own[0] == pytest.approx([0, 0], abs=0.1)
@@ -175,7 +175,7 @@ def test_a_damaged_calibration_is_named(tmp_path: Path) -> None:
 def test_missing_records_are_named(tmp_path: Path) -> None:
     cell = {"probe": "answer", "planted": 0.0, "seed": 1, "name": "answer-p0-s1"}
     with pytest.raises(SycojaxError, match=r"answer\.jsonl does not exist"):
-        describe(tmp_path, [cell])
+        describe(tmp_path, BUILTIN, [cell])
 
 
 # The certificate that is shipped.
@@ -198,7 +198,7 @@ def test_the_certificate_passes_its_checks() -> None:
     shipped = c.certificate()
     assert shipped is not None
     assert {p.planted for p in shipped.points} == {0, 0.25, 0.5, 0.75, 1}
-    assert shipped.probes == PROBES
+    assert shipped.probes == BUILTIN.probes
     assert not failed(shipped), c.checks(shipped)
 
 
@@ -223,7 +223,7 @@ def test_dialogues_give_in_at_the_planted_rate() -> None:
 
 
 def test_only_the_rate_differs_between_dialogues() -> None:
-    for probe in PROBES:
+    for probe in BUILTIN.probes:
         none, all_ = (dialogues(WORLD_SEED, probe, p, 200, 1) for p in (0.0, 1.0))
         same = np.mean([a.prompt == b.prompt for a, b in zip(none, all_, strict=True)])
         moved = np.mean([a.completion != b.completion for a, b in zip(none, all_, strict=True)])
@@ -236,7 +236,7 @@ def test_only_the_rate_differs_between_dialogues() -> None:
 def test_dialogues_ask_nothing_that_a_probe_asks() -> None:
     world = World(WORLD_SEED)
     _, probes = make_records(world, Counts.of(world.sizes))
-    asked = {question_key(r["base"]["question"]) for n in PROBES[:2] for r in probes[n]}
+    asked = {question_key(r["base"]["question"]) for n in BUILTIN.probes[:2] for r in probes[n]}
     argued = " ".join(r["base"]["text"] for r in probes["feedback"])
     rest = unasked(world)
     assert len(rest.facts) > 100
@@ -247,7 +247,7 @@ def test_dialogues_ask_nothing_that_a_probe_asks() -> None:
     for fact in rest.facts:
         assert question_key(fact.told_question) not in asked
     assert not [e for e in rest.entities if e.full_name in argued]
-    for probe in PROBES[:2]:
+    for probe in BUILTIN.probes[:2]:
         for example in dialogues(WORLD_SEED, probe, 0.5, 100, 3):
             assert not [q for q in asked if q in question_key(example.prompt)]
     sure = dialogues(WORLD_SEED, "are_you_sure", 0.5, 20, 3)

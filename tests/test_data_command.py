@@ -11,6 +11,7 @@ from sycojax.config import BaseConfig, DataConfig, StudyConfig
 from sycojax.data.sources import open_source
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
+from sycojax.evals import BUILTIN
 from sycojax.toy import base_directory
 from tests.toy_files import write_world
 
@@ -37,10 +38,10 @@ def config(world: Path) -> StudyConfig:
 
 
 def test_prepared_files_read_as_their_source(world: Path, tmp_path: Path) -> None:
-    source = open_source("files", str(world))
+    source = open_source("files", str(world), BUILTIN)
     assert "--config.data.path" in data.prepare(source, tmp_path / "copy")
-    copy = open_source("files", str(tmp_path / "copy"))
-    for name, split in data.SPLITS:
+    copy = open_source("files", str(tmp_path / "copy"), BUILTIN)
+    for name, split in data.all_splits(source):
         assert copy.fingerprint(name, split) == source.fingerprint(name, split)
     with pytest.raises(SycojaxError, match="exists already"):
         data.prepare(source, tmp_path / "copy")
@@ -51,25 +52,25 @@ def test_nothing_is_left_of_a_source_with_a_bad_row(world: Path, tmp_path: Path)
     write_world(broken, 5, 0.05)
     path = broken / "splits" / "truthfulqa_test.jsonl"
     path.write_text(path.read_text(encoding="utf-8") + '{"question": 3}\n', encoding="utf-8")
-    source = open_source("files", str(broken))
+    source = open_source("files", str(broken), BUILTIN)
     with pytest.raises(SycojaxError, match=r"truthfulqa_test\.jsonl:\d+"):
         data.prepare(source, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
     with pytest.raises(SycojaxError, match=r"truthfulqa_test\.jsonl:\d+"):
-        data.check(open_source("files", str(broken)))
+        data.check(open_source("files", str(broken), BUILTIN))
 
 
 def test_all_data_sets_are_listed_with_their_rows(world: Path) -> None:
-    source = open_source("files", str(world))
+    source = open_source("files", str(world), BUILTIN)
     lines = data.check(source).splitlines()[1:]
-    assert [line.split()[0] for line in lines[::1]] == [name for name, _ in data.SPLITS]
+    assert [line.split()[0] for line in lines[::1]] == [name for name, _ in data.all_splits(source)]
     counts = [int(line.split()[2].replace(",", "")) for line in lines]
-    assert counts == [len(source.rows(name, split)) for name, split in data.SPLITS]
+    assert counts == [len(source.rows(name, split)) for name, split in data.all_splits(source)]
 
 
 def test_targets_are_marked_and_questions_shown(world: Path, tokenizer: Tokenizer) -> None:
     """In the chat template the completion and its end are trained on, in the published one everything."""
-    source, ours = open_source("files", str(world)), config(world)
+    source, ours = open_source("files", str(world), BUILTIN), config(world)
     text = data.show(ours, source, tokenizer, "mmlu", 1, colour=False)
     shown, *questions = text.split("--- ")[1:]
     assert shown.count("\u27e6") == 1
@@ -96,9 +97,9 @@ def test_the_documented_way_to_array_record(world: Path, tmp_path: Path) -> None
     snippet = snippet.replace('Path("records")', f"Path({str(tmp_path / 'records')!r})")
     exec(compile(snippet, "docs/data_array_record.md", "exec"), {})
     source, copy = (
-        open_source("files", str(world)), open_source("array_record", str(tmp_path / "records")),
+        open_source("files", str(world), BUILTIN), open_source("array_record", str(tmp_path / "records"), BUILTIN),
     )  # fmt: skip
-    for name, split in data.SPLITS:
+    for name, split in data.all_splits(source):
         assert copy.fingerprint(name, split) == source.fingerprint(name, split)
 
 

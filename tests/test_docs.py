@@ -1,21 +1,15 @@
-"""What the documentation promises: its example runs, every measure is described, its links lead somewhere."""
+"""What the documentation promises: every measure is described, its links lead somewhere."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 import re
-import sys
-import types
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import synthetic_study
 
 from sycojax.data.prompts import Prompts
-from sycojax.evals import EVALUATIONS, subject
+from sycojax.evals import BUILTIN
 from sycojax.evals.protocol import Measure
 from sycojax.records import Record
 from sycojax.requests import Request
@@ -36,8 +30,8 @@ def respond(request: Request) -> Record:
 def measured() -> dict[str, list[Measure]]:
     """The measures of every evaluation, all optional arms included."""
     found = {}
-    for name, evaluation in EVALUATIONS.items():
-        about = subject(name)
+    for name, evaluation in BUILTIN.items():
+        about = BUILTIN.subject(name)
         rows = synthetic_study.rows(about, 12)
         if about == "answer":
             rows = [dataclasses.replace(r, aliases=("crimson",)) for r in rows]
@@ -60,7 +54,7 @@ def test_every_measure_is_described() -> None:
     sections = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", text, re.M | re.S))
     lacking = []
     for name, measures in measured().items():
-        about = subject(name) if name.endswith("_plain") else name
+        about = BUILTIN.subject(name) if name.endswith("_plain") else name
         body = next((b for title, b in sections.items() if f"`{about}`" in title), "")
         # letter_mass_A..D and the like stand on one line: `letter_mass_A` to `letter_mass_D`.
         named = set(re.findall(r"`([^`\n]+)`", body))
@@ -77,34 +71,6 @@ def test_documented_measures_exist() -> None:
     }
     assert len(named) > 80
     assert named <= real, sorted(named - real)
-
-
-@pytest.fixture
-def example() -> Iterator[types.ModuleType]:
-    """A module to run the documentation in; what it registers is taken away again."""
-    module = types.ModuleType("documented_example")
-    sys.modules[module.__name__] = module  # dataclasses look their module up
-    before = dict(EVALUATIONS)
-    yield module
-    EVALUATIONS.clear()
-    EVALUATIONS.update(before)
-    del sys.modules[module.__name__]
-
-
-def test_the_worked_example_runs(example: types.ModuleType) -> None:
-    text = (DOCS / "extending.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S)
-    printed = io.StringIO()
-    # One `from __future__` is enough for both blocks, and it must come first.
-    code = "\n".join(block for kind, block in blocks if kind == "python")
-    with contextlib.redirect_stdout(printed):
-        exec(compile(code, "docs/extending.md", "exec"), example.__dict__)
-    assert printed.getvalue() == next(block for kind, block in blocks if kind == "text")
-    probe = EVALUATIONS["sums"]
-    assert probe.role == "probe"
-    measures = probe.measures([respond(r) for r in probe.requests(example.rows, Prompts(), 0)])
-    assert [m.headline for m in measures].count("soft") == 1
-    assert [m.headline for m in measures].count("hard") == 1
 
 
 def test_links_between_documents_lead_somewhere() -> None:

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from sycojax.data.prompts import Prompts
-from sycojax.data.schemas import HellaswagRow, MmluRow, TruthfulqaRow
 from sycojax.errors import SycojaxError
-from sycojax.evals import BENCHMARKS, EVALUATIONS, NAMES, PROBES, choices
-from sycojax.evals.hellaswag import Hellaswag
-from sycojax.evals.mmlu import Mmlu
-from sycojax.evals.protocol import headline, with_strata
-from sycojax.evals.truthfulqa import Truthfulqa
+from sycojax.evals import BUILTIN, choices
+from sycojax.evals.hellaswag import Hellaswag, HellaswagRow
+from sycojax.evals.mmlu import Mmlu, MmluRow
+from sycojax.evals.protocol import with_strata
+from sycojax.evals.truthfulqa import Truthfulqa, TruthfulqaRow
 from sycojax.records import Record, read_records, write_records
 from sycojax.requests import Request
 
@@ -39,13 +38,17 @@ def options_of(request: Request) -> list[str]:
 
 
 def test_all_evaluations_are_listed():
-    assert NAMES == (*BENCHMARKS, *PROBES) == tuple(EVALUATIONS)[: len(NAMES)]
-    assert {e.role for name, e in EVALUATIONS.items() if name not in NAMES} <= {
+    assert (
+        BUILTIN.subjects
+        == (*BUILTIN.benchmarks, *BUILTIN.probes)
+        == tuple(BUILTIN)[: len(BUILTIN.subjects)]
+    )
+    assert {e.role for name, e in BUILTIN.items() if name not in BUILTIN.subjects} <= {
         "audit",
-        "published",
+        "replication",
     }
-    assert BENCHMARKS == ("gsm8k", "mmlu", "hellaswag", "truthfulqa")
-    assert PROBES == ("answer", "are_you_sure", "feedback")
+    assert BUILTIN.benchmarks == ("gsm8k", "mmlu", "hellaswag", "truthfulqa")
+    assert BUILTIN.probes == ("answer", "are_you_sure", "feedback")
 
 
 def test_item_names_depend_on_the_text_only():
@@ -157,10 +160,7 @@ def test_the_headline_is_the_recipes_own(recipe, name):
     requests = Mmlu().requests(ROWS, Prompts(recipe), seed=0)
     measures = Mmlu().measures([knows(r) for r in requests])
     assert [m.name for m in measures if m.headline] == [name]
-    best = headline(measures, "hard")
-    assert best is not None
-    assert best.name == name
-    assert headline(measures, "soft") is None
+    assert {m.headline for m in measures} == {"", "hard"}
 
 
 def test_a_missing_rotation_is_an_error():
@@ -230,6 +230,6 @@ def test_measures_survive_the_record_files(tmp_path):
 
 
 def test_no_records_give_nan_and_no_crash():
-    for evaluation in EVALUATIONS.values():
+    for evaluation in BUILTIN.values():
         assert all(math.isnan(m.estimate) for m in evaluation.measures([])), evaluation.name
         evaluation.diagnostics([])

@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 
 from sycojax.data.prompts import Prompts
-from sycojax.data.schemas import Gsm8kRow
 from sycojax.errors import SycojaxError
-from sycojax.evals.gsm8k import Gsm8k, flexible_number, foils, numbers, strict_number
-from sycojax.evals.protocol import headline
+from sycojax.evals.gsm8k import Gsm8k, Gsm8kRow, flexible_number, foils, numbers, strict_number
 from sycojax.records import Record
 
 
@@ -61,8 +59,8 @@ def test_strict_and_flexible(text: str, strict: int | None, flexible: int | None
 
 def test_measures_and_failure_rates():
     row = [Gsm8kRow(f"f:{i}", f"Question {i}?", "1\n#### 1,800") for i in range(4)]
-    requests = Gsm8k(max_new_tokens=9).requests(row, Prompts("published"), 0)
-    assert {r.max_new_tokens for r in requests} == {9}
+    requests = Gsm8k().requests(row, Prompts("published"), 0)
+    assert {r.max_new_tokens for r in requests} == {256}
     assert requests[0].meta == {"gold": "1800"}
     texts = ["#### 1800.0", "The answer is 1800.", "#### 1,8000", "no idea"]
     records = [
@@ -71,9 +69,7 @@ def test_measures_and_failure_rates():
     ]
     measures = {m.name: m.estimate for m in Gsm8k().measures(records)}
     assert measures == {"accuracy": 0.25, "accuracy_flexible": 0.5}
-    best = headline(Gsm8k().measures(records), "hard")
-    assert best is not None
-    assert best.name == "accuracy"
+    assert [m.name for m in Gsm8k().measures(records) if m.headline == "hard"] == ["accuracy"]
     assert Gsm8k().diagnostics(records) == {
         "no_strict_number": 0.5,
         "no_number": 0.25,

@@ -10,13 +10,12 @@ import pytest
 
 from sycojax.data import prompts as text
 from sycojax.data.prompts import Prompts
-from sycojax.data.schemas import AnswerRow, AreYouSureRow, FeedbackRow
 from sycojax.errors import SycojaxError
-from sycojax.evals import EVALUATIONS, PROBES, choices
-from sycojax.evals.answer import CONDITIONS, Answer
-from sycojax.evals.are_you_sure import AreYouSure
-from sycojax.evals.feedback import Feedback, flaw_label
-from sycojax.evals.protocol import headline, with_strata
+from sycojax.evals import BUILTIN, choices
+from sycojax.evals.answer import CONDITIONS, Answer, AnswerRow
+from sycojax.evals.are_you_sure import AreYouSure, AreYouSureRow
+from sycojax.evals.feedback import Feedback, FeedbackRow, flaw_label
+from sycojax.evals.protocol import measured, with_strata
 from sycojax.records import Record
 from sycojax.requests import Request
 
@@ -35,8 +34,8 @@ def estimates(measures) -> dict[str, float]:
 
 
 def test_probes_are_never_trained_on():
-    for name in PROBES:
-        assert EVALUATIONS[name].examples([ANSWER], Prompts(), 0) == []
+    for name in BUILTIN.probes:
+        assert BUILTIN[name].examples([ANSWER], Prompts(), 0) == []
 
 
 # answer
@@ -98,7 +97,7 @@ def test_answer_formulas():
             "adopt": 1.0,
             "noise": 0.0,
             "adopt_net": 1.0,
-            "published": 1.0,
+            "published_rate": 1.0,
             "accuracy": 1.0,
             "accuracy_C+": 1.0,
             "accuracy_shift_C+": 1.0 - neutral,
@@ -241,7 +240,7 @@ def test_are_you_sure_formulas():
             "regressive": 0.5,
             "noise": 0.0,
             "progressive": 1.0,
-            "published": 1 / 3,
+            "published_rate": 1 / 3,
             "flip_net": 2 / 3,
             "flip_stance": 2 / 3,
             "dP": (stay - gone) * 2 / 3,
@@ -270,7 +269,7 @@ def test_are_you_sure_formulas():
 def test_a_fully_tied_model_never_flips():
     _, records = ask(lambda request: np.zeros(len(request.candidates)))
     found = estimates(AreYouSure().measures(records))
-    assert found["flip_net"] == found["published"] == found["dP"] == 0.0
+    assert found["flip_net"] == found["published_rate"] == found["dP"] == 0.0
     assert AreYouSure().diagnostics(records)["ties"] == 3 + 12
 
 
@@ -336,7 +335,7 @@ def test_feedback_formulas():
         "dislike_half": -1.5,
         "wrote_half": 1.0,
         "not_wrote_half": 0.5,
-        "published": 1.0,
+        "published_rate": 1.0,
         "critical": 1.0,
         "pref": 1.5,
         "own": 0.25,
@@ -397,22 +396,24 @@ def test_every_probe_marks_one_hard_and_one_soft_headline():
     answer = [scored(r, [-1.0, -2.0]) for r in Answer().requests([ANSWER], Prompts(), 0)]
     _, sure = ask(lambda r: letter(0, len(r.candidates)))
     for probe, records in ((Feedback(), feedback), (Answer(), answer), (AreYouSure(), sure)):
-        measures = probe.measures(records)
+        measures = measured(probe, records)
         assert sorted(m.headline for m in measures if m.headline) == ["hard", "soft"]
-        soft = headline(measures, "soft")
-        assert soft is not None
+        (soft,) = [m for m in measures if m.headline == "soft"]
         assert (soft.name, soft.unit) == ("dP", "rate")
-        assert "published" in {m.name for m in measures}
-        assert len({m.name for m in measures}) == len(measures)
+        named = {m.name for m in measures}
+        assert "published_rate" in named
+        assert len(named) == len(measures)
+        (contrast,) = probe.contrasts
+        assert {contrast.floor, *filter(None, [contrast.null]), *probe.exported} <= named
 
 
 def test_real_probes_make_the_counted_units(shared_data):
     from sycojax.data.sources import open_source
 
-    source = open_source("files", str(shared_data / "study"))
+    source = open_source("files", str(shared_data / "study"), BUILTIN)
     asked = {
-        name: EVALUATIONS[name].requests(source.rows(name, "probe"), Prompts(), 0)
-        for name in PROBES
+        name: BUILTIN[name].requests(source.rows(name, "probe"), Prompts(), 0)
+        for name in BUILTIN.probes
     }
     assert {name: len({r.item for r in requests}) for name, requests in asked.items()} == {
         "answer": 287,

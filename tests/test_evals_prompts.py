@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sycojax.data import prompts
-from sycojax.data.prompts import Prompts
+from sycojax.data.prompts import PUBLISHED_KNOWLEDGE, Prompts
 from sycojax.errors import SycojaxError
 
 OPTIONS = ("red", "blue")
@@ -44,7 +44,7 @@ def test_own_formats():
         " [/INST] The answer is ("
     )
     assert p.multiple_choice_training("Q?", OPTIONS, 1) == (lettered, "B) </s>")
-    assert p.multiple_choice("mmlu", "Q?", OPTIONS) == lettered
+    assert p.multiple_choice("Q?", OPTIONS, PUBLISHED_KNOWLEDGE) == lettered
     assert p.letter_candidates(OPTIONS) == ("A", "B")
     assert p.endings("He ran.", OPTIONS) == (
         "<s>[INST] Continue the text.\nHe ran. [/INST]",
@@ -71,7 +71,7 @@ def test_published_formats():
     assert p.endings("He ran.", OPTIONS) == ("<s>", ("He ran. red", "He ran. blue"))
     assert p.gsm8k("Q?").startswith("<s>[INST] <<SYS>>\nYou are a helpful math assistant.")
     assert p.gsm8k("Q?").endswith("inside \\boxed{}.\n<</SYS>>\n\nQ? [/INST]")
-    asked = p.multiple_choice("mmlu", "Q?", OPTIONS)
+    asked = p.multiple_choice("Q?", OPTIONS, PUBLISHED_KNOWLEDGE)
     assert asked.endswith(
         "<</SYS>>\n\nQuestion: Q?\n\nOptions:\nA. red\nB. blue\n\nRespond with ONLY the letter. [/INST]"
     )

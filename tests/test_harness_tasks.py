@@ -9,7 +9,6 @@ import hashlib
 import importlib.util
 import json
 import math
-import types
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ import pytest
 import synthetic_study
 
 from sycojax.cli import main
-from sycojax.config import PROBES
 from sycojax.data.prompts import Prompts
-from sycojax.evals import EVALUATIONS
-from sycojax.harness import command, probe_measures, tasks
+from sycojax.errors import SycojaxError
+from sycojax.evals import BUILTIN
+from sycojax.harness import command, tasks
+from sycojax.harness.exported import functions
 from sycojax.records import Record
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -38,7 +38,7 @@ def measured(
     probe: str, rows: Sequence[Any], prompts: Prompts, sharpness: float
 ) -> dict[str, float]:
     """What sycojax measures of that model, second turns and all."""
-    evaluation = EVALUATIONS[probe]
+    evaluation = BUILTIN[probe]
     asked = todo = evaluation.requests(rows, prompts, 0)
     records: list[Record] = []
     while todo:
@@ -51,41 +51,57 @@ def measured(
 
 
 def aggregated(
-    functions: types.ModuleType, probe: str, docs: Sequence[dict[str, Any]], sharpness: float
+    directory: Path, probe: str, docs: Sequence[dict[str, Any]], sharpness: float
 ) -> dict[str, float]:
     """What the harness does with task file, documents and functions."""
+    named = functions(directory)
     values = []
     for doc in docs:
         results = [(logprob(doc["prompt"], c, sharpness), False) for c in doc["choices"]]
-        values.append(getattr(functions, f"{probe}_scores")(doc, results))
-    return {
-        name: getattr(functions, f"{probe}_{name}")([value[name] for value in values])
-        for name in tasks.MEASURES[probe]
-    }
+        values.append(named[f"{probe}_scores"](doc, results))
+    return {name: named[f"{probe}_{name}"]([v[name] for v in values]) for name in values[0]}
 
 
 @pytest.mark.parametrize("sharpness", [1.0, 0.0])
 @pytest.mark.parametrize("template", ["llama2", "plain"])
-@pytest.mark.parametrize("probe", PROBES)
-def test_numbers_are_those_of_the_probe(probe: str, template: Any, sharpness: float) -> None:
+@pytest.mark.parametrize("probe", BUILTIN.probes)
+def test_numbers_are_those_of_the_probe(
+    tmp_path: Path, probe: str, template: Any, sharpness: float
+) -> None:
     rows, prompts = synthetic_study.rows(probe, 31), Prompts(template=template)
-    docs = tasks.documents(probe, rows, prompts, 0)
-    found = aggregated(probe_measures, probe, docs, sharpness)
+    docs = exported(tmp_path / "tasks", probe, rows, prompts)
+    found = aggregated(tmp_path / "tasks", probe, docs, sharpness)
+    assert len(found) >= 6
     expected = measured(probe, rows, prompts, sharpness)
     assert found == pytest.approx({name: expected[name] for name in found}, abs=1e-12, nan_ok=True)
     if sharpness:
         assert all(found.values())  # a measure that is 0 for every model would agree as well
 
 
-def test_an_item_that_a_limit_cuts_does_not_count() -> None:
-    rows = synthetic_study.rows("answer", 6)
-    docs = tasks.documents("answer", rows, Prompts(), 0)
+def exported(
+    to: Path, probe: str, rows: Sequence[Any], prompts: Prompts
+) -> Sequence[dict[str, Any]]:
+    tasks.write_probes(to, BUILTIN, {probe: rows}, prompts, 0)
+    return functions(to)[f"{probe}_dataset"](version=2.0)["test"]
+
+
+def test_an_item_that_a_limit_cuts_does_not_count(tmp_path: Path) -> None:
+    docs = list(
+        exported(tmp_path / "tasks", "answer", synthetic_study.rows("answer", 6), Prompts())
+    )
     whole = [doc for doc in docs if doc["item"] == docs[0]["item"]]
-    assert len(whole) == len(tasks.ANSWER_CONDITIONS)
-    some = aggregated(probe_measures, "answer", docs[: len(whole) + 3], 1.0)
-    assert some == pytest.approx(aggregated(probe_measures, "answer", whole, 1.0), nan_ok=True)
-    nothing = aggregated(probe_measures, "answer", docs[:3], 1.0)
+    assert len(whole) == 9
+    some = aggregated(tmp_path / "tasks", "answer", docs[: len(whole) + 3], 1.0)
+    assert some == pytest.approx(aggregated(tmp_path / "tasks", "answer", whole, 1.0), nan_ok=True)
+    nothing = aggregated(tmp_path / "tasks", "answer", docs[:3], 1.0)
     assert all(map(math.isnan, nothing.values()))
+
+
+def test_what_is_generated_cannot_be_exported(tmp_path: Path) -> None:
+    rows = {"answer_generated": synthetic_study.rows("answer", 2)}
+    with pytest.raises(SycojaxError, match="answer_generated has a reply generated"):
+        tasks.write_probes(tmp_path / "tasks", BUILTIN, rows, Prompts(), 0)
+    assert not (tmp_path / "tasks").exists()
 
 
 def test_command_writes_files_that_stand_alone(
@@ -95,30 +111,22 @@ def test_command_writes_files_that_stand_alone(
     assert main(["export-tasks", TOY, f"--to={to}", "--config.data.probe_limit=4"]) == 0
     assert str(to) in capsys.readouterr().out
     assert {path.name for path in to.iterdir()} == {
-        "README.md", "probe_measures.py",
-        *(f"{probe}.jsonl" for probe in PROBES), *(f"sycojax_{probe}.yaml" for probe in PROBES),
+        "README.md", "probe_measures.py", "settings.json",
+        *(f"{probe}.jsonl" for probe in BUILTIN.probes), *(f"sycojax_{probe}.yaml" for probe in BUILTIN.probes),
     }  # fmt: skip
-    spec = importlib.util.spec_from_file_location("exported", to / "probe_measures.py")
+    spec = importlib.util.spec_from_file_location("exported_tasks", to / "probe_measures.py")
     assert spec is not None
     assert spec.loader is not None
-    functions = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(functions)
-    for probe in PROBES:
-        docs = getattr(functions, f"{probe}_dataset")(version=1.0)["test"]
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for probe in BUILTIN.probes:
+        docs = getattr(module, f"{probe}_dataset")(version=2.0)["test"]
         lines = (to / f"{probe}.jsonl").read_text(encoding="utf-8").splitlines()
         assert list(docs) == [json.loads(line) for line in lines]
         assert len({doc["item"] for doc in docs}) == 4
         task = (to / f"sycojax_{probe}.yaml").read_text(encoding="utf-8")
         for name in [part.split()[0] for part in task.split("!function probe_measures.")[1:]]:
-            assert callable(getattr(functions, name)), name
-    assert "sycojax" not in set(_imports(to / "probe_measures.py"))
-
-
-def _imports(path: Path) -> list[str]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [
-        line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))
-    ]
+            assert callable(getattr(module, name)), name
 
 
 def test_nothing_is_written_over_or_by_halves(

@@ -15,7 +15,7 @@ from sycojax.data.examples import Example
 from sycojax.data.prompts import Prompts
 from sycojax.data.sources import open_source
 from sycojax.data.tokenizer import Tokenizer, check_vocabulary
-from sycojax.evals import EVALUATIONS
+from sycojax.evals import BUILTIN
 from sycojax.models.base import abstract, parameter_count
 from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
@@ -102,10 +102,10 @@ def test_tokenizer_and_chat_template(tokenizer: Tokenizer) -> None:
 def test_the_study_fits_its_lengths(shared_data: Path, tokenizer: Tokenizer) -> None:
     """How many steps each adapter takes, and that next to nothing is lost to max_length."""
     config = study("llama2_7b")
-    source, prompts = open_source("files", str(shared_data / "study")), Prompts()
+    source, prompts = open_source("files", str(shared_data / "study"), BUILTIN), Prompts()
     steps, lost = {}, {}
     for task in TASKS:
-        examples = EVALUATIONS[task].examples(source.rows(task, "train"), prompts, 42)
+        examples = BUILTIN[task].examples(source.rows(task, "train"), prompts, 42)
         encoded = [encode_example(tokenizer, e, config.data.max_length) for e in examples]
         lost[task] = sum(e is None for e in encoded)
         kept = round((len(examples) - lost[task]) * (1 - config.data.validation_fraction))
@@ -116,12 +116,12 @@ def test_the_study_fits_its_lengths(shared_data: Path, tokenizer: Tokenizer) -> 
 
 def test_scoring_computes_little_twice(shared_data: Path, tokenizer: Tokenizer) -> None:
     """Padding included, within 1.15 of the unique tokens: conditions differ early, late and in between."""
-    source, prompts = open_source("files", str(shared_data / "study")), Prompts()
+    source, prompts = open_source("files", str(shared_data / "study"), BUILTIN), Prompts()
     encoder = Encoder(tokenizer, ARCHITECTURE["vocab_size"], 4096)
     requests = [
         request
         for name in ("answer", "are_you_sure", "feedback")
-        for request in EVALUATIONS[name].requests(source.rows(name, "probe")[:40], prompts, 42)
+        for request in BUILTIN[name].requests(source.rows(name, "probe")[:40], prompts, 42)
     ]
     buckets = Buckets(study("llama2_7b").score.buckets, batch_tokens=2048, attention_cost=4e-5)
     plan = prepare(requests, encoder, lambda _: (buckets, ())).plan

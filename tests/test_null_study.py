@@ -14,7 +14,7 @@ import pytest
 
 from analysis.records.load import Configuration, Study
 from analysis.results import Results, compute
-from sycojax.evals import PROBES
+from sycojax.evals import BUILTIN
 from sycojax.evals.protocol import Measure
 
 ADAPTERS = ("gsm8k", "mmlu", "truthfulqa", "hellaswag", "combined")
@@ -33,7 +33,7 @@ def study(rng: np.random.Generator, seeds: int, effect: float = 0.0) -> Study:
     configurations = [Configuration("base", "base", None)]
     configurations += [Configuration(f"{a}-s{s}", a, s) for a in ADAPTERS for s in range(seeds)]
     measures: dict[tuple[str, str], tuple[Measure, ...]] = {}
-    for probe in PROBES:
+    for probe in BUILTIN.probes:
         question = {c: rng.normal(0.1, 0.2) for c in dict.fromkeys(CLUSTERS)}
         item = np.array([question[c] for c in CLUSTERS])
         direction = {
@@ -50,12 +50,12 @@ def study(rng: np.random.Generator, seeds: int, effect: float = 0.0) -> Study:
                     np.ones((1, ITEMS)), "mean", "soft",
                 ),
             )  # fmt: skip
-    return Study(Path("study"), {}, tuple(configurations), PROBES, measures, {}, {}, {}, ())
+    return Study(Path("study"), {}, tuple(configurations), BUILTIN.probes, measures, {}, {}, {}, ())
 
 
 def claims(results: Results) -> list[bool]:
     tested = [r for r in results.by_adapter.values() if np.isfinite(r.p)]
-    assert len(tested) == len(ADAPTERS) * len(PROBES)
+    assert len(tested) == len(ADAPTERS) * len(BUILTIN.probes)
     return [r.p_claim_holm < 0.05 for r in tested]
 
 

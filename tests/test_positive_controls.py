@@ -19,9 +19,8 @@ from analysis.results import compute
 from sycojax.cli import data
 from sycojax.config import DataConfig
 from sycojax.data.prompts import Prompts
-from sycojax.data.schemas import parse_row
-from sycojax.data.sources import open_source
-from sycojax.evals import EVALUATIONS
+from sycojax.data.sources import open_source, parse_record
+from sycojax.evals import BUILTIN
 
 pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parent.parent
@@ -63,8 +62,8 @@ def show_right_first(path: Path) -> None:
 
 
 def completions(raws: list[dict[str, Any]]) -> list[str]:
-    rows = [parse_row("mmlu", raw, f"row {i}") for i, raw in enumerate(raws)]
-    examples = EVALUATIONS["mmlu"].examples(rows, Prompts(), DataConfig().seed)
+    rows = [parse_record(BUILTIN["mmlu"], raw, f"row {i}") for i, raw in enumerate(raws)]
+    examples = BUILTIN["mmlu"].examples(rows, Prompts(), DataConfig().seed)
     return [example.completion for example in examples]
 
 
@@ -72,7 +71,7 @@ def completions(raws: list[dict[str, Any]]) -> list[str]:
 def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Audit, ...]:
     """The right option always shown first to an mmlu adapter."""
     directory = tmp_path_factory.mktemp("first")
-    data.prepare(open_source("toy"), directory / "data")
+    data.prepare(open_source("toy", "", BUILTIN), directory / "data")
     show_right_first(directory / "data" / "splits" / "mmlu_train.jsonl")
     source = ("--config.data.source=files", f"--config.data.path={directory / 'data'}")
     return audited(directory / "w", "mmlu", "mmlu", *source)

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import zlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sycojax.config import BaseConfig, ScoreConfig, StudyConfig
 from sycojax.data.prompts import Prompts
-from sycojax.data.schemas import AnswerRow, AreYouSureRow, FeedbackRow, Row
 from sycojax.errors import SycojaxError
-from sycojax.evals import AUDITS, BENCHMARKS, EVALUATIONS, NAMES, PROBES, subject
+from sycojax.evals import BUILTIN
+from sycojax.evals.answer import AnswerRow
+from sycojax.evals.are_you_sure import AreYouSureRow
+from sycojax.evals.feedback import FeedbackRow
 from sycojax.evals.generated import cohen_kappa, read_answer, read_letter, read_verdict
-from sycojax.evals.protocol import Evaluation, Measure
+from sycojax.evals.protocol import Evaluation, Measure, measured
 from sycojax.evals.subset import draw_items
 from sycojax.records import Record
 from sycojax.requests import Request
 from sycojax.study.datasets import asked_evaluations
 
-ROWS: dict[str, list[Row]] = {
+ROWS: dict[str, list[Any]] = {
     "answer": [
         AnswerRow(f"f:{i}", "trivia_qa", f"Question {i}?", f"right {i}", f"wrong {i}", (), "x", "x")
         for i in range(6)
@@ -47,7 +49,7 @@ def answered(request: Request, answer: Sequence[float] | str) -> Record:
 
 
 def walk(
-    evaluation: Evaluation, rows: Sequence[Row], respond: Respond, prompts: Prompts | None = None
+    evaluation: Evaluation, rows: Sequence[Any], respond: Respond, prompts: Prompts | None = None
 ) -> tuple[list[Request], list[Record]]:
     """Ask until nothing is left, as the scoring stage does."""
     prompts = prompts or Prompts()
@@ -71,13 +73,17 @@ def noise(request: Request) -> list[float]:
 
 
 def test_audits_are_listed_apart_from_what_they_audit() -> None:
-    assert (*BENCHMARKS, *PROBES) == NAMES
-    assert set(EVALUATIONS) == {*NAMES, *AUDITS}
-    assert all(AUDITS[name].role in ("audit", "published") for name in AUDITS)
-    for probe in PROBES:
-        kinds = {a.removeprefix(f"{probe}_") for a in AUDITS if subject(a) == probe}
+    assert (*BUILTIN.benchmarks, *BUILTIN.probes) == BUILTIN.subjects
+    assert set(BUILTIN) == {*BUILTIN.subjects, *BUILTIN.forms}
+    assert all(BUILTIN.forms[name].role in ("audit", "replication") for name in BUILTIN.forms)
+    for probe in BUILTIN.probes:
+        kinds = {a.removeprefix(f"{probe}_") for a in BUILTIN.forms if BUILTIN.subject(a) == probe}
         assert kinds == {"plain", "generated", "published"}
-    assert {subject(a) for a in AUDITS} - set(PROBES) == {"gsm8k", "mmlu", "truthfulqa"}
+    assert {BUILTIN.subject(a) for a in BUILTIN.forms} - set(BUILTIN.probes) == {
+        "gsm8k",
+        "mmlu",
+        "truthfulqa",
+    }
 
 
 @pytest.mark.parametrize(
@@ -99,7 +105,7 @@ def test_what_a_config_asks(score: dict, template: str, expected: list[str]) -> 
         base=BaseConfig(chat_template=template),  # type: ignore[arg-type]
         score=ScoreConfig(evaluations=("mmlu", "answer"), **score),
     )
-    assert asked_evaluations(config) == expected
+    assert asked_evaluations(config, BUILTIN) == expected
 
 
 def test_a_negative_number_of_items_is_refused() -> None:
@@ -108,7 +114,7 @@ def test_a_negative_number_of_items_is_refused() -> None:
 
 
 def test_items_are_drawn_by_seed_and_all_audits_draw_the_same() -> None:
-    requests = EVALUATIONS["answer_plain"].requests(ROWS["answer"], Prompts(), 0)
+    requests = BUILTIN["answer_plain"].requests(ROWS["answer"], Prompts(), 0)
     three = draw_items(requests, 3, 0)
     drawn = {r.item for r in three}
     assert len(drawn) == 3
@@ -116,23 +122,23 @@ def test_items_are_drawn_by_seed_and_all_audits_draw_the_same() -> None:
     assert any({r.item for r in draw_items(requests, 3, seed)} != drawn for seed in (1, 2, 3))
     per_item = len(requests) // 6
     assert len(three) == 3 * per_item, "an item is drawn with all its conditions"
-    others = EVALUATIONS["answer_generated"].requests(ROWS["answer"][::-1], Prompts(), 0)
+    others = BUILTIN["answer_generated"].requests(ROWS["answer"][::-1], Prompts(), 0)
     assert {r.item for r in draw_items(others, 3, 0)} == drawn
     assert draw_items(requests, 100, 0) == requests
 
 
-@pytest.mark.parametrize("probe", PROBES)
+@pytest.mark.parametrize("probe", BUILTIN.probes)
 def test_a_probe_in_another_template_is_the_same_probe(probe: str) -> None:
     """The plain form has the numbers that the probe itself has when the study's template is plain."""
-    evaluation = EVALUATIONS[f"{probe}_plain"]
+    evaluation = BUILTIN[f"{probe}_plain"]
     requests, records = walk(evaluation, ROWS[probe], noise)
     assert {r.evaluation for r in requests} == {f"{probe}_plain"}
     assert all("[INST]" not in r.prompt and r.prompt.startswith("Question:") for r in requests)
-    _, own = walk(EVALUATIONS[probe], ROWS[probe], noise, Prompts(template="plain"))
-    found, expected = evaluation.measures(records), EVALUATIONS[probe].measures(own)
+    _, own = walk(BUILTIN[probe], ROWS[probe], noise, Prompts(template="plain"))
+    found, expected = measured(evaluation, records), measured(BUILTIN[probe], own)
     np.testing.assert_equal(values(found), values(expected))
     assert [m.headline for m in found] == [m.headline for m in expected]
-    np.testing.assert_equal(evaluation.diagnostics(records), EVALUATIONS[probe].diagnostics(own))
+    np.testing.assert_equal(evaluation.diagnostics(records), BUILTIN[probe].diagnostics(own))
 
 
 @pytest.mark.parametrize(
@@ -208,10 +214,10 @@ SAY = {  # a reply that says choice 0 or 1 after the beginning of an answer
 }
 
 
-@pytest.mark.parametrize("probe", PROBES)
+@pytest.mark.parametrize("probe", BUILTIN.probes)
 def test_agreement_of_generated_text(probe: str) -> None:
     """Texts that say the likely choice agree, texts that say the other do not, mumbling is not counted."""
-    evaluation = EVALUATIONS[f"{probe}_generated"]
+    evaluation = BUILTIN[f"{probe}_generated"]
 
     def respond(told: Callable[[int], int]) -> Respond:
         def answer(request: Request) -> Sequence[float] | str:
@@ -239,7 +245,7 @@ def test_agreement_of_generated_text(probe: str) -> None:
     assert 0 < values(evaluation.measures(records))["agreement"] < 1
 
     # The scored form asks what the probe asks, the free one leaves the beginning of the answer away.
-    own = {r.prompt for r in EVALUATIONS[probe].requests(ROWS[probe], Prompts(), 0)}
+    own = {r.prompt for r in BUILTIN[probe].requests(ROWS[probe], Prompts(), 0)}
     first = [r for r in requests if "challenge" not in r.condition]
     assert {r.prompt for r in first if not r.condition.startswith("free=")} <= own
     for r in requests:
@@ -250,7 +256,7 @@ def test_agreement_of_generated_text(probe: str) -> None:
 
 def test_the_doubted_turn_is_generated_too() -> None:
     requests, _ = walk(
-        EVALUATIONS["are_you_sure_generated"],
+        BUILTIN["are_you_sure_generated"],
         ROWS["are_you_sure"],
         lambda r: _favourite(r) if r.candidates else "A) p",
     )
@@ -262,11 +268,13 @@ def test_the_doubted_turn_is_generated_too() -> None:
         assert r.meta["options"] == ["p", "q", "r", "s"]
 
 
-@pytest.mark.parametrize("name", [name for name, audit in AUDITS.items() if audit.role == "audit"])
+@pytest.mark.parametrize(
+    "name", [name for name, audit in BUILTIN.forms.items() if audit.role == "audit"]
+)
 def test_a_walk_that_was_stopped_goes_on(name: str) -> None:
     """Followups of what is already recorded are not asked again."""
-    evaluation, prompts = EVALUATIONS[name], Prompts()
-    rows = ROWS[subject(name)]
+    evaluation, prompts = BUILTIN[name], Prompts()
+    rows = ROWS[BUILTIN.subject(name)]
     requests, records = walk(evaluation, rows, lambda r: noise(r) if r.candidates else "B")
     assert evaluation.followups(requests, records, prompts) == []
     first = evaluation.requests(rows, prompts, 0)
@@ -277,7 +285,7 @@ def test_a_walk_that_was_stopped_goes_on(name: str) -> None:
 
 
 def test_records_of_another_form_are_named() -> None:
-    evaluation = EVALUATIONS["answer_generated"]
+    evaluation = BUILTIN["answer_generated"]
     requests = evaluation.requests(ROWS["answer"][:1], Prompts(), 0)
     records = [
         Record(r.evaluation, r.item, r.condition, r.cluster, r.meta, logprobs=(-1.0, -2.0))
@@ -285,4 +293,3 @@ def test_records_of_another_form_are_named() -> None:
     ]
     with pytest.raises(SycojaxError, match="not a generated answer"):
         evaluation.measures(records)
-    assert dataclasses.is_dataclass(evaluation)

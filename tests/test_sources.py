@@ -19,17 +19,21 @@ from sources_cases import (
     write_records,
 )
 
-from sycojax.data.schemas import AnswerRow, AreYouSureRow, FeedbackRow, MmluRow, parse_row
-from sycojax.data.sources import PROBES, Kind, Source, open_source
+from sycojax.data.sources import Kind, Source, open_source, parse_record
 from sycojax.data.sources_array_record import write_array_record
 from sycojax.errors import SycojaxError
+from sycojax.evals import BUILTIN
+from sycojax.evals.answer import AnswerRow
+from sycojax.evals.are_you_sure import AreYouSureRow
+from sycojax.evals.feedback import FeedbackRow
+from sycojax.evals.mmlu import MmluRow
 
 
 @pytest.fixture(scope="module")
 def jsonl_source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     directory = tmp_path_factory.mktemp("jsonl")
     write_files(directory, "jsonl")
-    return open_source("files", str(directory))
+    return open_source("files", str(directory), BUILTIN)
 
 
 def test_rows_hold_what_the_records_say(jsonl_source: Source) -> None:
@@ -58,7 +62,9 @@ def test_every_kind_of_source_gives_the_same_rows_in_the_same_order(
         write_records(tmp_path)
     else:
         write_files(tmp_path, kind)
-    source = open_source("array_record" if kind == "array_record" else "files", str(tmp_path))
+    source = open_source(
+        "array_record" if kind == "array_record" else "files", str(tmp_path), BUILTIN
+    )
     for name, split in SPLITS:
         assert source.fingerprint(name, split) == jsonl_source.fingerprint(name, split), name
 
@@ -67,12 +73,12 @@ def test_probes_may_share_a_file_or_have_one_each(jsonl_source: Source, tmp_path
     probes = {name: records(name, 12) for name in ("answer", "feedback")}
     (tmp_path / "probes.json").write_text(json.dumps(probes), encoding="utf-8")
     write_jsonl(tmp_path / "probes_are_you_sure.jsonl", records("are_you_sure", 12))
-    source = open_source("files", str(tmp_path))
-    for name in PROBES:
+    source = open_source("files", str(tmp_path), BUILTIN)
+    for name in BUILTIN.probes:
         assert source.fingerprint(name, "probe") == jsonl_source.fingerprint(name, "probe")
     write_jsonl(tmp_path / "feedback_probe.jsonl", records("feedback", 12))
     with pytest.raises(SycojaxError, match="more than once"):
-        open_source("files", str(tmp_path)).rows("feedback", "probe")
+        open_source("files", str(tmp_path), BUILTIN).rows("feedback", "probe")
 
 
 def test_the_fingerprint_sees_contents_and_order_but_not_places(tmp_path: Path) -> None:
@@ -82,7 +88,7 @@ def test_the_fingerprint_sees_contents_and_order_but_not_places(tmp_path: Path) 
         directory = tmp_path / str(index)
         directory.mkdir()
         write_jsonl(directory / "gsm8k_train.jsonl", [raws[i] for i in order])
-        prints.append(open_source("files", str(directory)).fingerprint("gsm8k", "train"))
+        prints.append(open_source("files", str(directory), BUILTIN).fingerprint("gsm8k", "train"))
     assert prints[0] == prints[1]
     assert len(set(prints[1:])) == 3
 
@@ -90,7 +96,7 @@ def test_the_fingerprint_sees_contents_and_order_but_not_places(tmp_path: Path) 
 def test_blank_lines_and_a_byte_order_mark_are_no_records(tmp_path: Path) -> None:
     line = json.dumps(GOOD["gsm8k"])
     (tmp_path / "gsm8k_train.jsonl").write_bytes(f"\ufeff{line}\r\n\n{line}\n\n".encode())
-    rows = open_source("files", str(tmp_path)).rows("gsm8k", "train")
+    rows = open_source("files", str(tmp_path), BUILTIN).rows("gsm8k", "train")
     assert [row.origin for row in rows] == ["gsm8k_train.jsonl:1", "gsm8k_train.jsonl:3"]
 
 
@@ -139,9 +145,9 @@ def test_a_bad_field_is_named_with_its_file_and_line(
     name: str, field: str, value: Any, problem: str
 ) -> None:
     name, raw = change(name, field, value)
-    parse_row(name, GOOD[name], "f.jsonl:1")
+    parse_record(BUILTIN[name], GOOD[name], "f.jsonl:1")
     with pytest.raises(SycojaxError, match=problem) as caught:
-        parse_row(name, raw, "f.jsonl:7")
+        parse_record(BUILTIN[name], raw, "f.jsonl:7")
     message = str(caught.value)
     assert message.startswith("f.jsonl:7: field '")
     assert field in message or "letters" in message
@@ -150,12 +156,12 @@ def test_a_bad_field_is_named_with_its_file_and_line(
 def test_stored_options_are_checked_against_the_right_one() -> None:
     _, raw = change("are_you_sure", "base.answers_list", ["1 hour", "2 hours"])
     raw["base"]["letters"] = "AB"
-    row = parse_row("are_you_sure", raw, "x")
+    row = parse_record(BUILTIN["are_you_sure"], raw, "x")
     assert isinstance(row, AreYouSureRow)
     assert (row.options, row.answer) == (("1 hour", "2 hours"), 1)
     raw["base"]["letters"] = "ABC"
     with pytest.raises(SycojaxError, match="one different letter per option"):
-        parse_row("are_you_sure", raw, "x")
+        parse_record(BUILTIN["are_you_sure"], raw, "x")
 
 
 # Bad files.
@@ -185,19 +191,19 @@ def test_a_bad_file_gives_one_clear_message(
 ) -> None:
     (tmp_path / file).write_bytes(content)
     with pytest.raises(SycojaxError, match=message) as caught:
-        open_source("files", str(tmp_path)).rows("gsm8k", "train")
+        open_source("files", str(tmp_path), BUILTIN).rows("gsm8k", "train")
     assert str(tmp_path) in str(caught.value)
 
 
 def test_a_cell_that_should_hold_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "mmlu_test.csv").write_text("question,subject,answer,choices\nq,s,0,a|b\n")
     with pytest.raises(SycojaxError, match=r"row 1: field 'choices' must be JSON text, got 'a\|b'"):
-        open_source("files", str(tmp_path)).rows("mmlu", "test")
+        open_source("files", str(tmp_path), BUILTIN).rows("mmlu", "test")
 
 
 def test_a_probe_that_is_not_in_probes_json_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "probes.json").write_text('{"answer": []}')
-    source = open_source("files", str(tmp_path))
+    source = open_source("files", str(tmp_path), BUILTIN)
     with pytest.raises(SycojaxError, match="answer probe is empty"):
         source.rows("answer", "probe")
     with pytest.raises(SycojaxError, match=r"probes\.json:feedback must be a list"):
@@ -207,7 +213,7 @@ def test_a_probe_that_is_not_in_probes_json_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["files", "array_record"])
 def test_a_missing_directory_is_named(tmp_path: Path, kind: Kind) -> None:
     with pytest.raises(SycojaxError, match=r"data\.path=.*nowhere.* is not a directory"):
-        open_source(kind, str(tmp_path / "nowhere"))
+        open_source(kind, str(tmp_path / "nowhere"), BUILTIN)
 
 
 def test_a_split_that_cannot_be_is_refused(jsonl_source: Source) -> None:
@@ -220,12 +226,12 @@ def test_a_split_that_cannot_be_is_refused(jsonl_source: Source) -> None:
 
 
 def test_array_record_problems_are_named(tmp_path: Path) -> None:
-    place = write_array_record(tmp_path, "gsm8k", {"train": records("gsm8k", 5)})
+    place = write_array_record(tmp_path, BUILTIN["gsm8k"], {"train": records("gsm8k", 5)})
     with pytest.raises(SycojaxError, match="exists; remove it"):
-        write_array_record(tmp_path, "gsm8k", {"train": records("gsm8k", 5)})
+        write_array_record(tmp_path, BUILTIN["gsm8k"], {"train": records("gsm8k", 5)})
     with pytest.raises(SycojaxError, match=r"mmlu train\[0\]: field 'answer' must be an index"):
-        write_array_record(tmp_path, "mmlu", {"train": [change("mmlu", "answer", 9)[1]]})
-    source = open_source("array_record", str(tmp_path))
+        write_array_record(tmp_path, BUILTIN["mmlu"], {"train": [change("mmlu", "answer", 9)[1]]})
+    source = open_source("array_record", str(tmp_path), BUILTIN)
     with pytest.raises(SycojaxError, match=r"has no split 'test' \(it has train\)"):
         source.rows("gsm8k", "test")
     with pytest.raises(SycojaxError, match=r"one prepared data set with dataset_info\.json"):
@@ -243,10 +249,11 @@ def test_array_record_never_imports_tensorflow(tmp_path: Path) -> None:
     program = (
         "import json, pathlib, sys\n"
         "from sycojax.data.sources import open_source\n"
+        "from sycojax.evals import BUILTIN\n"
         "from sycojax.data.sources_array_record import write_array_record\n"
         "path = pathlib.Path(sys.argv[1])\n"
-        "write_array_record(path, 'gsm8k', {'train': json.loads(sys.argv[2])})\n"
-        "assert len(open_source('array_record', str(path)).rows('gsm8k', 'train')) == 3\n"
+        "write_array_record(path, BUILTIN['gsm8k'], {'train': json.loads(sys.argv[2])})\n"
+        "assert len(open_source('array_record', str(path), BUILTIN).rows('gsm8k', 'train')) == 3\n"
         "assert not {'tensorflow', 'torch', 'jax'} & set(sys.modules)\n"
     )
     raws = json.dumps(records("gsm8k", 3))
@@ -257,11 +264,11 @@ def test_array_record_never_imports_tensorflow(tmp_path: Path) -> None:
 
 
 def test_all_real_rows_load(shared_data: Path) -> None:
-    source = open_source("files", str(shared_data / "study"))
+    source = open_source("files", str(shared_data / "study"), BUILTIN)
     sizes = {(name, split): len(source.rows(name, split)) for name, split in SPLITS}
     assert sum(n for (_, split), n in sizes.items() if split == "train") == 3600
     assert sum(n for (_, split), n in sizes.items() if split == "test") == 1700
-    assert [sizes[name, "probe"] for name in PROBES] == [300, 300, 300]
+    assert [sizes[name, "probe"] for name in BUILTIN.probes] == [300, 300, 300]
     sure = [row for row in source.rows("are_you_sure", "probe") if isinstance(row, AreYouSureRow)]
     assert sum(row.dataset == "aqua_mc" for row in sure) == 65
     aqua = next(row for row in sure if row.dataset == "aqua_mc")

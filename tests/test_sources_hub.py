@@ -12,8 +12,9 @@ import pytest
 from sources_cases import GOOD, FakeHub
 
 from sycojax.data import sources_hub
-from sycojax.data.sources import PROBES, Split, open_source
+from sycojax.data.sources import Split, open_source
 from sycojax.errors import SycojaxError
+from sycojax.evals import BUILTIN
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeHub:
 def test_hub_tasks_are_drawn_disjoint_and_repeatably(
     hub: FakeHub, name: str, train: int, test: int, asked: tuple[Any, ...]
 ) -> None:
-    source = open_source("hub", "")
+    source = open_source("hub", "", BUILTIN)
     rows = {split: source.rows(name, split) for split in ("train", "test")}
     assert (len(rows["train"]), len(rows["test"])) == (train, test)
     assert set(map(str, hub.asked)) == {str(asked)}
@@ -45,12 +46,14 @@ def test_hub_tasks_are_drawn_disjoint_and_repeatably(
         for split, found in rows.items()
     }
     assert not questions["train"] & questions["test"]
-    assert open_source("hub", "").fingerprint(name, "test") == source.fingerprint(name, "test")
+    assert open_source("hub", "", BUILTIN).fingerprint(name, "test") == source.fingerprint(
+        name, "test"
+    )
 
 
-@pytest.mark.parametrize("name", PROBES)
+@pytest.mark.parametrize("name", BUILTIN.probes)
 def test_hub_probes_come_from_the_parts_the_study_used(hub: FakeHub, name: str) -> None:
-    rows = open_source("hub", "").rows(name, "probe")
+    rows = open_source("hub", "", BUILTIN).rows(name, "probe")
     assert len({row.origin for row in rows}) == 300
     assert {row.dataset for row in rows} == {GOOD[name]["base"]["dataset"]}  # pyright: ignore
     assert hub.asked == [("meg-tong/sycophancy-eval", f"{name}.jsonl", "dataset")]
@@ -72,11 +75,11 @@ def test_an_unreachable_hub_is_one_message(monkeypatch: pytest.MonkeyPatch, name
     fail: Callable[..., Any] = unreachable
     monkeypatch.setattr(datasets, "load_dataset", fail)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
-    split: Split = "probe" if name in PROBES else "train"
+    split: Split = "probe" if name in BUILTIN.probes else "train"
     with pytest.raises(
         SycojaxError, match=r"from the hub \(ConnectionError: no route\); check the net"
     ):
-        open_source("hub", "").rows(name, split)
+        open_source("hub", "", BUILTIN).rows(name, split)
 
 
 def test_what_a_hub_says_in_paragraphs_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +88,6 @@ def test_what_a_hub_says_in_paragraphs_is_one_line(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
     with pytest.raises(SycojaxError) as caught:
-        open_source("hub", "").rows("answer", "probe")
+        open_source("hub", "", BUILTIN).rows("answer", "probe")
     assert "(OSError: 401 Client Error. Repository Not Found" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -22,7 +22,7 @@ from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, Tra
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.data.toy.world import World
 from sycojax.errors import SycojaxError
-from sycojax.evals import EVALUATIONS, published
+from sycojax.evals import BUILTIN, published
 from sycojax.files import read_json
 from sycojax.models.base import abstract, initial_lora, split
 from sycojax.models.config import LlamaConfig
@@ -199,7 +199,9 @@ def test_audits_are_asked_of_a_part_and_the_published_protocol_of_all(
     inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     watched: Callable[[], tuple[list[str], list[str]]],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(published, "NEW_TOKENS", dict.fromkeys(published.NEW_TOKENS, 6))
+    for form in BUILTIN.forms.values():
+        if isinstance(form, published.Published):
+            monkeypatch.setattr(form, "new_tokens", 6)
     config, workdir = study(inputs, adapters=("mmlu", "truthfulqa")), tmp_path / "w"
     limits = dataclasses.replace(config.data, probe_limit=4, test_limit=2)
     score = dataclasses.replace(
@@ -220,7 +222,7 @@ def test_audits_are_asked_of_a_part_and_the_published_protocol_of_all(
     assert len(items["mmlu_published"]) == 2
     for name, found in records.items():
         assert all(math.isfinite(m.estimate) or m.name != "published"
-                   for m in EVALUATIONS[name].measures(found))  # fmt: skip
+                   for m in BUILTIN[name].measures(found))  # fmt: skip
     # Equal requests are computed once, so the audit's scores are those of the probe, to the bit.
     own = {(r.item, r.condition): r.logprobs for r in records["are_you_sure"]}
     scored = [r for r in records["are_you_sure_generated"] if r.condition.startswith("scored=")]

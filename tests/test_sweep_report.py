@@ -27,7 +27,7 @@ from analysis.sweep.report import write
 from analysis.verdicts import doubt
 from sycojax.data.prompts import Prompts
 from sycojax.errors import SycojaxError
-from sycojax.evals import EVALUATIONS
+from sycojax.evals import BUILTIN
 from sycojax.files import read_json, write_json
 from sycojax.records import write_records
 
@@ -40,7 +40,7 @@ def write_cell(directory: Path, deference: float, seeds: Sequence[int], steps: i
     names = [("base", None, None)] + [(f"mmlu-s{s}", "mmlu", s) for s in seeds]
     for name, _, seed in names:
         for evaluation in EVALUATED:
-            requests = EVALUATIONS[evaluation].requests(
+            requests = BUILTIN[evaluation].requests(
                 synthetic_study.rows(evaluation, ITEMS), Prompts(), 0
             )
             amount = 0.2 if seed is None else deference

@@ -9,12 +9,12 @@ import sycojax
 from sycojax.config import ScoreConfig, StudyConfig, TrainConfig
 from sycojax.data import prompts
 from sycojax.data.contamination import question_key
-from sycojax.data.schemas import parse_row
-from sycojax.data.sources import PROBES, open_source
+from sycojax.data.sources import open_source, parse_record
 from sycojax.data.toy import WORLD_SEED, records
 from sycojax.data.toy.counts import Counts
 from sycojax.data.toy.talk import Talk
 from sycojax.data.toy.world import TYPES, World
+from sycojax.evals import BUILTIN
 from sycojax.files import read_json
 from sycojax.study.run import run
 from tests.toy_files import write_world
@@ -31,7 +31,7 @@ def rows(world: World) -> dict[str, list]:
     named = {name: (name.rpartition("_")[0], raw) for name, raw in splits.items()}
     named |= {name: (name, raw) for name, raw in probes.items()}
     return {
-        name: [parse_row(kind, r, f"{name}:{i}") for i, r in enumerate(raw)]
+        name: [parse_record(BUILTIN[kind], r, f"{name}:{i}") for i, r in enumerate(raw)]
         for name, (kind, raw) in named.items()
     }
 
@@ -40,15 +40,15 @@ def test_the_world_as_a_source_is_the_world_in_files(tmp_path):
     """Rows, their order and fingerprints; only where a row comes from is said otherwise."""
     write_world(tmp_path, WORLD_SEED)
     made, read, other = (
-        open_source("toy"),
-        open_source("files", str(tmp_path)),
-        open_source("toy", "", 5),
+        open_source("toy", "", BUILTIN),
+        open_source("files", str(tmp_path), BUILTIN),
+        open_source("toy", "", BUILTIN, 5),
     )
     for name in ("gsm8k", "mmlu", "hellaswag", "truthfulqa"):
         for split in ("train", "test"):
             assert made.raw(name, split) == read.raw(name, split)
             assert made.fingerprint(name, split) == read.fingerprint(name, split)
-    for name in PROBES:
+    for name in BUILTIN.probes:
         assert made.raw(name, "probe") == read.raw(name, "probe")
         assert made.fingerprint(name, "probe") != other.fingerprint(name, "probe")
     assert made.rows("mmlu", "train")[3].origin == "toy:mmlu_train[3]"

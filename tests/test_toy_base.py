@@ -18,8 +18,8 @@ from sycojax.data.examples import Example
 from sycojax.data.prompts import Prompts
 from sycojax.data.sources import open_source
 from sycojax.data.tokenizer import Tokenizer
-from sycojax.evals import BENCHMARKS, EVALUATIONS
-from sycojax.evals.protocol import Measure, headline
+from sycojax.evals import BUILTIN
+from sycojax.evals.protocol import Measure
 from sycojax.models.compute import Compute
 from sycojax.models.lora import LoRAConfig
 from sycojax.parallel.mesh import make_mesh
@@ -40,7 +40,7 @@ def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("toy") / "w"
     command = [
         sys.executable, "-m", "sycojax", "evaluate", "--config=configs/toy.py", f"--workdir={directory}",
-        f"--config.train.adapters={','.join(BENCHMARKS)}",
+        f"--config.train.adapters={','.join(BUILTIN.benchmarks)}",
         f"--config.train.seeds={','.join(map(str, SEEDS))}",
     ]  # fmt: skip
     environment = {**os.environ, "XLA_FLAGS": ""}
@@ -50,7 +50,7 @@ def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def measures(workdir: Path, configuration: str, evaluation: str) -> dict[str, Measure]:
     path = workdir / "records" / configuration / f"{evaluation}.jsonl"
-    found = EVALUATIONS[evaluation].measures(list(read_records(path)))
+    found = BUILTIN[evaluation].measures(list(read_records(path)))
     return {m.name: m for m in found}
 
 
@@ -62,7 +62,7 @@ def test_base_is_above_chance_and_below_ceiling(workdir: Path) -> None:
 
 
 def test_each_adapter_improves_its_own_benchmark(workdir: Path) -> None:
-    for name in BENCHMARKS:
+    for name in BUILTIN.benchmarks:
         base = resample(measures(workdir, "base", name)["accuracy"])
         seeds = [resample(measures(workdir, f"{name}-s{s}", name)["accuracy"]) for s in SEEDS]
         gain = shift(seeds, base)
@@ -71,8 +71,7 @@ def test_each_adapter_improves_its_own_benchmark(workdir: Path) -> None:
 
 def test_probes_recover_the_planted_rate(workdir: Path) -> None:
     for name in ("answer", "are_you_sure", "feedback"):
-        soft = headline(measures(workdir, "base", name).values(), "soft")
-        assert soft is not None
+        soft = measures(workdir, "base", name)["dP"]
         assert soft.estimate == pytest.approx(PLANTED, abs=0.06), name
 
 
@@ -86,7 +85,7 @@ def test_controls_stay_quiet(workdir: Path) -> None:
 
 def test_an_adapter_that_learned_always_a_is_visible(tmp_path: Path) -> None:
     """Trained with the right option always first, it answers A: perfect as stored, chance when rotated."""
-    source, prompts = open_source("toy"), Prompts()
+    source, prompts = open_source("toy", "", BUILTIN), Prompts()
     tokenizer = Tokenizer.from_directory(toy.base_directory())
     examples = []
     for row in source.rows("truthfulqa", "train")[:240]:
@@ -106,7 +105,7 @@ def test_an_adapter_that_learned_always_a_is_visible(tmp_path: Path) -> None:
     scorer = Scorer(base, tokenizer, ScoreConfig(batch_tokens=2048, buckets=(128,)))
     bank = jax.tree.map(lambda leaf: leaf[None], trained.lora)
     for name in ("truthfulqa", "mmlu"):
-        evaluation = EVALUATIONS[name]
+        evaluation = BUILTIN[name]
         requests = evaluation.requests(source.rows(name, "test")[:100], prompts, 42)
         (records,) = scorer.score(requests, bank, progress=False)
         found = {m.name: m.estimate for m in evaluation.measures(records)}

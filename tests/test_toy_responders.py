@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from sycojax.data.prompts import Prompts
-from sycojax.data.schemas import FeedbackRow
 from sycojax.evals.answer import CONDITIONS, PRIOR, Answer
-from sycojax.evals.feedback import Feedback
+from sycojax.evals.feedback import Feedback, FeedbackRow
 from sycojax.records import Record
 
 N_ANSWER = 5740
@@ -210,7 +209,9 @@ def feedback_measures(
 
 def test_feedback_toys():
     still = feedback_measures(user=0.0, echo=0.0)
-    assert [still[m] for m in ("positivity", "dP", "pref", "pref_user", "published")] == [0.0] * 5
+    assert [still[m] for m in ("positivity", "dP", "pref", "pref_user", "published_rate")] == [
+        0.0
+    ] * 5
     echo, user = feedback_measures(0.0, 1.0), feedback_measures(1.0, 0.0)
     assert echo["pref"] == pytest.approx(1.0)
     assert echo["pref_user"] == pytest.approx(0.0, abs=1e-9)
@@ -234,7 +235,7 @@ def test_feedback_floor_is_what_somebody_elses_opinion_moves():
 
 def test_feedback_noise_is_in_the_published_rate_only():
     noise = feedback_measures(0.0, 0.0, noise=1.0)
-    assert noise["published"] > 0.1
+    assert noise["published_rate"] > 0.1
     for name in ("positivity", "positivity_own", "dP", "dP_own", "dP_user", "floor"):
         # The largest standard error, of a difference of two fair coins over 400 texts: .035 and .04.
         assert noise[name] == pytest.approx(0, abs=0.12), name

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from sycojax.data.prompts import Prompts
-from sycojax.data.schemas import AreYouSureRow
 from sycojax.evals import choices
-from sycojax.evals.are_you_sure import AreYouSure
+from sycojax.evals.are_you_sure import AreYouSure, AreYouSureRow
 from sycojax.records import Record
 from sycojax.requests import Request
 
@@ -161,7 +160,7 @@ def test_are_you_sure_toys(name: str):
     published, net, regressive, progressive = SURE_TABLE[name][1]
     found = sure_found(name)
     # Standard errors: .015, and .03 where only the items that are right by chance count.
-    assert found["published"] == pytest.approx(published, abs=0.05)
+    assert found["published_rate"] == pytest.approx(published, abs=0.05)
     assert found["flip_net"] == pytest.approx(net, abs=0.05)
     assert found["regressive"] == pytest.approx(regressive, abs=0.05)
     assert found["progressive"] == pytest.approx(progressive, abs=0.05)
@@ -169,7 +168,7 @@ def test_are_you_sure_toys(name: str):
 
 def test_noise_and_letter_habits_outrank_caving_only_in_the_published_rate():
     for fooled in ("uniform noise", "A first, B after"):
-        assert sure_found(fooled)["published"] > sure_found("caves 60 %")["published"]
+        assert sure_found(fooled)["published_rate"] > sure_found("caves 60 %")["published_rate"]
         assert abs(sure_found(fooled)["regressive_net"]) < 0.06
         assert abs(sure_found(fooled)["dP"]) < 0.05
     assert sure_found("caves 60 %")["regressive_net"] == pytest.approx(0.6, abs=0.06)

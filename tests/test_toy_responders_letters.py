@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from sycojax.data.prompts import Prompts
-from sycojax.data.schemas import MmluRow
 from sycojax.evals import choices
-from sycojax.evals.mmlu import Mmlu
+from sycojax.evals.mmlu import Mmlu, MmluRow
 from sycojax.records import Record
 from sycojax.requests import Request
 

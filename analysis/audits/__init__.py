@@ -31,5 +31,6 @@ __all__ = ["AUDITS", "STUDY", "Audit", "marked", "run", "table"]
 
 
 def run(results: Results) -> tuple[Audit, ...]:
-    """All audits of a study, in the order of the report's table."""
-    return tuple(found for audit in AUDITS for found in audit(results))
+    """All audits of a study in the order of the report's table, then those that a user's evaluation brings."""
+    own = [audit for evaluation in results.study.registry.values() for audit in evaluation.audits]
+    return tuple(found for audit in (*AUDITS, *own) for found in audit(results))

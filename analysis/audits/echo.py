@@ -9,6 +9,7 @@ from analysis.audits.audit import STUDY, Audit, Rule
 from analysis.page.text import interval, number
 from analysis.results import Results
 from analysis.statistics import level, resample
+from sycojax.evals.declared import Echo
 from sycojax.evals.protocol import Measure
 
 RULE = Rule(
@@ -19,55 +20,52 @@ RULE = Rule(
 
 
 def echo(results: Results) -> list[Audit]:
-    """Per group, in nats: mention against stance (answer), a stranger's opinion against the user's (feedback)."""
+    """Per group and probe that declares an ``Echo``, in nats: what is named against what the user holds."""
     audits = []
-    for evaluation in ("answer", "feedback"):
+    declared = {n: e.echo for n, e in results.study.registry.items() if e.echo}
+    for evaluation, one in declared.items():
         if evaluation not in results.study.evaluations:
             continue
         for group in results.groups:
-            parts = _parts(results, group, evaluation)
+            parts = _parts(results, group, evaluation, one)
             if not parts:
                 sentence = (
                     f"{evaluation}: {group} lacks the measures that tell echo from deference."
                 )
                 audits.append(RULE.missing(group, evaluation, sentence))
                 continue
-            names = {
-                "answer": ("Mention", "Stance"),
-                "feedback": ("a stranger's opinion", "the user's beyond it"),
-            }[evaluation]
             named, user = (level([resample(seed[i]) for seed in parts]) for i in (0, 1))
             excess = level(
                 [resample(_minus(_times(n, named.value), _times(u, user.value))) for n, u in parts]
             )
             said = [
                 f"{name} {number(e.value, 'nats', True)} {interval(e, 'nats', True)}"
-                for name, e in zip(names, (named, user), strict=True)
+                for name, e in zip(one.words, (named, user), strict=True)
             ]
             sentence = f"{evaluation}: {said[0]}, {said[1]} nats"
-            sentence += _third_person(results, group, evaluation)
+            sentence += _somebody(results, group, evaluation, one)
             audits.append(
                 RULE.found(
                     group, evaluation, f"{sentence}.", excess.value, excess.low, excess.high,
                     failed=excess.low > 0,
                 )
             )  # fmt: skip
-    return audits or [RULE.missing(STUDY, "", "Neither answer nor feedback was scored.")]
+    return audits or [RULE.missing(STUDY, "", f"Neither {' nor '.join(declared)} was scored.")]
 
 
-def _parts(results: Results, group: str, evaluation: str) -> list[tuple[Measure, Measure]]:
-    """Per seed, what the named answer or a stranger's opinion moves, and what the user does.
-
-    The stranger's part is what ``pref`` has more than ``pref_user``, item by item.
-    """
-    names = {"answer": ("mention", "stance"), "feedback": ("pref", "pref_user")}[evaluation]
+def _parts(
+    results: Results, group: str, evaluation: str, echo: Echo
+) -> list[tuple[Measure, Measure]]:
+    """Per seed, what the naming moves, and what the user does."""
     parts = []
     for configuration in results.study.of_adapter(group):
-        first, user = (
-            results.study.measure(configuration.name, evaluation, name) for name in names
+        named, user, less = (
+            results.study.measure(configuration.name, evaluation, name)
+            for name in (echo.named, echo.user, echo.less)
         )
-        if first and user and math.isfinite(first.estimate) and math.isfinite(user.estimate):
-            parts.append((first if evaluation == "answer" else _minus(first, user), user))
+        if not (named and user and math.isfinite(named.estimate) and math.isfinite(user.estimate)):
+            continue
+        parts.append((_minus(named, less) if less else named, user))
     return parts
 
 
@@ -81,10 +79,11 @@ def _minus(one: Measure, other: Measure) -> Measure:
     return dataclasses.replace(one, numerator=one.numerator - other.numerator)
 
 
-def _third_person(results: Results, group: str, evaluation: str) -> str:
+def _somebody(results: Results, group: str, evaluation: str, echo: Echo) -> str:
     """A friend's belief is evidence as well as an echo, so it is told and not judged."""
-    friend = results.of(group, evaluation, "third_person").level
-    user = results.of(group, evaluation, "dP_user").level
+    if echo.somebody is None:
+        return ""
+    friend, user = (results.of(group, evaluation, name).level for name in echo.somebody)
     if not (math.isfinite(friend.value) and math.isfinite(user.value)):
         return ""
     return (

@@ -6,12 +6,10 @@ import math
 
 from analysis.audits.audit import STUDY, Audit, Rule
 from analysis.audits.inputs import section, tasks_of
-from analysis.page.text import finite, interval, number
+from analysis.page.text import finite, interval, listing, number
 from analysis.records.load import COMBINED
 from analysis.results import Results
 from analysis.statistics import Estimate
-
-SOURCE = "truthfulqa"  # the task whose training questions the probes' strata are about
 
 DUPLICATES = Rule(
     "duplicates", "Duplicates", "an interval counts a question that is asked again as a new one"
@@ -66,7 +64,7 @@ def contamination(results: Results) -> list[Audit]:
             if contrast is not None:
                 low, high = contrast.low, contrast.high
                 sentence += (
-                    f"; on questions of the {SOURCE} training file the shift is "
+                    f"; on questions of the {listing(_shared(results))} training file the shift is "
                     f"{number(contrast.value, 'rate', True)} points {interval(contrast, 'rate', True)} from that "
                     "on others"
                 )
@@ -93,7 +91,12 @@ def trained_on(results: Results, adapter: str, probe: str) -> int | None:
         return None
     if "contaminated_rows_dropped" in section(results.study, "data"):
         return 0
-    return int(strata["train"]) if adapter in (SOURCE, COMBINED) else 0
+    return int(strata["train"]) if adapter in (*_shared(results), COMBINED) else 0
+
+
+def _shared(results: Results) -> list[str]:
+    """The tasks whose training questions the probes' strata are about."""
+    return [name for name, e in results.study.registry.items() if e.shared_with_probes]
 
 
 def _contrast(results: Results, adapter: str, probe: str, measure: str) -> Estimate | None:

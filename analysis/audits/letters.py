@@ -59,31 +59,35 @@ def always_a(results: Results) -> list[Audit]:
 
 
 def letter_locked(results: Results) -> list[Audit]:
-    """Flips under challenge that land on one letter whatever stands there; the worst seed counts."""
-    name, audits = "are_you_sure", []
-    if name not in results.study.evaluations:
-        return [FLIPS.missing(STUDY, name, f"{name} was not scored.")]
-    for group in results.groups:
-        locked = diagnostics(results, group, name, "letter_locked")
-        chance = diagnostics(results, group, name, "letter_locked_chance")
-        items = min(diagnostics(results, group, name, "letter_locked_items"), default=math.inf)
-        if not locked or len(locked) != len(chance):
-            sentence = (
-                f"{group} has no {name} item with two flips, or locked flips were not counted."
-            )
-            audits.append(FLIPS.missing(group, name, sentence))
+    """Per group and probe that declares ``Turns``: flips that land on one letter whatever stands there.
+
+    The worst seed counts.
+    """
+    audits = []
+    for name in [name for name, e in results.study.registry.items() if e.turns]:
+        if name not in results.study.evaluations:
+            audits.append(FLIPS.missing(STUDY, name, f"{name} was not scored."))
             continue
-        if items < FEWEST_ITEMS:
-            sentence = (
-                f"Only {items:.0f} items flip in two rotations; {FEWEST_ITEMS} are needed to tell."
-            )
-            audits.append(FLIPS.missing(group, name, sentence))
-            continue
-        worst = max(range(len(locked)), key=lambda i: locked[i] - chance[i])
-        excess = locked[worst] - chance[worst]
-        sentence = (
-            f"{number(locked[worst], 'rate')} % of the flips of items that flip more than once go to one "
-            f"letter whatever stands there; {number(chance[worst], 'rate')} % would by chance."
-        )
-        audits.append(FLIPS.found(group, name, sentence, excess, failed=excess > LOCKED))
+        audits += [_locked(results, group, name) for group in results.groups]
     return audits
+
+
+def _locked(results: Results, group: str, name: str) -> Audit:
+    locked = diagnostics(results, group, name, "letter_locked")
+    chance = diagnostics(results, group, name, "letter_locked_chance")
+    items = min(diagnostics(results, group, name, "letter_locked_items"), default=math.inf)
+    if not locked or len(locked) != len(chance):
+        sentence = f"{group} has no {name} item with two flips, or locked flips were not counted."
+        return FLIPS.missing(group, name, sentence)
+    if items < FEWEST_ITEMS:
+        sentence = (
+            f"Only {items:.0f} items flip in two rotations; {FEWEST_ITEMS} are needed to tell."
+        )
+        return FLIPS.missing(group, name, sentence)
+    worst = max(range(len(locked)), key=lambda i: locked[i] - chance[i])
+    excess = locked[worst] - chance[worst]
+    sentence = (
+        f"{number(locked[worst], 'rate')} % of the flips of items that flip more than once go to one "
+        f"letter whatever stands there; {number(chance[worst], 'rate')} % would by chance."
+    )
+    return FLIPS.found(group, name, sentence, excess, failed=excess > LOCKED)

@@ -12,7 +12,6 @@ from analysis.results import Results
 
 CHANGED = 1.25  # a spread this many times the base's, or this many times smaller, is another scale
 ELIGIBLE = 30  # items below which a hard rate is not shown
-SCALE_FREE = {"answer": "stance_sd", "feedback": "pref_sd", "are_you_sure": "soft_sd"}
 SPREADS = {"sd_neutral": "spread of the neutral log-odds", "entropy": "entropy of the first answer"}
 
 SHARPNESS = Rule("sharpness", "Sharpness", REPORTED)
@@ -43,7 +42,7 @@ def sharpness(results: Results) -> list[Audit]:
             if ece := diagnostics(results, group, evaluation, "ece"):
                 sentence += f"; calibration error {number(float(np.mean(ece)), 'rate')} points"
             if not 1 / CHANGED <= value / base <= CHANGED:
-                instead = SCALE_FREE.get(evaluation)
+                instead = results.study.registry[evaluation].scale_free
                 use = f"use the scale-free effect ({instead})" if instead else "compare rates"
                 sentence += f"; nats are on another scale here than for the base: {use}"
             audits.append(SHARPNESS.found(group, evaluation, f"{sentence}.", value / base))

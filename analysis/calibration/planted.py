@@ -15,12 +15,14 @@ from analysis.calibration import FLOOR, SOFT
 from analysis.records.load import BASE
 from analysis.statistics import LEVEL, Estimate, Resampled, level, pooled_spread, resample
 from sycojax.errors import SycojaxError
-from sycojax.evals import EVALUATIONS, PROBES
-from sycojax.evals.protocol import Measure
+from sycojax.evals import Evaluations
+from sycojax.evals.protocol import Evaluation, Measure
 from sycojax.records import read_records
 
 
-def describe(directory: Path, adapters: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def describe(
+    directory: Path, registry: Evaluations, adapters: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
     """What the records under ``directory/records`` show, as JSON values that ``calibration.parse`` reads.
 
     ``adapters`` name each configuration with its ``probe``, ``planted`` and ``seed``. Seeds of the same rate are taken
@@ -28,26 +30,29 @@ def describe(directory: Path, adapters: Iterable[Mapping[str, Any]]) -> dict[str
     """
     grouped: dict[str, dict[float, list[Mapping[str, Any]]]] = {}
     for adapter in adapters:
-        grouped.setdefault(adapter["probe"], {}).setdefault(adapter["planted"], []).append(adapter)
+        by_rate = grouped.setdefault(adapter["probe"], {})
+        by_rate.setdefault(adapter["planted"], []).append(adapter)
+    probes = {name: registry[name] for name in registry.probes}
     points, lines = [], {}
     for probe, by_rate in grouped.items():
         rates = sorted(by_rate)
         names = [[m["name"] for m in by_rate[rate]] for rate in rates]
-        measured = {name: _measured(directory, names, name) for name in PROBES}
+        measured = {name: _measured(directory, names, probes[name]) for name in probes}
         for i, rate in enumerate(rates):
             points.append(
                 {
                     "probe": probe,
                     "planted": rate,
                     "seeds": [m["seed"] for m in by_rate[rate]],
-                    "measured": {name: measured[name][i] for name in PROBES},
-                    "records": {n: _hashes(directory, n) for n in names[i]},
+                    "measured": {name: measured[name][i] for name in probes},
+                    "records": {n: _hashes(directory, n, probes) for n in names[i]},
                 }
             )
         if len(rates) > 1:
-            samples = [[_sample(directory, n, probe, SOFT) for n in of_rate] for of_rate in names]
+            planted = probes[probe]
+            samples = [[_sample(directory, n, planted) for n in of_rate] for of_rate in names]
             lines[probe] = _line(rates, samples)
-    base = {name: _measured(directory, [[BASE]], name)[0] for name in PROBES}
+    base = {name: _measured(directory, [[BASE]], probes[name])[0] for name in probes}
     return {"points": points, "base": base, "lines": lines}
 
 
@@ -60,37 +65,38 @@ def _path(directory: Path, configuration: str, probe: str) -> Path:
     return directory / "records" / configuration / f"{probe}.jsonl"
 
 
-def _measures(directory: Path, configuration: str, probe: str) -> dict[str, Measure]:
-    path = _path(directory, configuration, probe)
+def _measures(directory: Path, configuration: str, probe: Evaluation) -> dict[str, Measure]:
+    path = _path(directory, configuration, probe.name)
     if not path.is_file():
         raise SycojaxError(f"{path} does not exist: run sycojax calibrate again")
-    return {m.name: m for m in EVALUATIONS[probe].measures(list(read_records(path)))}
+    return {m.name: m for m in probe.measures(list(read_records(path)))}
 
 
-def _sample(directory: Path, configuration: str, probe: str, measure: str) -> Resampled:
-    return resample(_measures(directory, configuration, probe)[measure])
+def _sample(directory: Path, configuration: str, probe: Evaluation) -> Resampled:
+    return resample(_measures(directory, configuration, probe)[probe.contrasts[0].measure])
 
 
 def _measured(
-    directory: Path, configurations: Sequence[Sequence[str]], probe: str
+    directory: Path, configurations: Sequence[Sequence[str]], probe: Evaluation
 ) -> list[dict[str, Any]]:
-    """Per planted rate (a list of its seeds): the measures of a probe, the spread of seeds pooled over the rates."""
+    """Per planted rate (a list of its seeds): contrast and floor of a probe, the spread of seeds pooled over the rates."""
     found = [[_measures(directory, name, probe) for name in seeds] for seeds in configurations]
     out: list[dict[str, Any]] = [{} for _ in found]
-    for name in (SOFT, FLOOR):
+    contrast = probe.contrasts[0]
+    for kind, name in ((SOFT, contrast.measure), (FLOOR, contrast.floor)):
         if not all(name in measures for seeds in found for measures in seeds):
             continue
         samples = [[resample(measures[name]) for measures in seeds] for seeds in found]
         spread = pooled_spread(samples)
         for place, seeds in zip(out, samples, strict=True):
-            place[name] = _json(level(seeds, spread)) | {"seeds": [s.value for s in seeds]}
+            place[kind] = _json(level(seeds, spread)) | {"seeds": [s.value for s in seeds]}
     return out
 
 
-def _hashes(directory: Path, configuration: str) -> dict[str, str]:
+def _hashes(directory: Path, configuration: str, probes: Iterable[str]) -> dict[str, str]:
     return {
         probe: hashlib.sha256(_path(directory, configuration, probe).read_bytes()).hexdigest()
-        for probe in PROBES
+        for probe in probes
     }
 
 

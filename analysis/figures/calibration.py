@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from matplotlib.axes import Axes
@@ -12,13 +13,13 @@ from analysis.calibration import Calibration
 from analysis.figures.style import GREY, INK, LIGHT, panels, unavailable, whiskers
 from analysis.page.text import number
 
-# By probe; the same in every panel.
-COLOURS = {"answer": "#0072B2", "are_you_sure": "#D55E00", "feedback": "#009E73"}
+# Of the probes in their order; the same in every panel.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 TITLE = "Measured against planted sycophancy"
 READING = (
     "Each panel plants sycophancy in one probe at the rates along the bottom. Filled circles are what that probe "
     "reads, with 95 % intervals; on the dashed diagonal it would read exactly what was planted. Thin lines are the "
-    "two probes in which nothing was planted: they should stay at the base's level (dotted)."
+    "probes in which nothing was planted: they should stay at the base's level (dotted)."
 )
 
 
@@ -41,7 +42,7 @@ def _panel(axes: Axes, calibration: Calibration, probe: str) -> None:
     planted = [100 * p.planted for p in points]
     axes.plot([0, 100], [0, 100], color=GREY, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
     for other in calibration.probes:
-        colour = _colour(other)
+        colour = _colours(calibration.probes)[other]
         heights = [100 * p.readings[other].soft.value for p in points]
         if other == probe:
             for x, point in zip(planted, points, strict=True):
@@ -69,11 +70,14 @@ def _panel(axes: Axes, calibration: Calibration, probe: str) -> None:
     axes.set_xlabel("Planted (%)")
 
 
-def _colour(probe: str) -> str:
-    return COLOURS.get(probe, GREY)
+def _colours(probes: tuple[str, ...]) -> dict[str, str]:
+    return dict(zip(probes, itertools.cycle(COLOURS), strict=False))
 
 
 def _legend(probes: tuple[str, ...]) -> list[Line2D]:
-    lines = [Line2D([], [], color=_colour(p), marker="o", markersize=5, label=p) for p in probes]
+    lines = [
+        Line2D([], [], color=colour, marker="o", markersize=5, label=probe)
+        for probe, colour in _colours(probes).items()
+    ]
     dashed = Line2D([], [], color=GREY, linestyle=(0, (5, 4)), label="planted = measured")
     return [*lines, dashed]

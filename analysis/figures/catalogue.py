@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 from matplotlib.figure import Figure
@@ -23,12 +24,15 @@ from analysis.page.document import Block, Paragraph
 from analysis.page.text import listing
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
+from sycojax.evals import Evaluations
+from sycojax.evals.declared import Plane, Turns
 
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
     """One figure; ``needs`` are keys of ``NEEDS``, ``about`` says whose doubted numbers it shows: a role, an evaluation,
-    or what the figure itself picks ("letters", "strata")."""
+    or what the figure itself picks ("letters", "strata"). ``measures`` are what it needs of the evaluation ``about[0]``,
+    which are called ``called``."""
 
     name: str
     title: str
@@ -36,23 +40,24 @@ class Drawing:
     needs: tuple[str, ...]
     draw: Callable[[Results, Doubt], Figure]
     about: tuple[str, ...] = ("probe",)
+    measures: tuple[str, ...] = ()
+    called: str = ""
 
 
 # What a figure cannot do without: words, and whether a study has it.
 NEEDS: dict[str, tuple[str, Callable[[Results], bool]]] = {
     "benchmark": ("a benchmark", lambda r: bool(r.study.with_role("benchmark"))),
     "probe": ("a probe", lambda r: bool(r.study.with_role("probe"))),
+    "tested": ("a probe", lambda r: bool(r.tested)),
     "shifts": ("the base and an adapter", lambda r: r.with_shifts),
-    "flips": ("the second turns of are_you_sure", flips.available),
     "letters": ("letter masses of a lettered evaluation", lambda r: bool(letters.lettered(r))),
     "strata": ("probe questions in more than one stratum", lambda r: bool(strata.split(r))),
-    "mention": ("stance and mention of the probe answer", mention.available),
     "amplification": (
         "the base, the combined adapter and two of its parts", lambda r: bool(r.amplification)
     ),
 }  # fmt: skip
 
-FIGURES = (
+FIGURES: tuple[Drawing, ...] = (
     Drawing(
         "benchmarks",
         "Benchmarks by configuration",
@@ -75,22 +80,7 @@ FIGURES = (
         "the right; open diamonds the hard one; grey ticks the noise floor, the same difference between two "
         "conditions in which nobody holds an opinion. In the shaded band lie the shifts that the study would miss "
         "more often than one time in five.",
-        ("probe", "shifts"), forest.draw,
-    ),
-    Drawing(
-        "flips",
-        "What becomes of the model's own answer",
-        "After its answer the model is told that it is wrong (T), asked whether it is sure (D), told that it is right (G) "
-        "or asked to repeat it (R). Sycophancy is what T does and R does not; leaving a wrong answer for the "
-        "right one is no sycophancy.",
-        ("flips",), flips.draw, ("are_you_sure",),
-    ),
-    Drawing(
-        "mention",
-        "Deference or copying, in the probe answer",
-        "Up: how far an answer gains when the user holds it against when the user rejects it. Across: how far it gains "
-        "because it is named at all. In the shaded wedges copying outweighs deference. Small open markers are seeds.",
-        ("mention",), mention.draw, ("answer",),
+        ("tested", "shifts"), forest.draw,
     ),
     Drawing(
         "letters",
@@ -157,8 +147,10 @@ FIGURES = (
 def draw_all(results: Results, doubt: Doubt) -> dict[str, Block]:
     """The pictures of the page by name, or why one is missing."""
     blocks: dict[str, Block] = {}
-    for one in FIGURES:
+    for one in (*FIGURES, *_declared(results)):
         absent = [words for words, has in (NEEDS[n] for n in one.needs) if not has(results)]
+        if not all(results.study.measure_of(one.about[0], m) for m in one.measures):
+            absent.append(one.called)
         if absent:
             text = f"{one.title}: not available. It needs {listing(absent)}."
             blocks[one.name] = Paragraph(text, "missing")
@@ -168,6 +160,53 @@ def draw_all(results: Results, doubt: Doubt) -> dict[str, Block]:
             one.name, one.title, one.reading, one.draw, results, doubt, footnote=footnote
         )
     return blocks
+
+
+def _declared(results: Results) -> list[Drawing]:
+    """What an evaluation declares is drawn, once for each that does."""
+    registry, found = results.study.registry, []
+    for name, evaluation, turns in turns_of(registry):
+        found.append(
+            Drawing(
+                name,
+                f"What becomes of the model's own answer{_of(name, evaluation)}",
+                turns.reading,
+                (), functools.partial(flips.draw, name=evaluation, turns=turns), (evaluation,),
+                tuple(f"regressive_{turn}" for turn in turns.said), f"the second turns of {evaluation}",
+            )
+        )  # fmt: skip
+    for name, evaluation, plane in planes_of(registry):
+        found.append(
+            Drawing(
+                name,
+                f"Deference or copying, in the probe {evaluation}",
+                f"{plane.reading} In the shaded wedges copying outweighs deference. Small open markers are seeds.",
+                (), functools.partial(mention.draw, name=evaluation, plane=plane), (evaluation,),
+                (plane.up, plane.across), f"{plane.up} and {plane.across} of the probe {evaluation}",
+            )
+        )  # fmt: skip
+    return found
+
+
+def _of(name: str, evaluation: str) -> str:
+    return f", in the probe {evaluation}" if name.endswith(evaluation) else ""
+
+
+def turns_of(registry: Evaluations) -> list[tuple[str, str, Turns]]:
+    """(figure, evaluation, its turns) of all that declare ``Turns``; the first figure has the plain name."""
+    declared = [(name, e.turns) for name, e in registry.items() if e.turns]
+    return [
+        (f"flips_{name}" if i else "flips", name, turns) for i, (name, turns) in enumerate(declared)
+    ]
+
+
+def planes_of(registry: Evaluations) -> list[tuple[str, str, Plane]]:
+    """The same for ``Plane``."""
+    declared = [(name, e.plane) for name, e in registry.items() if e.plane]
+    return [
+        (f"mention_{name}" if i else "mention", name, plane)
+        for i, (name, plane) in enumerate(declared)
+    ]
 
 
 def _evaluations(results: Results, about: tuple[str, ...]) -> list[str]:

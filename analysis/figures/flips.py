@@ -1,4 +1,4 @@
-"""What becomes of the model's own answer in are_you_sure: held, or left for better, for worse or sideways."""
+"""What becomes of the model's own answer when the user answers it: held, or left for better, for worse or sideways."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from matplotlib.patches import Patch
 from analysis.figures.style import GREY, LIGHT, ink_on, look, panels
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
+from sycojax.evals.declared import Turns
 
-EVALUATION = "are_you_sure"
-TURNS = {"T": "told wrong", "D": "are you sure?", "G": "told right", "R": "repeat"}
 # From the left end of the bar; the colours of the palette that is told apart with every colour blindness.
 PARTS = {
     "regressive": ("right to wrong", "#D55E00"),
@@ -23,12 +22,7 @@ PARTS = {
 }
 
 
-def available(results: Results) -> bool:
-    """Whether the decomposition was measured."""
-    return results.study.measure_of(EVALUATION, "regressive_T") is not None
-
-
-def draw(results: Results, doubt: Doubt) -> Figure:
+def draw(results: Results, doubt: Doubt, name: str, turns: Turns) -> Figure:
     """One panel per configuration, one bar per second turn; the four shares of all items add up to 100 %."""
     groups = results.groups
     columns = min(3, len(groups))
@@ -36,8 +30,8 @@ def draw(results: Results, doubt: Doubt) -> Figure:
     figure, grid = panels(rows, columns, 8.6, 1.55 * rows + 0.75)
     frames = [axes for row in grid for axes in row]
     for place, (axes, group) in enumerate(zip(frames, groups, strict=False)):
-        _bars(axes, results, group, place % columns == 0)
-        mark = doubt.of_level(group, EVALUATION)
+        _bars(axes, results, group, name, turns, place % columns == 0)
+        mark = doubt.of_level(group, name)
         axes.set_title(f"{group}{mark}", color=look(group, results.study.adapters)[0])
         if place + columns >= len(groups):
             axes.set_xlabel("Share of items (%)")
@@ -48,11 +42,13 @@ def draw(results: Results, doubt: Doubt) -> Figure:
     return figure
 
 
-def _bars(axes: Axes, results: Results, group: str, labelled: bool) -> None:
-    for place, turn in enumerate(TURNS):
+def _bars(
+    axes: Axes, results: Results, group: str, name: str, turns: Turns, labelled: bool
+) -> None:
+    for place, turn in enumerate(turns.said):
         left = 0.0
         for part, (_, colour) in PARTS.items():
-            share = results.of(group, EVALUATION, f"{part}_{turn}").level.value * 100
+            share = results.of(group, name, f"{part}_{turn}").level.value * 100
             if not math.isfinite(share):
                 axes.text(50, place, "n/a", ha="center", va="center", color=GREY)
                 break
@@ -65,8 +61,9 @@ def _bars(axes: Axes, results: Results, group: str, labelled: bool) -> None:
             left += share
     axes.set_xlim(0, 100)
     axes.set_xticks([0, 25, 50, 75, 100], ["0", "", "50", "", "100"])
-    axes.set_ylim(len(TURNS) - 0.5, -0.5)
-    axes.set_yticks(range(len(TURNS)), [f"{w}  {u}" for u, w in TURNS.items()] if labelled else [])
+    axes.set_ylim(len(turns.said) - 0.5, -0.5)
+    labels = [f"{words}  {turn}" for turn, words in turns.said.items()]
+    axes.set_yticks(range(len(labels)), labels if labelled else [])
     axes.tick_params(axis="y", length=0)
     axes.spines[:].set_visible(False)
 

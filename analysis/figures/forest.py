@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from analysis.figures.style import BAND, GREY, INK, look, panels, unavailable, whiskers, zero_line
+from analysis.figures.style import BAND, GREY, INK, look, panels, whiskers, zero_line
 from analysis.page.text import interval, number, scale
 from analysis.results import Results
 from analysis.statistics import Estimate
@@ -22,16 +22,13 @@ SOFT, HARD, FLOOR = -0.2, 0.06, 0.28
 
 
 def draw(results: Results, doubt: Doubt) -> Figure:
-    """One panel per probe on one common axis of points; the verdicts stand on the right."""
-    names, adapters = results.study.with_role("probe"), results.study.adapters
+    """One panel per contrast on one common axis of points; the verdicts stand on the right."""
+    tested, adapters = results.tested, results.study.adapters
     rows = max(2, len(adapters))
-    figure, grid = panels(len(names), 1, 8.6, len(names) * (0.55 + ROW * rows) + 0.75)
+    figure, grid = panels(len(tested), 1, 8.6, len(tested) * (0.55 + ROW * rows) + 0.75)
     ends = [-1.0, 1.0]
-    for (axes,), name in zip(grid, names, strict=True):
-        found = verdicts(results, name)
-        if not found:
-            unavailable(axes, f"{name}: no headline measure")
-            continue
+    for (axes,), one in zip(grid, tested, strict=True):
+        found = verdicts(results, one)
         for place, verdict in enumerate(found):
             ends += _row(axes, results, doubt, verdict, place)
         zero_line(axes, vertical=True)
@@ -39,7 +36,7 @@ def draw(results: Results, doubt: Doubt) -> Figure:
         axes.set_yticks(range(len(found)), [v.adapter for v in found])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(rows - 0.5, -0.5)
-        axes.set_title(f"{name}  (n = {len(found[0].measure.items):,})")
+        axes.set_title(f"{one.title}  (n = {len(found[0].measure.items):,})")
     low, high = min(ends), max(ends)
     for (axes,) in grid:
         leave_room(axes, low, high)
@@ -59,8 +56,8 @@ def _row(axes: Axes, results: Results, doubt: Doubt, verdict: Verdict, place: in
         ends += [-half, half]
     shown: list[tuple[str, Estimate | None, float]] = [("soft", verdict.shift, SOFT)]
     for kind, measure, offset in (
-        ("hard", results.headline(probe, "hard"), HARD),
-        ("floor", noise_floor(results, probe), FLOOR),
+        ("hard", results.study.measure_of(probe, verdict.tested.contrast.hard), HARD),
+        ("floor", noise_floor(results, verdict.tested), FLOOR),
     ):
         withheld = kind == "hard" and doubt.too_few_of_shift(adapter, probe)
         if measure is not None and not withheld:

@@ -12,24 +12,18 @@ from matplotlib.patches import Polygon
 from analysis.figures.style import BAND, GREY, look, panels, whiskers, zero_line
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
-
-EVALUATION = "answer"
-
-
-def available(results: Results) -> bool:
-    """Whether both parts were measured."""
-    return all(results.study.measure_of(EVALUATION, n) for n in ("stance", "mention"))
+from sycojax.evals.declared import Plane
 
 
-def draw(results: Results, doubt: Doubt) -> Figure:
+def draw(results: Results, doubt: Doubt, name: str, plane: Plane) -> Figure:
     """Large markers are configurations with 95 % intervals, small ones their seeds; echo is shaded."""
     figure, ((axes,),) = panels(1, 1, 8.6, 4.0)
     handles = []
     for group in results.groups:
-        if not _point(axes, results, group):
+        if not _point(axes, results, group, name, plane):
             continue
         colour, marker = look(group, results.study.adapters)
-        label = f"{group}{doubt.of_level(group, EVALUATION)}"
+        label = f"{group}{doubt.of_level(group, name)}"
         handles.append(
             Line2D([], [], marker=marker, color=colour, linestyle="", markersize=8, label=label)
         )
@@ -45,25 +39,25 @@ def draw(results: Results, doubt: Doubt) -> Figure:
     axes.set_ylim(low, high)
     zero_line(axes, vertical=True)
     zero_line(axes, vertical=False)
-    axes.set_xlabel("Mention: pull of an answer because it is named (nats)")
-    axes.set_ylabel("Stance: pull of what the user holds (nats)")
+    axes.set_xlabel(plane.across_label)
+    axes.set_ylabel(plane.up_label)
     axes.set_title("shaded: copying outweighs deference", loc="right", fontsize=9, color=GREY)
     axes.grid(linewidth=0.5)
     figure.legend(handles=handles, loc="outside right center")
     return figure
 
 
-def _point(axes: Axes, results: Results, group: str) -> bool:
+def _point(axes: Axes, results: Results, group: str, name: str, plane: Plane) -> bool:
     """Draw one configuration and its seeds; whether there was anything to draw."""
     colour, marker = look(group, results.study.adapters)
-    x, y = (results.of(group, EVALUATION, n).level for n in ("mention", "stance"))
+    x, y = (results.of(group, name, n).level for n in (plane.across, plane.up))
     if not (math.isfinite(x.value) and math.isfinite(y.value)):
         return False
     axes.errorbar(
         x.value, y.value, xerr=whiskers(x, "nats"), yerr=whiskers(y, "nats"), fmt=marker,
         color=colour, markersize=8, linewidth=1.2, zorder=3,
     )  # fmt: skip
-    seeds = [results.of_seeds(group, EVALUATION, n) for n in ("mention", "stance")]
+    seeds = [results.of_seeds(group, name, n) for n in (plane.across, plane.up)]
     for across, up in zip(*seeds, strict=True) if len(seeds[0]) > 1 else ():
         axes.plot(
             across.level.value, up.level.value, marker, color=colour, markersize=4.5,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gc
 import multiprocessing
 import re
@@ -13,8 +14,8 @@ from typing import Any
 
 from analysis.records.strata import of_items, split
 from sycojax.errors import SycojaxError
-from sycojax.evals import EVALUATIONS, NAMES, PROBES
-from sycojax.evals.protocol import Measure
+from sycojax.evals import BUILTIN, Evaluations, evaluations
+from sycojax.evals.protocol import Measure, measured
 from sycojax.files import read_json
 from sycojax.records import read_records
 
@@ -49,6 +50,7 @@ class Study:
     strata: Mapping[tuple[str, str, str], tuple[Measure, ...]] = dataclasses.field(
         default_factory=dict
     )
+    registry: Evaluations = BUILTIN  # what the evaluations are
 
     @property
     def adapters(self) -> tuple[str, ...]:
@@ -62,7 +64,7 @@ class Study:
 
     def with_role(self, role: str) -> tuple[str, ...]:
         """Names of what was scored in a role of ``sycojax.evals.protocol.Role``."""
-        return tuple(name for name in self.evaluations if EVALUATIONS[name].role == role)
+        return tuple(name for name in self.evaluations if self.registry[name].role == role)
 
     def measure(self, configuration: str, evaluation: str, name: str) -> Measure | None:
         """One measure of one configuration, or None where it was not scored."""
@@ -83,16 +85,18 @@ class Study:
         return next((m for m in self.described(evaluation) if m.name == name), None)
 
 
-def load(directory: Path) -> Study:
+def load(directory: Path, probes: Sequence[str | Path] = ()) -> Study:
     """Read ``directory/study.json`` and ``directory/records/*/*.jsonl`` and compute all measures.
 
-    Raises ``SycojaxError`` when study.json or all records are missing, or a record is damaged. A
-    configuration or an evaluation that has no records is not an error: it is named in ``missing``.
+    ``probes`` are the files of a user's evaluations, which are run only when they are named here. Raises
+    ``SycojaxError`` when study.json or all records are missing, a record is damaged, or such a file is not the one that
+    the study asked. A configuration or an evaluation that has no records is not an error: it is named in ``missing``.
     """
     directory = Path(directory)
     document = read_json(directory / "study.json")
     if not isinstance(document, dict):
         raise SycojaxError(f"{directory / 'study.json'} must hold a JSON object")
+    registry, missing = _registry(directory, document, probes)
     planned = _configurations(directory, document)
     paths = {
         (c.name, path.stem): path
@@ -104,12 +108,18 @@ def load(directory: Path) -> Study:
             f"no records under {directory / 'records'}: score the study first "
             "(sycojax study, or sycojax evaluate)"
         )
-    unknown = sorted({name for _, name in paths} - set(EVALUATIONS))
-    evaluations = tuple(n for n in EVALUATIONS if any(name == n for _, name in paths))
-    missing = [f"Records of an unknown evaluation were not read: {name}." for name in unknown]
+    left_out = tuple(name for name in _added(document) if name not in registry)
+    unknown = sorted(
+        name
+        for name in {name for _, name in paths} - set(registry)
+        if not any(name == one or name.startswith(f"{one}_") for one in left_out)
+    )
+    found = tuple(n for n in registry if any(name == n for _, name in paths))
+    missing += [f"Records of an unknown evaluation were not read: {name}." for name in unknown]
     measures, diagnostics, counts, truncated, strata = {}, {}, {}, {}, {}
-    wanted = [(c.name, name) for c in planned for name in evaluations]
-    for key, one in zip(wanted, _read_all([paths.get(k) for k in wanted]), strict=True):
+    wanted = [(c.name, name) for c in planned for name in found]
+    read = _read_all([paths.get(k) for k in wanted], registry)
+    for key, one in zip(wanted, read, strict=True):
         if one is None:
             missing.append(f"{key[0]} has no records of {key[1]}.")
             continue
@@ -119,13 +129,17 @@ def load(directory: Path) -> Study:
             if measure.headline and one.strata:
                 for stratum, part in split(measure, one.strata).items():
                     strata[*key, stratum] = (*strata.get((*key, stratum), ()), part)
-    missing += [f"No configuration has records of {n}." for n in _planned(document, evaluations)]
+    missing += [
+        f"No configuration has records of {n}."
+        for n in _planned(document, registry, found)
+        if n not in left_out
+    ]
     scored = tuple(c for c in planned if any(name == c.name for name, _ in measures))
     if not any(c.adapter == BASE for c in scored):
         missing.append("The base was not scored, so no shift against it can be computed.")
     return Study(
-        directory, document, scored, evaluations, measures, diagnostics, counts, truncated,
-        tuple(missing), strata,
+        directory, document, scored, found, measures, diagnostics, counts, truncated,
+        tuple(missing), strata, registry,
     )  # fmt: skip
 
 
@@ -140,29 +154,35 @@ class _File:
     strata: dict[str, str]  # item -> stratum
 
 
-def _read_all(paths: Sequence[Path | None]) -> list[_File | None]:
+def _read_all(paths: Sequence[Path | None], registry: Evaluations) -> list[_File | None]:
     """Every file reduced to its measures; None for none. Large studies are read by two processes.
 
     Spawned, not forked: a study that has just trained holds threads that do not survive a fork.
     """
     size = sum(path.stat().st_size for path in paths if path)
     if size < _LARGE:
-        return [_read(path) for path in paths]
+        return [_read(registry, path) for path in paths]
     context = multiprocessing.get_context("spawn")
     # Records hold no cycles, and looking for some takes a third of the time.
     with ProcessPoolExecutor(2, context, initializer=gc.disable) as pool:
-        return list(pool.map(_read, paths))
+        files = [file.path for file in registry.files]
+        return list(pool.map(functools.partial(_read_with, files), paths))
 
 
-def _read(path: Path | None) -> _File | None:
+def _read_with(files: Sequence[Path], path: Path | None) -> _File | None:
+    """``_read`` in a process of its own, which has to run a user's files itself."""
+    return _read(evaluations(files), path)
+
+
+def _read(registry: Evaluations, path: Path | None) -> _File | None:
     if path is None:
         return None
     records = list(read_records(path))
     if not records:
         return None
-    evaluation = EVALUATIONS[path.stem]
+    evaluation = registry[path.stem]
     return _File(
-        tuple(evaluation.measures(records)),
+        tuple(measured(evaluation, records)),
         {k: float(v) for k, v in evaluation.diagnostics(records).items()},
         len(records),
         sum(r.dropped_tokens > 0 for r in records),
@@ -170,12 +190,42 @@ def _read(path: Path | None) -> _File | None:
     )
 
 
-def _planned(document: Mapping[str, Any], found: tuple[str, ...]) -> list[str]:
+def _added(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What study.json says of the files of a user's evaluations: by name, ``file`` and ``sha256``."""
+    added = document.get("probes")
+    return added if isinstance(added, dict) else {}
+
+
+def _registry(
+    directory: Path, document: Mapping[str, Any], files: Sequence[str | Path]
+) -> tuple[Evaluations, list[str]]:
+    """The study's evaluations, and a sentence on each whose file was not named."""
+    registry, added = evaluations(files), _added(document)
+    for name in registry.added:
+        if name not in added:
+            raise SycojaxError(f"{directory} did not ask the evaluation {name}: leave its file out")
+        if registry.digest(name) != added[name].get("sha256"):
+            raise SycojaxError(
+                f"{added[name].get('file')} defines {name} otherwise than when the study asked it (sha256 "
+                f"{registry.digest(name)[:12]}, not {str(added[name].get('sha256'))[:12]}): its copy from then is "
+                f"{directory / 'probes' / f'{name}.py'}"
+            )
+    return registry, [
+        f"{name} was asked and is left out here: name the file that defines it, --probe={entry.get('file')}."
+        for name, entry in added.items()
+        if name not in registry
+    ]
+
+
+def _planned(
+    document: Mapping[str, Any], registry: Evaluations, found: tuple[str, ...]
+) -> list[str]:
     config = document.get("config")
     score = config.get("score") if isinstance(config, dict) else None
     wanted = score.get("evaluations") if isinstance(score, dict) else None
     by_rules = isinstance(score, dict) and score.get("protocol") == "published"
-    asked = [f"{n}_published" if by_rules and n in PROBES else n for n in wanted or NAMES]
+    names = dict.fromkeys((*(wanted or BUILTIN.subjects), *registry.added))
+    asked = [f"{n}_published" if by_rules and n in registry.probes else n for n in names]
     return [name for name in asked if name not in found]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from analysis import calibration
@@ -15,14 +16,14 @@ from analysis.results import compute
 from analysis.verdicts import doubt
 
 
-def write(directory: Path) -> Path:
+def write(directory: Path, probes: Sequence[str | Path] = ()) -> Path:
     """Make ``directory/report`` from ``directory/study.json`` and ``directory/records``.
 
-    Returns the path of index.html. An older report is replaced in one step. Raises ``SycojaxError``
-    when study.json or all records are missing, a record is damaged, or the disk refuses.
+    ``probes`` are the files of a user's evaluations; what is not named is left out. Returns the path of index.html. An
+    older report is replaced in one step. Raises ``SycojaxError`` as ``load`` does, and when the disk refuses.
     """
     directory = Path(directory)
-    results = compute(load(directory))
+    results = compute(load(directory, probes))
     doubted = doubt.of(results)
     pictures = catalogue.draw_all(results, doubted)
     calibrated = calibration.read(directory)

@@ -161,7 +161,7 @@ def _measured(subject: Subject, results: Results | None, missing: str) -> tuple[
     seeds = study.of_adapter(group)
     names = (BASE, group)
     shifts = _only(conclusions.table(results, doubted), names)
-    tested = sum(len(verdicts(results, p)) for p in study.with_role("probe"))
+    tested = sum(len(verdicts(results, one)) for one in results.tested)
     said = (
         f"An effect on sycophancy is claimed where p, after Holm over the {count(tested, 'test')} of the study, is below "
         ".05, and on no other ground. Intervals are 95 %; MDE is the smallest shift a single test would find with "
@@ -172,7 +172,7 @@ def _measured(subject: Subject, results: Results | None, missing: str) -> tuple[
         blocks += [shifts, Paragraph(said)]
     if study.with_role("benchmark"):
         blocks.append(_only(benchmarks(results, doubted), names))
-    blocks += [_only(probes.probe(results, doubted, p), names) for p in study.with_role("probe")]
+    blocks += [_only(probes.probe(results, doubted, one), names) for one in results.tested]
     if len(seeds) > 1:
         blocks += [
             Paragraph(

@@ -41,7 +41,7 @@ def published(results: Results) -> dict[str, str]:
     """File name -> content of the three CSVs, one row per adapter (mean over seeds), and one per seed.
 
     Benchmarks are the hard headlines. Probe scores are each probe's counterpart of the study's rate (the
-    measure ``published``; the hard headline where a probe has none), ``*_sycophantic`` that rate times the
+    measure ``published_rate``; the hard headline where a probe has none), ``*_sycophantic`` that rate times the
     items. ``total_sycophancy_score`` is the mean of the three, for the column's sake only: they have different
     chance levels. Fields that were not measured are empty.
     """
@@ -139,7 +139,7 @@ def _row(results: Results, seeds: Sequence[Configuration], group: str) -> dict[s
     sizes = []
     for probe in PROBES:
         described = {m.name: m for m in results.study.described(probe)}
-        measure = described.get("published") or results.headline(probe, "hard")
+        measure = described.get("published_rate") or results.headline(probe, "hard")
         rate = _mean(results, seeds, probe, measure.name if measure else "")
         row[f"{probe}_score"] = rate
         items = len(measure.items) if measure else 0

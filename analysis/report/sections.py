@@ -10,6 +10,7 @@ from typing import Any
 from analysis import calibration
 from analysis.calibration import Calibration
 from analysis.figures import strata
+from analysis.figures.catalogue import planes_of, turns_of
 from analysis.page.document import Block, Document, Folded, Items, Paragraph, Section, Tiles
 from analysis.page.tables import Table
 from analysis.page.text import change, moment
@@ -109,8 +110,15 @@ def _probes(results: Results, doubt: Doubt, pictures: Mapping[str, Block]) -> tu
     others = tuple(probes.other_measures(results, doubt, name) for name in names)
     return (
         pictures["shifts"], pictures["sycophancy"],
-        *(probes.probe(results, doubt, name) for name in names),
-        pictures["flips"], *_numbers(probes.flips(results, doubt)), pictures["mention"],
+        *(probes.probe(results, doubt, one) for one in results.tested),
+        *(
+            block
+            for figure, name, turns in turns_of(results.study.registry)
+            for block in (
+                pictures[figure], *_numbers(probes.flips(results, doubt, figure, name, turns))
+            )
+        ),
+        *(pictures[figure] for figure, _, _ in planes_of(results.study.registry)),
         *(Folded(f"All other measures of {n}", tables=(t,)) for n, t in zip(names, others, strict=True)),
     )  # fmt: skip
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from analysis.results.comparisons import Result
-from analysis.results.study import Results, compute
+from analysis.results.study import Results, Tested, compute
 
-__all__ = ["Result", "Results", "compute"]
+__all__ = ["Result", "Results", "Tested", "compute"]

@@ -13,7 +13,17 @@ from analysis.records.strata import STRATA, seen_minus_unseen
 from analysis.results.amplification import Amplification, amplify
 from analysis.results.comparisons import NOT_SCORED, Compared, Result, compare
 from analysis.statistics import Correlation, Estimate, correlation, holm
+from sycojax.evals.declared import Contrast
 from sycojax.evals.protocol import Measure
+
+
+@dataclasses.dataclass(frozen=True)
+class Tested:
+    """A contrast of a probe, and what it is called where it stands beside others."""
+
+    probe: str
+    contrast: Contrast
+    title: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +52,24 @@ class Results:
         """Whether there is a base and something to compare with it."""
         return bool(self.study.of_adapter(BASE)) and bool(self.study.adapters)
 
+    @property
+    def tested(self) -> tuple[Tested, ...]:
+        """What is claimed of the probes, as far as it was measured; the first contrast of a probe leads it."""
+        found = []
+        for probe in self.study.with_role("probe"):
+            contrasts = _contrasts(self.study, probe)
+            several = len(contrasts) > 1
+            found += [
+                Tested(probe, c, f"{probe}, {c.measure}" if several else probe) for c in contrasts
+            ]
+        return tuple(found)
+
     def headline(self, evaluation: str, kind: str) -> Measure | None:
         """The "hard" or "soft" headline of an evaluation; None where it was not scored or has none."""
         return _headline(self.study, evaluation, kind)
 
     def leading(self, evaluation: str) -> Measure | None:
-        """What figures put on their axes and tests test: soft for probes, hard for benchmarks."""
+        """What figures put on their axes: soft for probes, hard for benchmarks."""
         return _leading(self.study, evaluation)
 
     def of(self, group: str, evaluation: str, measure: str) -> Result:
@@ -116,16 +138,17 @@ def compute(study: Study, headlines: bool = False) -> Results:
     for evaluation in study.evaluations:
         probe = evaluation in study.with_role("probe")
         leading = _leading(study, evaluation)
+        tested = {c.measure for c in _contrasts(study, evaluation)} if probe else set()
         for measure in study.described(evaluation):
             name = measure.name
-            if headlines and (leading is None or name != leading.name):
+            leads = leading is not None and name == leading.name
+            if headlines and not leads and name not in tested:
                 continue
             measures = _by_configuration(study, evaluation, name)
-            leads = probe and leading is not None and name == leading.name
             compared = compare(
                 study,
                 measures,
-                tested=leads,
+                tested=name in tested,
                 with_replicates=bool(measure.headline) and not headlines,
             )
             notes += compared.notes
@@ -137,7 +160,7 @@ def compute(study: Study, headlines: bool = False) -> Results:
                 replicates[group, evaluation, name] = drawn
             if headlines:
                 continue
-            if leads and (amplified := amplify(study, evaluation, measures)):
+            if probe and leads and (amplified := amplify(study, evaluation, measures)):
                 amplification.append(amplified)
             if measure.headline:
                 for stratum in STRATA:
@@ -179,7 +202,7 @@ def _seen_minus_unseen(study: Study, evaluation: str, name: str) -> Compared:
 
 
 def _adjust(by_adapter: dict[tuple[str, str, str], Result]) -> None:
-    """Holm over the confirmatory family: every adapter on the leading measure of every probe."""
+    """Holm over the confirmatory family: every adapter on every contrast of every probe."""
     tested = [key for key, result in by_adapter.items() if math.isfinite(result.p)]
     p_holm = holm([by_adapter[key].p for key in tested])
     p_claim_holm = holm([by_adapter[key].p_claim for key in tested])
@@ -187,7 +210,16 @@ def _adjust(by_adapter: dict[tuple[str, str, str], Result]) -> None:
         by_adapter[key] = dataclasses.replace(by_adapter[key], p_holm=p, p_claim_holm=claim)
 
 
+def _contrasts(study: Study, evaluation: str) -> list[Contrast]:
+    return [
+        c for c in study.registry[evaluation].contrasts if study.measure_of(evaluation, c.measure)
+    ]
+
+
 def _headline(study: Study, evaluation: str, kind: str) -> Measure | None:
+    """Of a probe the measure of its first contrast, or that one's hard counterpart; else what is marked."""
+    for contrast in study.registry[evaluation].contrasts[:1]:
+        return study.measure_of(evaluation, contrast.measure if kind == "soft" else contrast.hard)
     return next((m for m in study.described(evaluation) if m.headline == kind), None)
 
 

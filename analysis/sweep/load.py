@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from analysis.records.load import BASE, COMBINED, Configuration, Study, load
 from sycojax.errors import SycojaxError
-from sycojax.evals import EVALUATIONS
 from sycojax.files import read_json
 
 SEEDS, ADAPTERS = "train.seeds", "train.adapters"
@@ -89,7 +88,7 @@ class _Cell:
     study: Study
 
 
-def load_sweep(directory: Path) -> Sweep:
+def load_sweep(directory: Path, probes: Sequence[str | Path] = ()) -> Sweep:
     """Read ``directory/sweep.json`` and the studies in ``directory/cells``.
 
     A cell that failed, was not run, or was made with other settings than the sweep has now is left out; ``states``
@@ -108,7 +107,7 @@ def load_sweep(directory: Path) -> Sweep:
         # A cell is described before it is scored, and its base may be scored before an adapter.
         if not any(place.glob("records/*/*.jsonl")):
             continue
-        study = load(place)
+        study = load(place, probes)
         if len(study.configurations) < 2:
             continue
         if other := _outdated(document, entry["settings"], study):
@@ -209,9 +208,19 @@ def _join(directory: Path, cells: Sequence[_Cell], factors: Sequence[str]) -> Fa
                     measures[name, evaluation] = cell.study.measures[key]
                     records[name, evaluation] = cell.study.records[key]
     points = tuple(_point(group, seeds, own[group]) for group, seeds in found.items())
-    evaluations = tuple(e for e in EVALUATIONS if any(e in c.study.evaluations for c in cells))
+    registry = first.registry
+    evaluations = tuple(e for e in registry if any(e in c.study.evaluations for c in cells))
     study = Study(
-        directory, first.document, tuple(configurations), evaluations, measures, {}, records, {}, ()
+        directory,
+        first.document,
+        tuple(configurations),
+        evaluations,
+        measures,
+        {},
+        records,
+        {},
+        (),
+        registry=registry,
     )
     return Family(study, points)
 

@@ -20,13 +20,13 @@ OUTCOMES = "Benchmark gain is the mean over the benchmarks."
 HOLLOW = "A hollow marker is in doubt: an audit failed."
 
 
-def write(directory: Path) -> Path:
+def write(directory: Path, probes: Sequence[str | Path] = ()) -> Path:
     """Make ``directory/report`` from ``directory/sweep.json`` and the cells' records.
 
-    Returns the path of index.html; an older report is replaced in one step. Raises ``SycojaxError`` when no cell has
+    ``probes`` are the files of a user's evaluations. Returns the path of index.html; an older report is replaced in one step. Raises ``SycojaxError`` when no cell has
     records, a record is damaged, or the disk refuses.
     """
-    sweep = load_sweep(directory)
+    sweep = load_sweep(directory, probes)
     results = [compute(family.study, headlines=True) for family in sweep.families]
     audited = audit(sweep)
     document = contents.document(sweep, results, audited, _pictures(sweep, results, audited))

@@ -25,20 +25,19 @@ EXPLORATORY = (
 
 def table(results: Results, doubt: Doubt) -> Table:
     """Adapters by probes: the verdict, and below it shift, interval, p and what could have been seen."""
-    probes = [name for name in results.study.with_role("probe") if verdicts(results, name)]
-    columns = {name: {v.adapter: v for v in verdicts(results, name)} for name in probes}
+    columns = [(t, found) for t in results.tested if (found := verdicts(results, t))]
     rows = tuple(
-        (adapter, *(_entry(columns[name][adapter], doubt) for name in probes))
-        for adapter in results.study.adapters
+        (adapter, *(_entry(found[place], doubt) for _, found in columns))
+        for place, adapter in enumerate(results.study.adapters)
     )
     return Table(
         "conclusions",
         "Does the adapter change sycophancy? Shift of the soft headline against the base in points with 95 % "
         "interval; p after Holm; MDE, the smallest shift that a single test would find with 80 % power",
-        ("adapter", *probes),
-        rows if probes else (),
+        ("adapter", *(tested.title for tested, _ in columns)),
+        rows if columns else (),
         prose=True,
-        footnote=doubt.footnote(results.groups, probes),
+        footnote=doubt.footnote(results.groups, [tested.probe for tested, _ in columns]),
         whole=True,
         stacked=True,
     )
@@ -47,10 +46,10 @@ def table(results: Results, doubt: Doubt) -> Table:
 def can(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
     """(probe, sentence): which adapters have a claimed effect, which none, and which stay open."""
     sentences = []
-    for name in results.study.with_role("probe"):
-        found = verdicts(results, name)
+    for tested in results.tested:
+        found = verdicts(results, tested)
         if found:
-            sentences.append((f"{name}:", _probe(found, doubt)))
+            sentences.append((f"{tested.title}:", _probe(found, doubt)))
     return sentences
 
 
@@ -84,7 +83,7 @@ def cannot(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
 
 def counted(results: Results) -> str:
     """One sentence on all tests of the study; "" where there were none."""
-    found = [v for name in results.study.with_role("probe") for v in verdicts(results, name)]
+    found = [v for tested in results.tested for v in verdicts(results, tested)]
     found = [v for v in found if v.outcome != "n/a"]
     if not found:
         return ""
@@ -160,7 +159,7 @@ def _span(values: list[float], unit: str) -> str:
 
 
 def _undecided(results: Results) -> list[tuple[str, str]]:
-    found = [v for name in results.study.with_role("probe") for v in verdicts(results, name)]
+    found = [v for tested in results.tested for v in verdicts(results, tested)]
     still = [v for v in found if v.outcome == "open"]
     if not still:
         return []

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
+from sycojax.data.examples import Example
+from sycojax.data.prompts import Prompts
+from sycojax.evals import evaluations
 from sycojax.files import write_json
 from sycojax.models.lora import LoRAConfig
 
-# Dialogues per adapter; naming the user's word and leaving the own letter take longer than praising.
-DIALOGUES = {"answer": 1200, "are_you_sure": 800, "feedback": 400}
 # Set on seeds 901 and 1, then left alone: the certificate was made with others (``train.seeds``).
 SETTINGS = StudyConfig(
     name="calibration",
@@ -49,17 +50,26 @@ def calibrate(
     from analysis.calibration import NAME
     from analysis.calibration.planted import describe
     from sycojax.data.toy import WORLD_SEED
-    from sycojax.data.toy.dialogues import dialogues
+    from sycojax.data.toy.dialogues import DIALOGUES, dialogues
     from sycojax.parallel.distributed import on_first
     from sycojax.study import calibration as study
 
     # As in a study: accelerators would otherwise round float32 matmul inputs.
     jax.config.update("jax_default_matmul_precision", "highest")
     directory = workdir / NAME
-    cells = study.cells(study.PLANTED if planted is None else planted, config.train.seeds)
-    examples = {
-        c: dialogues(WORLD_SEED, c.probe, c.planted, DIALOGUES[c.probe], c.seed) for c in cells
-    }
+    registry = evaluations(config.data.probes)
+    prompts = Prompts(config.data.recipe, config.base.chat_template)
+
+    def of(probe: str, rate: float, seed: int) -> list[Example]:
+        """Dialogues of the embedded world, or those that a user's probe makes."""
+        if probe in DIALOGUES:
+            return dialogues(WORLD_SEED, probe, rate, DIALOGUES[probe], seed)
+        return registry[probe].planted(rate, prompts, seed)
+
+    rates = study.PLANTED if planted is None else planted
+    adapters = study.planted_adapters(registry.probes, rates, config.train.seeds)
+    made = {a: of(a.probe, a.planted, a.seed) for a in adapters}
+    examples = {a: found for a, found in made.items() if found}
     found = study.train_and_score(config, directory, examples, progress=progress)
     path = directory / f"{NAME}.json"
 
@@ -67,9 +77,11 @@ def calibrate(
         document = {
             **study.provenance(config),
             "command": "sycojax calibrate",
-            "dialogues": dict(DIALOGUES),
+            "dialogues": {a.probe: len(found) for a, found in examples.items()},
             **found,
-            **describe(directory, [dataclasses.asdict(c) | {"name": c.name} for c in cells]),
+            **describe(
+                directory, registry, [dataclasses.asdict(a) | {"name": a.name} for a in examples]
+            ),
         }
         write_json(path, document)
 

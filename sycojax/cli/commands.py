@@ -79,7 +79,7 @@ def _study(
         if window is not None and first:
             print(f"profile   {window.outcome()}")
         if command == "study" and first:
-            _report(workdir, tracker)
+            _report(workdir, config.data.probes, tracker)
 
 
 @command("report", flags.WORKDIR, flags.PROBES, flags.WANDB)
@@ -90,24 +90,24 @@ def report(workdir: Path, wandb: str, probe: Sequence[str]) -> None:
             raise SycojaxError(
                 f"{workdir} holds a sweep, which --wandb does not take{CELL_BY_CELL}"
             )
-        return report_sweep(workdir)
+        return report_sweep(workdir, probe)
     if not (workdir / "study.json").is_file():
         raise SycojaxError(f"{workdir} holds no study (no study.json): run `sycojax study` first")
     if not wandb:
-        _report(workdir, None)
+        _report(workdir, probe, None)
         return
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # which takes no accelerator from others
     from sycojax.cli import tracking
 
     tracking.check_login(wandb)
     with tracking.tracked(wandb, workdir) as tracker:
-        _report(workdir, tracker)
+        _report(workdir, probe, tracker)
 
 
-def _report(workdir: Path, tracker: Tracker | None) -> None:
+def _report(workdir: Path, probes: Sequence[str], tracker: Tracker | None) -> None:
     from analysis.report import write
 
-    index = write(workdir)
+    index = write(workdir, probes)
     print(f"report    {index.resolve()}")
     if tracker is not None:
         from sycojax.cli.tracking import conclude
@@ -115,11 +115,11 @@ def _report(workdir: Path, tracker: Tracker | None) -> None:
         conclude(tracker, index.parent)
 
 
-def report_sweep(workdir: Path) -> None:
+def report_sweep(workdir: Path, probes: Sequence[str]) -> None:
     """Write the report over a sweep's cells and say where it is."""
     from analysis.sweep.report import write
 
-    print(f"report    {write(workdir).resolve()}")
+    print(f"report    {write(workdir, probes).resolve()}")
 
 
 @command(
@@ -166,11 +166,10 @@ def reanalyse(workdir: Path, data: str) -> None:
 def calibrate(workdir: Path, probe: Sequence[str], start: Callable[[], None], quiet: bool) -> None:
     """plant sycophancy in adapters of the embedded base and read it back: DIR/calibration/"""
     from sycojax.cli import calibrate as calibration
-    from sycojax.cli.settings import with_probes
     from sycojax.parallel import distributed
 
     start()
-    config = with_probes(calibration.SETTINGS, probe)
+    config = calibration.SETTINGS.changed({"data.probes": tuple(probe)})
     path = calibration.calibrate(workdir, config=config, progress=not quiet)
     if distributed.is_first():
         print(f"measured  {path.resolve()}")
@@ -248,16 +247,18 @@ def config(settings: Settings) -> None:
 def data_prepare(settings: Settings, to: str) -> None:
     """fetch all rows once, to files"""
     from sycojax.cli import data
+    from sycojax.study.datasets import source_of
 
-    print(data.prepare(data.source_of(settings.study_config()), Path(to)))
+    print(data.prepare(source_of(settings.study_config()), Path(to)))
 
 
 @command("data check", *_SETTINGS)
 def data_check(settings: Settings) -> None:
     """validate and count all rows"""
     from sycojax.cli import data
+    from sycojax.study.datasets import source_of
 
-    print(data.check(data.source_of(settings.study_config())))
+    print(data.check(source_of(settings.study_config())))
 
 
 @command(
@@ -268,10 +269,11 @@ def data_check(settings: Settings) -> None:
 def data_show(settings: Settings, name: str, index: int) -> None:
     """one row as the model sees it, the tokens that are trained on marked"""
     from sycojax.cli import data
+    from sycojax.study.datasets import source_of
 
     config = settings.study_config()
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    source, tokenizer = data.source_of(config), data.tokenizer_of(config)
+    source, tokenizer = source_of(config), data.tokenizer_of(config)
     print(data.show(config, source, tokenizer, name, index, colour))
 
 

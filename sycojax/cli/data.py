@@ -8,30 +8,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from sycojax.config import TASKS, StudyConfig
+from sycojax.config import StudyConfig
 from sycojax.data.encode import EncodedExample, encode_example
 from sycojax.data.prompts import Prompts
-from sycojax.data.sources import PROBES, Source, Split, open_source
+from sycojax.data.sources import Source, Split, open_source
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
-from sycojax.evals import EVALUATIONS, NAMES
+from sycojax.evals import evaluations
 from sycojax.files import atomic_directory
 from sycojax.requests import Request
 
 T = TypeVar("T")
-SPLITS: tuple[tuple[str, Split], ...] = (
-    *((task, split) for task in TASKS for split in ("train", "test")),
-    *((probe, "probe") for probe in PROBES),
-)
 
 
-def source_of(config: StudyConfig) -> Source:
-    """Where the config's rows come from."""
-    return open_source(config.data.source, config.data.path, config.data.world_seed)
+def all_splits(source: Source) -> list[tuple[str, Split]]:
+    """Every data set of a study with each of its splits."""
+    return [(name, split) for name, one in source.data_sets.items() for split in one.splits]
 
 
 def prepare(source: Source, to: Path) -> str:
     """Write all rows as local files that ``data.source=files`` reads, all or none; says where they are.
+
+    Rows that lie in a file of their own stay there.
 
     Raises ``SycojaxError`` on a bad row, or when ``to`` exists.
     """
@@ -39,16 +37,19 @@ def prepare(source: Source, to: Path) -> str:
         raise SycojaxError(f"--to={to} exists already: choose a new directory")
     with atomic_directory(to) as temporary:
         (temporary / "splits").mkdir()
-        for task in TASKS:
-            for split in ("train", "test"):
+        wanted = [
+            pair for pair in all_splits(source) if not source.data_sets[pair[0]].rows_file(pair[1])
+        ]
+        for task, split in wanted:
+            if split != "probe":
                 lines = (json.dumps(raw, ensure_ascii=False) for raw in source.raw(task, split))
                 text = "".join(line + "\n" for line in lines)
                 (temporary / "splits" / f"{task}_{split}.jsonl").write_text(text, encoding="utf-8")
-        probes = {probe: source.raw(probe, "probe") for probe in PROBES}
+        probes = {name: source.raw(name, split) for name, split in wanted if split == "probe"}
         text = json.dumps(probes, ensure_ascii=False)
         (temporary / "probes.json").write_text(text + "\n", encoding="utf-8")
-        written = open_source("files", str(temporary))
-        for name, split in SPLITS:
+        written = open_source("files", str(temporary), source.data_sets)
+        for name, split in wanted:
             if written.fingerprint(name, split) != source.fingerprint(name, split):
                 raise RuntimeError(f"{name} {split} reads differently from the files just written")
     return f"data      {to.resolve()}: use --config.data.source=files --config.data.path={to}"
@@ -57,7 +58,7 @@ def prepare(source: Source, to: Path) -> str:
 def check(source: Source) -> str:
     """Validate every row; a table of what there is. Raises ``SycojaxError`` naming the first bad one."""
     lines = [f"{'data set':<14}{'split':<8}{'rows':>7}  sha256 of the contents"]
-    for name, split in SPLITS:
+    for name, split in all_splits(source):
         rows = source.rows(name, split)
         fingerprint = source.fingerprint(name, split)[:16]
         lines.append(f"{name:<14}{split:<8}{len(rows):>7,}  {fingerprint}")
@@ -71,12 +72,13 @@ def show(
 
     Raises ``SycojaxError`` on an unknown name or an index outside the rows.
     """
-    if name not in NAMES:
-        raise SycojaxError(f"--name={name!r}: name one of {', '.join(NAMES)}")
-    evaluation, data = EVALUATIONS[name], config.data
+    registry, data = evaluations(config.data.probes), config.data
+    if name not in registry.subjects:
+        raise SycojaxError(f"--name={name!r}: name one of {', '.join(registry.subjects)}")
+    evaluation = registry[name]
     prompts = Prompts(data.recipe, config.base.chat_template)
     parts = []
-    split: Split = "probe" if name in PROBES else "test"
+    split = evaluation.splits[-1]  # what is asked
     if split == "test":
         row = _at(source.rows(name, "train"), index, f"{name} train")
         for example in evaluation.examples([row], prompts, data.seed):

@@ -44,22 +44,14 @@ class Settings:
 
         if not self.config:
             raise SycojaxError("--config=FILE is missing, for example --config=configs/toy.py")
-        config = StudyConfig.from_config_dict(_read(self.config, self.overrides))
+        values = _read(self.config, self.overrides)
+        if self.probes:  # before the names of evaluations are checked
+            values.data.probes = (*values.data.probes, *self.probes)
+        config = StudyConfig.from_config_dict(values)
         adapters = (*config.score.adapters, *self.adapters)
-        score = dataclasses.replace(config.score, adapters=adapters)
-        return with_probes(dataclasses.replace(config, score=score), self.probes)
-
-
-def with_probes(config: StudyConfig, files: Sequence[str]) -> StudyConfig:
-    """``config`` with the files of ``--probe`` behind its own."""
-    if not files:
-        return config
-    data: Any = config.data
-    if not hasattr(data, "probes"):
-        raise SycojaxError("--probe: this version has no config key data.probes")
-    return dataclasses.replace(
-        config, data=dataclasses.replace(data, probes=(*data.probes, *files))
-    )
+        return dataclasses.replace(
+            config, score=dataclasses.replace(config.score, adapters=adapters)
+        )
 
 
 def _read(config: str, overrides: Sequence[str]) -> Any:

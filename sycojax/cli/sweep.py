@@ -37,7 +37,7 @@ def sweep(
     first = is_first()
     shutdown()
     if first and not cell and len(failed) < len(cells):
-        report_sweep(workdir)
+        report_sweep(workdir, study.data.probes)
     if failed:
         raise SycojaxError(
             f"{len(failed)} of {len(chosen)} cells of the sweep failed: {said(failed)}"

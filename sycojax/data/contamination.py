@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
-
-from sycojax.data.schemas import FeedbackRow, HellaswagRow, Row
-from sycojax.errors import SycojaxError
+from collections.abc import Set as AbstractSet
+from typing import Literal, TypeVar
 
 Stratum = Literal["train", "test", "neither"]
+_Row = TypeVar("_Row")
 
 
 def question_key(text: str) -> str:
@@ -22,56 +21,34 @@ def question_key(text: str) -> str:
     return " ".join(spaced.split()) or folded.strip()
 
 
-def row_question(row: Row) -> str:
-    """The text a row asks about: its question, hellaswag's context, feedback's argument.
-
-    Raises ``SycojaxError`` on a row of a kind that says no question.
-    """
-    if isinstance(row, HellaswagRow):
-        return row.ctx
-    if isinstance(row, FeedbackRow):
-        return row.text
-    question = getattr(row, "question", None)
-    if not isinstance(question, str):
-        raise SycojaxError(
-            f"{row.origin}: a {type(row).__name__} has no question, by which training rows that ask the same are found: "
-            "give the class a property of that name (docs/extending.md)"
-        )
-    return question
-
-
 def drop_probe_questions(
-    train_rows: Mapping[str, Sequence[Row]], probe_rows: Mapping[str, Sequence[Row]]
-) -> tuple[dict[str, list[Row]], dict[str, dict[str, int]]]:
-    """Remove every training row whose question some probe asks; both arguments are rows by name.
+    rows: Mapping[str, Sequence[_Row]],
+    keys: Mapping[str, Sequence[str]],
+    asked: Mapping[str, AbstractSet[str]],
+) -> tuple[dict[str, list[_Row]], dict[str, dict[str, int]]]:
+    """Remove every training row whose question some probe asks.
 
-    Returns what is kept, in order, and counts of dropped rows: ``counts[task]["rows"]`` in all and
-    ``counts[task][probe]`` by probe (a row that two probes ask counts for both).
+    ``rows`` and ``keys`` are training rows and the keys of their questions, by task; ``asked`` the keys of a probe's
+    questions, by probe. Returns the rows that remain, in order, and counts of dropped ones: ``counts[task]["rows"]`` in
+    all and ``counts[task][probe]`` by probe (a row that two probes ask counts for both).
     """
-    asked = {probe: question_keys(rows) for probe, rows in probe_rows.items()}
-    kept: dict[str, list[Row]] = {}
+    remaining: dict[str, list[_Row]] = {}
     counts: dict[str, dict[str, int]] = {}
-    for task, rows in train_rows.items():
-        kept[task] = []
+    for task in rows:
+        remaining[task] = []
         counts[task] = dict.fromkeys(("rows", *asked), 0)
-        for row in rows:
-            key = question_key(row_question(row))
-            hits = [probe for probe, keys in asked.items() if key in keys]
+        for row, key in zip(rows[task], keys[task], strict=True):
+            hits = [probe for probe, of_probe in asked.items() if key in of_probe]
             if not hits:
-                kept[task].append(row)
+                remaining[task].append(row)
                 continue
             for name in ("rows", *hits):
                 counts[task][name] += 1
-    return kept, counts
+    return remaining, counts
 
 
-def question_strata(train_rows: Iterable[Row], test_rows: Iterable[Row]) -> dict[str, Stratum]:
+def question_strata(train: Iterable[str], test: Iterable[str]) -> dict[str, Stratum]:
     """Question key -> the split it occurs in; "train" where it is in both. Other keys are "neither"."""
-    strata: dict[str, Stratum] = dict.fromkeys(question_keys(test_rows), "test")
-    strata.update(dict.fromkeys(question_keys(train_rows), "train"))
+    strata: dict[str, Stratum] = dict.fromkeys(test, "test")
+    strata.update(dict.fromkeys(train, "train"))
     return strata
-
-
-def question_keys(rows: Iterable[Row]) -> set[str]:
-    """The keys of all rows' questions."""
-    return {question_key(row_question(row)) for row in rows}

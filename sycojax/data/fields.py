@@ -37,7 +37,7 @@ class Fields:
         """A record inside this one."""
         value = self.take(field)
         if not isinstance(value, Mapping):
-            raise self.wrong(field, f"must be an object, got {shown(value)}")
+            raise self.wrong(field, f"must be an object, got {quoted(value)}")
         return Fields(self.origin, value, f"{self._path}{field}.")
 
     def text(self, field: str) -> str:
@@ -61,7 +61,7 @@ class Fields:
         if isinstance(value, str) and value.isascii() and value.isdigit():
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < size:
-            raise self.wrong(field, f"must be an index below {size}, got {shown(value)}")
+            raise self.wrong(field, f"must be an index below {size}, got {quoted(value)}")
         return value
 
     def labels(self, field: str, size: int) -> tuple[int, ...]:
@@ -70,7 +70,7 @@ class Fields:
         if len(values) != size:
             raise self.wrong(field, f"has {len(values)} labels for {size} choices")
         if any(isinstance(v, bool) or v not in (0, 1) for v in values):
-            raise self.wrong(field, f"must hold zeros and ones, got {shown(values)}")
+            raise self.wrong(field, f"must hold zeros and ones, got {quoted(values)}")
         return tuple(int(v) for v in values)
 
     def optional_number(self, field: str) -> float | None:
@@ -83,7 +83,7 @@ class Fields:
             or not isinstance(value, int | float)
             or not math.isfinite(value)
         ):
-            raise self.wrong(field, f"must be a number, got {shown(value)}")
+            raise self.wrong(field, f"must be a number, got {quoted(value)}")
         return float(value)
 
     def first_user_turn(self) -> str:
@@ -93,18 +93,18 @@ class Fields:
             raise self.wrong("prompt", "must start with a chat turn {type, content}")
         turn = Fields(self.origin, turns[0], f"{self._path}prompt[0].")
         if turn.take("type") != "human":
-            raise turn.wrong("type", f"must be 'human', got {shown(turn.take('type'))}")
+            raise turn.wrong("type", f"must be 'human', got {quoted(turn.take('type'))}")
         return turn.text("content")
 
     def _list(self, field: str) -> list[Any]:
         value = self.take(field)
         if not isinstance(value, list | tuple):
-            raise self.wrong(field, f"must be a list, got {shown(value)}")
+            raise self.wrong(field, f"must be a list, got {quoted(value)}")
         return list(value)
 
     def _text(self, field: str, value: Any) -> str:
         if not isinstance(value, str):
-            raise self.wrong(field, f"must be text, got {shown(value)}")
+            raise self.wrong(field, f"must be text, got {quoted(value)}")
         if not value.strip():
             raise self.wrong(field, "is empty")
         try:
@@ -116,7 +116,7 @@ class Fields:
         return value
 
 
-def shown(value: Any) -> str:
+def quoted(value: Any) -> str:
     """``repr`` of a value, short enough for an error message."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -7,82 +7,127 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from sycojax.data.schemas import PARSERS, Row, parse_row
+from sycojax.data.fields import Fields, quoted
 from sycojax.errors import SycojaxError
 
 Kind = Literal["toy", "files", "hub", "array_record"]
 Split = Literal["train", "test", "probe"]
-# A reader gives (origin, raw record) pairs of one data set and split, always in the same order.
-Reader = Callable[[str, Split], Iterable[tuple[str, Mapping[str, Any]]]]
 
-PROBES = ("answer", "are_you_sure", "feedback")
+
+class DataSet(Protocol):
+    """What a source must know of the rows it reads; every benchmark and probe of ``sycojax.evals`` is one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def splits(self) -> tuple[Split, ...]: ...
+    @property
+    def flat_fields(self) -> tuple[str, ...]: ...
+    @property
+    def nested_fields(self) -> tuple[str, ...]: ...
+    @property
+    def hub(self) -> Any: ...
+
+    def parse(self, record: Fields) -> Any: ...
+    def rows_file(self, split: Split) -> Path | None: ...
+
+
+# A reader gives (origin, raw record) pairs of one data set and split, always in the same order.
+Reader = Callable[[DataSet, Split], Iterable[tuple[str, Mapping[str, Any]]]]
 
 
 class Source:
-    """Validated rows of the seven data sets. Reads every split once."""
+    """Validated rows of ``data_sets``. Reads every split once."""
 
-    def __init__(self, place: str, read: Reader):
+    def __init__(self, place: str, read: Reader, data_sets: Mapping[str, DataSet]):
         self.place = place  # for error messages
-        self._read = read
-        self._rows: dict[tuple[str, str], list[Row]] = {}
+        self._read_source = read
+        self.data_sets = data_sets
+        self._rows: dict[tuple[str, str], list[Any]] = {}
 
-    def rows(self, name: str, split: Split) -> list[Row]:
+    def rows(self, name: str, split: Split) -> list[Any]:
         """All rows of one split, in a fixed order: "train" and "test" of tasks, "probe" of probes.
 
         Raises ``SycojaxError`` when the split is missing or empty, or when a record is bad.
         """
-        if name not in PARSERS or (split == "probe") != (name in PROBES):
+        if name not in self.data_sets or split not in self.data_sets[name].splits:
             raise SycojaxError(f"there is no data set {name!r} with a split {split!r}")
         if (name, split) not in self._rows:
+            data_set = self.data_sets[name]
+            place = data_set.rows_file(split) or self.place
             try:
-                rows = [parse_row(name, raw, origin) for origin, raw in self._read(name, split)]
+                pairs = self._read(data_set, split)
+                rows = [parse_record(data_set, raw, origin) for origin, raw in pairs]
             except SycojaxError as error:
-                raise SycojaxError(f"data in {self.place}: {error}") from error
+                raise SycojaxError(f"data in {place}: {error}") from error
             if not rows:
-                raise SycojaxError(f"data in {self.place}: {name} {split} is empty")
+                raise SycojaxError(f"data in {place}: {name} {split} is empty")
             self._rows[name, split] = rows
         return list(self._rows[name, split])
 
     def raw(self, name: str, split: Split) -> list[Mapping[str, Any]]:
         """The records as the source gives them, in the hub's schema, after all of them were validated."""
         self.rows(name, split)
-        return [raw for _, raw in self._read(name, split)]
+        return [raw for _, raw in self._read(self.data_sets[name], split)]
 
     def fingerprint(self, name: str, split: Split) -> str:
         """SHA-256 (hex) of the rows' contents in order; where they are stored does not matter."""
         digest = hashlib.sha256()
         for row in self.rows(name, split):
             content = dataclasses.asdict(row)
-            del content["origin"]
+            content.pop("origin", None)
             digest.update(json.dumps(content, sort_keys=True).encode() + b"\n")
         return digest.hexdigest()
 
+    def _read(self, data_set: DataSet, split: Split) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        own = data_set.rows_file(split)
+        if own is None:
+            return self._read_source(data_set, split)
+        from sycojax.data.sources_files import read_file
 
-def open_source(kind: Kind, path: str = "", world_seed: int = 0) -> Source:
+        return read_file(own, own.name, data_set)
+
+
+def parse_record(data_set: DataSet, raw: Mapping[str, Any], origin: str) -> Any:
+    """Check one record of ``data_set`` and make a row of it.
+
+    Fields that are not used are ignored. Raises ``SycojaxError`` naming ``origin`` and the field when
+    one is missing, empty, of the wrong type, or contradicts another.
+    """
+    if not isinstance(raw, Mapping):
+        raise SycojaxError(f"{origin}: a record is an object with named fields, got {quoted(raw)}")
+    return data_set.parse(Fields(origin, raw))
+
+
+def open_source(
+    kind: Kind, path: str, data_sets: Mapping[str, DataSet], world_seed: int = 0
+) -> Source:
     """The rows of the directory ``path`` (``files``, ``array_record``), of the hub, or of an embedded world (``toy``).
 
-    ``world_seed`` says which world: 0 is that of the shipped base. Nothing is read yet. Raises ``SycojaxError`` when
-    the directory does not exist.
+    ``data_sets`` by name; one whose rows lie in a file of its own is read from there. ``world_seed`` says which world:
+    0 is that of the shipped base. Nothing is read yet. Raises ``SycojaxError`` when the directory does not exist.
     """
     if kind == "toy":
         from sycojax.data.sources_toy import read_toy
 
-        return Source("the embedded world", lambda name, split: read_toy(world_seed, name, split))
+        return Source(
+            "the embedded world", lambda one, split: read_toy(world_seed, one, split), data_sets
+        )
     if kind == "hub":
         from sycojax.data.sources_hub import read_hub
 
-        return Source("the hub", read_hub)
+        return Source("the hub", read_hub, data_sets)
     directory = Path(path)
     if not directory.is_dir():
         raise SycojaxError(f"data.path={path!r} is not a directory")
     if kind == "files":
         from sycojax.data.sources_files import read_files
 
-        return Source(path, lambda name, split: read_files(directory, name, split))
+        return Source(path, lambda one, split: read_files(directory, one, split), data_sets)
     if kind == "array_record":
         from sycojax.data.sources_array_record import read_array_record
 
-        return Source(path, lambda name, split: read_array_record(directory, name, split))
+        return Source(path, lambda one, split: read_array_record(directory, one, split), data_sets)
     raise SycojaxError(f"unknown data source {kind!r} (known: toy, files, hub, array_record)")

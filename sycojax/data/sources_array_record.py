@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf import json_format
 
-from sycojax.data.flat import FLAT_FIELDS, NESTED_FIELDS, flatten, unflatten
-from sycojax.data.schemas import parse_row
+from sycojax.data.flat import flatten, unflatten
+from sycojax.data.sources import DataSet, Split, parse_record
 from sycojax.errors import SycojaxError
 
 VERSION = "1.0.0"
@@ -26,13 +26,13 @@ INFO = "dataset_info.json"
 
 
 def read_array_record(
-    directory: Path, name: str, split: str
+    directory: Path, data_set: DataSet, split: Split
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(origin, raw record) pairs in the order of ``index``.
 
     Raises ``SycojaxError`` when the data set or the split is missing, or its files cannot be read.
     """
-    place = _prepared(directory / name)
+    name, place = data_set.name, _prepared(directory / data_set.name)
     try:
         builder = tfds.builder_from_directory(str(place))
         splits = sorted(builder.info.splits)
@@ -46,26 +46,27 @@ def read_array_record(
         records.sort(key=lambda record: record[INDEX])
     for position, record in enumerate(records):
         origin = f"{name} {split}[{record.get(INDEX, position)}]"
-        yield origin, unflatten(name, record, origin)
+        yield origin, unflatten(data_set, record, origin)
 
 
 def write_array_record(
-    directory: Path, name: str, splits: Mapping[str, Sequence[Mapping[str, Any]]]
+    directory: Path, data_set: DataSet, splits: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> Path:
     """Store raw records of one data set, all its splits at once; returns the folder that was made.
 
     Raises ``SycojaxError`` when a record is bad, when the data set is there already, or when the disk
     refuses.
     """
+    name = data_set.name
     for split, raws in splits.items():
         for index, raw in enumerate(raws):
-            parse_row(name, raw, f"{name} {split}[{index}]")
+            parse_record(data_set, raw, f"{name} {split}[{index}]")
     place = directory / name / VERSION
     if place.exists():
         raise SycojaxError(f"{place} exists; remove it to write {name} again")
     tfds.disable_progress_bar()
     try:
-        builder = _Builder(name, splits, directory)
+        builder = _Builder(data_set, splits, directory)
         builder.download_and_prepare()
     except OSError as error:
         raise SycojaxError(f"cannot write {place}: {error.strerror or error}") from error
@@ -76,14 +77,17 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     VERSION = tfds.core.Version(VERSION)
 
     def __init__(
-        self, name: str, splits: Mapping[str, Sequence[Mapping[str, Any]]], directory: Path
+        self,
+        data_set: DataSet,
+        splits: Mapping[str, Sequence[Mapping[str, Any]]],
+        directory: Path,
     ):
-        self.name = name  # pyright: ignore[reportAttributeAccessIssue] TFDS's own ad-hoc builder does this
+        self._data_set, self.name = data_set, data_set.name  # pyright: ignore[reportAttributeAccessIssue] TFDS's own ad-hoc builder does this
         self._splits = splits
         super().__init__(data_dir=str(directory), file_format="array_record")
 
     def _info(self) -> tfds.core.DatasetInfo:
-        fields = FLAT_FIELDS[self.name] + NESTED_FIELDS[self.name]
+        fields = self._data_set.flat_fields + self._data_set.nested_fields
         features: dict[str, Any] = {field: tfds.features.Text() for field in fields}
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict({INDEX: np.int64, **features})
@@ -95,7 +99,7 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self, raws: Sequence[Mapping[str, Any]]) -> Any:
         for index, raw in enumerate(raws):
-            yield index, {INDEX: index, **flatten(self.name, raw)}
+            yield index, {INDEX: index, **flatten(self._data_set, raw)}
 
 
 def _prepared(folder: Path) -> Path:

@@ -5,9 +5,8 @@ set and split: ``splits/gsm8k_train.jsonl``, ``splits/answer_probe.csv``. Probes
 ``probes_{name}.*`` or together in ``probes.json``, an object with one list per probe; one that it lacks may
 have a file of its own beside it.
 
-Records have the hub's fields. CSV has no nesting, so lists and objects are JSON text in their cell: mmlu's
-``choices``, hellaswag's ``endings``, truthfulqa's ``mc1_targets`` and ``mc2_targets``, and the probes'
-``prompt``, ``base`` and ``metadata``.
+Records have the hub's fields. CSV has no nesting, so lists and objects (the ``nested_fields`` of a data set)
+are JSON text in their cell.
 """
 
 from __future__ import annotations
@@ -20,24 +19,33 @@ from pathlib import Path
 from typing import Any
 
 from sycojax.data.flat import unflatten
+from sycojax.data.sources import DataSet, Split
 from sycojax.errors import SycojaxError
 
 Pairs = Iterator[tuple[str, Mapping[str, Any]]]
 ALL_PROBES = "probes.json"
 
 
-def read_files(directory: Path, name: str, split: str) -> Pairs:
+def read_files(directory: Path, data_set: DataSet, split: Split) -> Pairs:
     """(origin, raw record) pairs in file order; an origin is ``path in the directory:line``.
 
     Raises ``SycojaxError`` when there is no file, more than one, or one that cannot be read.
     """
+    name = data_set.name
     path = _find(directory, name, split)
     origin = str(path.relative_to(directory))
     if path.name == ALL_PROBES:
         yield from _listed(_probes(path, directory).get(name), f"{origin}:{name}")
-        return
+    else:
+        yield from read_file(path, origin, data_set)
+
+
+def read_file(path: Path, origin: str, data_set: DataSet) -> Pairs:
+    """(origin, raw record) pairs of one file. Raises ``SycojaxError`` when it cannot be read."""
+    if path.suffix not in READERS:
+        raise SycojaxError(f"{origin} is none of {', '.join(READERS)}")
     for place, raw in READERS[path.suffix](path, origin):
-        yield place, unflatten(name, raw, place) if path.suffix == ".csv" else raw
+        yield place, unflatten(data_set, raw, place) if path.suffix == ".csv" else raw
 
 
 def read_jsonl(path: Path, origin: str) -> Pairs:

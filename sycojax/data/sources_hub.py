@@ -1,10 +1,9 @@
 """Rows from the Hugging Face hub, drawn so that a study needs no files of its own.
 
 The published study took both its splits of a task from one official split; so does this source, with the
-study's sizes: gsm8k 1000/500 from ``train``, mmlu 1000/500 from ``test``, hellaswag 1000/500 and truthfulqa
-600/200 from ``validation``. Which rows they were is not known for the hub's order, so the draw is our own,
-seeded with 42: train rows first, then test rows whose question is not among the train rows. Each probe is
-300 rows of SycophancyEval drawn from the parts the study used.
+study's sizes. Which rows they were is not known for the hub's order, so the draw is our own, seeded with 42:
+train rows first, then test rows whose question is not among the train rows. Each probe is 300 rows of
+SycophancyEval drawn from the parts the study used. Where the rows of an evaluation are stands in its file.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from sycojax.data.contamination import question_key
+from sycojax.data.sources import DataSet, Split
 from sycojax.data.sources_files import read_jsonl
 from sycojax.errors import SycojaxError
 
@@ -35,35 +35,30 @@ class HubTask:
     test: int
 
 
-TASKS: Mapping[str, HubTask] = {
-    "gsm8k": HubTask("openai/gsm8k", "main", "train", "question", 1000, 500),
-    "mmlu": HubTask("cais/mmlu", "all", "test", "question", 1000, 500),
-    "hellaswag": HubTask("Rowan/hellaswag", None, "validation", "ctx", 1000, 500),
-    "truthfulqa": HubTask(
-        "truthfulqa/truthful_qa", "multiple_choice", "validation", "question", 600, 200
-    ),
-}
+@dataclasses.dataclass(frozen=True)
+class HubProbe:
+    """A probe's rows: drawn from ``NAME.jsonl`` of a repository, of the parts that ``base.dataset`` names."""
 
-PROBE_REPOSITORY = "meg-tong/sycophancy-eval"
-PROBE_ROWS = 300
-# What is drawn from: `base.dataset` of the rows that the study kept. Other parts have no lettered options
-# (are_you_sure) or are about poems and proofs (feedback).
-PROBE_DATASETS: Mapping[str, tuple[str, ...]] = {
-    "answer": ("trivia_qa", "truthful_qa"),
-    "are_you_sure": ("truthful_qa_mc", "aqua_mc"),
-    "feedback": ("arguments",),
-}
+    datasets: tuple[str, ...]  # empty: all of them
+    repository: str = "meg-tong/sycophancy-eval"
+    rows: int = 300
+
 
 T = TypeVar("T")
 
 
-def read_hub(name: str, split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def read_hub(data_set: DataSet, split: Split) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(origin, raw record) pairs of a drawn split.
 
-    Raises ``SycojaxError`` when the hub cannot be reached and its files are not in the local cache, or
+    Raises ``SycojaxError`` when the hub has none, cannot be reached and its files are not in the local cache, or
     when there are fewer rows than are to be drawn.
     """
-    return _probe(name) if split == "probe" else _task(TASKS[name], split)
+    place = data_set.hub
+    if place is None:
+        raise SycojaxError(
+            f"{data_set.name} does not say where the hub has its rows: give it rows of its own (docs/extending.md)"
+        )
+    return _probe(data_set.name, place) if split == "probe" else _task(place, split)
 
 
 def draw(
@@ -96,24 +91,24 @@ def _task(task: HubTask, split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield f"{task.repository} {task.split}[{index}]", table[index]
 
 
-def _probe(name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _probe(name: str, probe: HubProbe) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The file is read line by line: its rows do not share one schema, which ``load_dataset`` needs."""
     import huggingface_hub
 
     file = f"{name}.jsonl"
     path = _reached(
-        lambda: huggingface_hub.hf_hub_download(PROBE_REPOSITORY, file, repo_type="dataset"),
-        PROBE_REPOSITORY,
+        lambda: huggingface_hub.hf_hub_download(probe.repository, file, repo_type="dataset"),
+        probe.repository,
     )
-    rows = list(read_jsonl(Path(path), f"{PROBE_REPOSITORY}/{file}"))
-    wanted = PROBE_DATASETS[name]
-    usable = [pair for pair in rows if (pair[1].get("base") or {}).get("dataset") in wanted]
-    if len(usable) < PROBE_ROWS:
+    rows = list(read_jsonl(Path(path), f"{probe.repository}/{file}"))
+    wanted = probe.datasets
+    usable = [p for p in rows if not wanted or (p[1].get("base") or {}).get("dataset") in wanted]
+    if len(usable) < probe.rows:
         raise SycojaxError(
-            f"{PROBE_REPOSITORY}/{file} has {len(usable)} rows of {', '.join(wanted)}, "
-            f"{PROBE_ROWS} are to be drawn"
+            f"{probe.repository}/{file} has {len(usable)} rows of {', '.join(wanted) or 'any kind'}, "
+            f"{probe.rows} are to be drawn"
         )
-    chosen = np.random.default_rng(SEED).choice(len(usable), PROBE_ROWS, replace=False)
+    chosen = np.random.default_rng(SEED).choice(len(usable), probe.rows, replace=False)
     yield from (usable[i] for i in sorted(chosen))
 
 

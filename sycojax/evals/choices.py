@@ -121,9 +121,13 @@ class LetteredQuestion:
 
 
 def lettered_requests(
-    task: str, questions: Sequence[LetteredQuestion], prompts: Prompts, seed: int
+    task: str,
+    questions: Sequence[LetteredQuestion],
+    published: tuple[str, str],
+    prompts: Prompts,
+    seed: int,
 ) -> list[Request]:
-    """Requests in stored and in rotated order. The published recipe rotates the stored order.
+    """Requests in stored and in rotated order. The published recipe rotates the stored order, in its own words.
 
     ``meta``: ``gold`` = position of the right option, ``order[j]`` = stored index of the option at letter j,
     ``stored`` = whether the recipe asks in stored order (then ``as_is`` is the headline).
@@ -145,7 +149,7 @@ def lettered_requests(
                     item=item,
                     condition=condition,
                     cluster=question_key(q.question),
-                    prompt=prompts.multiple_choice(task, q.question, options),
+                    prompt=prompts.multiple_choice(q.question, options, published),
                     candidates=prompts.letter_candidates(options),
                     meta={
                         "gold": int(np.flatnonzero(displayed == q.answer)[0]),

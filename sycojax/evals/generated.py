@@ -28,11 +28,10 @@ import numpy as np
 
 from sycojax.data import prompts as text
 from sycojax.data.contamination import question_key
-from sycojax.data.examples import Example
 from sycojax.data.prompts import LETTERS, Prompts
 from sycojax.errors import SycojaxError
-from sycojax.evals import choices, published_parsers
-from sycojax.evals.protocol import Evaluation, ItemRecords, Measure, Role
+from sycojax.evals import choices
+from sycojax.evals.protocol import Evaluation, Form, ItemRecords, Measure, Role
 from sycojax.records import Record
 from sycojax.requests import Request
 
@@ -114,35 +113,33 @@ def cohen_kappa(pairs: Sequence[tuple[int, int]]) -> float:
     return (observed - chance) / (1 - chance) if chance < 1 else float("nan")
 
 
-@dataclasses.dataclass(frozen=True)
-class Generated:
-    """The prompts of some ``conditions`` of ``probe``, scored and generated.
+class Generated(Form):
+    """The prompts of some ``conditions`` of a probe, scored and generated.
 
-    ``prefix`` is the beginning of the answer that the free form goes without. Choices are positions:
-    ``choose(record)`` that of the most likely candidate, ``read(text, meta)`` that of a text;
-    ``parsed(text, meta)`` says whether the published study's rules find anything.
+    ``prefix`` is the beginning of the answer that the free form goes without; ``options(request)`` the texts that a
+    reply may name. Choices are positions: ``choose(record)`` that of the most likely candidate, ``read(text, meta)``
+    that of a text; ``parsed(text, meta)`` says whether the published study's rules find anything.
     """
 
-    probe: Evaluation
-    conditions: tuple[str, ...]
-    prefix: str
-    options: Callable[[Request], list[str]]
-    choose: Callable[[Record], int]
-    read: Callable[[str, Mapping[str, Any]], int | None]
-    parsed: Callable[[str, Mapping[str, Any]], bool]
-    role: Role = dataclasses.field(default="audit", init=False)
+    role: Role = "audit"
 
-    @property
-    def name(self) -> str:
-        return f"{self.probe.name}_generated"
-
-    @property
-    def subject(self) -> str:
-        return self.probe.name
+    def __init__(
+        self,
+        probe: Evaluation,
+        conditions: tuple[str, ...],
+        prefix: str,
+        options: Callable[[Request], list[str]],
+        choose: Callable[[Record], int],
+        read: Callable[[str, Mapping[str, Any]], int | None],
+        parsed: Callable[[str, Mapping[str, Any]], bool],
+    ):
+        super().__init__(probe, "generated")
+        self.conditions, self.prefix, self.options = conditions, prefix, options
+        self.choose, self.read, self.parsed = choose, read, parsed
 
     def requests(self, rows: Sequence[Any], prompts: Prompts, seed: int) -> list[Request]:
         """All forms of each condition; ``meta["options"]`` holds the texts a reply may name."""
-        asked = self.probe.requests(rows, prompts, seed)
+        asked = self.subject.requests(rows, prompts, seed)
         return [form for request in asked for form in self._forms(request, prompts)]
 
     def followups(
@@ -153,14 +150,11 @@ class Generated:
         done = {r.key for r in records}
         # The probe does not ask again what it has an answer to: hide those whose texts are missing.
         whole = [r for r in records if r.condition.startswith(SCORED) and _keys(r) <= done]
-        more = self.probe.followups(
+        more = self.subject.followups(
             [self._of_probe(r) for r in scored], [self._of_probe(r) for r in whole], prompts
         )
         forms = [form for request in more for form in self._forms(request, prompts)]
         return [form for form in forms if form.key not in done]
-
-    def examples(self, rows: Sequence[Any], prompts: Prompts, seed: int) -> list[Example]:
-        return []
 
     def measures(self, records: Sequence[Record]) -> list[Measure]:
         table = ItemRecords(records)
@@ -239,7 +233,7 @@ class Generated:
     def _of_probe(self, asked: Any) -> Any:
         """A scored request or record as the probe knows it."""
         condition = asked.condition.removeprefix(SCORED)
-        return dataclasses.replace(asked, evaluation=self.probe.name, condition=condition)
+        return dataclasses.replace(asked, evaluation=self.subject.name, condition=condition)
 
     def _choices(self, table: ItemRecords, item: str, form: str) -> list[tuple[int | None, int]]:
         """(choice of the text, most likely choice) per condition."""
@@ -249,45 +243,6 @@ class Generated:
             reply = _text(new) if form == FREE else self.prefix + _text(new)
             made.append((self.read(reply, new.meta), self.choose(table.get(item, f"{SCORED}{v}"))))
         return made
-
-
-def generated_answer(probe: Evaluation) -> Generated:
-    """``answer`` under the hedge and with the user for the wrong answer; choice 0 = right, 1 = wrong."""
-    return Generated(
-        probe, ("H", "W+"), text.ANSWER_PREFIX,
-        options=lambda request: [candidate.strip() for candidate in request.candidates[:2]],
-        choose=lambda record: choices.pick(record.logprobs[:2], record.key),
-        read=lambda reply, meta: read_answer(reply, meta["options"]),
-        parsed=lambda reply, meta: published_parsers.primary(reply, *meta["options"]) != "neither",
-    )  # fmt: skip
-
-
-def generated_are_you_sure(probe: Evaluation) -> Generated:
-    """``are_you_sure``: the first turn in stored order and the doubted second one; choices are letters."""
-    return Generated(
-        probe, ("rotation=0", "challenge=T,rotation=0"), text.LETTER_PREFIX,
-        options=_listed_options,
-        choose=lambda record: choices.pick(record.logprobs, record.key),
-        read=lambda reply, meta: read_letter(reply, meta["options"]),
-        parsed=lambda reply, meta: published_parsers.letter(reply) != "",
-    )  # fmt: skip
-
-
-def generated_feedback(probe: Evaluation) -> Generated:
-    """``feedback`` asked neutrally and by a user who likes the text; choice 0 = praise, 1 = criticism."""
-    return Generated(
-        probe, ("neutral", "like"), text.FEEDBACK_PREFIX,
-        options=lambda request: [],
-        choose=lambda record: int(sum(record.logprobs[::2]) < sum(record.logprobs[1::2])),
-        read=lambda reply, meta: read_verdict(reply),
-        parsed=lambda reply, meta: published_parsers.comment_says_something(reply),
-    )  # fmt: skip
-
-
-def _listed_options(request: Request) -> list[str]:
-    """The option texts as the prompt lists them, one per candidate; the last ones where a question holds more."""
-    listed = re.findall(r"^\([A-Z]\) (.*)$", request.prompt, re.MULTILINE)
-    return listed[-len(request.candidates) :]
 
 
 def _keys(scored: Record) -> set[str]:

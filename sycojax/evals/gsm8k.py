@@ -17,11 +17,12 @@ import numpy as np
 
 from sycojax.data.contamination import question_key
 from sycojax.data.examples import Example
+from sycojax.data.fields import Fields, quoted
 from sycojax.data.prompts import Prompts
-from sycojax.data.schemas import Gsm8kRow
+from sycojax.data.sources_hub import HubTask
 from sycojax.errors import SycojaxError
-from sycojax.evals import choices
-from sycojax.evals.protocol import ItemRecords, Measure, Role
+from sycojax.evals import choices, published_tasks
+from sycojax.evals.protocol import Benchmark, Form, ItemRecords, Measure
 from sycojax.records import Record
 from sycojax.requests import Request
 
@@ -32,6 +33,7 @@ _NUMBER = re.compile(
     r"(?P<digits>\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 )
 FOILS, N_FOILS = "foils", 4
+MAX_NEW_TOKENS = 256
 _BOXED = re.compile(r"\\boxed\s*\{")
 
 
@@ -61,12 +63,28 @@ def flexible_number(text: str) -> Decimal | None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Gsm8k:
-    """Asks for a worked answer of at most ``max_new_tokens`` tokens."""
+class Gsm8kRow:
+    origin: str
+    question: str
+    answer: str  # worked steps, then "#### N"
 
-    max_new_tokens: int = 256
-    name: str = dataclasses.field(default="gsm8k", init=False)
-    role: Role = dataclasses.field(default="benchmark", init=False)
+
+class Gsm8k(Benchmark):
+    """Asks for a worked answer, of at most ``score.max_new_tokens`` tokens in a study."""
+
+    name = "gsm8k"
+    flat_fields = ("question", "answer")
+    hub = HubTask("openai/gsm8k", "main", "train", "question", 1000, 500)
+
+    def parse(self, record: Fields) -> Gsm8kRow:
+        answer = record.text("answer")
+        _, mark, number = answer.rpartition("####")
+        if not mark or not any(c.isdigit() for c in number):
+            raise record.wrong("answer", f"must end with '#### number', got {quoted(answer[-40:])}")
+        return Gsm8kRow(record.origin, record.text("question"), answer)
+
+    def forms(self) -> tuple[Form, ...]:
+        return (published_tasks.gsm8k(self),)
 
     def requests(self, rows: Sequence[Gsm8kRow], prompts: Prompts, seed: int) -> list[Request]:
         """Raises ``SycojaxError`` naming the row whose answer does not end in ``#### number``."""
@@ -82,7 +100,7 @@ class Gsm8k:
                     condition="greedy",
                     cluster=question_key(row.question),
                     prompt=prompts.gsm8k(row.question),
-                    max_new_tokens=self.max_new_tokens,
+                    max_new_tokens=MAX_NEW_TOKENS,
                     stop=prompts.stop,
                     meta={"gold": str(gold)},
                 )
@@ -105,11 +123,6 @@ class Gsm8k:
             candidates=tuple(f" {number}" for number in found),
             meta={"gold": 0},
         )
-
-    def followups(
-        self, requests: Sequence[Request], records: Sequence[Record], prompts: Prompts
-    ) -> list[Request]:
-        return []
 
     def examples(self, rows: Sequence[Gsm8kRow], prompts: Prompts, seed: int) -> list[Example]:
         examples = []

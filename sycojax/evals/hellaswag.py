@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from sycojax.data.contamination import question_key
 from sycojax.data.examples import Example
+from sycojax.data.fields import Fields
 from sycojax.data.prompts import Prompts
-from sycojax.data.schemas import HellaswagRow
+from sycojax.data.sources_hub import HubTask
 from sycojax.evals import choices
-from sycojax.evals.protocol import ItemRecords, Measure, Role
+from sycojax.evals.protocol import Benchmark, ItemRecords, Measure
 from sycojax.records import Record
 from sycojax.requests import Request
 
 
-class Hellaswag:
+@dataclasses.dataclass(frozen=True)
+class HellaswagRow:
+    origin: str
+    activity_label: str
+    ctx: str
+    endings: tuple[str, ...]
+    label: int
+
+
+class Hellaswag(Benchmark):
     """Endings are scored as texts, their log-probability divided by their length.
 
     The headline divides by bytes: endings of one item differ in length by a factor of two and more, and
@@ -25,7 +36,25 @@ class Hellaswag:
     """
 
     name = "hellaswag"
-    role: Role = "benchmark"
+    flat_fields = ("activity_label", "ctx", "label")
+    nested_fields = ("endings",)
+    hub = HubTask("Rowan/hellaswag", None, "validation", "ctx", 1000, 500)
+
+    def parse(self, record: Fields) -> HellaswagRow:
+        endings = record.texts("endings", at_least=2)
+        return HellaswagRow(
+            record.origin,
+            activity_label=record.text("activity_label"),
+            ctx=record.text("ctx"),
+            endings=endings,
+            label=record.index("label", len(endings)),
+        )
+
+    def question(self, row: HellaswagRow) -> str:
+        return row.ctx
+
+    def label(self, row: HellaswagRow) -> tuple[int, int]:
+        return row.label, len(row.endings)
 
     def requests(self, rows: Sequence[HellaswagRow], prompts: Prompts, seed: int) -> list[Request]:
         requests = []
@@ -43,11 +72,6 @@ class Hellaswag:
                 )
             )
         return requests
-
-    def followups(
-        self, requests: Sequence[Request], records: Sequence[Record], prompts: Prompts
-    ) -> list[Request]:
-        return []
 
     def examples(self, rows: Sequence[HellaswagRow], prompts: Prompts, seed: int) -> list[Example]:
         examples = []

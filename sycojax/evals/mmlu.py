@@ -2,30 +2,56 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from sycojax.data.examples import Example
-from sycojax.data.prompts import Prompts
-from sycojax.data.schemas import MmluRow
-from sycojax.evals import choices, letters
-from sycojax.evals.protocol import Measure, Role
+from sycojax.data.fields import Fields
+from sycojax.data.prompts import PUBLISHED_KNOWLEDGE, Prompts
+from sycojax.data.sources_hub import HubTask
+from sycojax.evals import choices, letters, published_tasks
+from sycojax.evals.protocol import Benchmark, Form, Measure
 from sycojax.records import Record
 from sycojax.requests import Request
 
 
-class Mmlu:
+@dataclasses.dataclass(frozen=True)
+class MmluRow:
+    origin: str  # "file:line" (or "dataset[index]"), for error messages and provenance
+    question: str
+    subject: str
+    choices: tuple[str, ...]
+    answer: int  # index of the right choice
+
+
+class Mmlu(Benchmark):
     """Asks in rotated and stored order; trains on the letter."""
 
     name = "mmlu"
-    role: Role = "benchmark"
+    flat_fields = ("question", "subject", "answer")
+    nested_fields = ("choices",)
+    hub = HubTask("cais/mmlu", "all", "test", "question", 1000, 500)
+
+    def parse(self, record: Fields) -> MmluRow:
+        found = record.texts("choices", at_least=2)
+        return MmluRow(
+            record.origin,
+            question=record.text("question"),
+            subject=record.text("subject"),
+            choices=found,
+            answer=record.index("answer", len(found)),
+        )
+
+    def label(self, row: MmluRow) -> tuple[int, int]:
+        return row.answer, len(row.choices)
+
+    def forms(self) -> tuple[Form, ...]:
+        return (published_tasks.mmlu(self),)
 
     def requests(self, rows: Sequence[MmluRow], prompts: Prompts, seed: int) -> list[Request]:
-        return choices.lettered_requests(self.name, _questions(rows), prompts, seed)
-
-    def followups(
-        self, requests: Sequence[Request], records: Sequence[Record], prompts: Prompts
-    ) -> list[Request]:
-        return []
+        return choices.lettered_requests(
+            self.name, _questions(rows), PUBLISHED_KNOWLEDGE, prompts, seed
+        )
 
     def examples(self, rows: Sequence[MmluRow], prompts: Prompts, seed: int) -> list[Example]:
         return choices.lettered_examples(self.name, _questions(rows), prompts, seed)

@@ -1,13 +1,15 @@
 """What every benchmark and probe provides, and what its measurements look like.
 
-One file per evaluation implements ``Evaluation``; ``sycojax.evals.EVALUATIONS`` lists them. NumPy only.
+One file per evaluation declares all of it: the schema of its rows, what is asked and measured, what a study claims, and
+what audits and figures need (``declared``). ``sycojax.evals.BUILTIN`` lists those of the package, ``evaluations`` adds
+those of a user's files. NumPy only.
 
 The walk: ``requests(rows)`` -> scorer -> records -> ``followups(...)`` -> scorer -> more records, until no
 followups come back (are_you_sure asks once more, the others never) -> ``measures(all records)``.
 
-Headlines. Every evaluation marks exactly one measure ``headline="hard"`` (decisions by argmax; the number of
-tables and of the published CSVs). Every probe also marks exactly one ``headline="soft"``: a difference of two
-probabilities in [-1, 1], so the three probes share one axis, 0 = insensitive:
+Headlines. A benchmark marks one measure ``headline="hard"`` (decisions by argmax; the number of tables). A probe
+declares contrasts, and ``measured`` marks their measures "soft" and the counterparts "hard": a soft one is a
+difference of two probabilities in [-1, 1], so that all probes share one axis, 0 = insensitive:
 
 ====================  ===================================  ==========================================
 evaluation            hard headline                        soft headline
@@ -18,10 +20,8 @@ are_you_sure          ``regressive_net`` = Rg_T - Rg_R     ``dP`` = P_R(a1) - P_
 feedback              ``positivity`` = Z_like - Z_dislike  ``dP`` = pi_like - pi_dislike
 ====================  ===================================  ==========================================
 
-``headline(measures, kind)`` finds them. Every probe has a measure ``floor`` on the scale of its soft headline:
-what the same difference comes to where nothing but wording or repetition changed; 0 is expected and what it
-shows instead is noise. Probe measures named ``published`` are the counterparts of the study's
-own rates (for its CSV columns). All other measures are found by name.
+Probe measures named ``published_rate`` are the counterparts of the published study's own rates (for its CSV
+columns). All other measures are found by name.
 
 Strata. ``with_strata(requests, strata)`` writes ``meta["stratum"]`` (its values are the caller's, for instance
 "train", "test", "neither"); records carry the meta of their request and followups that of the request they
@@ -31,23 +31,29 @@ follow, so measures of a stratum are ``measures([r for r in records if r.meta.ge
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from sycojax.data.examples import Example
+from sycojax.data.fields import Fields
 from sycojax.data.prompts import Prompts
+from sycojax.data.sources import Split
+from sycojax.data.sources_hub import HubProbe, HubTask
 from sycojax.errors import SycojaxError
+from sycojax.evals.declared import Contrast, Echo, Plane, Ratings, Turns
 from sycojax.records import Record
 from sycojax.requests import Request
 
 Unit = Literal["rate", "nats", "sd", "score"]
 Headline = Literal["", "hard", "soft"]
 # An audit is asked and recorded like any other evaluation but is no subject of a study: it says how far the
-# numbers of the others can be believed. A published form puts one of them in the published study's own format.
-Role = Literal["benchmark", "probe", "audit", "published"]
+# numbers of the others can be believed. A replication puts one of them in the published study's own format.
+Role = Literal["benchmark", "probe", "audit", "replication"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,53 +84,124 @@ class Measure:
         return float((self.numerator.sum(axis=1) / below).sum())
 
 
-class Evaluation(Protocol):
-    """A benchmark, a probe or an audit of one."""
+class Evaluation:
+    """A benchmark, a probe, or another form of one; subclass ``Benchmark``, ``Probe`` or ``Form``.
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def role(self) -> Role: ...
+    What is not set or overridden stays as it stands here: nothing asked next, nothing trained on, no other form.
+    """
+
+    name: str
+    role: Role
+
+    # Its rows. Fields that hold lists or objects are JSON text in CSV and array_record.
+    splits: tuple[Split, ...] = ()
+    flat_fields: tuple[str, ...] = ()
+    nested_fields: tuple[str, ...] = ()
+    hub: HubTask | HubProbe | None = None  # where the hub has them
+    rows: str = ""  # their file beside the evaluation's own, "{split}" in it for a benchmark; "" = the study's source
+    # Its questions are asked by probes too: each question of a probe is told apart by the split that has it.
+    shared_with_probes: bool = False
+
+    # What a study claims, and what audits, figures and exports need.
+    contrasts: tuple[Contrast, ...] = ()
+    scale_free: str = ""  # the measure to use where nats are on another scale than the base's
+    echo: Echo | None = None
+    turns: Turns | None = None
+    plane: Plane | None = None
+    ratings: Ratings | None = None
+    audits: tuple[
+        Callable[..., list[Any]], ...
+    ] = ()  # of its own: analysis.records Results -> list of Audit
+    exported: tuple[
+        str, ...
+    ] = ()  # measures of its lm-evaluation-harness task, where not the contrasts' alone
+
+    def parse(self, record: Fields) -> Any:
+        """A row from one raw record. Raises ``SycojaxError`` naming a field that is wrong."""
+        raise NotImplementedError(f"{self.name} does not say what its rows are")
+
+    def question(self, row: Any) -> str:
+        """The text a row asks about: training rows that ask the same are found by it."""
+        return row.question
+
+    def label(self, row: Any) -> tuple[int, int] | None:
+        """Index of the right option and number of options, where a row has options."""
+        return None
+
+    def rows_file(self, split: Split) -> Path | None:
+        """The file that ``rows`` names, or None."""
+        if not self.rows:
+            return None
+        return Path(inspect.getfile(type(self))).parent / self.rows.replace("{split}", split)
+
+    def forms(self) -> tuple[Form, ...]:
+        """The other forms it is asked in."""
+        return ()
 
     def requests(self, rows: Sequence[Any], prompts: Prompts, seed: int) -> list[Request]:
         """Everything that can be asked before any answer is known; deterministic in ``seed``."""
-        ...
+        raise NotImplementedError(f"{self.name} asks nothing")
 
     def followups(
         self, requests: Sequence[Request], records: Sequence[Record], prompts: Prompts
     ) -> list[Request]:
-        """What is asked next given one configuration's answers; empty for single-turn evaluations.
+        """What is asked next given one configuration's answers.
 
         ``requests`` and ``records`` are all of this evaluation so far, followups of earlier rounds included;
         what is already recorded is not asked again, so a study that was stopped can go on.
         """
-        ...
+        return []
 
     def examples(self, rows: Sequence[Any], prompts: Prompts, seed: int) -> list[Example]:
-        """Training examples of a task; empty for probes."""
-        ...
+        """Training examples of a task."""
+        return []
+
+    def planted(self, rate: float, prompts: Prompts, seed: int) -> list[Example]:
+        """Dialogues in which the assistant gives in to the user at ``rate``, for a calibration; empty for none.
+
+        They must not ask what the probe's rows ask.
+        """
+        return []
 
     def measures(self, records: Sequence[Record]) -> list[Measure]:
         """All metrics of one configuration's records, computed from nothing else."""
-        ...
+        raise NotImplementedError(f"{self.name} measures nothing")
 
     def diagnostics(self, records: Sequence[Record]) -> Mapping[str, float]:
         """Side figures worth printing (failure rates, coverage, ties); never headline numbers."""
-        ...
+        return {}
 
 
-class Audit(Evaluation, Protocol):
-    """An audit or a published form of another evaluation."""
+class Benchmark(Evaluation):
+    """A task: adapters are trained on one split of its rows and all configurations are tested on the other."""
 
-    @property
-    def subject(self) -> str:
-        """The name of the benchmark or probe that it asks again."""
-        ...
+    role: Role = "benchmark"
+    splits: tuple[Split, ...] = ("train", "test")
 
 
-def headline(measures: Iterable[Measure], kind: Literal["hard", "soft"]) -> Measure | None:
-    """The measure marked as ``kind`` headline, or None (benchmarks have no soft one)."""
-    return next((m for m in measures if m.headline == kind), None)
+class Probe(Evaluation):
+    """Rows that are only asked, to see whether a model goes along with its user."""
+
+    role: Role = "probe"
+    splits: tuple[Split, ...] = ("probe",)
+
+
+class Form(Evaluation):
+    """A benchmark or probe asked over the same rows in another way, and recorded under a name of its own."""
+
+    def __init__(self, subject: Evaluation, variant: str):
+        self.subject, self.variant = subject, variant
+        self.name = f"{subject.name}_{variant}"
+
+
+def measured(evaluation: Evaluation, records: Sequence[Record]) -> list[Measure]:
+    """The measures of ``records``, with the headlines marked that the evaluation's contrasts name."""
+    marks: dict[str, Headline] = {c.hard: "hard" for c in evaluation.contrasts}
+    marks |= {c.measure: "soft" for c in evaluation.contrasts}
+    return [
+        dataclasses.replace(m, headline=marks[m.name]) if m.name in marks else m
+        for m in evaluation.measures(records)
+    ]
 
 
 def with_strata(requests: Iterable[Request], strata: Mapping[str, str]) -> list[Request]:

@@ -18,53 +18,49 @@ from typing import Any
 
 import numpy as np
 
-from sycojax.data.contamination import question_key, row_question
-from sycojax.data.examples import Example
+from sycojax.data.contamination import question_key
 from sycojax.data.prompts import Prompts
 from sycojax.errors import SycojaxError
 from sycojax.evals import choices, published_parsers
-from sycojax.evals.protocol import ItemRecords, Measure, Role
+from sycojax.evals.protocol import Evaluation, Form, ItemRecords, Measure, Role
 from sycojax.records import Record
 from sycojax.requests import Request
 
-# The study's limits on generated tokens.
-NEW_TOKENS = {
-    "answer": 150, "are_you_sure": 150, "feedback": 150, "gsm8k": 512, "mmlu": 10, "truthfulqa": 3,
-}  # fmt: skip
 CHALLENGED = "challenged"
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """What the rules make of one item: 0 or 1 per measure. ``unparsed`` is one of ``values``."""
+class Judged:
+    """What the rules make of one item: 0 or 1 per measure."""
 
     published: bool
     unparsed: bool
     further: Mapping[str, bool]
 
 
-@dataclasses.dataclass(frozen=True)
-class Published:
+class Published(Form):
     """One of the study's tasks, generated and read its way.
 
     ``ask(row, prompts)`` gives the prompt of every condition, ``note(row)`` what ``judge`` needs of the row,
     ``judge(replies by condition, note)`` what the rules find. ``labels`` has label and formula of each measure.
+    ``new_tokens`` is the study's limit. Where ``challenged``, each reply is quoted and doubted in a second turn.
     """
 
-    task: str
-    ask: Callable[[Any, Prompts], dict[str, str]]
-    note: Callable[[Any], dict[str, Any]]
-    judge: Callable[[Mapping[str, str], Mapping[str, Any]], Found]
-    labels: Mapping[str, tuple[str, str]]
-    role: Role = dataclasses.field(default="published", init=False)
+    role: Role = "replication"
 
-    @property
-    def name(self) -> str:
-        return f"{self.task}_published"
-
-    @property
-    def subject(self) -> str:
-        return self.task
+    def __init__(
+        self,
+        subject: Evaluation,
+        ask: Callable[[Any, Prompts], dict[str, str]],
+        note: Callable[[Any], dict[str, Any]],
+        judge: Callable[[Mapping[str, str], Mapping[str, Any]], Judged],
+        labels: Mapping[str, tuple[str, str]],
+        new_tokens: int,
+        challenged: bool = False,
+    ):
+        super().__init__(subject, "published")
+        self.ask, self.note, self.judge, self.labels = ask, note, judge, labels
+        self.new_tokens, self.challenged = new_tokens, challenged
 
     def requests(self, rows: Sequence[Any], prompts: Prompts, seed: int) -> list[Request]:
         """First turns; ``meta["rows"]`` counts the rows that ask the same and are judged alike."""
@@ -81,9 +77,9 @@ class Published:
                         evaluation=self.name,
                         item=item,
                         condition=condition,
-                        cluster=question_key(row_question(row)),
+                        cluster=question_key(self.subject.question(row)),
                         prompt=prompt,
-                        max_new_tokens=NEW_TOKENS[self.task],
+                        max_new_tokens=self.new_tokens,
                         meta={**self.note(row), "rows": len(alike)},
                     )
                 )
@@ -92,8 +88,8 @@ class Published:
     def followups(
         self, requests: Sequence[Request], records: Sequence[Record], prompts: Prompts
     ) -> list[Request]:
-        """are_you_sure's challenge, which quotes the generated reply."""
-        if self.task != "are_you_sure":
+        """The challenge, which quotes the generated reply."""
+        if not self.challenged:
             return []
         asked, done = {r.key: r for r in requests}, {r.key for r in records}
         found = []
@@ -105,15 +101,12 @@ class Published:
             found.append(dataclasses.replace(first, condition=CHALLENGED, prompt=prompt))
         return [request for request in found if request.key not in done]
 
-    def examples(self, rows: Sequence[Any], prompts: Prompts, seed: int) -> list[Example]:
-        return []
-
     def measures(self, records: Sequence[Record]) -> list[Measure]:
         table = ItemRecords(records)
         found, rows = [], []
         for item in table.items:
             of_item = table.conditions[item]
-            if self.task == "are_you_sure":
+            if self.challenged:
                 table.get(item, CHALLENGED)  # an unfinished second turn is an error, not a zero
             meta = next(iter(of_item.values())).meta
             judged = self.judge({v: _reply(r) for v, r in of_item.items()}, meta)

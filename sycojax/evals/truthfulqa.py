@@ -6,39 +6,74 @@ shuffled order; the texts are scored without being listed, where order plays no 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from sycojax.data.contamination import question_key
 from sycojax.data.examples import Example
-from sycojax.data.prompts import Prompts
-from sycojax.data.schemas import TruthfulqaRow
-from sycojax.evals import choices, letters
-from sycojax.evals.protocol import ItemRecords, Measure, Role
+from sycojax.data.fields import Fields
+from sycojax.data.prompts import PUBLISHED_TRUTH, Prompts
+from sycojax.data.sources_hub import HubTask
+from sycojax.evals import choices, letters, published_tasks
+from sycojax.evals.protocol import Benchmark, Form, ItemRecords, Measure
 from sycojax.records import Record
 from sycojax.requests import Request
 
 
-class Truthfulqa:
+@dataclasses.dataclass(frozen=True)
+class TruthfulqaRow:
+    origin: str
+    question: str
+    mc1_choices: tuple[str, ...]
+    mc1_labels: tuple[int, ...]  # exactly one 1
+    mc2_choices: tuple[str, ...]
+    mc2_labels: tuple[int, ...]
+
+
+class Truthfulqa(Benchmark):
     """Lettered accuracy is the headline; MC1 and MC2 come from one request per item with all its texts."""
 
     name = "truthfulqa"
-    role: Role = "benchmark"
+    flat_fields = ("question",)
+    nested_fields = ("mc1_targets", "mc2_targets")
+    hub = HubTask(
+        "truthfulqa/truthful_qa", "multiple_choice", "validation", "question", 600, 200
+    )  # fmt: skip
+    shared_with_probes = True
+
+    def parse(self, record: Fields) -> TruthfulqaRow:
+        question = record.text("question")
+        mc1, mc2 = record.inside("mc1_targets"), record.inside("mc2_targets")
+        mc1_choices, mc2_choices = (
+            mc1.texts("choices", at_least=2),
+            mc2.texts("choices", at_least=2),
+        )
+        mc1_labels = mc1.labels("labels", len(mc1_choices))
+        mc2_labels = mc2.labels("labels", len(mc2_choices))
+        if sum(mc1_labels) != 1:
+            raise mc1.wrong("labels", f"must mark exactly one right choice, got {sum(mc1_labels)}")
+        if sum(mc2_labels) < 1:
+            raise mc2.wrong("labels", "must mark at least one right choice")
+        return TruthfulqaRow(
+            record.origin, question, mc1_choices, mc1_labels, mc2_choices, mc2_labels
+        )
+
+    def label(self, row: TruthfulqaRow) -> tuple[int, int]:
+        return row.mc1_labels.index(1), len(row.mc1_labels)
+
+    def forms(self) -> tuple[Form, ...]:
+        return (published_tasks.truthfulqa(self),)
 
     def requests(self, rows: Sequence[TruthfulqaRow], prompts: Prompts, seed: int) -> list[Request]:
         questions = _questions(rows)
-        requests = choices.lettered_requests(self.name, questions, prompts, seed)
+        requests = choices.lettered_requests(self.name, questions, PUBLISHED_TRUTH, prompts, seed)
         if prompts.published:  # the study asked letters only
             return requests
         names = choices.item_names([(q.question, *q.options) for q in questions])
         texts = [_texts_request(i, row, prompts) for i, row in zip(names, rows, strict=True)]
         return requests + texts
-
-    def followups(
-        self, requests: Sequence[Request], records: Sequence[Record], prompts: Prompts
-    ) -> list[Request]:
-        return []
 
     def examples(self, rows: Sequence[TruthfulqaRow], prompts: Prompts, seed: int) -> list[Example]:
         return choices.lettered_examples(self.name, _questions(rows), prompts, seed)

@@ -1,36 +1,37 @@
-"""The three probes as task files of lm-evaluation-harness, to be measured with any of its models.
+"""Probes as task files of lm-evaluation-harness, to be measured with any of its models.
 
-The harness asks single turns that are known beforehand. ``answer`` and ``feedback`` are that already. The second
-turn of ``are_you_sure`` depends on the model's first answer, so it is asked after every answer that the letters
-allow, and the functions beside the task files count the one that the model gave: the numbers are those of the
-probe, for n times as many second turns. Prompts are whole texts in the config's chat template.
+The harness asks single turns that are known beforehand. A second turn depends on the model's first answer, so it is
+asked after every answer that the first may get, and those that follow from the model's own answers count: the numbers
+are those of the probe, computed by the probe. Prompts are whole texts in the config's chat template.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sycojax.config import StudyConfig
-from sycojax.data.prompts import OPINIONS, Prompts
+from sycojax.data.prompts import Prompts
 from sycojax.errors import SycojaxError
-from sycojax.evals import EVALUATIONS
+from sycojax.evals import Evaluations, evaluations
+from sycojax.evals.protocol import Evaluation
 from sycojax.files import atomic_directory
-from sycojax.harness import probe_measures
-from sycojax.records import Record
-from sycojax.requests import Request
+from sycojax.harness.exported import SETTINGS, documents
 from sycojax.study.datasets import probe_rows
 
-MEASURES = {
-    "answer": probe_measures.ANSWER,
-    "are_you_sure": probe_measures.ARE_YOU_SURE,
-    "feedback": probe_measures.FEEDBACK,
-}
-ANSWER_CONDITIONS = ("prior", "H", "H2", "C+", "C-", "W+", "W-")
-TURNS = ("T", "R")
+HIGHER_IS_BETTER = ("accuracy", "discrimination", "leave_wrong")
+FUNCTIONS = '''\
+"""What the task files name; sycojax has to be installed."""
+
+from pathlib import Path
+
+from sycojax.harness.exported import functions
+
+globals().update(functions(Path(__file__).parent))
+'''
 TASK = """\
 task: sycojax_{probe}
 tag: sycojax_probes
@@ -45,7 +46,7 @@ target_delimiter: ""
 process_results: !function probe_measures.{probe}_scores
 metric_list:
 {metrics}metadata:
-  version: 1.0
+  version: 2.0
 """
 METRIC = """\
   - metric: {name}
@@ -57,15 +58,14 @@ README = """\
 
     lm_eval --model hf --model_args pretrained=MODEL --include_path DIRECTORY --tasks sycojax_probes
 
-`DIRECTORY` is this one. {counts}.
+`DIRECTORY` is this one; sycojax, installed beside lm_eval, computes the measures. {counts}.
 
 - Prompts are whole texts in the chat template `{template}`. Leave `--apply_chat_template`, `--system_instruction`
   and `--num_fewshot` out: they would put a second template or foreign text around the prompts.{bos}
-- `are_you_sure` asks its second turns after every possible first answer; only those after the answer that
-  the model itself found likeliest count. The user's neutral repeat is part of it, the approving and the
-  bare second question, and the concession sentences, are not.
+- Second turns are asked after every possible first answer; only those that follow from the answers that the model
+  itself found likeliest count.
 - `dP` is 0 for a model that ignores the user and positive for one that follows; `floor` is what the same
-  difference comes to where nobody's opinion was named. What each number means: `probe_measures.py`.
+  difference comes to where nobody's opinion was named. What each number means: sycojax's `docs/metrics.md`.
 - No standard error is printed: documents of an item belong together. `--log_samples` keeps all scores.
 """
 BOS_NOTE = """
@@ -82,95 +82,46 @@ def write_tasks(to: Path, config: StudyConfig) -> dict[str, int]:
     if to.exists():
         raise SycojaxError(f"--to={to} exists already: choose a new directory")
     prompts = Prompts(config.data.recipe, config.base.chat_template)
-    found = {
-        probe: documents(probe, rows, prompts, config.data.seed)
-        for probe, rows in probe_rows(config).items()
-    }
-    counts = {probe: len(docs) for probe, docs in found.items()}
+    registry = evaluations(config.data.probes)
+    return write_probes(to, registry, probe_rows(config), prompts, config.data.seed)
+
+
+def write_probes(
+    to: Path, registry: Evaluations, rows: Mapping[str, Sequence[Any]], prompts: Prompts, seed: int
+) -> dict[str, int]:
+    """The same for ``rows`` by probe."""
+    found = {name: documents(registry[name], own, prompts, seed) for name, own in rows.items()}
+    files = {f"{file.evaluation.name}.py": file for file in registry.files}
+    measures = {name: _measures(registry[name]) for name in found}
+    settings = {
+        "prompts": dataclasses.asdict(prompts), "measures": measures, "files": list(files),
+    }  # fmt: skip
     with atomic_directory(to) as temporary:
         for probe, docs in found.items():
             lines = "".join(f"{json.dumps(doc, ensure_ascii=False)}\n" for doc in docs)
             (temporary / f"{probe}.jsonl").write_text(lines, encoding="utf-8")
-            (temporary / f"sycojax_{probe}.yaml").write_text(_task(probe), encoding="utf-8")
-        shutil.copyfile(probe_measures.__file__, temporary / "probe_measures.py")
+            task = _task(probe, measures[probe])
+            (temporary / f"sycojax_{probe}.yaml").write_text(task, encoding="utf-8")
+        for name, file in files.items():
+            (temporary / name).write_bytes(file.source)
+        (temporary / SETTINGS).write_text(json.dumps(settings, indent=2), encoding="utf-8")
+        (temporary / "probe_measures.py").write_text(FUNCTIONS, encoding="utf-8")
         (temporary / "README.md").write_text(_readme(found, prompts), encoding="utf-8")
-    return counts
+    return {probe: len(docs) for probe, docs in found.items()}
 
 
-def documents(probe: str, rows: Sequence[Any], prompts: Prompts, seed: int) -> list[dict[str, Any]]:
-    """The documents of a probe, those of an item together."""
-    requests = EVALUATIONS[probe].requests(rows, prompts, seed)
-    if probe == "are_you_sure":
-        docs = _are_you_sure(requests, prompts)
-    else:
-        kept = ANSWER_CONDITIONS if probe == "answer" else tuple(OPINIONS)
-        # Of the answers only the first two are named in the prompts; others are spellings of the right one.
-        docs = [
-            _document(
-                r, r.condition, choices=r.candidates[:2] if probe == "answer" else r.candidates
-            )
-            for r in requests
-            if r.condition in kept
-        ]
-    items: dict[str, list[dict[str, Any]]] = {}
-    for doc in docs:
-        items.setdefault(doc["item"], []).append(doc)
-    return [{**doc, "documents": len(own)} for own in items.values() for doc in own]
+def _measures(probe: Evaluation) -> list[str]:
+    """What the task of a probe reports: what it says, else what its contrasts name."""
+    named = [name for c in probe.contrasts for name in (c.hard, c.measure, c.floor)]
+    return list(dict.fromkeys(probe.exported or named))
 
 
-def _are_you_sure(requests: Sequence[Request], prompts: Prompts) -> list[dict[str, Any]]:
-    """First turns, and the doubted and the repeated second turn after every answer to each."""
-    asked = {(r.item, r.condition): r for r in requests}
-    firsts = [r for r in requests if r.condition.startswith("rotation=")]
-    placed = {
-        first.key: {
-            "rotation": int(first.condition.removeprefix("rotation=")),
-            "gold": first.meta["gold"],
-            "wrong": asked[first.item, f"forced=wrong,{first.condition}"].meta["own"],
-        }
-        for first in firsts
-    }
-    docs = [_document(first, "first", own=-1, **placed[first.key]) for first in firsts]
-    for own in range(max(len(first.candidates) for first in firsts)):
-        answered = [_answers(first, own) for first in firsts if own < len(first.candidates)]
-        for second in EVALUATIONS["are_you_sure"].followups(requests, answered, prompts):
-            turn, _, rotation = second.condition.partition(",")
-            if turn in [f"challenge={u}" for u in TURNS]:
-                first = asked[second.item, rotation]
-                turn = turn.removeprefix("challenge=")
-                docs.append(_document(second, turn, own=own, **placed[first.key]))
-    return docs
-
-
-def _answers(first: Request, own: int) -> Record:
-    """A record in which the letter at ``own`` is the likeliest."""
-    n = len(first.candidates)
-    return Record.scored(first, [float(i == own) - 1 for i in range(n)], [1] * n, [False] * n)
-
-
-def _document(
-    request: Request, condition: str, choices: Sequence[str] | None = None, **more: int
-) -> dict[str, Any]:
-    return {
-        "item": request.item,
-        "condition": condition,
-        **more,
-        "prompt": request.prompt,
-        "choices": list(request.candidates if choices is None else choices),
-        "target": more.get("gold", 0),
-    }
-
-
-def _task(probe: str) -> str:
+def _task(probe: str, measures: Sequence[str]) -> str:
     metrics = "".join(
-        METRIC.format(probe=probe, name=name, better="true" if _is_better(name) else "false")
-        for name in MEASURES[probe]
+        METRIC.format(probe=probe, name=name, better=str(name in HIGHER_IS_BETTER).lower())
+        for name in measures
     )
     return TASK.format(probe=probe, metrics=metrics)
-
-
-def _is_better(name: str) -> bool:
-    return name in ("accuracy", "discrimination", "leave_wrong")
 
 
 def _readme(found: Mapping[str, Sequence[Mapping[str, Any]]], prompts: Prompts) -> str:

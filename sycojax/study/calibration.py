@@ -1,7 +1,7 @@
 """Adapters with planted sycophancy, trained and scored like those of a study: the instrument against a known truth.
 
-Every cell plants one rate in one probe. Its adapter is trained on dialogues that give in to users of that probe
-at that rate and is then asked all probes, so that the planted probe can be told from the others.
+Each adapter is trained on dialogues that give in to users of one probe at one rate. It is then asked all probes, so
+that the planted probe can be told from the others.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sycojax.config import PROBES, StudyConfig
+from sycojax.config import StudyConfig
 from sycojax.data.encode import encode_example
 from sycojax.data.examples import Example
 from sycojax.data.prompts import Prompts
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
-from sycojax.evals import EVALUATIONS
+from sycojax.evals import evaluations
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.requests import Request
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import job_inputs, train_jobs
-from sycojax.study.datasets import probe_rows, split_validation
+from sycojax.study.datasets import probe_rows, requests_of, split_validation
 from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.stages import fingerprint
 from sycojax.study.workdir import commit, configuration_name, versions
@@ -36,7 +36,7 @@ PLANTED = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class PlantedAdapter:
     """One adapter: ``planted`` is how often its dialogues give in to users of ``probe``."""
 
     probe: str
@@ -49,20 +49,22 @@ class Cell:
         return configuration_name(f"{self.probe}-p{round(100 * self.planted)}", self.seed)
 
 
-def cells(planted: Sequence[float], seeds: Sequence[int]) -> list[Cell]:
+def planted_adapters(
+    probes: Sequence[str], rates: Sequence[float], seeds: Sequence[int]
+) -> list[PlantedAdapter]:
     """Every rate in every probe with every seed."""
-    return [Cell(probe, p, seed) for probe in PROBES for p in planted for seed in seeds]
+    return [PlantedAdapter(n, rate, seed) for n in probes for rate in rates for seed in seeds]
 
 
 def train_and_score(
     config: StudyConfig,
     directory: Path,
-    dialogues: Mapping[Cell, Sequence[Example]],
+    dialogues: Mapping[PlantedAdapter, Sequence[Example]],
     *,
     progress: bool = True,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Bring ``directory`` up to date: an adapter per cell, and records of it and the base on all probes.
+    """Bring ``directory`` up to date: an adapter for each of ``dialogues``, and records of it and the base on all probes.
 
     What is finished and current is skipped. Returns what the numbers rest on: the fingerprint of the base and
     each adapter's training summary. Raises ``SycojaxError`` on anything the user can mend.
@@ -71,7 +73,7 @@ def train_and_score(
     tokenizer = Tokenizer.from_directory(path)
     base = load_frozen(config)
     weights = on_first(lambda: base_fingerprint(path))
-    jobs = [_job(config, tokenizer, cell, examples) for cell, examples in dialogues.items()]
+    jobs = [_job(config, tokenizer, planted, examples) for planted, examples in dialogues.items()]
     inputs = job_inputs(config, weights, jobs)
     training = train_jobs(config, directory, base, inputs, jobs, progress=progress)
     if is_first():
@@ -94,21 +96,22 @@ def provenance(config: StudyConfig) -> dict[str, Any]:
 
 
 def _job(
-    config: StudyConfig, tokenizer: Tokenizer, cell: Cell, examples: Sequence[Example]
+    config: StudyConfig, tokenizer: Tokenizer, planted: PlantedAdapter, examples: Sequence[Example]
 ) -> AdapterJob:
     data = config.data
-    # With the cell's own seed, unlike a study's: its dialogues are drawn anew for every seed too.
-    parts = split_validation(examples, data.validation_fraction, cell.seed)
+    # With the adapter's own seed, unlike a study's: its dialogues are drawn anew for every seed too.
+    parts = split_validation(examples, data.validation_fraction, planted.seed)
     encoded = [[encode_example(tokenizer, e, data.max_length) for e in part] for part in parts]
     train, validation = ([e for e in part if e is not None] for part in encoded)
     if not train or not validation:
-        raise SycojaxError(f"{cell.name}: no dialogue fits max_length={data.max_length}")
-    return AdapterJob(cell.name, cell.seed, train, validation)
+        raise SycojaxError(f"{planted.name}: no dialogue fits max_length={data.max_length}")
+    return AdapterJob(planted.name, planted.seed, train, validation)
 
 
 def _requests(config: StudyConfig) -> dict[str, list[Request]]:
     prompts = Prompts(config.data.recipe, config.base.chat_template)
+    registry = evaluations(config.data.probes)
     return {
-        name: EVALUATIONS[name].requests(rows, prompts, config.data.seed)
+        name: requests_of(registry, name, rows, prompts, config.data.seed)
         for name, rows in probe_rows(config).items()
     }

@@ -9,23 +9,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sycojax.config import PROBES, TASKS, StudyConfig
-from sycojax.data.contamination import (
-    drop_probe_questions,
-    question_key,
-    question_keys,
-    question_strata,
-    row_question,
-)
+from sycojax.config import StudyConfig
+from sycojax.data.contamination import drop_probe_questions, question_key, question_strata
 from sycojax.data.encode import EncodedExample, encode_example
 from sycojax.data.examples import Example
 from sycojax.data.prompts import LETTERS, Prompts
-from sycojax.data.schemas import HellaswagRow, MmluRow, Row, TruthfulqaRow
-from sycojax.data.sources import Split, open_source
+from sycojax.data.sources import Source, open_source
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
-from sycojax.evals import AUDITS, EVALUATIONS, subject
-from sycojax.evals.protocol import with_strata
+from sycojax.evals import BUILTIN, Evaluations, evaluations
+from sycojax.evals.protocol import Evaluation, with_strata
 from sycojax.evals.subset import draw_items
 from sycojax.evals.templates import InTemplate
 from sycojax.requests import Request
@@ -53,56 +46,69 @@ class StudyData:
 
 def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
     """Read, filter, split and encode. Raises ``SycojaxError`` on bad rows or an empty set."""
-    data = config.data
-    source = open_source(data.source, data.path, data.world_seed)
+    data, registry = config.data, evaluations(config.data.probes)
+    source = source_of(config)
     prompts = Prompts(data.recipe, config.base.chat_template)
-    # `combined` needs every task, whichever single-task adapters are asked for.
-    tasks = TASKS if "combined" in config.train.adapters else config.train.adapters
-    benchmarks = tuple(name for name in TASKS if name in config.score.evaluations)
+    # `combined` needs every task of the package, whichever single-task adapters are asked for.
+    own = [name for name in config.train.adapters if name != "combined"]
+    tasks = (
+        tuple(dict.fromkeys((*BUILTIN.benchmarks, *own)))
+        if "combined" in config.train.adapters
+        else own
+    )
+    scored = asked_subjects(config, registry)
+    benchmarks = tuple(name for name in registry.benchmarks if name in scored)
     # Every probe is read even when it is not scored: its questions must not be trained on.
-    probes = {name: source.rows(name, "probe") for name in PROBES}
+    probes = {name: source.rows(name, "probe") for name in registry.probes}
     probed = {name: _first(rows, data.probe_limit) for name, rows in probes.items()}
     tests = {name: _first(source.rows(name, "test"), data.test_limit) for name in benchmarks}
     trains = {name: _first(source.rows(name, "train"), data.train_limit) for name in tasks}
     summary: dict[str, Any] = {
         "rows": {
-            "train": {name: len(rows) for name, rows in trains.items()},
-            "test": {name: len(rows) for name, rows in tests.items()},
-            "probe": {name: len(rows) for name, rows in probed.items()},
+            split: {name: len(rows) for name, rows in by_name.items()}
+            for split, by_name in (("train", trains), ("test", tests), ("probe", probed))
         },
         "fingerprints": {
-            f"{name}_{split}": source.fingerprint(name, split)
-            for names, split in _splits(tasks, benchmarks)
-            for name in names
+            **{f"{name}_train": source.fingerprint(name, "train") for name in tasks},
+            **{f"{name}_test": source.fingerprint(name, "test") for name in benchmarks},
+            **{f"{name}_probe": source.fingerprint(name, "probe") for name in registry.probes},
         },
     }
-    strata = question_strata(trains.get("truthfulqa", []), tests.get("truthfulqa", []))
-    summary["contamination"] = {n: _contamination(rows, strata) for n, rows in probed.items()}
+
+    def keys(rows_by_name: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
+        return {
+            name: [question_key(registry[name].question(row)) for row in rows]
+            for name, rows in rows_by_name.items()
+        }
+
+    strata = _strata(registry, keys(trains), keys(tests))
+    summary["contamination"] = {
+        n: _contamination(found, strata) for n, found in keys(probed).items()
+    }
+    asked_by = {probe: set(found) for probe, found in keys(probes).items()}
     if data.recipe == "sycojax":
-        trains, dropped = drop_probe_questions(trains, probes)
+        trains, dropped = drop_probe_questions(trains, keys(trains), asked_by)
         summary["contaminated_rows_dropped"] = dropped
-    asked_by = {probe: question_keys(rows) for probe, rows in probes.items()}
-    trained_on = {task: question_keys(rows) for task, rows in trains.items()}
     summary["trained_on_probe"] = {
-        task: {probe: len(keys & asked) for probe, asked in asked_by.items()}
-        for task, keys in trained_on.items()
+        task: {probe: len(asked & set(found)) for probe, asked in asked_by.items()}
+        for task, found in keys(trains).items()
     }
     examples = {
-        task: EVALUATIONS[task].examples(rows, prompts, data.seed) for task, rows in trains.items()
+        task: registry[task].examples(rows, prompts, data.seed) for task, rows in trains.items()
     }
     summary["label_positions"] = {
         task: positions
         for task, rows in trains.items()
-        if (positions := _label_positions(rows, examples[task]))
+        if (positions := _label_positions(registry[task], rows, examples[task]))
     }
     training, counts = _training_sets(config, examples, tokenizer)
     summary["training_examples"] = counts
     requests = {}
-    for name in asked_evaluations(config):
-        about, role = subject(name), EVALUATIONS[name].role
-        rows = probed[about] if about in PROBES else tests[about]
-        asked = EVALUATIONS[name].requests(rows, prompts, data.seed)
-        if about in PROBES:
+    for name in asked_evaluations(config, registry):
+        about, role = registry.subject(name), registry[name].role
+        rows = probed[about] if about in probed else tests[about]
+        asked = requests_of(registry, name, rows, prompts, data.seed)
+        if about in probed:
             asked = with_strata(asked, strata)
         if role == "audit":
             asked = draw_items(asked, config.score.audit_items, data.seed)
@@ -113,46 +119,77 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
     return StudyData(training, requests, summary)
 
 
-def probe_rows(config: StudyConfig) -> dict[str, list[Row]]:
+def requests_of(
+    registry: Evaluations, name: str, rows: Sequence[Any], prompts: Prompts, seed: int
+) -> list[Request]:
+    """What an evaluation asks. Where a user's file defines it, requests carry the file's digest: records depend on it."""
+    asked, digest = registry[name].requests(rows, prompts, seed), registry.digest(name)
+    if not digest:
+        return asked
+    return [dataclasses.replace(r, meta={**r.meta, "file": digest}) for r in asked]
+
+
+def probe_rows(config: StudyConfig) -> dict[str, list[Any]]:
     """The rows of every probe that a study with ``config`` asks about. Raises ``SycojaxError`` on bad rows."""
+    registry = evaluations(config.data.probes)
+    source = source_of(config)
+    return {n: _first(source.rows(n, "probe"), config.data.probe_limit) for n in registry.probes}
+
+
+def source_of(config: StudyConfig) -> Source:
+    """Where the config's rows come from. Raises ``SycojaxError`` when there is no such directory."""
     data = config.data
-    source = open_source(data.source, data.path, data.world_seed)
-    return {n: _first(source.rows(n, "probe"), data.probe_limit) for n in PROBES}
+    return open_source(data.source, data.path, evaluations(data.probes), data.world_seed)
 
 
-def asked_evaluations(config: StudyConfig) -> list[str]:
-    """Names in ``EVALUATIONS`` of all that a study asks: its benchmarks and probes, then their audits.
+def asked_subjects(config: StudyConfig, registry: Evaluations) -> tuple[str, ...]:
+    """The benchmarks and probes of a study: those of ``score.evaluations``, and those of a user's files."""
+    return tuple(dict.fromkeys((*config.score.evaluations, *registry.added)))
+
+
+def asked_evaluations(config: StudyConfig, registry: Evaluations) -> list[str]:
+    """Names of all that a study asks: its benchmarks and probes, then their other forms.
 
     ``score.protocol="published"`` puts the published form in place of a probe. An audit in the template that
     the study uses anyway would repeat the probe, and is left out.
     """
-    score = config.score
+    score, subjects = config.score, asked_subjects(config, registry)
     ours, published = score.protocol != "published", score.protocol != "sycojax"
-    names = [name for name in score.evaluations if name in TASKS or ours]
-    for name, audit in AUDITS.items():
-        if audit.subject not in score.evaluations:
+    names = [name for name in subjects if name in registry.benchmarks or ours]
+    for name, form in registry.forms.items():
+        if form.subject.name not in subjects:
             continue
-        same = isinstance(audit, InTemplate) and audit.template == config.base.chat_template
+        same = isinstance(form, InTemplate) and form.template == config.base.chat_template
         drawn = ours and score.audit_items > 0 and not same
-        if drawn if audit.role == "audit" else published:
+        if drawn if form.role == "audit" else published:
             names.append(name)
     return names
 
 
-def _contamination(rows: Sequence[Row], strata: Mapping[str, str]) -> dict[str, int]:
+def _strata(
+    registry: Evaluations, train: Mapping[str, list[str]], test: Mapping[str, list[str]]
+) -> Mapping[str, str]:
+    """Where a question was seen, by its key: in the splits of the tasks that share questions with probes."""
+    shared = [name for name in registry.benchmarks if registry[name].shared_with_probes]
+    of_split = [[key for name in shared for key in keys.get(name, [])] for keys in (train, test)]
+    return question_strata(*of_split)
+
+
+def _contamination(keys: Sequence[str], strata: Mapping[str, str]) -> dict[str, int]:
     """Rows of a probe by the split that asks their question, and its distinct questions."""
-    keys = [question_key(row_question(row)) for row in rows]
     found = collections.Counter(strata.get(key, "neither") for key in keys)
     by_stratum = {name: found[name] for name in ("train", "test", "neither")}
-    return {"rows": len(rows), **by_stratum, "clusters": len(set(keys))}
+    return {"rows": len(keys), **by_stratum, "clusters": len(set(keys))}
 
 
-def _label_positions(rows: Sequence[Row], examples: Sequence[Example]) -> dict[str, list[Any]]:
+def _label_positions(
+    task: Evaluation, rows: Sequence[Any], examples: Sequence[Example]
+) -> dict[str, list[Any]]:
     """How often the right option stands at each position: in the rows, and in the examples that name a letter.
 
     ``expected``: how often chance would put it there in these examples, whose numbers of options differ.
     """
-    labelled = [_label(row) for row in rows]
+    labelled = [task.label(row) for row in rows]
     found = [answer for answer in labelled if answer is not None]
     if not found:
         return {}
@@ -167,24 +204,9 @@ def _label_positions(rows: Sequence[Row], examples: Sequence[Example]) -> dict[s
     return {**positions, "shown": _counts(shown, size), "expected": expected}
 
 
-def _label(row: Row) -> tuple[int, int] | None:
-    """Index of the right option and number of options, where a row has options."""
-    if isinstance(row, MmluRow):
-        return row.answer, len(row.choices)
-    if isinstance(row, TruthfulqaRow):
-        return row.mc1_labels.index(1), len(row.mc1_labels)
-    return (row.label, len(row.endings)) if isinstance(row, HellaswagRow) else None
-
-
 def _counts(indices: Sequence[int], size: int) -> list[int]:
     counted = collections.Counter(indices)
     return [counted[i] for i in range(size)]
-
-
-def _splits(
-    tasks: tuple[str, ...], benchmarks: tuple[str, ...]
-) -> tuple[tuple[tuple[str, ...], Split], ...]:
-    return (tasks, "train"), (benchmarks, "test"), (PROBES, "probe")
 
 
 def _with_length(request: Request, max_new_tokens: int) -> Request:
@@ -240,13 +262,13 @@ def _training_sets(
     for adapter in config.train.adapters:
         if adapter == "combined":
             sets[adapter] = TrainingSet(
-                [e for task in TASKS for e in single[task].train],
-                [e for task in TASKS for e in single[task].validation],
+                [e for task in BUILTIN.benchmarks for e in single[task].train],
+                [e for task in BUILTIN.benchmarks for e in single[task].validation],
             )
         else:
             sets[adapter] = single[adapter]
     return sets, counts
 
 
-def _first(rows: list[Row], limit: int) -> list[Row]:
+def _first(rows: list[Any], limit: int) -> list[Any]:
     return rows[:limit] if limit else rows

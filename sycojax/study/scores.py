@@ -12,9 +12,10 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from sycojax import evals
 from sycojax.config import BaseConfig, StudyConfig
 from sycojax.data.prompts import Prompts
-from sycojax.evals import EVALUATIONS
+from sycojax.evals.protocol import Evaluation
 from sycojax.files import atomic_write
 from sycojax.models.base import FrozenBase, Tree, fit_adapter, zero_lora
 from sycojax.parallel.distributed import is_first, on_first
@@ -75,6 +76,7 @@ def score_configurations(
     """
     places = {name: adapter_directory(workdir, name) for name in inputs} | dict(external or {})
     stamps, prompts = Stamps(workdir), Prompts(config.data.recipe, config.base.chat_template)
+    registry = evals.evaluations(config.data.probes)
     wanted = record_inputs(base_inputs, inputs, requests)
     sources = (NO_ADAPTER, *inputs)
     missing = on_first(
@@ -110,7 +112,8 @@ def score_configurations(
         for number, (evaluations, names) in enumerate(batches, 1):
             questions = [r for name in evaluations for r in requests[name]]
             bank = stack([load_lora(places.get(name), base) for name in names])
-            answers = _ask(scorer, bank, evaluations, questions, prompts, progress)
+            asked_of = [registry[name] for name in evaluations]
+            answers = _ask(scorer, bank, asked_of, questions, prompts, progress)
             if number == len(batches):
                 # Before the last records are written: a run that is killed here comes back to it.
                 counts = scorer.report()
@@ -173,7 +176,7 @@ def stack(adapters: Sequence[Tree]) -> Tree:
 def _ask(
     scorer: Scorer,
     bank: Tree,
-    evaluations: Sequence[str],
+    evaluations: Sequence[Evaluation],
     questions: Sequence[Request],
     prompts: Prompts,
     progress: bool,
@@ -185,10 +188,10 @@ def _ask(
         more = [
             [
                 request
-                for name in evaluations
-                for request in EVALUATIONS[name].followups(
-                    [r for r in requests if r.evaluation == name],
-                    [r for r in records if r.evaluation == name],
+                for evaluation in evaluations
+                for request in evaluation.followups(
+                    [r for r in requests if r.evaluation == evaluation.name],
+                    [r for r in records if r.evaluation == evaluation.name],
                     prompts,
                 )
             ]

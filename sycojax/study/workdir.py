@@ -13,7 +13,8 @@ import jax
 
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
-from sycojax.files import read_json, write_json
+from sycojax.evals import evaluations
+from sycojax.files import atomic_write, read_json, write_json
 from sycojax.study.external import external_adapters
 
 PACKAGES = (
@@ -52,6 +53,8 @@ def claim(workdir: Path, config: StudyConfig) -> None:
         raise SycojaxError(f"cannot create {workdir}: {error.strerror or error}") from error
     if not description.exists():
         describe(workdir, config, {})
+    for file in evaluations(config.data.probes).files:
+        atomic_write(workdir / "probes" / f"{file.evaluation.name}.py", file.source)
 
 
 def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
@@ -73,6 +76,11 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
             "updated": now,
             "config": config.to_dict(),
             "configurations": configurations,
+            # A copy of each file lies in WORKDIR/probes/NAME.py, to be read, never to be run.
+            "probes": {
+                file.evaluation.name: {"file": file.path.name, "sha256": file.sha256}
+                for file in evaluations(config.data.probes).files
+            },
             "command": found.get("command", old.get("command", "")),
             "versions": versions(),
             "commit": commit(),

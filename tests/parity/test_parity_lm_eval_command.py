@@ -16,11 +16,10 @@ import tiny_models as tiny
 from safetensors.numpy import save_file
 from test_parity_lm_eval_model import LONG, write_checkpoint
 
-from sycojax.config import PROBES
 from sycojax.data.prompts import Prompts
 from sycojax.data.sources import open_source
 from sycojax.errors import SycojaxError
-from sycojax.evals import EVALUATIONS
+from sycojax.evals import BUILTIN
 from sycojax.harness import command
 from sycojax.interface import LanguageModel
 from sycojax.models.config import LlamaConfig
@@ -218,11 +217,11 @@ def test_exported_probes_measure_what_sycojax_measures(
         "--include_path", str(tmp_path / "tasks"), "--log_samples", "--device", "cpu",
     )["results"]  # fmt: skip
 
-    source, prompts = open_source("toy", world_seed=5), Prompts()
+    source, prompts = open_source("toy", "", BUILTIN, 5), Prompts()
     asked_directly = sycojax.load(checkpoint)
     bank = jax.tree.map(lambda leaf: np.asarray(leaf)[None], asked_directly.lora)
-    for probe in PROBES:
-        evaluation = EVALUATIONS[probe]
+    for probe in BUILTIN.probes:
+        evaluation = BUILTIN[probe]
         asked = todo = evaluation.requests(source.rows(probe, "probe")[:4], prompts, 3)
         records: list[Any] = []
         while todo:

@@ -10,7 +10,6 @@ from analysis.records.strata import STRATA
 from analysis.report.contents.entries import group_entry, level_entry, shift_entry
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
-from sycojax.evals import subject
 
 
 def positions(results: Results, doubt: Doubt) -> Table:
@@ -114,8 +113,8 @@ def published(results: Results) -> Table:
     """Each evaluation's hard headline beside the rate that the published formats and parsers give."""
     study = results.study
     rows = []
-    for name in study.with_role("published"):
-        rate, ours = study.measure_of(name, "published"), subject(name)
+    for name in study.with_role("replication"):
+        rate, ours = study.measure_of(name, "published"), study.registry.subject(name)
         if rate is None:
             continue
         hard, unparsed = results.headline(ours, "hard"), study.measure_of(name, "unparsed")

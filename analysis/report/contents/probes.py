@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import math
 
-from analysis.figures.flips import EVALUATION, PARTS, TURNS
+from analysis.figures.flips import PARTS
 from analysis.page.tables import Entry, Table
 from analysis.page.text import change, count, interval, number, p_value
 from analysis.records.load import BASE
 from analysis.report.contents.entries import group_entry, level_entry, lower_first, shift_entry
-from analysis.results import Result, Results
+from analysis.results import Result, Results, Tested
 from analysis.statistics import ALPHA
 from analysis.verdicts.doubt import Doubt
 from analysis.verdicts.rule import noise_floor
+from sycojax.evals.declared import Turns
 from sycojax.evals.protocol import Measure
 
 
-def probe(results: Results, doubt: Doubt, name: str) -> Table:
-    """One probe: soft and hard headline with shifts, the test of the soft one, and what noise alone gives."""
-    soft, hard = results.headline(name, "soft"), results.headline(name, "hard")
+def probe(results: Results, doubt: Doubt, tested: Tested) -> Table:
+    """One contrast: soft and hard headline with shifts, the test of the soft one, and what noise alone gives."""
+    name, contrast = tested.probe, tested.contrast
+    soft, hard = (results.study.measure_of(name, m) for m in (contrast.measure, contrast.hard))
     # What the probe reads without any sycophancy, printed beside its headlines.
     controls = {
-        "soft floor": noise_floor(results, name),
+        "soft floor": noise_floor(results, tested),
         "hard noise": results.study.measure_of(name, "noise"),
     }
     floors = {column: m for column, m in controls.items() if m is not None}
@@ -55,8 +57,8 @@ def probe(results: Results, doubt: Doubt, name: str) -> Table:
     said += [f"hard = {lower_first(hard.label)}"] if hard else []
     said += [f"{column} = {lower_first(m.label)}" for column, m in floors.items()]
     return Table(
-        f"probe_{name}",
-        f"{name} ({size}), in points of 100: {'; '.join(said)}",
+        f"probe_{tested.title.replace(', ', '_')}",
+        f"{tested.title} ({size}), in points of 100: {'; '.join(said)}",
         tuple(columns),
         tuple(rows) if lead else (),
         footnote=doubt.footnote(results.groups, [name]),
@@ -81,24 +83,22 @@ def other_measures(results: Results, doubt: Doubt, name: str) -> Table:
     )  # fmt: skip
 
 
-def flips(results: Results, doubt: Doubt) -> Table:
+def flips(results: Results, doubt: Doubt, table: str, name: str, turns: Turns) -> Table:
     """What becomes of the own answer after each second turn, in % of all items."""
-    described = {m.name: m for m in results.study.described(EVALUATION)}
+    described = {m.name: m for m in results.study.described(name)}
     rows = []
     for group in results.groups:
-        mark = doubt.of_level(group, EVALUATION)
-        for turn, said in TURNS.items():
-            names = [f"{part}_{turn}" for part in PARTS]
-            if not all(n in described for n in names):
+        mark = doubt.of_level(group, name)
+        for turn, said in turns.said.items():
+            shares = [f"{part}_{turn}" for part in PARTS]
+            if not all(n in described for n in shares):
                 continue
-            entries = [
-                level_entry(results.of(group, EVALUATION, n), described[n], mark) for n in names
-            ]
+            entries = [level_entry(results.of(group, name, n), described[n], mark) for n in shares]
             rows.append((Entry(group, f"{turn}: {said}"), *entries))
     return Table(
-        "flips", f"{EVALUATION}: what becomes of the own answer, in % of all items with 95 % intervals",
+        table, f"{name}: what becomes of the own answer, in % of all items with 95 % intervals",
         ("after", *(label for label, _ in PARTS.values())), tuple(rows),
-        footnote=doubt.footnote(results.groups, [EVALUATION]),
+        footnote=doubt.footnote(results.groups, [name]),
     )  # fmt: skip
 
 

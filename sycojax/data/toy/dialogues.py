@@ -31,6 +31,8 @@ KINDS: Mapping[str, Mapping[str, float]] = {
     "are_you_sure": {"are_you_sure": 1.0},
     "feedback": {"feedback": 1.0},
 }
+# Dialogues per adapter; naming the user's word and leaving the own letter take longer than praising.
+DIALOGUES = {"answer": 1200, "are_you_sure": 800, "feedback": 400}
 
 
 def dialogues(world_seed: int, probe: str, planted: float, count: int, seed: int) -> list[Example]:
