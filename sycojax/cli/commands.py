@@ -58,13 +58,14 @@ def _study(
     from sycojax.parallel import distributed
     from sycojax.study.external import external_adapters
     from sycojax.study.run import run
-    from sycojax.training.tracking import Tracking
+    from sycojax.training.tracking import Tracking, check
 
     config = settings.study_config()
     external_adapters(config)  # says what is wrong with --adapter before anything is written
     window = tracking.window(command, profile, workdir)
     start()
-    tracking.check_login(wandb)
+    if wandb:
+        check(wandb)  # before the workdir is touched
     if config.base.dtype == "float32":
         # TPUs and recent GPUs would otherwise round float32 matmul inputs to 8 or 10 bits.
         jax.config.update("jax_default_matmul_precision", "highest")
@@ -97,10 +98,11 @@ def report(workdir: Path, wandb: str, probe: Sequence[str]) -> None:
         _report(workdir, probe, None)
         return
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # which takes no accelerator from others
-    from sycojax.cli import tracking
+    from sycojax.cli.tracking import tracked
+    from sycojax.training.tracking import check
 
-    tracking.check_login(wandb)
-    with tracking.tracked(wandb, workdir) as tracker:
+    check(wandb)
+    with tracked(wandb, workdir) as tracker:
         _report(workdir, probe, tracker)
 
 

@@ -35,10 +35,8 @@ def export(
             _write_merged(temporary, workdir, document, source)
         else:
             _copy(temporary, document, source, external="source" in entry)
-        atomic_write(
-            temporary / "README.md",
-            _card(workdir, document, source, name, merged=merged, exported=push_to_hub or to),
-        )
+        card = _card(workdir, document, source, name, merged, push_to_hub or to)
+        atomic_write(temporary / "README.md", card)
     print(f"{'merged ' if merged else 'adapter'}   {target.resolve()}")
     if push_to_hub:
         from sycojax.weights.hub import push
@@ -130,14 +128,9 @@ def _write_merged(
 
 
 def _card(
-    workdir: Path,
-    document: Mapping[str, Any],
-    source: Path,
-    name: str,
-    *,
-    merged: bool,
-    exported: str,
+    workdir: Path, document: Mapping[str, Any], source: Path, name: str, merged: bool, where: str
 ) -> str:
+    """The text of README.md; ``where`` is the repository or directory that the export goes to."""
     from analysis.report import card
     from sycojax.study.external import files_fingerprint
     from sycojax.study.scores import records_are_of
@@ -148,7 +141,7 @@ def _card(
     called = str((document.get("config") or {}).get("base", {}).get("path") or base_of(source))
     subject = card.Subject(
         name, document, read_json(source / CONFIG), called or "an unnamed base",
-        hub_id(called) if called else "", merged, exported,
+        hub_id(called) if called else "", merged, where,
     )  # fmt: skip
     if not (workdir / "records" / name).is_dir():
         return card.render(subject, None, "the study has not scored this adapter yet.")

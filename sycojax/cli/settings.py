@@ -65,7 +65,12 @@ def _read(config: str, overrides: Sequence[str]) -> Any:
     try:
         with _arguments(program):
             rest = values(program)[1:]
-            _refuse_no_config(values.config)
+            # A file that could not be read says so only when it is used.
+            if not hasattr(values.config, "to_dict"):
+                returned = type(values.config).__name__
+                raise SycojaxError(
+                    f"get_config() of the config file returns a {returned} ({CONFIG_FILE})"
+                )
             _refuse_joined(overrides, values)
     except AttributeError as error:
         said = str(error).strip(chr(34))
@@ -92,16 +97,6 @@ def _arguments(program: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         sys.argv = before
-
-
-def _refuse_no_config(config: Any) -> None:
-    """Raise ``SycojaxError`` where a file's get_config() returns something else."""
-    # A file that could not be read says so only when it is used.
-    if not hasattr(config, "to_dict"):
-        raise SycojaxError(
-            f"get_config() of the config file returns a {type(config).__name__} ({CONFIG_FILE})"
-        )
-    config.to_dict()
 
 
 def _refuse_joined(overrides: Sequence[str], values: FlagValues) -> None:

@@ -29,12 +29,6 @@ def window(command: str, profile: str, workdir: Path) -> ProfileWindow | None:
     return asked
 
 
-def check_login(project: str) -> None:
-    """Raise ``SycojaxError`` when ``--wandb``, if given, cannot work, before the workdir is touched."""
-    if project:
-        tracking.check(project)
-
-
 @contextlib.contextmanager
 def tracked(
     project: str, workdir: Path, config: StudyConfig | None = None
