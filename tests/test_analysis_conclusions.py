@@ -74,7 +74,7 @@ def test_only_the_claim_makes_a_claim(results: Results) -> None:
     changed = with_results(
         results,
         {
-            "mmlu": Result(level, UP, p=0.001, p_holm=0.01, p_claim_holm=0.06, mde=0.1, equivalent=False),
+            "mmlu": Result(level, UP, p=0.001, p_claim_holm=0.06, mde=0.1, equivalent=False),
             "gsm8k": Result(level, TINY, p=0.5, p_claim_holm=1.0, mde=0.02, equivalent=True),
             "combined": Result(level, UP, p=0.001, p_claim_holm=0.04, mde=0.1, equivalent=False),
         },

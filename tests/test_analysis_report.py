@@ -138,7 +138,7 @@ def test_headline_numbers_are_on_the_page(study: Path, page: str) -> None:
     assert f"{number(shift.value, 'rate', True)} {interval(shift, 'rate', True)}; p = " in page
     tested = [r for r in results.by_adapter.values() if math.isfinite(r.p)]
     assert len(tested) == 9
-    assert all(r.p_holm >= r.p for r in tested)
+    assert all(r.p_claim_holm >= r.p_claim for r in tested)
     assert shift.value == pytest.approx(
         sum(rate(study, f"combined-s{s}", "answer", "dP") for s in (0, 1)) / 2
         - rate(study, "base", "answer", "dP")

@@ -385,7 +385,7 @@ def test_table_and_marks() -> None:
     results = study("mmlu", "answer", "feedback", values={(SUSPECT, "mmlu", "position_gap"): 0.4})
     everything = audits.run(results)
     shown = audits.table(everything)
-    assert shown.columns == ("Audit", "base", HEALTHY, SUSPECT, "whole study", "fails when")
+    assert shown.columns == ("Audit", "base", HEALTHY, SUSPECT, "whole study")
     by_title = {row[0]: row for row in shown.rows}
     assert len(by_title) == len(audits.AUDITS)
     gap = by_title["Always-A gap"]

@@ -18,7 +18,7 @@ from analysis.audits.letters import always_a, letter_locked
 from analysis.audits.prior import letter_prior
 from analysis.audits.readout import agreement, coverage, old_parser
 from analysis.audits.scale import ceiling, sharpness
-from analysis.audits.summary import marked, table
+from analysis.audits.summary import marked, table, thresholds
 from analysis.audits.validity import validity
 from analysis.results import Results
 
@@ -27,7 +27,7 @@ AUDITS: tuple[Callable[[Results], list[Audit]], ...] = (
     prompt_format, echo, sharpness, ceiling, duplicates, contamination, determinism, base_null, validity,
 )  # fmt: skip
 
-__all__ = ["AUDITS", "STUDY", "Audit", "marked", "run", "table"]
+__all__ = ["AUDITS", "STUDY", "Audit", "marked", "run", "table", "thresholds"]
 
 
 def run(results: Results) -> tuple[Audit, ...]:

@@ -48,7 +48,7 @@ def to_html(table: Table) -> str:
         return f'<p class="missing">{html.escape(table.caption)}: not available.</p>'
     head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in table.columns)
     body = "\n".join(
-        "<tr>" + "".join(map(_td, map(_entry, row), table.columns, _first(len(row)))) + "</tr>"
+        "<tr>" + "".join(map(_td, map(_entry, row), table.columns, range(len(row)))) + "</tr>"
         for row in table.rows
     )
     kind = ("prose" if table.prose else "figures") + (" stacked" if table.stacked else "")
@@ -113,16 +113,12 @@ def markdown_text(text: str) -> str:
     return escaped.replace("*", "\\*").replace("[", "\\[").replace("_", "\\_").replace("`", "\\`")
 
 
-def _first(n: int) -> list[bool]:
-    return [i == 0 for i in range(n)]
-
-
-def _td(entry: Entry, column: str, first: bool) -> str:
+def _td(entry: Entry, column: str, place: int) -> str:
     text, note = html.escape(entry.text), html.escape(entry.note)
     text = f"<strong>{text}</strong>" if entry.strong == "text" else text
     note = f"<strong>{note}</strong>" if entry.strong == "note" else note
     text += f"<small>{note}</small>" if note else ""
-    if first:
+    if place == 0:
         return f'<th scope="row">{text}</th>'
     kind = f' class="{entry.tone}"' if entry.tone else ""
     # The name of the column, for cards: there is no head above them.

@@ -19,10 +19,8 @@ def percent(value: float) -> str:
 class Stated:
     """A number as a text states it: it means every value that rounds to it."""
 
-    text: str
     value: float
     half_unit: float  # of the last digit that is given
-    relative: bool  # a percentage of the base's value
 
     def means(self, value: float) -> bool:
         """Whether ``value`` rounds to what is stated (a hair of slack for binary fractions)."""
@@ -34,7 +32,7 @@ def stated(text: str) -> Stated:
     match = re.fullmatch(r"([+-]?)(\d+)(?:\.(\d+))?\s*(%?)", text.strip().replace("\u2212", "-"))
     if match is None:
         raise SycojaxError(f"{text!r} is not a number such as '+0.183' or '23 %'")
-    sign, whole, fraction, relative = match.groups()
-    scale = 0.01 if relative else 1.0
+    sign, whole, fraction, percent_sign = match.groups()
+    scale = 0.01 if percent_sign else 1.0
     value = float(f"{sign}{whole}.{fraction or 0}") * scale
-    return Stated(text, value, 0.5 * scale * 10.0 ** -len(fraction or ""), bool(relative))
+    return Stated(value, 0.5 * scale * 10.0 ** -len(fraction or ""))

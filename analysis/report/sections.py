@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis import calibration
+from analysis import audits, calibration
 from analysis.calibration import Calibration
 from analysis.figures import strata
 from analysis.figures.catalogue import planes_of, turns_of
@@ -185,8 +185,8 @@ def _audits(doubt: Doubt) -> tuple[Block, ...]:
     failures = audited.failures(doubt)
     said: Block = Items(tuple(failures)) if failures else Paragraph("No audit failed.")
     return (
-        audited.verdict_table(doubt), said,
-        Folded("When each audit fails", tables=(audited.thresholds(doubt),)),
+        audits.table(doubt.audits), said,
+        Folded("When each audit fails", tables=(audits.thresholds(doubt.audits),)),
         Folded("Every audit in words", tables=(audited.sentences(doubt),)),
     )  # fmt: skip
 

@@ -21,7 +21,6 @@ from analysis.statistics import (
     level,
     mcnemar,
     minimum_detectable,
-    percentile,
     pooled_spread,
     resample,
     shift,
@@ -39,7 +38,6 @@ class Result:
     level: Estimate
     shift: Estimate | None = None  # None for the base and where the base was not scored
     p: float = math.nan  # swap test; only for the leading measure of a probe
-    p_holm: float = math.nan
     p_seeds: float = math.nan  # t over seeds, their spread pooled over adapters; nan with one seed
     p_claim: float = math.nan  # the larger of p and p_seeds; with one seed p alone
     p_claim_holm: float = math.nan  # below .05, and only then, the report claims an effect
@@ -47,7 +45,6 @@ class Result:
     mde: float = math.nan  # smallest true shift found with 80 % power at .05, unadjusted
     equivalent: bool | None = None  # 90 % interval within the smallest shift of interest
     icc: float = math.nan  # share of the variance of one seed's shift that is training
-    hierarchical: Estimate | None = None  # bootstrap over seeds and items, for comparison
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +125,6 @@ def _result(
         result,
         p=p,
         p_claim=max(p, result.p_seeds) if math.isfinite(result.p_seeds) else p,
-        hierarchical=percentile(change, hierarchical(matched, against)) if several else None,
     )
 
 

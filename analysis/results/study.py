@@ -204,10 +204,9 @@ def _seen_minus_unseen(study: Study, evaluation: str, name: str) -> Compared:
 def _adjust(by_adapter: dict[tuple[str, str, str], Result]) -> None:
     """Holm over the confirmatory family: every adapter on every contrast of every probe."""
     tested = [key for key, result in by_adapter.items() if math.isfinite(result.p)]
-    p_holm = holm([by_adapter[key].p for key in tested])
-    p_claim_holm = holm([by_adapter[key].p_claim for key in tested])
-    for key, p, claim in zip(tested, p_holm, p_claim_holm, strict=True):
-        by_adapter[key] = dataclasses.replace(by_adapter[key], p_holm=p, p_claim_holm=claim)
+    adjusted = holm([by_adapter[key].p_claim for key in tested])
+    for key, p in zip(tested, adjusted, strict=True):
+        by_adapter[key] = dataclasses.replace(by_adapter[key], p_claim_holm=p)
 
 
 def _contrasts(study: Study, evaluation: str) -> list[Contrast]:

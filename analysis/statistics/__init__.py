@@ -21,11 +21,11 @@ from analysis.statistics.intervals import bca, bonett_price, wilson, wilson_effe
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.paired import PERMUTATIONS, mcnemar, swap_test
 from analysis.statistics.seeds import Error, SeedSpread, error, hierarchical, icc, pooled_spread
-from analysis.statistics.shifts import level, percentile, shift
+from analysis.statistics.shifts import level, shift
 
 __all__ = [
     "ALPHA", "LEVEL", "PERMUTATIONS", "POWER", "RESAMPLES", "SEED", "Correlation", "Error", "Estimate", "Resampled", "SeedSpread",
     "bca", "benjamini_hochberg", "bonett_price", "correlation", "equivalent", "error", "hierarchical",
-    "holm", "icc", "level", "mcnemar", "minimum_detectable", "percentile", "pooled_spread", "resample", "shift",
+    "holm", "icc", "level", "mcnemar", "minimum_detectable", "pooled_spread", "resample", "shift",
     "smallest_of_interest", "swap_test", "wilson", "wilson_effective",
 ]  # fmt: skip

@@ -12,7 +12,6 @@ every cluster the same                                 0 of n differ: Wilson's u
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -63,15 +62,6 @@ def shift(
         low, high = bonett_price(gains, losses, len(base.names), confidence)
         return _estimate(seeds[0].value - base.value, low, high, base, "Bonett-Price")
     return _interval(seeds, base, spread, confidence)
-
-
-def percentile(found: Estimate, replicates: np.ndarray, confidence: float = LEVEL) -> Estimate:
-    """The same value with the percentile interval of its replicates."""
-    known = replicates[np.isfinite(replicates)]
-    if len(known) < LEVEL * len(replicates):
-        return dataclasses.replace(found, low=math.nan, high=math.nan, note="too few items")
-    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return dataclasses.replace(found, low=float(low), high=float(high), note="percentile")
 
 
 def paired_yes_no(adapter: Resampled, base: Resampled) -> bool:

@@ -11,12 +11,12 @@ from analysis.page.text import change, count, interval, listing, moment, p_value
 from analysis.records.load import BASE
 from analysis.report import prose
 from analysis.results import Results
-from analysis.statistics import ALPHA
 from analysis.sweep import audits, tables
 from analysis.sweep.audits import Audited
 from analysis.sweep.curves import doses
 from analysis.sweep.load import Sweep, setting_text, short_names
 from analysis.verdicts.doubt import MEANING
+from analysis.verdicts.rule import every_verdict
 
 METHODS = (
     "A point is one adapter at one setting; its seeds are replicates, whether one cell trained them or several. Shifts, "
@@ -121,21 +121,15 @@ def _claims(sweep: Sweep, results: Sequence[Results], audited: Audited) -> tuple
     found: list[tuple[str, str]] = []
     tests = 0
     for family, result, doubt in zip(sweep.families, results, audited.families, strict=True):
+        told = every_verdict(result)
         for point in family.points:
-            for probe in result.study.with_role("probe"):
-                lead = result.leading(probe)
-                one = lead and result.of(point.group, probe, lead.name)
-                if not lead or not one or not one.shift or not math.isfinite(one.p_claim_holm):
-                    continue
-                tests += 1
-                if one.p_claim_holm < ALPHA:
-                    size = f"{change(one.shift.value, lead.unit)} {interval(one.shift, lead.unit, True)}"
-                    found.append(
-                        (
-                            f"{point.group}: {probe}{doubt.of_shift(point.group, probe)}",
-                            f"{size}, p {p_value(one.p_claim_holm)} after Holm.",
-                        )
-                    )
+            for one in (v for v in told if v.adapter == point.group):
+                tests += math.isfinite(one.p)
+                if one.claimed:
+                    unit = one.measure.unit
+                    size = f"{change(one.shift.value, unit)} {interval(one.shift, unit, True)}"
+                    where = f"{point.group}: {one.probe}{doubt.of_shift(point.group, one.probe)}"
+                    found.append((where, f"{size}, p {p_value(one.p)} after Holm."))
     if not tests:
         return (Paragraph("Nothing on sycophancy: no probe was scored.", "missing"),)
     said = f"{len(found)} of {count(tests, 'probe shift')} hold{'s' if len(found) == 1 else ''} after Holm's adjustment."

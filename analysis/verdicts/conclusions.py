@@ -9,7 +9,7 @@ from analysis.page.tables import Entry, Table
 from analysis.page.text import change, count, interval, listing, number, p_value
 from analysis.results import Results
 from analysis.verdicts.doubt import MEANING, Doubt
-from analysis.verdicts.rule import Verdict, margin, verdicts
+from analysis.verdicts.rule import Verdict, every_verdict, margin, verdicts
 
 WORDS = {
     "raised": "raised",
@@ -83,8 +83,7 @@ def cannot(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
 
 def counted(results: Results) -> str:
     """One sentence on all tests of the study; "" where there were none."""
-    found = [v for tested in results.tested for v in verdicts(results, tested)]
-    found = [v for v in found if v.outcome != "n/a"]
+    found = [v for v in every_verdict(results) if v.outcome != "n/a"]
     if not found:
         return ""
     up, down, same = (
@@ -159,7 +158,7 @@ def _span(values: list[float], unit: str) -> str:
 
 
 def _undecided(results: Results) -> list[tuple[str, str]]:
-    found = [v for tested in results.tested for v in verdicts(results, tested)]
+    found = every_verdict(results)
     still = [v for v in found if v.outcome == "open"]
     if not still:
         return []

@@ -48,6 +48,11 @@ def verdicts(results: Results, tested: Tested) -> list[Verdict]:
     return [_verdict(results, adapter, tested, measure) for adapter in results.study.adapters]
 
 
+def every_verdict(results: Results) -> list[Verdict]:
+    """Those of all contrasts, one contrast after the other."""
+    return [v for tested in results.tested for v in verdicts(results, tested)]
+
+
 def noise_floor(results: Results, tested: Tested) -> Measure | None:
     """What the contrast reads where nobody holds an opinion; 0 is expected."""
     find, contrast = results.study.measure_of, tested.contrast

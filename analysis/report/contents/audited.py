@@ -1,45 +1,14 @@
-"""The tables of audits: verdicts, every finding in words, and the side figures of the evaluations."""
+"""What the audits found, in words, and the side figures of the evaluations."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
-from analysis import audits
-from analysis.page.tables import Entry, Table, Tone
+from analysis.audits.summary import TONES
+from analysis.page.tables import Entry, Table
 from analysis.page.text import finite
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
-
-TONES: dict[str, Tone] = {"fail": "bad", "pass": "good", "n/a": "open"}
-
-
-def verdict_table(doubt: Doubt) -> Table:
-    """Audits by configuration, as the audits state them, with the verdicts set off by colour.
-
-    Their last column, when each fails, is long and the same for all studies: see ``thresholds``.
-    """
-    plain = audits.table(doubt.audits)
-    rows = tuple(
-        tuple(
-            dataclasses.replace(c, tone=TONES[c.text])
-            if isinstance(c, Entry) and c.text in TONES
-            else c
-            for c in row[:-1]
-        )
-        for row in plain.rows
-    )
-    return dataclasses.replace(plain, columns=plain.columns[:-1], rows=rows, whole=True)
-
-
-def thresholds(doubt: Doubt) -> Table:
-    """Every audit and when it fails."""
-    plain = audits.table(doubt.audits)
-    rows = tuple((row[0], row[-1]) for row in plain.rows)
-    return Table(
-        "audit_thresholds", "Thresholds, fixed before any study was seen", ("audit", "fails when"), rows,
-        prose=True, whole=True,
-    )  # fmt: skip
 
 
 def failures(doubt: Doubt) -> list[tuple[str, str]]:
