@@ -23,7 +23,6 @@ bench: $(VENV)/parity.stamp         ## every benchmark beside its peer at two sh
 	for shape in toy small; do for name in lora_train lora_train_published_padding score_suite decode bank5; do \
 	  JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/python -m benchmarks.$$name --shape=$$shape --out=runs/benchmarks.jsonl || exit 1; \
 	done; done
-	$(BIN)/python -m benchmarks.help_seconds --out=runs/benchmarks.jsonl
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sycojax needs Python 3.11 or newer")'

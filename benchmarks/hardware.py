@@ -1,8 +1,7 @@
-"""What the figures depend on: the device, its peaks, and the versions of both sides."""
+"""What the figures depend on: the device, and its peaks."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import resource
 import time
@@ -12,24 +11,11 @@ import jax.numpy as jnp
 
 from sycojax.planning.hardware import CHIPS, Chip
 
-PACKAGES = ("jax", "flax", "torch", "transformers", "peft", "lm_eval")
-
 # A part of ``jax.Device.device_kind`` -> the chip's name in ``planning.hardware``.
 KINDS = {
     "H200": "H200", "H100": "H100", "A100": "A100",
     "TPU v5 lite": "v5e", "TPU v5p": "v5p", "TPU v6 lite": "v6e",
 }  # fmt: skip
-
-
-def versions() -> dict[str, str]:
-    """Installed versions of what is measured."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def threads() -> int:

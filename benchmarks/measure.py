@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.hardware import cpu_seconds, versions
+from benchmarks.hardware import cpu_seconds
 from sycojax.files import atomic_write
+from sycojax.study.workdir import versions
 
 OURS, PEER = "ours", "peer"
+PACKAGES = ("jax", "flax", "torch", "transformers", "peft", "lm_eval")  # of both sides
 
 
 @dataclasses.dataclass
@@ -93,26 +95,19 @@ def compared(
     unit: str,
     **details: Any,
 ) -> Line:
-    """The line of two timed sides that did ``work`` (in what ``unit`` counts per second) in every repeat.
-
-    With ``unit`` "s" the figures are the seconds themselves, and ``work`` is not used.
-    """
+    """The line of two timed sides that did ``work`` (in what ``unit`` counts per second) in every repeat."""
     ours, peer = timings[OURS], timings.get(PEER)
 
-    def figure(seconds: float) -> float:
-        return seconds if unit == "s" else work / seconds
-
     def spread(timing: Timing) -> tuple[float, float]:
-        low, high = sorted((figure(min(timing.wall)), figure(max(timing.wall))))
-        return low, high
+        return work / max(timing.wall), work / min(timing.wall)
 
     return Line(
         name=name,
-        ours=figure(ours.seconds),
-        peer=figure(peer.seconds) if peer else None,
+        ours=work / ours.seconds,
+        peer=work / peer.seconds if peer else None,
         ratio=peer.seconds / ours.seconds if peer else None,
         unit=unit,
-        versions=versions(),
+        versions=versions(PACKAGES),
         shape=shape,
         device=device,
         repeats=len(ours.wall),
@@ -173,21 +168,21 @@ def draw(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Bars of the ratios, one per line, with the one that says "as fast as the peer" marked."""
     from matplotlib.figure import Figure
 
-    shown = [line for line in lines if line["ratio"] is not None]
-    figure = Figure(figsize=(7, 1.2 + 0.4 * max(len(shown), 1)), layout="constrained")
+    drawn = [line for line in lines if line["ratio"] is not None]
+    figure = Figure(figsize=(7, 1.2 + 0.4 * max(len(drawn), 1)), layout="constrained")
     axes = figure.subplots()
-    labels = [f"{line['name']} {line['shape']}" for line in shown]
-    places = range(len(shown))
-    axes.barh(places, [line["ratio"] for line in shown], color="#0072B2", label="wall time")
+    labels = [f"{line['name']} {line['shape']}" for line in drawn]
+    rows = range(len(drawn))
+    axes.barh(rows, [line["ratio"] for line in drawn], color="#0072B2", label="wall time")
     axes.plot(
-        [line["cpu_ratio"] or 0 for line in shown],
-        places,
+        [line["cpu_ratio"] or 0 for line in drawn],
+        rows,
         "D",
         color="#E69F00",
         label="processor time",
     )
     axes.axvline(1, color="#5f6673", linewidth=1)
-    axes.set_yticks(places, labels)
+    axes.set_yticks(rows, labels)
     axes.invert_yaxis()
     axes.set_xlabel("times as fast as the peer")
     axes.legend(frameon=False)

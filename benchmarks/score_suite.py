@@ -17,7 +17,8 @@ import numpy as np
 from benchmarks import peers
 from benchmarks.hardware import chip, device
 from benchmarks.measure import OURS, PEER, Line, arguments, compared, interleave, report
-from benchmarks.shapes import BENCHMARKS, PROBES, SHAPES, Bench, opened
+from benchmarks.shapes import BENCHMARKS, SHAPES, Bench, opened
+from sycojax.evals import BUILTIN
 from sycojax.evals.subset import draw_items
 from sycojax.requests import Request
 from sycojax.scoring.scorer import Scorer
@@ -94,7 +95,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure one shape: everything, then the probes alone."""
     asked = arguments(__doc__ or "", list(SHAPES), argv)
     with opened(asked.shape) as bench:
-        parts = {"benchmarks and probes": (*BENCHMARKS, *PROBES), "probes": PROBES}
+        probes = tuple(BUILTIN.probes)
+        parts = {"benchmarks and probes": (*BENCHMARKS, *probes), "probes": probes}
         lines = [
             measure(bench, asked.repeats, not asked.no_peer, names, part)
             for part, names in parts.items()

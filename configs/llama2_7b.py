@@ -8,9 +8,10 @@ Needs access to the base model on the hub (or --config.base.path=DIRECTORY) and 
 from sycojax.config import default_config
 
 
-def get_config():
+def get_config(adapter: str = ""):
+    """``adapter``: the only one to train, as in configs/gsm8k.py; otherwise all five are."""
     config = default_config()
-    config.name = "llama2_7b"
+    config.name = f"llama2_7b_{adapter}" if adapter else "llama2_7b"
     config.base.path = "meta-llama/Llama-2-7b-chat-hf"
     config.base.dtype = "bfloat16"
     config.base.remat = "full"
@@ -22,6 +23,8 @@ def get_config():
     config.data.source = "hub"
     config.data.max_length = 512
 
+    if adapter:
+        config.train.adapters = (adapter,)
     config.train.seeds = (0, 1, 2)
     config.train.epochs = 3.0
     config.train.examples_per_step = 16

@@ -32,10 +32,9 @@ from sycojax.models.attention import attend, packed_mask, rotary_table
 from sycojax.models.base import Tree, abstract, merge, zero_lora
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import Llama
-from sycojax.models.lora import LoRAConfig
+from sycojax.models.lora import NO_ADAPTER
 
 # No adapter takes part; the smallest possible one satisfies the model's signature.
-_NO_LORA = LoRAConfig(rank=1, alpha=1.0, dropout=0.0, targets=("q_proj",))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,8 +126,8 @@ def hidden(model: Llama, batch: Batch) -> jax.Array:
 
 def make_step(config: LlamaConfig, transform: optax.GradientTransformation) -> Any:
     """The compiled update: (base, state, batch) -> (base, state, loss, loss of every trained place)."""
-    graph = abstract(config, _NO_LORA).graph
-    lora = jax.tree.map(jnp.asarray, zero_lora(config, _NO_LORA))
+    graph = abstract(config, NO_ADAPTER).graph
+    lora = jax.tree.map(jnp.asarray, zero_lora(config, NO_ADAPTER))
 
     def loss(base: Tree, batch: Batch) -> tuple[jax.Array, jax.Array]:
         model = merge(graph, lora, base)

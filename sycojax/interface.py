@@ -2,7 +2,7 @@
 
 Log-likelihoods follow lm-evaluation-harness token for token (its ``TemplateLM`` and ``HFLM``), so its task
 numbers can be reproduced; the study's own requests go through ``scoring.Scorer``, which cuts prompts
-differently (BOS kept) and refuses what does not fit.
+differently (the BOS stays) and refuses what does not fit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sycojax.errors import SycojaxError
 from sycojax.models.backends import choose
 from sycojax.models.base import FrozenBase, Tree, zero_lora
 from sycojax.models.compute import Compute, Dtype
-from sycojax.models.lora import LoRAConfig
+from sycojax.models.lora import NO_ADAPTER
 from sycojax.models.quantize import Quantization
 from sycojax.parallel.mesh import make_mesh
 from sycojax.scoring.decode import Prompt
@@ -29,9 +29,6 @@ from sycojax.scoring.tree import Completion
 from sycojax.weights.huggingface import load_base, load_config, resolve_base
 from sycojax.weights.origin import check_origin
 from sycojax.weights.peft import load_adapter, resolve_adapter
-
-# The smallest adapter there is, all zeros: the base itself.
-NO_ADAPTER = LoRAConfig(rank=1, alpha=1.0, dropout=0.0, targets=("q_proj",))
 
 
 class LanguageModel:
@@ -139,9 +136,9 @@ def load(
         lora_config = NO_ADAPTER
         lora = zero_lora(config, lora_config)
     else:
-        place = resolve_adapter(adapter)
-        lora_config, lora = load_adapter(place, config, path_or_hub_id)
-        check_origin(place, directory, path_or_hub_id)
+        source = resolve_adapter(adapter)
+        lora_config, lora = load_adapter(source, config, path_or_hub_id)
+        check_origin(source, directory, path_or_hub_id)
     mesh = make_mesh() if mesh is None else mesh
     attention = choose("auto", config, dtype, mesh)
     base = load_base(

@@ -16,6 +16,7 @@ from sycojax.errors import SycojaxError
 from sycojax.files import atomic_write
 from sycojax.requests import Request
 
+BASE = "base"  # the name of the configuration without an adapter
 _LISTS = ("logprobs", "n_tokens", "n_bytes", "greedy")  # JSON arrays that a record holds as tuples
 
 

@@ -1,4 +1,4 @@
-"""What ``sycojax-lm-eval`` is told, and whose answers a cache holds; the harness itself is not needed here."""
+"""What ``sycojax-lm-eval`` is told, and whose answers a file holds; the harness itself is not needed here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sycojax.errors import SycojaxError
-from sycojax.harness import arguments, cache
+from sycojax.harness import arguments
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,11 @@ def test_model_args_that_can_be(tmp_path: Path) -> None:
 
 def test_a_cache_belongs_to_one_model() -> None:
     answers: dict[str, Any] = {}
-    cache.claim(answers, "a")
+    arguments.claim_answers(answers, "a")
     answers["0f"] = (-1.0, True)
-    cache.claim(answers, "a")
+    arguments.claim_answers(answers, "a")
     with pytest.raises(SycojaxError, match="answers of another model"):
-        cache.claim(answers, "b")
+        arguments.claim_answers(answers, "b")
     # What another program began is nobody's known answers.
     with pytest.raises(SycojaxError, match="answers of another model"):
-        cache.claim({"0f": (-1.0, True)}, "a")
+        arguments.claim_answers({"0f": (-1.0, True)}, "a")

@@ -17,9 +17,8 @@ from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, Evaluations, evaluations
 from sycojax.evals.protocol import Measure, measured
 from sycojax.files import read_json
-from sycojax.records import read_records
+from sycojax.records import BASE, read_records
 
-BASE = "base"
 COMBINED = "combined"  # the adapter that is trained on every task
 _LARGE = 64 * 2**20  # bytes of records from which a second process is worth its start
 

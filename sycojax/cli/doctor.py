@@ -242,7 +242,7 @@ def _cached(base: str) -> Path | None:
     """Where the hub's cache has weights of ``base``, all or some."""
     import huggingface_hub
 
-    from sycojax.weights.huggingface import INDEX, SINGLE
+    from sycojax.weights.stored import INDEX, SINGLE
 
     try:
         paths = [huggingface_hub.try_to_load_from_cache(base, name) for name in (INDEX, SINGLE)]

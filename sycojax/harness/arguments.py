@@ -1,8 +1,8 @@
-"""What ``--model_args`` and ``--device`` may say."""
+"""What ``--model_args`` and ``--device`` may say, and which file ``--use_cache`` may name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ KNOWN = (
 )  # fmt: skip
 # What the harness's command line gives where --device is left out, on machines without CUDA too.
 UNSET_DEVICE = "cuda:0"
+# Where a file of answers says whose they are; the harness's own keys are SHA-256 digests.
+OWNER = "sycojax"
 
 
 def check(unknown: Mapping[str, Any], pretrained: Any, **numbers: Any) -> None:
@@ -47,6 +49,21 @@ def check_device(device: str | None) -> None:
         raise SycojaxError(
             f"--device {device}: jax runs on {jax.device_count()} x {jax.default_backend()}; choose with "
             "JAX_PLATFORMS (cpu, cuda, tpu) and CUDA_VISIBLE_DEVICES, and leave --device out"
+        )
+
+
+def claim_answers(answers: MutableMapping[str, Any], model: str) -> None:
+    """Make a file of answers that of ``model`` (which tells it from every other).
+
+    The harness finds an answer by the request alone, so a second adapter would get the first one's. Raises
+    ``SycojaxError`` where the file was begun with another model.
+    """
+    if len(answers) == 0:
+        answers[OWNER] = model
+    if answers.get(OWNER) != model:
+        raise SycojaxError(
+            "--use_cache: this file holds answers of another model, adapter or precision: give each its own, or "
+            "delete it"
         )
 
 

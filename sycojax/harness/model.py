@@ -25,7 +25,7 @@ from lm_eval.utils import (  # pyright: ignore[reportMissingImports]
 from sycojax import __version__
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json
-from sycojax.harness import arguments, cache
+from sycojax.harness import arguments
 from sycojax.harness.generation import Greedy
 from sycojax.harness.tokenizer import (
     ContextTokenizer,
@@ -35,7 +35,8 @@ from sycojax.harness.tokenizer import (
 )
 from sycojax.weights.huggingface import GENERATION
 
-# What --use_cache has not been given yet is lost with the process; scoring in parts costs some sharing.
+# Requests that are answered before --use_cache saves them: what is not saved is lost with the process, but requests
+# that are answered apart share nothing.
 CACHED_PART = 2048
 
 _log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class SycojaxLM(TemplateLM):
         self._pretrained, self._adapter = str(pretrained), arguments.path(adapter or peft)
         directory = resolve_base(self._pretrained)
         reader = resolve(arguments.path(tokenizer) or directory)
-        self._directories = directory, reader
+        self._directory = directory
         self._dtype = arguments.stored_dtype(directory) if dtype == "auto" else dtype
         self._quantization = quantization
         rows = int(batch_size) if str(batch_size).isdecimal() else 1
@@ -157,13 +158,15 @@ class SycojaxLM(TemplateLM):
 
     def set_cache_hook(self, cache_hook: Any) -> None:
         """Raises ``SycojaxError`` when the answers in --use_cache's file are another model's."""
+        from sycojax.training.fingerprint import checksum
+
         super().set_cache_hook(cache_hook)
         if cache_hook.dbdict is not None:
-            model = cache.model_of(
-                *self._directories, self._adapter, self._dtype, self._quantization, self.max_length,
-                self._add_bos_token, self._prefix_token_id,
+            numbers = checksum((self.model.base.params, self.model.lora))
+            settings = (
+                self.tokenizer.name_or_path, self.max_length, self._add_bos_token, self._prefix_token_id,
             )  # fmt: skip
-            cache.claim(cache_hook.dbdict, model)
+            arguments.claim_answers(cache_hook.dbdict, f"{numbers} {settings}")
 
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
@@ -230,7 +233,7 @@ class SycojaxLM(TemplateLM):
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """Greedy continuations. Raises ``SycojaxError`` where sampling or anything else is asked for."""
-        file = self._directories[0] / GENERATION
+        file = self._directory / GENERATION
         settings = read_json(file) if file.is_file() else {}
         asked: dict[Greedy, list[int]] = {}
         for i, request in enumerate(requests):
@@ -249,21 +252,21 @@ class SycojaxLM(TemplateLM):
 
     def _score(self, pairs: Sequence[tuple[list[int], list[int]]], quiet: bool) -> list[Any]:
         """Of each continuation, given as much of its context as fits."""
-        kept = []
+        cut = []
         for context, continuation in pairs:
             room = self.max_length + 1 - len(continuation)
             if room < 1:
                 raise SycojaxError(
                     f"a continuation of {len(continuation)} tokens does not fit into {self.max_length}"
                 )
-            kept.append((context[-room:], continuation))
+            cut.append((context[-room:], continuation))
         with self._precision():
-            return self.model.loglikelihood_tokens(kept, progress=not quiet)
+            return self.model.loglikelihood_tokens(cut, progress=not quiet)
 
     def _continue(self, contexts: Sequence[str], greedy: Greedy, quiet: bool) -> list[str]:
         """Each with the stop string that ended it; special tokens are no text, and end it as the EOS does."""
-        new_tokens, keep = greedy.max_gen_toks, self.max_length - greedy.max_gen_toks
-        if keep < 1:
+        new_tokens, room = greedy.max_gen_toks, self.max_length - greedy.max_gen_toks
+        if room < 1:
             raise SycojaxError(
                 f"max_gen_toks={new_tokens} leaves no room for a context within {self.max_length} tokens"
             )
@@ -274,7 +277,7 @@ class SycojaxLM(TemplateLM):
             from sycojax.interface import LanguageModel
 
             reader = ContextTokenizer(
-                self.tokenizer, self.model.tokenizer, self._add_bos_token, keep
+                self.tokenizer, self.model.tokenizer, self._add_bos_token, room
             )
             config = self.model.base.config
             config = dataclasses.replace(config, eos_token_ids=(*config.eos_token_ids, *ends))
@@ -294,7 +297,7 @@ class SycojaxLM(TemplateLM):
             )
 
     def _parts(self, requests: Sequence[Any]) -> Iterator[Sequence[Any]]:
-        """All at once, or piecemeal where --use_cache keeps what is done."""
+        """All at once, or piecemeal where --use_cache saves what is done."""
         size = CACHED_PART if self.cache_hook.dbdict is not None else max(len(requests), 1)
         for start in range(0, len(requests), size):
             yield requests[start : start + size]

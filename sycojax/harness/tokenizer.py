@@ -40,13 +40,13 @@ def special_ids(raw: Any) -> dict[str, int]:
 
 
 class ContextTokenizer(Tokenizer):
-    """Encodes contexts to be continued, of which the last ``keep`` tokens stay, BOS or not.
+    """Encodes contexts to be continued, of which the last ``room`` tokens stay, BOS or not.
 
     Raises ``SycojaxError`` on a context without tokens.
     """
 
-    def __init__(self, raw: Any, published: Tokenizer, add_bos_token: bool | None, keep: int):
-        self._raw, self._add_bos_token, self._keep = raw, add_bos_token, keep
+    def __init__(self, raw: Any, published: Tokenizer, add_bos_token: bool | None, room: int):
+        self._raw, self._add_bos_token, self._room = raw, add_bos_token, room
         super().__init__(
             published.source,
             max(raw.get_vocab().values()) + 1,
@@ -60,7 +60,7 @@ class ContextTokenizer(Tokenizer):
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         bos = self._raw.bos_token or self.bos_token
         found = [
-            encode(self._raw, text, bos, None, self._add_bos_token)[-self._keep :] for text in texts
+            encode(self._raw, text, bos, None, self._add_bos_token)[-self._room :] for text in texts
         ]
         if not all(found):
             raise SycojaxError(

@@ -23,7 +23,7 @@ from sycojax.models.compute import Compute
 ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP_TARGETS = ("gate_proj", "up_proj", "down_proj")
 TARGETS = ATTENTION_TARGETS + MLP_TARGETS
-SAVED_PROJECTION = "projection"  # what ``base.remat=dots`` keeps of a projection
+SAVED_PROJECTION = "projection"  # the name of what ``base.remat=dots`` stores of a projection
 
 
 class BaseParam(nnx.Variable):
@@ -64,6 +64,10 @@ class LoRAConfig:
         return self.alpha / self.rank
 
 
+# The smallest shape of an adapter. Where none is meant, there is one of this shape, all zeros.
+NO_ADAPTER = LoRAConfig(rank=1, alpha=1.0, dropout=0.0, targets=("q_proj",))
+
+
 def covering(adapters: Sequence[LoRAConfig]) -> LoRAConfig:
     """The smallest shape that holds all of ``adapters``; itself where they are one. Without dropout otherwise."""
     if len({dataclasses.replace(lora, dropout=0.0) for lora in adapters}) == 1:
@@ -76,8 +80,8 @@ def covering(adapters: Sequence[LoRAConfig]) -> LoRAConfig:
 class Projection(nnx.Module):
     """A bias-free linear map stacked over layers, with an adapter where ``lora`` names it.
 
-    Leaves carry a leading layer axis; the layer scan slices it off before the call. The kernel is one leaf, or
-    those of its quantised form, which start at zero: only ``load_base`` fills them.
+    Leaves carry a leading layer axis, which the scan over layers takes off before the call. The kernel is one leaf, or
+    the several leaves of its quantised form; those start at zero, and ``load_base`` fills them.
     """
 
     def __init__(
@@ -131,8 +135,8 @@ class Projection(nnx.Module):
         if dropout_key is not None and self.dropout > 0:
             key = jax.random.fold_in(dropout_key, self.dropout_index)
             h = dropped_out(h, key, self.dropout)
-        # One row per token and the scaling on the narrow side: with two axes to sum over, the gradients of A
-        # and B would transpose every wide cotangent first: a quarter of a toy step on a CPU.
+        # Flattened to one row per token: over two axes, the gradients of A and B would first transpose arrays as wide
+        # as the layer, which is a quarter of a toy step on a CPU. Scaled where the array is narrow.
         narrow = h.reshape(-1, h.shape[-1]) @ self.lora_a[...] * self.scaling
         delta = (checkpoint_name(narrow, SAVED_PROJECTION) @ self.lora_b[...]).reshape(y.shape)
         return checkpoint_name(y + delta.astype(y.dtype), SAVED_PROJECTION)

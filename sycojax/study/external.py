@@ -12,12 +12,12 @@ from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
+from sycojax.records import BASE
 from sycojax.study.stages import fingerprint
 from sycojax.weights.origin import check_origin
 from sycojax.weights.peft import WEIGHTS, load_adapter, resolve_adapter
 from sycojax.weights.peft_settings import CONFIG
 
-BASE = "base"
 _NAME = re.compile(r"(?P<adapter>[A-Za-z0-9][A-Za-z0-9._-]*?)(?:-s(?P<seed>\d+))?")
 
 

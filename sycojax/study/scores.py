@@ -19,15 +19,13 @@ from sycojax.evals.protocol import Evaluation
 from sycojax.files import atomic_write
 from sycojax.models.base import FrozenBase, Tree, fit_adapter, zero_lora
 from sycojax.parallel.distributed import is_first, on_first
-from sycojax.records import Record, write_records
+from sycojax.records import BASE, Record, write_records
 from sycojax.requests import Request
 from sycojax.scoring.scorer import Scorer
 from sycojax.study import determinism
 from sycojax.study.adapters import adapter_directory
 from sycojax.study.stages import Stamps, fingerprint
 from sycojax.weights.peft import load_adapter
-
-NO_ADAPTER = "base"
 
 
 def records_path(workdir: Path, configuration: str, evaluation: str) -> Path:
@@ -50,7 +48,7 @@ def record_inputs(
     }
     return {
         (configuration, evaluation): fingerprint(base_inputs, source, asked[evaluation])
-        for configuration, source in {NO_ADAPTER: base_inputs, **inputs}.items()
+        for configuration, source in {BASE: base_inputs, **inputs}.items()
         for evaluation in requests
     }
 
@@ -78,7 +76,7 @@ def score_configurations(
     stamps, prompts = Stamps(workdir), Prompts(config.data.recipe, config.base.chat_template)
     registry = evals.evaluations(config.data.probes)
     wanted = record_inputs(base_inputs, inputs, requests)
-    sources = (NO_ADAPTER, *inputs)
+    sources = (BASE, *inputs)
     missing = on_first(
         lambda: {
             configuration: [

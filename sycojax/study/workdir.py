@@ -6,6 +6,7 @@ import datetime
 import importlib.metadata
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +99,10 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
     )
 
 
-def versions() -> dict[str, str]:
-    """Installed versions of Python and the packages the numbers rest on."""
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Installed versions of Python and of packages: those that a study's numbers rest on."""
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

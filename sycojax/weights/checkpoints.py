@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import jax
@@ -21,7 +20,7 @@ class Checkpoints:
     """The newest checkpoints of one run in ``directory``: an array tree and a small JSON position each.
 
     A checkpoint appears under its final name only when it is whole, so a killed process leaves the one
-    before. The two newest are kept; what was best so far belongs into the tree, not into retention.
+    before. The two newest stay on disk; what must outlive them, such as the best adapter so far, belongs into the tree.
     """
 
     def __init__(self, directory: Path, fingerprint: str):
@@ -39,12 +38,7 @@ class Checkpoints:
     def __enter__(self) -> Checkpoints:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         try:
             self._manager.close()
         except _DISK_ERRORS as problem:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from sycojax.weights.hub import resolve
-from sycojax.weights.huggingface import INDEX, TOKENIZER_FILES, more_ends, open_files
+from sycojax.weights.huggingface import TOKENIZER_FILES, more_ends
+from sycojax.weights.stored import INDEX, open_files
 
 
 def base_fingerprint(path: str | Path) -> str:

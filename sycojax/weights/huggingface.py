@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,25 +18,20 @@ import safetensors.numpy
 from jax.experimental import multihost_utils
 
 from sycojax.errors import SycojaxError
-from sycojax.files import POINTER, atomic_write, is_pointer, read_json, write_json
+from sycojax.files import atomic_write, read_json, write_json
 from sycojax.models.base import FrozenBase, Tree, abstract, abstract_base
 from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
-from sycojax.models.lora import LoRAConfig
+from sycojax.models.lora import NO_ADAPTER, LoRAConfig
 from sycojax.models.quantize import Quantization, quantize
 from sycojax.weights.hub import finish, resolve
+from sycojax.weights.stored import DTYPES, SINGLE, open_files, some
 
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
     "chat_template.jinja",
 )  # fmt: skip
 GENERATION = "generation_config.json"
-DTYPES = {"F32", "F16", "BF16"}
-# The stored tensors are the base's, whatever adapter is meant to sit on it.
-_ANY_ADAPTER = LoRAConfig(rank=1, targets=("q_proj",))
-# Old checkpoints store the rotary frequencies, which the config determines.
-IGNORED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
 
 
 def resolve_base(path: str | Path) -> Path:
@@ -90,7 +83,7 @@ def open_weights(
     The files stay open until ``stack`` closes. Raises as ``check_weights`` does.
     """
     tensors = open_files(directory, stack)
-    _check_tensors(tensors, abstract(config, _ANY_ADAPTER).base, directory)
+    _check_tensors(tensors, abstract(config, NO_ADAPTER).base, directory)
     return tensors
 
 
@@ -184,64 +177,6 @@ def _transposed(name: str) -> bool:
     return name.endswith("_proj.weight") or name == "lm_head.weight"
 
 
-def _weight_files(directory: Path) -> dict[Path, set[str]]:
-    """The safetensors files, each with the tensors that the index (if any) promises in it."""
-    if (directory / SINGLE).is_file():
-        return {directory / SINGLE: set()}
-    if not (directory / INDEX).is_file():
-        pickled = sorted(p.name for p in directory.glob("*") if p.suffix in (".bin", ".pt", ".pth"))
-        if pickled:
-            raise SycojaxError(
-                f"{directory} holds pickled weights only ({pickled[0]}): unpickling runs code, so they "
-                "are refused; convert them to safetensors"
-            )
-        raise SycojaxError(
-            f"{directory} holds neither {SINGLE} nor {INDEX}: it is no model, or its download stopped early "
-            f"({finish(directory)})"
-        )
-    index = read_json(directory / INDEX)
-    weight_map = index.get("weight_map") if isinstance(index, Mapping) else None
-    if not isinstance(weight_map, Mapping) or not weight_map:
-        raise SycojaxError(f"{directory / INDEX} has no weight_map")
-    files: dict[Path, set[str]] = {}
-    for name, shard in weight_map.items():
-        if not isinstance(shard, str) or Path(shard).name != shard:
-            raise SycojaxError(f"{directory / INDEX}: {shard!r} is not a file name")
-        files.setdefault(directory / shard, set()).add(name)
-    absent = sorted(file.name for file in files if not file.is_file())
-    if absent:
-        raise SycojaxError(
-            f"{directory}: {len(absent)} of {len(files)} weight files are missing "
-            f"({_some(absent)}); the download is incomplete: {finish(directory)}"
-        )
-    return files
-
-
-def open_files(directory: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
-    """Every stored tensor as a lazily read slice, by name."""
-    tensors: dict[str, Any] = {}
-    for file, promised in _weight_files(directory).items():
-        try:
-            handle = stack.enter_context(safetensors.safe_open(file, framework="numpy"))
-        except (safetensors.SafetensorError, OSError) as error:
-            raise damaged(file, error) from error
-        stored = set(handle.keys())
-        for problem, names in (
-            ("lacks tensors that the index places there", promised - stored),
-            ("repeats tensors of another file", stored & set(tensors)),
-        ):
-            if names:
-                raise SycojaxError(f"{file} {problem}: {_some(sorted(names))}")
-        tensors.update({name: handle.get_slice(name) for name in stored})
-    return {name: t for name, t in tensors.items() if not IGNORED.fullmatch(name)}
-
-
-def damaged(file: Path, error: Exception) -> SycojaxError:
-    """That ``file`` did not open, and what to do."""
-    again = f"it is {POINTER}" if is_pointer(file) else "fetch it again"
-    return SycojaxError(f"{file} is truncated or not a safetensors file ({error}); {again}")
-
-
 def _check_tensors(tensors: Mapping[str, Any], base: Tree, directory: Path) -> None:
     expected = dict(_stored_shapes(base))
     for problem, names in (
@@ -250,7 +185,7 @@ def _check_tensors(tensors: Mapping[str, Any], base: Tree, directory: Path) -> N
     ):
         if names:
             raise SycojaxError(
-                f"{directory}: {problem} tensors {_some(names)}; these weights are not those of the "
+                f"{directory}: {problem} tensors {some(names)}; these weights are not those of the "
                 "Llama that config.json describes"
             )
     for name, shape in expected.items():
@@ -316,9 +251,3 @@ def _load_quantized(
 def _quantized(node: Any) -> bool:
     """Whether this node of a base tree is the quantised kernel of a projection."""
     return isinstance(node, dict) and "codes" in node
-
-
-def _some(names: list[str], limit: int = 5) -> str:
-    more = len(names) - limit
-    shown = ", ".join(itertools.islice(names, limit))
-    return f"{shown} and {more} more" if more > 0 else shown

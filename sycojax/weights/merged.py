@@ -18,15 +18,9 @@ import numpy as np
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json, write_json
 from sycojax.models.quantize import Quantization, dequantize, quantize
-from sycojax.weights.huggingface import (
-    GENERATION,
-    INDEX,
-    SINGLE,
-    TOKENIZER_FILES,
-    load_config,
-    open_weights,
-)
+from sycojax.weights.huggingface import GENERATION, TOKENIZER_FILES, load_config, open_weights
 from sycojax.weights.peft import factors, load_adapter
+from sycojax.weights.stored import INDEX, SINGLE
 
 SHARD_BYTES = 5 * 10**9
 # The terms under which a base may be passed on travel with it.
@@ -134,8 +128,8 @@ def _write(file: Path, shard: _Shard, value: Any) -> None:
 
 def _write_index(file: Path, shards: Sequence[_Shard]) -> None:
     total = sum(_size(shape) for shard in shards for shape in shard.shapes.values())
-    places = {name: shard.file for shard in shards for name in shard.shapes}
-    write_json(file, {"metadata": {"total_size": total}, "weight_map": places})
+    files = {name: shard.file for shard in shards for name in shard.shapes}
+    write_json(file, {"metadata": {"total_size": total}, "weight_map": files})
 
 
 def _check_space(directory: Path, shards: Sequence[_Shard]) -> None:

@@ -21,9 +21,9 @@ from sycojax.models.base import Tree, abstract, zero_lora
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
 from sycojax.weights.hub import fetch, finish
-from sycojax.weights.huggingface import DTYPES, damaged
 from sycojax.weights.origin import ORIGIN
 from sycojax.weights.peft_settings import CONFIG, Part, base_of, read_settings
+from sycojax.weights.stored import DTYPES, damaged
 
 WEIGHTS = "adapter_model.safetensors"
 

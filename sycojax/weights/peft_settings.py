@@ -103,7 +103,7 @@ def _read(settings: dict[str, Any], layers: int) -> tuple[LoRAConfig, dict[str, 
     ranks = _pattern("rank_pattern", settings.pop("rank_pattern", None), int)
     alphas = _pattern("alpha_pattern", settings.pop("alpha_pattern", None))
     modules = _targeted(take("target_modules"), settings, layers)
-    # Not plain truth: an unknown setting of 0 may switch something on.
+    # 0 is not among the values that mean off: it may switch something on.
     on = {
         name: value
         for name, value in settings.items()
@@ -111,8 +111,8 @@ def _read(settings: dict[str, Any], layers: int) -> tuple[LoRAConfig, dict[str, 
         and not (value is None or value is False or value in ("", [], {}))
     }
     if on:
-        shown = ", ".join(f"{name}={value!r}" for name, value in sorted(on.items()))
-        raise SycojaxError(f"{shown} is not supported: it would change what the adapter computes")
+        named = ", ".join(f"{name}={value!r}" for name, value in sorted(on.items()))
+        raise SycojaxError(f"{named} is not supported: it would change what the adapter computes")
 
     # Rank-stabilised adapters are scaled by alpha / sqrt(rank) (Kalajdzievski 2023, arXiv:2312.03732).
     def part(r: int, a: float) -> Part:
