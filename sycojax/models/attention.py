@@ -15,7 +15,7 @@ def inverse_frequencies(config: LlamaConfig) -> np.ndarray:
     """Rotary frequencies [H/2], float32, with the config's scaling applied.
 
     Plain: theta^(-2i/H) (Su et al. 2021, arXiv:2104.09864). ``linear`` divides all by the factor;
-    ``llama3`` divides the long wavelengths, keeps the short ones and blends between (Llama 3.1).
+    ``llama3`` divides the long wavelengths, leaves the short ones and blends between (Llama 3.1).
     """
     half = np.arange(0, config.head_dim, 2, dtype=np.float32) / np.float32(config.head_dim)
     frequencies = (1.0 / np.power(np.float32(config.rope_theta), half)).astype(np.float32)

@@ -34,7 +34,7 @@ from sycojax.parallel.mesh import batch_axes
 
 Attention = Literal["auto", "xla", "cudnn", "splash"]
 Backend = Literal["xla", "cudnn", "splash"]
-LANES = 128  # a TPU's vector width: splash works on blocks of that many places
+SPLASH_BLOCK = 128  # splash works on blocks of as many tokens as a TPU's vectors are wide
 
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
@@ -84,7 +84,7 @@ def packed_attention(
 def by_device(function: Callable[..., jax.Array], mesh: Mesh | None, bank_axis: str | None) -> Any:
     """``function`` (per row [B, ...], q, k, v -> [B, T, N, H]) on each device's own rows and heads.
 
-    A kernel is opaque to the partitioner, which would gather what it takes where a bank lies over the devices.
+    The compiler cannot look into a kernel: without this, it would gather all of the kernel's input on every device.
     """
     if mesh is None:
         return function
@@ -118,9 +118,9 @@ def splash(
     from jax.experimental.pallas.ops.tpu.splash_attention import SegmentIds
 
     length, width = q.shape[1], q.shape[3]
-    if length % LANES:
+    if length % SPLASH_BLOCK:
         raise SycojaxError(
-            f"base.attention='splash' needs rows of a multiple of {LANES} tokens, not {length}: change "
+            f"base.attention='splash' needs rows of a multiple of {SPLASH_BLOCK} tokens, not {length}: change "
             "train.row_length, or use base.attention=xla"
         )
 
@@ -141,7 +141,7 @@ def _splash_kernel(heads: int, length: int, interpret: bool) -> Any:
         make_splash_mha,
     )
 
-    block = math.gcd(length, 4 * LANES)
+    block = math.gcd(length, 4 * SPLASH_BLOCK)
     names = (
         "block_q", "block_kv", "block_kv_compute", "block_q_dkv", "block_kv_dkv",
         "block_kv_dkv_compute", "block_q_dq", "block_kv_dq",
@@ -160,8 +160,8 @@ def _splash_kernel(heads: int, length: int, interpret: bool) -> Any:
 def cudnn(mask: jax.Array, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
     """Masked attention by cuDNN's flash kernel; ``mask`` bool [B, 1, T, S], within the causal one.
 
-    The backward pass computes the forward one again (1 % of a 7B step's operations at 1024 tokens): that makes
-    both plain functions, which ``over_batch`` can put a bank's axis into.
+    The backward pass runs the forward kernel again (1 % of a 7B step's operations at 1024 tokens) instead of storing
+    what it leaves behind, so that both passes are plain functions of arrays, as ``over_batch`` needs them.
     """
     return _forward(mask, q, k, v)
 
@@ -180,7 +180,7 @@ cudnn.defvjp(_cudnn_forward, _cudnn_backward)
 def over_batch(function: Callable[..., Any]) -> Any:
     """``function`` of arrays with a leading batch axis, mapped by ``jax.vmap`` as one larger batch.
 
-    JAX's own mapping of cuDNN attention asks for a mask per head: N times the memory, and an error without.
+    JAX's own ``vmap`` of cuDNN attention is an error unless every head has a mask of its own: N times the memory.
     """
 
     @custom_vmap
@@ -228,7 +228,7 @@ def _gradients(mask: jax.Array, q: jax.Array, k: jax.Array, v: jax.Array, cotang
 def _obstacle(
     backend: str, config: LlamaConfig, dtype: Any, mesh: Mesh | None, row_length: int | None
 ) -> str:
-    """What the backend would need and has not; empty when it can run."""
+    """What the backend needs and does not find here; empty when it can run."""
     if backend == "xla":
         return ""
     device: Any = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
@@ -251,8 +251,8 @@ def _obstacle(
             return f"a TPU, and this is a {device.platform}"
         if config.head_dim % 64:
             return f"heads of a multiple of 64 wide, not {config.head_dim}"
-        if row_length is not None and row_length % LANES:
-            return f"a train.row_length that is a multiple of {LANES}, not {row_length}"
+        if row_length is not None and row_length % SPLASH_BLOCK:
+            return f"a train.row_length that is a multiple of {SPLASH_BLOCK}, not {row_length}"
     if config.num_attention_heads % tensor or config.num_key_value_heads % tensor:
         return f"heads that divide over mesh.tensor={tensor}"
     return ""

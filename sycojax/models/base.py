@@ -70,15 +70,15 @@ class FrozenBase:
 def abstract(config: LlamaConfig, lora: LoRAConfig, compute: Compute = DEFAULT) -> Split:
     """The split model with ``jax.ShapeDtypeStruct`` leaves: nothing is allocated.
 
-    Kept, because tracing the model takes 50 ms, and every call of a scorer asks for it twice: the trees are shared
-    and must not be changed.
+    Cached, because tracing the model takes 50 ms and every call of a scorer asks twice. All callers get the same
+    trees, so they must not be changed.
     """
     return split(nnx.eval_shape(lambda: Llama(config, lora, compute, rngs=nnx.Rngs(0))))
 
 
 @functools.cache
 def logical_axes(config: LlamaConfig, lora: LoRAConfig, compute: Compute = DEFAULT) -> Split:
-    """Like ``abstract``, and kept like it; each leaf is its tuple of logical axis names."""
+    """Like ``abstract``, and cached like it; each leaf is its tuple of logical axis names."""
     model = nnx.eval_shape(lambda: Llama(config, lora, compute, rngs=nnx.Rngs(0)))
     graph, adapters, base = nnx.split(model, LoRAParam, BaseParam)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Literal
 
 from jax.sharding import Mesh
 
 from sycojax.models.backends import Backend
 from sycojax.models.quantize import Quantization
-from sycojax.parallel.mesh import batch_axes
+from sycojax.parallel.mesh import row_ways
 
 Dtype = Literal["float32", "bfloat16"]
 Remat = Literal["none", "dots", "full"]
@@ -37,8 +36,7 @@ class Compute:
     @property
     def row_ways(self) -> int:
         """Into how many parts, on different devices, the rows of a batch are split."""
-        axes = batch_axes(self.bank_axis)
-        return 1 if self.mesh is None else math.prod(self.mesh.shape[axis] for axis in axes)
+        return 1 if self.mesh is None else row_ways(self.mesh, self.bank_axis)
 
     def axis_of(self, width: int) -> str | None:
         """``bank_axis`` where a bank of ``width`` adapters can be laid over it, which an uneven one cannot."""

@@ -5,6 +5,7 @@ The modules describe parameters and the forward pass. Everything else works on t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,34 +39,35 @@ class RMSNorm(nnx.Module):
         return self.scale[...] * h.astype(x.dtype)
 
 
+def _projections(c: LlamaConfig, lora: LoRAConfig, compute: Compute, rngs: nnx.Rngs) -> Any:
+    """What makes the projections of one model."""
+    return functools.partial(
+        Projection, layers=c.num_hidden_layers, lora=lora, compute=compute, rngs=rngs
+    )
+
+
 class SelfAttention(nnx.Module):
     """The four attention projections of every layer."""
 
     def __init__(self, c: LlamaConfig, lora: LoRAConfig, compute: Compute, rngs: nnx.Rngs):
-        layers, d = c.num_hidden_layers, c.hidden_size
+        d = c.hidden_size
         q, kv = c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim
-        self.q_proj = Projection("q_proj", layers, d, q, ("embed", "q_heads"), lora, compute, rngs)
-        self.k_proj = Projection(
-            "k_proj", layers, d, kv, ("embed", "kv_heads"), lora, compute, rngs
-        )
-        self.v_proj = Projection(
-            "v_proj", layers, d, kv, ("embed", "kv_heads"), lora, compute, rngs
-        )
-        self.o_proj = Projection("o_proj", layers, q, d, ("q_heads", "embed"), lora, compute, rngs)
+        made = _projections(c, lora, compute, rngs)
+        self.q_proj = made("q_proj", fan_in=d, fan_out=q, axes=("embed", "q_heads"))
+        self.k_proj = made("k_proj", fan_in=d, fan_out=kv, axes=("embed", "kv_heads"))
+        self.v_proj = made("v_proj", fan_in=d, fan_out=kv, axes=("embed", "kv_heads"))
+        self.o_proj = made("o_proj", fan_in=q, fan_out=d, axes=("q_heads", "embed"))
 
 
 class MLP(nnx.Module):
     """The three SwiGLU projections of every layer (Shazeer 2020, arXiv:2002.05202)."""
 
     def __init__(self, c: LlamaConfig, lora: LoRAConfig, compute: Compute, rngs: nnx.Rngs):
-        layers, d, f = c.num_hidden_layers, c.hidden_size, c.intermediate_size
-        self.gate_proj = Projection(
-            "gate_proj", layers, d, f, ("embed", "mlp"), lora, compute, rngs
-        )
-        self.up_proj = Projection("up_proj", layers, d, f, ("embed", "mlp"), lora, compute, rngs)
-        self.down_proj = Projection(
-            "down_proj", layers, f, d, ("mlp", "embed"), lora, compute, rngs
-        )
+        d, f = c.hidden_size, c.intermediate_size
+        made = _projections(c, lora, compute, rngs)
+        self.gate_proj = made("gate_proj", fan_in=d, fan_out=f, axes=("embed", "mlp"))
+        self.up_proj = made("up_proj", fan_in=d, fan_out=f, axes=("embed", "mlp"))
+        self.down_proj = made("down_proj", fan_in=f, fan_out=d, axes=("mlp", "embed"))
 
     def __call__(self, x: jax.Array, key: jax.Array | None) -> jax.Array:
         return self.down_proj(jax.nn.silu(self.gate_proj(x, key)) * self.up_proj(x, key), key)
@@ -113,7 +115,7 @@ class Head(nnx.Module):
 
 
 class Llama(nnx.Module):
-    """A causal language model; hidden states and logits are separate so that only scored rows pay the head."""
+    """A causal language model. Hidden states and logits are two calls, so that the head is computed where it is needed."""
 
     def __init__(
         self,
@@ -159,9 +161,9 @@ class Llama(nnx.Module):
         return self.norm(h)
 
     def prefill(self, token_ids: jax.Array) -> tuple[jax.Array, KVCache]:
-        """Final hidden states [B, T, D] of rows that begin at place 0, and their keys and values [L, B, K, T, H].
+        """Final hidden states [B, T, D] of rows that begin at position 0, and their keys and values [L, B, K, T, H].
 
-        ``token_ids`` int32 [B, T]; what stands behind a row's end is seen by nothing before it.
+        ``token_ids`` int32 [B, T]; padding behind a row's end changes nothing before it.
         """
         length = token_ids.shape[1]
         mask = jnp.tril(jnp.ones((length, length), bool))[None, None]
@@ -209,7 +211,7 @@ class Llama(nnx.Module):
         return jnp.matmul(hidden, head, preferred_element_type=jnp.float32)
 
     def whole_head(self) -> jax.Array:
-        """``head`` put together from its parts on ``fsdp``: in a loop, that would be done at every turn."""
+        """``head`` gathered from its parts on ``fsdp``, to be done once before a loop and not in every turn of it."""
         head, mesh = self.head(), self.compute.mesh
         return head if mesh is None else gathered(head, mesh, HEAD_AXES)
 
@@ -224,9 +226,9 @@ class Llama(nnx.Module):
         table, mesh = self.embed_tokens.embedding[...], self.compute.mesh
         if mesh is None or token_ids.shape[0] % self.compute.row_ways:
             return table[token_ids]
-        # Asked for rows over all batch axes at once, the partitioner would look up the whole batch on every device;
-        # so it looks up the part on `data`, and what is left to exchange are activations. It must see the ids of that
-        # part first, or it gathers the table instead where a bank is laid over `data`.
+        # Asked for rows over all batch axes at once, the compiler would look up the whole batch on every device. So each
+        # looks up its rows of `data`, in its part of D, and activations are exchanged afterwards. The ids must be split
+        # like this before the look-up, or the table would be gathered where a bank is laid over `data`.
         data = PartitionSpec(self._data_axis())
         ids = jax.lax.with_sharding_constraint(token_ids, NamedSharding(mesh, data))
         return self._together(table[ids], "fsdp")
@@ -234,9 +236,9 @@ class Llama(nnx.Module):
     def _together(self, x: jax.Array, last: Any = PartitionSpec.UNCONSTRAINED) -> jax.Array:
         """Keep activations [B, T, ...] split by rows over ``data`` alone, and along their last axis over ``last``.
 
-        So a step of decoding multiplies every weight where it lies: what lies along D over ``fsdp`` is summed over
-        it, a few activations. With rows over ``fsdp`` every weight would be gathered for every token (Pope et al.
-        2022, arXiv:2211.05102, section 3.2).
+        Then a step of decoding multiplies every part of a weight on the device that holds it, and only sums of a few
+        activations go over ``fsdp``. With rows over ``fsdp`` too, every weight would be gathered for every token
+        (Pope et al. 2022, arXiv:2211.05102, section 3.2).
         """
         mesh = self.compute.mesh
         if mesh is None or x.shape[0] % self.compute.row_ways:
@@ -248,8 +250,8 @@ class Llama(nnx.Module):
     def _by_rows(self, h: jax.Array) -> jax.Array:
         """Keep activations [B, T, D] split by rows over the mesh's batch axes.
 
-        Left to itself the partitioner follows the weights: it splits D over ``fsdp`` and gives every device
-        the whole batch. Rows that do not divide evenly (a small decoding batch) are left to it.
+        The compiler by itself follows the weights: it splits D over ``fsdp`` and gives every device the whole batch.
+        Rows that do not divide evenly (a small decoding batch) go where it puts them.
         """
         c = self.compute
         if c.mesh is None or h.shape[0] % c.row_ways:
@@ -264,7 +266,7 @@ class Llama(nnx.Module):
 def _rematerialised(body: Any, remat: Remat) -> Any:
     if remat == "none":
         return body
-    # Results of projections and of attention, once each: base and adapter as their sum, not apart.
+    # Of a projection the sum of base and adapter is stored, not the two.
     saved = jax.checkpoint_policies.save_only_these_names(SAVED_PROJECTION, SAVED_ATTENTION)
     policy = {"full": None, "dots": saved}[remat]
     return jax.checkpoint(body, prevent_cse=False, policy=policy)

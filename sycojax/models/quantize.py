@@ -112,7 +112,7 @@ def quantize_nf4(kernel: np.ndarray) -> NF4:
     """The nearest NF4 codes of a float kernel [fan_in, fan_out] (Dettmers et al. 2023, section 3).
 
     Each weight is divided by the largest magnitude of its block of 64 inputs to one output. Those absmaxes, less
-    their mean over the kernel, are in turn kept in 8 bits, in groups of 256 that run through the inputs of one
+    their mean over the kernel, are in turn stored in 8 bits, in groups of 256 that run through the inputs of one
     output before the next: the order of the transposed weight in a checkpoint, which is bitsandbytes' own.
     """
     fan_in, fan_out = kernel.shape
@@ -162,15 +162,15 @@ def dequantize(q: NF4 | Int8, dtype: Any) -> jax.Array:
     return (_nf4_values(pairs) * absmax[:, None]).astype(dtype).reshape(2 * half, fan_out)
 
 
-# The backward pass gathers and dequantises again. Stored, every layer's weight would wait for it in full.
+# The backward pass gathers and dequantises again: stored instead, the weights of all layers would exist in full.
 @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=(2, 3))
 def product(
     x: jax.Array, q: NF4 | Int8, axes: tuple[str, str] | None = None, mesh: Mesh | None = None
 ) -> jax.Array:
     """x [..., fan_in] times the dequantised kernel, [..., fan_out] in x's dtype.
 
-    Of a kernel with these logical ``axes`` on ``mesh`` the codes are put together over ``fsdp``: left to itself, the
-    partitioner dequantises each part where it lies and sends the numbers round, in two to eight times the bytes.
+    With the kernel's logical ``axes`` and the ``mesh`` it lies on, its codes are gathered over ``fsdp`` first. The
+    compiler by itself dequantises each part where it lies and sends the numbers: two to eight times the bytes.
     """
     if axes is not None and mesh is not None:
         names = logical_axes("int8" if isinstance(q, Int8) else "nf4", axes)

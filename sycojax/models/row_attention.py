@@ -1,6 +1,6 @@
 """``attention.attend`` for whole packed rows, by XLA on any platform: blocks of queries and a lean backward pass.
 
-On one CPU core, float32, against ``jax.nn.dot_product_attention``: forward 1.4 times as fast on rows of 128 places
+On one CPU core, float32, against ``jax.nn.dot_product_attention``: forward 1.4 times as fast on rows of 128 tokens
 (4 heads of 32) and 3.1 times on rows of 512 (8 heads of 64); with gradients 1.5 and 2.0 times.
 """
 
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 
-SAVED_ATTENTION = "attention"  # what ``base.remat=dots`` keeps of attention
+SAVED_ATTENTION = "attention"  # the name of what ``base.remat=dots`` stores of attention
 BLOCK = 128  # queries whose scores exist together: few enough for a core's cache
 MOST_BLOCKS = 8  # of a row, or the program of a long one would get too large
 
@@ -23,7 +23,7 @@ MOST_BLOCKS = 8  # of a row, or the program of a long one would get too large
 def attend_rows(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Array:
     """q [B, T, N, H], k and v [B, T, K, H], mask [B, 1, T, T] within the causal one -> [B, T, N, H].
 
-    Scores and softmax are float32 whatever the inputs' dtype. Every query must see some place. A block of queries
+    Scores and softmax are float32 whatever the inputs' dtype. Every query must see some key. A block of queries
     looks at the keys up to its end only. The backward pass computes the scores again from their normalisers
     (Dao et al. 2022, arXiv:2205.14135), so no layer's [B, N, T, T] waits for it.
     """
@@ -53,7 +53,7 @@ def _saving_forward(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -
 
 def _backward(residuals: Any, cotangent: jax.Array) -> Any:
     q, k, v, mask, out, normaliser = residuals
-    # The softmax's own derivative takes off the mean pull on its weights, which is the pull on out times out.
+    # The derivative of softmax subtracts the mean gradient of its weights, which is the gradient of `out` times `out`.
     mean = jnp.sum(out.astype(jnp.float32) * cotangent, axis=-1, keepdims=True)
     heads, pulls, means = (_by_group(x, k) for x in (q, cotangent, mean))
     keys, values = jnp.swapaxes(k, 1, 2), jnp.swapaxes(v, 1, 2)
@@ -87,7 +87,7 @@ def _scores(q: jax.Array, k: jax.Array, mask: jax.Array) -> jax.Array:
     return jnp.where(mask[:, :, None], scores, -0.7 * float(np.finfo(np.float32).max))
 
 
-# Of one key head, the queries of all its heads are the rows of one matrix.
+# The query heads that share a key head are the rows of one matrix.
 def _over_width(x: jax.Array, y: jax.Array) -> jax.Array:
     """[B, K, G, T, H] and [B, K, S, H] -> float32 [B, K, G, T, S]."""
     return _product(_flat(x), jnp.swapaxes(y, 2, 3)).reshape(*x.shape[:4], -1)

@@ -4,9 +4,9 @@ Every process executes the same program on the same global arrays. Decisions tha
 everything that writes to it belong to process 0, by ``on_first``; the others read what it wrote, so all
 processes must see the same file system at the same paths.
 
-Of the weights a process reads what its devices hold (``weights.huggingface``). Text is read by all of them, so that
-each knows every row without asking: of the study's data, 3 s of CPU time for all training examples, 0.3 ms to pack
-the rows of a step, and 28 s, spread over the machine's cores, to encode all 121,631 candidates that are scored.
+A process reads those parts of the weights that its devices hold (``weights.huggingface``), but all of the texts, so
+that no process has to ask another for rows. On the study's data that takes 3 s of CPU time for all training examples,
+0.3 ms to pack the rows of a step, and 28 s, spread over the machine's cores, to encode the 121,631 scored candidates.
 """
 
 from __future__ import annotations

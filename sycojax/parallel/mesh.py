@@ -39,6 +39,11 @@ def batch_axes(bank_axis: str | None = None) -> tuple[str, ...]:
     return tuple(axis for axis in BATCH_AXES if axis != bank_axis)
 
 
+def row_ways(mesh: Mesh, bank_axis: str | None = None) -> int:
+    """Into how many parts the rows of a batch are split."""
+    return math.prod(mesh.shape[axis] for axis in batch_axes(bank_axis))
+
+
 def present_devices() -> list[Any]:
     """All devices of this run. Raises ``SycojaxError`` where JAX can use none."""
     try:

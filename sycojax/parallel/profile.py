@@ -21,8 +21,9 @@ class ProfileWindow:
     """Traces steps ``first`` to ``last``, both included.
 
     In training a step is the optimiser's, and the first bank that is trained is traced. In scoring it is a call of a
-    compiled program: a pass over a batch, prompts put in place, or tokens decoded until one of them ends. The devices are idle when the trace begins and when it ends, so it holds these steps and no others. Every process
-    traces its own devices. Nothing that is computed changes.
+    compiled program: a pass over a batch, prompts put into rows, or tokens decoded until a row ends. The devices are
+    idle when the trace begins and when it ends, so it holds these steps and no others. Every process traces its own
+    devices. Nothing that is computed changes.
     """
 
     def __init__(self, window: str, directory: Path):
@@ -70,7 +71,7 @@ class ProfileWindow:
         """Put around the dispatch of step ``number``; ``state`` is what that step works on."""
         if number == self.first and not self.done:
             jax.block_until_ready(state)
-            jax.profiler.start_trace(self._place())
+            jax.profiler.start_trace(self._target())
             self._tracing = True
         if self._tracing:
             return jax.profiler.StepTraceAnnotation(name, step_num=number)
@@ -99,10 +100,10 @@ class ProfileWindow:
                 self._traced = True
             except (OSError, RuntimeError) as error:
                 raise SycojaxError(
-                    f"cannot write the trace to {self._place()}: {str(error).splitlines()[0]}"
+                    f"cannot write the trace to {self._target()}: {str(error).splitlines()[0]}"
                 ) from error
 
-    def _place(self) -> Path:
+    def _target(self) -> Path:
         # Traces are named after the host, which two processes may share.
         if jax.process_count() == 1:
             return self.directory

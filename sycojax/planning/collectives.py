@@ -45,7 +45,7 @@ class Collective:
     def executions(self, unknown: int = 1) -> int:
         """How often it runs in one call, at least; ``unknown`` is taken where the outermost trip count depends on data.
 
-        Further in such loops are the compiler's own (a TPU's gather that goes on beside the product), taken once.
+        Inner loops of unknown length are the compiler's own (on a TPU, a gather cut into steps) and counted once.
         """
         first, *inner = self.loops or (1,)
         return (unknown if first is None else first) * math.prod(n or 1 for n in inner)
@@ -139,7 +139,7 @@ def _computations(text: str) -> Bodies:
 def _walk(
     name: str, bodies: Bodies, loops: tuple[int | None, ...], everyone: int
 ) -> Iterator[tuple[str | None, Collective]]:
-    """Collectives, each with the chain it belongs to: TPUs cut one into steps that run beside other work."""
+    """Collectives, each with its chain: TPUs cut one collective into several steps, which then share a chain."""
     for instruction in bodies.get(name, ()):
         result, opcode, rest = _parts(instruction.text)
         if opcode.endswith(("-done", "-update")):

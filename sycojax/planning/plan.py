@@ -21,6 +21,8 @@ from sycojax.training.step import check_layout
 from sycojax.weights.frozen import compute_of
 
 Say = Callable[[str], None]
+# Compiles what its second argument lowers; the first names it for the user.
+Compile = Callable[[str, Callable[[], jax.stages.Lowered]], Compiled]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,11 +138,7 @@ def _train(
 
 
 def _score(
-    config: StudyConfig,
-    base: FrozenBase,
-    topology: Topology,
-    compiled: Callable[[str, Callable[[], jax.stages.Lowered]], Compiled],
-    width: int,
+    config: StudyConfig, base: FrozenBase, topology: Topology, compiled: Compile, width: int
 ) -> Program:
     length = score_length(config, base.config)
     buckets = programs.buckets(config, base)
@@ -155,11 +153,7 @@ def _score(
 
 
 def _decode(
-    config: StudyConfig,
-    base: FrozenBase,
-    topology: Topology,
-    compiled: Callable[[str, Callable[[], jax.stages.Lowered]], Compiled],
-    width: int,
+    config: StudyConfig, base: FrozenBase, topology: Topology, compiled: Compile, width: int
 ) -> Program:
     length, steps = programs.decode_length(config, base), config.score.max_new_tokens
     result = compiled(

@@ -15,6 +15,7 @@ from sycojax.models.base import FrozenBase, abstract, parameter_count
 from sycojax.models.compute import Remat
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
+from sycojax.parallel.mesh import row_ways
 from sycojax.planning.hardware import Chip
 from sycojax.scoring import bandwidth
 from sycojax.scoring.memory import slot_bytes, total_bytes
@@ -70,9 +71,9 @@ def adapter_weights(c: LlamaConfig, lora: LoRAConfig) -> int:
     return parameter_count(abstract(c, lora).lora)
 
 
-def attention_flops(c: LlamaConfig, places: float) -> float:
-    """Scores and weighted values of one token that looks at so many places, in all layers."""
-    return 4 * c.num_hidden_layers * c.num_attention_heads * c.head_dim * places
+def attention_flops(c: LlamaConfig, seen: float) -> float:
+    """Scores and weighted values of one token that looks at ``seen`` tokens, in all layers."""
+    return 4 * c.num_hidden_layers * c.num_attention_heads * c.head_dim * seen
 
 
 def train_work(config: StudyConfig, base: FrozenBase, width: int) -> Work:
@@ -103,7 +104,7 @@ def decode_work(base: FrozenBase, rows: int, length: int, steps: int, width: int
     """
     fed = (steps - 1) * width * rows
     seen = length + steps / 2
-    cache = slot_bytes(base) * seen * fed / _batch_ways(base)
+    cache = slot_bytes(base) * seen * fed / row_ways(base.mesh)
     # The layers are multiplied where they lie, a part of them on each chip of ``fsdp``; the head is brought together.
     layers = total_bytes(base.params["layers"]) / base.mesh.shape["tensor"]
     weights = weight_bytes(base) - layers + layers / base.mesh.shape["fsdp"]
@@ -115,19 +116,15 @@ def weight_bytes(base: FrozenBase) -> float:
     return bandwidth.weight_bytes(base) / base.mesh.shape["tensor"]
 
 
-def _forward(base: FrozenBase, places: float) -> float:
+def _forward(base: FrozenBase, seen: float) -> float:
     adapter = adapter_weights(base.config, base.lora)
-    return 2 * matmul_weights(base.config) + 2 * adapter + attention_flops(base.config, places)
+    return 2 * matmul_weights(base.config) + 2 * adapter + attention_flops(base.config, seen)
 
 
 def _recomputed(remat: Remat, c: LlamaConfig, adapter: int, attention: float) -> float:
     """FLOPs per token of the second forward pass. The head stands outside of what is recomputed."""
     if remat == "none":
         return 0.0
-    if remat == "dots":  # keeps the products with weights, not those among activations
+    if remat == "dots":  # stores the products with weights, not those among activations
         return attention
     return 2 * (matmul_weights(c) - c.vocab_size * c.hidden_size) + 2 * adapter + attention
-
-
-def _batch_ways(base: FrozenBase) -> int:
-    return base.mesh.shape["data"] * base.mesh.shape["fsdp"]

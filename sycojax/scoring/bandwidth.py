@@ -1,4 +1,4 @@
-"""What decoding must read from memory: divided by its seconds and the device's bandwidth, the share of the bound."""
+"""The bytes that decoding cannot do without reading; over its seconds, to be compared with the device's bandwidth."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def decode_bytes(base: FrozenBase, counts: DecodeCounts) -> int:
 
 
 def weight_bytes(base: FrozenBase) -> int:
-    """Bytes of the base as it is kept, without an embedding table that is only looked up."""
+    """Bytes of the base as it is stored, without an embedding table that is only looked up."""
     looked_up = 0 if base.config.tie_word_embeddings else total_bytes(base.params["embed_tokens"])
     return total_bytes(base.params) - looked_up

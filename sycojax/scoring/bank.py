@@ -1,4 +1,4 @@
-"""A bank of adapters, taken a few at a time through one compiled function."""
+"""Scoring and decoding a bank: its adapters go through one compiled function in passes of a fixed width."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ def bank_size(bank: Any) -> int:
 
 
 def pass_width(count: int, configured: int, compiled: Collection[int]) -> int:
-    """How many adapters go through one pass: a bank that is too small takes a compiled program all the same.
+    """How many of ``count`` adapters go through one pass; ``compiled`` are the widths that have a program already.
 
-    One adapter always goes alone: that program has no adapter axis and costs nothing extra.
+    One adapter goes alone, in the program without an adapter axis, which costs nothing extra. Fewer than the
+    ``configured`` width are filled up to it where it is compiled, since padding is cheaper than another program;
+    elsewhere they make a pass of their own size.
     """
     if count == 1:
         return 1
@@ -31,17 +33,12 @@ def pass_width(count: int, configured: int, compiled: Collection[int]) -> int:
 def passes(bank: Any, width: int, base: FrozenBase) -> Iterator[tuple[int, int, Any]]:
     """Yield (first adapter, number of adapters, lora tree on the mesh), ``width`` adapters at a time.
 
-    With width 1 the leaves have no adapter axis; others lie over ``base.compute.axis_of(width)``. The last pass is filled
-    up by repeating the last adapter.
+    With width 1 the leaves have no adapter axis; others lie over ``base.compute.axis_of(width)``. The last pass is
+    filled up by repeating the last adapter.
     """
     count = bank_size(bank)
-    bank = _place(bank, base)
-    placement = shardings(
-        base.mesh,
-        logical_axes(base.config, base.lora).lora,
-        bank=width > 1,
-        bank_axis=base.compute.axis_of(width),
-    )
+    bank = _placed(bank, base)
+    placement = _placement(width, base)
     for first in range(0, count, width):
         chosen = np.minimum(np.arange(first, first + width, dtype=np.int32), count - 1)
         lora = _take(bank, distribute(chosen, replicated(base.mesh)))
@@ -52,27 +49,30 @@ def passes(bank: Any, width: int, base: FrozenBase) -> Iterator[tuple[int, int, 
 
 def abstract_pass(width: int, base: FrozenBase) -> Any:
     """Shapes and shardings of what ``passes`` yields: a lora tree of ``width`` adapters on the mesh."""
-    banked = width > 1
-    shapes = abstract(base.config, base.lora).lora
-    axes = logical_axes(base.config, base.lora).lora
-    placement = shardings(base.mesh, axes, bank=banked, bank_axis=base.compute.axis_of(width))
-    leading = (width,) * banked
+    leading = (width,) if width > 1 else ()
     return jax.tree.map(
         lambda leaf, place: jax.ShapeDtypeStruct(
             (*leading, *leaf.shape), leaf.dtype, sharding=place
         ),
-        shapes,
-        placement,
+        abstract(base.config, base.lora).lora,
+        _placement(width, base),
     )
 
 
 def member(bank: Any, index: int, base: FrozenBase) -> Any:
     """The bank that holds adapter ``index`` alone, on the mesh; leaves [1, ...]."""
     chosen = distribute(np.array([index], np.int32), replicated(base.mesh))
-    return _take(_place(bank, base), chosen)
+    return _take(_placed(bank, base), chosen)
 
 
-def _place(bank: Any, base: FrozenBase) -> Any:
+def _placement(width: int, base: FrozenBase) -> Any:
+    """Where the adapters of one pass lie."""
+    axes, axis = logical_axes(base.config, base.lora).lora, base.compute.axis_of(width)
+    return shardings(base.mesh, axes, bank=width > 1, bank_axis=axis)
+
+
+def _placed(bank: Any, base: FrozenBase) -> Any:
+    """The whole bank on the mesh, every adapter on all devices of its mesh axis."""
     axes = logical_axes(base.config, base.lora).lora
     return jax.tree.map(distribute, bank, shardings(base.mesh, axes, bank=True))
 

@@ -204,7 +204,7 @@ def arrange(trees: Sequence[Segment], lengths: Sequence[int], buckets: Buckets) 
 
 
 def pack_rows(numbers: Sequence[int], trees: Sequence[Segment], length: int) -> Rows:
-    """Two ways are tried and the one with fewer rows is kept: sharing helps the first, large trees the second."""
+    """The better of two ways, by number of rows: the first saves what neighbours share, the second suits large trees."""
     return min(
         (pack_neighbours(numbers, trees, length), pack_largest(numbers, trees, length)), key=len
     )

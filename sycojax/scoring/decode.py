@@ -16,7 +16,7 @@ from sycojax.config import ScoreConfig
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.models.base import FrozenBase
 from sycojax.parallel.distributed import is_first
-from sycojax.parallel.mesh import distribute, replicated
+from sycojax.parallel.mesh import distribute, replicated, row_ways
 from sycojax.parallel.profile import ProfileWindow, traced
 from sycojax.scoring.bank import abstract_pass, bank_size, pass_width, passes
 from sycojax.scoring.generation import Arrivals, Generation, Shape
@@ -28,9 +28,9 @@ SLOTS = 32
 STRIDE = 16
 
 
-def padded_slots(places: int) -> int:
+def padded_slots(tokens: int) -> int:
     """Slots of a row that holds a prompt and its new tokens."""
-    return -(-places // SLOTS) * SLOTS
+    return -(-tokens // SLOTS) * SLOTS
 
 
 class Prompt(NamedTuple):
@@ -80,7 +80,7 @@ class Encoded(NamedTuple):
 
 
 class Decoder:
-    """Greedy continuations; keeps its compiled programs between calls."""
+    """Greedy continuations; remembers its compiled programs between calls."""
 
     def __init__(
         self, base: FrozenBase, tokenizer: Tokenizer, config: ScoreConfig,
@@ -92,7 +92,7 @@ class Decoder:
         self._generation = Generation(base, self._eos)
         self._shapes: set[Shape] = set()
         self._lengths: set[tuple[Shape, int]] = set()  # with padded lengths of prompts
-        self._devices = base.mesh.shape["data"] * base.mesh.shape["fsdp"]
+        self._devices = row_ways(base.mesh)
         self.rows = -(-config.decode_batch // self._devices) * self._devices
 
     @functools.cached_property
@@ -115,7 +115,7 @@ class Decoder:
         return self.config.bank_width if on_cpu else count
 
     def fitting_width(self, count: int, rows: int, slots: int, memory: int | None) -> int:
-        """``width``, or fewer where ``rows`` rows of ``slots`` places each are more than ``memory`` bytes hold."""
+        """``width``, or fewer where ``rows`` rows of ``slots`` tokens each are more than ``memory`` bytes hold."""
         width = self.width(count)
         if self.config.decode_bank_width or memory is None:
             return width
@@ -261,8 +261,8 @@ class Decoder:
         """Ids that leave room for the new tokens, and how many were cut behind the BOS."""
         ids = self.tokenizer.encode(prompt.text)
         context = self.base.config.max_position_embeddings
-        keep = max(context - prompt.max_new_tokens, context // 2, 1)
-        dropped = max(0, len(ids) - keep)
+        most = max(context - prompt.max_new_tokens, context // 2, 1)
+        dropped = max(0, len(ids) - most)
         ids = ids[:1] + ids[1 + dropped :] if dropped else ids
         return Encoded(ids, dropped, min(prompt.max_new_tokens, context - len(ids)))
 

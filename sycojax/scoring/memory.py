@@ -11,12 +11,13 @@ from jax.sharding import Mesh
 
 from sycojax.models.base import FrozenBase, abstract
 from sycojax.parallel.distributed import on_first
+from sycojax.parallel.mesh import row_ways
 
-# Needed beside what is counted below: a share of the memory, for activations and fragmentation, and one of the
-# caches. On GPUs the compiler turns all keys round for the steps (half of the caches, `sycojax plan` shows it as
-# temporaries); at other times a quarter of the rows is read in.
+# A share of the memory for what is not counted below: activations and fragmentation.
 RESERVE = 0.1
-TURNED = 0.5
+# A share of the caches, needed once more: on GPUs the compiler transposes all keys before the steps, half of the caches
+# (temporaries in `sycojax plan`). Prompts that are read in between steps need a quarter.
+TRANSPOSED = 0.5
 
 
 def device_memory(mesh: Mesh) -> int | None:
@@ -32,18 +33,18 @@ def device_memory(mesh: Mesh) -> int | None:
 def decoding_width(base: FrozenBase, count: int, rows: int, slots: int, memory: int) -> int:
     """How many of ``count`` configurations to decode together in ``memory`` bytes of each device, at least one.
 
-    Counted are the base, its layers once more (decoding keeps them apart), all adapters, and the keys and
-    values of ``rows`` rows of ``slots`` places per configuration.
+    Counted are the base, its layers once more (decoding copies them out of their stack), all adapters, and the keys and
+    values of ``rows`` rows of ``slots`` tokens per configuration.
     """
     mesh = base.mesh
     weights = _on_one_device(base.params) + _on_one_device(base.params["layers"])
     adapter = total_bytes(abstract(base.config, base.lora).lora)
     tensor = mesh.shape["tensor"]
-    parts = mesh.shape["data"] * mesh.shape["fsdp"]
+    parts = row_ways(mesh)
     parts *= tensor if base.config.num_key_value_heads % tensor == 0 else 1
     caches = rows * slots * slot_bytes(base) / parts
     left = (1 - RESERVE) * memory - weights - count * adapter
-    width = min(max(int(left // ((1 + TURNED) * caches + adapter)), 1), count)
+    width = min(max(int(left // ((1 + TRANSPOSED) * caches + adapter)), 1), count)
     ways = base.compute.bank_ways
     if 1 < ways <= width:
         return width - width % ways

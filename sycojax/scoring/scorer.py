@@ -22,7 +22,7 @@ from sycojax.data.tokenizer import Tokenizer, check_vocabulary
 from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, merge
 from sycojax.parallel.distributed import is_first
-from sycojax.parallel.mesh import batch_sharding, distribute, replicated
+from sycojax.parallel.mesh import batch_sharding, distribute, replicated, row_ways
 from sycojax.parallel.profile import ProfileWindow, traced
 from sycojax.records import Record
 from sycojax.requests import Request
@@ -34,7 +34,7 @@ from sycojax.scoring.tree import SLOT_TOKENS, Completion
 
 # Batches whose results may wait on the device before the oldest is fetched.
 QUEUE = 8
-# Arranged calls that are kept: the study asks every configuration the same, and follow-ups in between.
+# Calls whose arrangement is remembered: every configuration is asked the same, with follow-ups in between.
 REMEMBERED = 4
 
 
@@ -60,7 +60,7 @@ class Scores(NamedTuple):
 
 
 class Scorer:
-    """Scores requests under the adapters of a bank; keeps its compiled programs between calls."""
+    """Scores requests under the adapters of a bank; remembers its compiled programs between calls."""
 
     def __init__(
         self, base: FrozenBase, tokenizer: Tokenizer, config: ScoreConfig,
@@ -73,7 +73,7 @@ class Scorer:
         self.buckets = Buckets(
             config.buckets,
             config.batch_tokens,
-            devices=base.mesh.shape["data"] * base.mesh.shape["fsdp"],
+            devices=row_ways(base.mesh),
             attention_cost=_attention_cost(base),
         )
         self._works: collections.OrderedDict[Any, Work] = collections.OrderedDict()
@@ -302,7 +302,7 @@ class Scorer:
 
 
 def _attention_cost(base: FrozenBase) -> float:
-    """Work of attending to one more place, as a share of a token's other work (multiply-adds)."""
+    """Work of attending to one more token, as a share of a token's other work (multiply-adds)."""
     c = base.config
     tables = c.vocab_size * c.hidden_size * (1 if c.tie_word_embeddings else 2)
     layer = (c.base_parameter_count - tables) / c.num_hidden_layers

@@ -18,7 +18,7 @@ Tokens = tuple[int, ...]
 SLOT_TOKENS = 8
 # A tree may grow to this many times the longest sequence in it: a row is at least as long as its trees.
 GROWTH = 3
-# Completions are computed together where that takes less than this share of the work.
+# Two trees become one where that takes less than this share of the work of both.
 WORTH = 0.97
 
 
@@ -146,13 +146,13 @@ def _runs(lengths: Sequence[int], shared: Sequence[int], attention_cost: float) 
         """In tokens. A row is taken to be twice as long as its tree."""
         return tokens * (1 + 2 * attention_cost * tokens)
 
-    # The other end of a run, by its last and by its first place; its tokens and longest input, by its first.
+    # Of a run of inputs: its first one, found under its last; and under its first, its last one, tokens and longest input.
     begin, end = list(range(len(lengths))), list(range(len(lengths)))
     tokens, longest = list(lengths), list(lengths)
-    for place in sorted(range(1, len(lengths)), key=lambda place: -shared[place]):
-        first, last = begin[place - 1], end[place]
-        left, right = tokens[first], tokens[place]
-        both, most = left + right - shared[place], max(longest[first], longest[place])
+    for at in sorted(range(1, len(lengths)), key=lambda at: -shared[at]):
+        first, last = begin[at - 1], end[at]
+        left, right = tokens[first], tokens[at]
+        both, most = left + right - shared[at], max(longest[first], longest[at])
         if work(both) < WORTH * (work(left) + work(right)) and both <= GROWTH * most:
             begin[last], end[first] = first, last
             tokens[first], longest[first] = both, most
@@ -175,14 +175,14 @@ def _segment(members: Sequence[tuple[int, Completion]], shared: Sequence[int]) -
     open_slot: dict[int, int] = {}  # index -> the last slot that reads there
     entries = []
     for (number, completion), common in zip(members, shared, strict=True):
-        kept = min(common, len(path))  # the first shares nothing with what is in this tree
-        for index in path[kept:]:
+        begin = min(common, len(path))  # the first shares nothing with what is in this tree
+        for index in path[begin:]:
             ends[index] = len(token_ids)
         inputs = completion.inputs
-        path[kept:] = range(len(token_ids), len(token_ids) + len(inputs) - kept)
-        token_ids += inputs[kept:]
-        positions += range(kept, len(inputs))
-        ends += [0] * (len(inputs) - kept)
+        path[begin:] = range(len(token_ids), len(token_ids) + len(inputs) - begin)
+        token_ids += inputs[begin:]
+        positions += range(begin, len(inputs))
+        ends += [0] * (len(inputs) - begin)
         for target in range(completion.start, len(completion.token_ids)):
             at, token = path[target - 1], completion.token_ids[target]
             if (at, token) not in columns:

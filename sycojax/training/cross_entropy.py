@@ -1,7 +1,7 @@
-"""The head and its loss at the places that have one, a chunk of them at a time.
+"""The head and its loss at the positions that have one, a chunk of them at a time.
 
 In completion training most targets have no weight, and whole logits [rows * T, vocabulary] are the largest array
-of a step. Here the places with weight are moved to the front, and only as many chunks of logits are computed as
+of a step. Here the positions with weight are moved to the front, and only as many chunks of logits are computed as
 they fill: never two at the same time. The gradient with respect to the hidden states is taken in the same pass,
 while a chunk's logits are there (the idea of Hsu et al. 2024, arXiv:2410.10989), so nothing is computed twice.
 """
@@ -9,18 +9,17 @@ while a chunk's logits are there (the idea of Hsu et al. 2024, arXiv:2410.10989)
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sycojax.parallel.mesh import batch_axes
+from sycojax.parallel.mesh import batch_axes, row_ways
 
 
 class Targets(NamedTuple):
-    """Per place [G, N]: int32 target and float32 weight."""
+    """Per position [G, N]: int32 target and float32 weight."""
 
     token_ids: Any
     weights: Any
@@ -38,12 +37,12 @@ def weighted_cross_entropy(
     """``sum(weights * -log softmax(hidden @ kernel)[target])``, a float32 scalar.
 
     ``hidden`` [B, T, D]; ``kernel`` [D, V], frozen: its gradient is not computed (zero); ``target_ids`` int32 and
-    ``weights`` float32 [B, T]. ``chunk`` places at a time, per device of the batch axes of ``mesh``: each of them
-    chooses among its own rows, and all compute as many chunks as the one with the most places. ``bank_axis``: the
+    ``weights`` float32 [B, T]. ``chunk`` positions at a time, per device of the batch axes of ``mesh``: each of them
+    chooses among its own rows, and all compute as many chunks as the one with the most positions. ``bank_axis``: the
     mesh axis that a bank, of which this is one adapter, is laid over.
     """
     axes = batch_axes(bank_axis)
-    ways = 1 if mesh is None else math.prod(mesh.shape[axis] for axis in axes)
+    ways = 1 if mesh is None else row_ways(mesh, bank_axis)
     groups = 1 if hidden.shape[0] % ways else ways
 
     def grouped(x: jax.Array) -> jax.Array:
@@ -77,14 +76,14 @@ def _over_chunks(
     chunk: int, hidden: jax.Array, kernel: jax.Array, targets: Targets, *, gradient: bool
 ) -> tuple[jax.Array, jax.Array | None]:
     """The loss of hidden [G, N, D], and its gradient with respect to it where asked for."""
-    groups, places, _ = hidden.shape
+    groups, count, _ = hidden.shape
     counted = targets.weights != 0
-    # Stable, so that places stay in order: a row's logits are summed in the order of its text.
+    # Stable, so that positions stay in order: a row's logits are summed in the order of its text.
     order = jnp.argsort(~counted, axis=1, stable=True)
     chunks = (jnp.max(jnp.sum(counted, axis=1)) + chunk - 1) // chunk
-    padded = -(-places // chunk) * chunk
-    at_front = jnp.pad(order, ((0, 0), (0, padded - places)))
-    real = jnp.arange(padded) < places
+    padded = -(-count // chunk) * chunk
+    at_front = jnp.pad(order, ((0, 0), (0, padded - count)))
+    real = jnp.arange(padded) < count
 
     def body(i: jax.Array, carry: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
         total, gradients = carry

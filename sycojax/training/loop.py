@@ -46,7 +46,7 @@ class TrainedAdapter:
     steps: int
     history: tuple[Line, ...]  # the lines of metrics.jsonl
     tokens: int  # real tokens trained on
-    processed_tokens: int  # places of rows computed for it, padding included
+    processed_tokens: int  # tokens of rows computed for it, padding included
 
 
 def train_bank(
@@ -201,10 +201,10 @@ class _Run:
         return state
 
     def _count(self, batch: BankBatch) -> None:
-        places = batch.count * self.config.micro_batch_rows * self.config.row_length
+        computed = batch.count * self.config.micro_batch_rows * self.config.row_length
         for lane, active in enumerate(batch.active):
             self.tokens[lane] += batch.tokens[lane]
-            self.processed[lane] += places * active
+            self.processed[lane] += computed * active
 
     def _results(self, state: AdapterState) -> list[TrainedAdapter]:
         best_step, best_loss = jax.device_get((state.best_step, state.best_loss))

@@ -36,8 +36,8 @@ def loss(
 ) -> jax.Array:
     """``sum(loss_weights * -log p(target))`` of rows [B, T]: a float32 scalar.
 
-    ``dropout_key`` turns LoRA dropout on. ``logits_chunk`` is how many places' logits exist at a time, those with a
-    weight alone; 0 = those of all places (see ``cross_entropy``).
+    ``dropout_key`` turns LoRA dropout on. ``logits_chunk`` is at how many positions logits exist at a time, of
+    those with a weight; 0 = at all of them (see ``cross_entropy``).
     """
     model = merge(graph, lora, base)
     hidden = model.hidden(rows.token_ids, rows.positions, rows.segment_ids, dropout_key=dropout_key)

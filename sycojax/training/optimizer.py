@@ -55,6 +55,6 @@ def learning_rates(config: TrainConfig, steps: int) -> np.ndarray:
         schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, end)
     elif warmup:
         schedule = optax.warmup_constant_schedule(0.0, config.learning_rate, warmup)
-    else:  # of which optax would make a rate of 0 throughout
+    else:  # optax would make a rate of 0 throughout
         return np.full(steps, config.learning_rate, np.float32)
     return np.asarray(schedule(np.arange(steps)), np.float32)

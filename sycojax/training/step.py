@@ -90,14 +90,14 @@ def validation_step(
     due: jax.Array | bool = True,
     logits_chunk: int = 0,
 ) -> tuple[AdapterState, jax.Array]:
-    """Validation loss (float32) over ``rows`` [M, B, T], and the state with the best adapter so far kept.
+    """Validation loss (float32) over ``rows`` [M, B, T], and the state with the best adapter so far in it.
 
-    Ties keep the earlier adapter. An adapter that is not ``due`` (bool) keeps what it has.
+    Of equal losses the earlier adapter stays the best. Nothing changes for an adapter that is not ``due`` (bool).
     """
     value = summed_loss(graph, state.lora, base, rows, count, logits_chunk)
     better = due & (value < state.best_loss)
-    kept = (state.best_lora, state.best_loss, state.best_step)
-    best_lora, best_loss, best_step = _select(better, (state.lora, value, step), kept)
+    before = (state.best_lora, state.best_loss, state.best_step)
+    best_lora, best_loss, best_step = _select(better, (state.lora, value, step), before)
     return state._replace(best_lora=best_lora, best_loss=best_loss, best_step=best_step), value
 
 
@@ -223,7 +223,7 @@ class BankProgram:
     def validate(
         self, state: AdapterState, rows: Rows, count: int, step: int, due: Sequence[bool]
     ) -> tuple[AdapterState, jax.Array]:
-        """Validation losses [A], best adapters kept for those ``due``. Returns at once."""
+        """Validation losses [A], and the state with the best adapter so far of each lane that is ``due``. Returns at once."""
         return self._validate(
             self.base.params, state, rows,
             self._place(np.int32(count)), self._place(np.int32(step)),
@@ -241,7 +241,7 @@ class BankProgram:
 
     def compilations(self) -> tuple[int, int]:
         """How often the training and the validation function were compiled so far."""
-        # The typed face of a jitted function lacks the size of its cache.
+        # `_cache_size` is missing from the declared type of a jitted function.
         train: Any = self._train
         validate: Any = self._validate
         return train._cache_size(), validate._cache_size()
