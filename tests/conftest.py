@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -27,3 +28,13 @@ def shared_data() -> Path:
     if not directory.is_dir():
         pytest.skip(f"real data not found at {directory}; set SYCOJAX_DATA to run this test")
     return directory
+
+
+@pytest.fixture(scope="module")
+def quick_compilation() -> Iterator[None]:
+    """For tests that spend most of their time on compiling, and compare what is compiled alike."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

@@ -106,14 +106,6 @@ def test_values_and_gradients_are_those_of_xla(name: str, interpreted: None, cud
     assert np.abs(np.asarray(got[0][1] - other[0][1])).max() > 0.1, "segments matter"
 
 
-@pytest.mark.parametrize("name", ["splash", "cudnn"])
-def test_over_rows_and_heads_of_a_mesh(name: str, interpreted: None, cudnn_by_xla: None):
-    mesh = make_mesh(2, 2, 2)
-    segments, (q, k, v, weights) = _segments(4), _inputs(4)
-    got = _value_and_gradients(_backend(name, segments, mesh), q, k, v, weights)
-    _assert_close(got, _value_and_gradients(_backend("xla", segments), q, k, v, weights))
-
-
 @pytest.mark.parametrize("bank_axis", ["data", None])
 @pytest.mark.parametrize("name", ["splash", "cudnn"])
 def test_nothing_is_gathered_for_it(

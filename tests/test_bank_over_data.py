@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +26,14 @@ from sycojax.training.optimizer import make_optimizer
 from sycojax.training.step import BankProgram
 from sycojax.weights.checkpoints import Checkpoints
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 WIDTH = 4
 MESHES = [(4, 2, 1), (2, 2, 2)]  # data x fsdp x tensor
 CONFIG = dataclasses.replace(training.CONFIG, micro_batch_rows=8, examples_per_step=8)
 SCORE = ScoreConfig(bank_width=WIDTH, batch_tokens=256, buckets=(64,), decode_batch=8)
 REQUESTS = scoring.sample_requests(6)
 PROMPTS = [Prompt(text, 6) for text in ("Q: the cat", "A", "xyz (A) or (B)?")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation() -> Iterator[None]:
-    """Compiling is nearly all of these tests' time; what is compared is compiled alike."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def over_data(base: FrozenBase) -> FrozenBase:
@@ -81,7 +74,7 @@ def _score(base: FrozenBase) -> tuple[np.ndarray, list[list[Continuation]]]:
 
 @pytest.fixture(scope="module")
 def trained_on_one_device() -> Any:
-    return _train(training.make_base(training.one_device_mesh()))
+    return _train(training.make_base())
 
 
 @pytest.mark.parametrize("shape", MESHES, ids=lambda shape: "x".join(map(str, shape)))

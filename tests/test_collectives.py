@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-import jax
 import pytest
 
 from sycojax.config import ScoreConfig, TrainConfig
@@ -18,10 +16,13 @@ from sycojax.models.lora import LoRAConfig
 from sycojax.models.quantize import Quantization
 from sycojax.parallel.mesh import make_mesh
 from sycojax.planning.collectives import Collective, collectives
+from sycojax.planning.programs import Ids
 from sycojax.scoring.scorer import Scorer
 from sycojax.training.batches import empty, stack
 from sycojax.training.optimizer import make_optimizer
 from sycojax.training.step import BankProgram
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 # No two of these sizes, their halves or the numbers of tokens below are alike, so that a shape tells what it is.
 VOCABULARY, D, Q, F, LAYERS = 104, 64, 128, 192, 3
@@ -39,23 +40,6 @@ STEPS = 6
 FLOAT = 4  # bytes
 
 
-class Ids(NamedTuple):
-    """What the programs need of a tokenizer."""
-
-    vocab_size: int = VOCABULARY
-    bos_id: int = 1
-    eos_id: int = 2
-    source: str = "test"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation() -> Iterator[None]:
-    """Partitioning, where the collectives are made, is the same; code generation is quicker."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @functools.cache
 def sent(
     step: str,
@@ -71,7 +55,7 @@ def sent(
         program = BankProgram(base, make_optimizer(TRAIN), width)
         lowered = program.lower(stack([empty(TRAIN)] * width))
     else:
-        scorer = Scorer(base, cast(Tokenizer, Ids()), SCORE)
+        scorer = Scorer(base, cast(Tokenizer, Ids(VOCABULARY, 1, 2)), SCORE)
         lowered = (
             scorer.lower(LENGTH, width)
             if step == "score"

@@ -84,13 +84,6 @@ def test_cache_equals_no_cache(
     assert finished == {True, False}  # both endings occur
 
 
-def test_a_bank_equals_its_members(
-    base: FrozenBase, bank: Any, expected: list[list[Continuation]]
-) -> None:
-    two = Decoder(base, cases.tokenizer(), dataclasses.replace(CONFIG, bank_width=2))
-    assert two.generate(prompts(), bank, progress=False) == expected
-
-
 def test_order_and_company_do_not_matter(
     decoder: Decoder, bank: Any, expected: list[list[Continuation]]
 ) -> None:

@@ -44,13 +44,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         (saved,) = two.glob("training/*/mmlu-s0/checkpoints")
         assert (saved / "4").is_dir()
 
-        at = cases.At(6, signal.SIGKILL, (0, 1))
-        with cases.started(2, tmp_path / "killed.log", *study, f"--workdir={two}", at=at) as killed:
-            deadline = time.monotonic() + cases.PATIENCE
-            while all(p.poll() is None for p in killed) and time.monotonic() < deadline:
-                time.sleep(0.1)
-            # Whichever of them is still there is killed on the way out.
-        assert {p.returncode for p in killed} == {-9}, _log(tmp_path / "killed.log")
+        _killed(6, tmp_path / "killed.log", *study, f"--workdir={two}")
         assert (saved / "4").is_dir()
         assert not (two / "adapters").exists()
 
@@ -102,12 +96,7 @@ def test_a_sweep_of_two_processes_equals_one(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     command = ("sweep", f"--config={config}", "--config.train.bank_width=3", "--config.score.evaluations=are_you_sure", "--quiet")  # fmt: skip
     with cases.started(1, tmp_path / "one.log", *command, f"--workdir={one}") as reference:
-        at = cases.At(2, signal.SIGKILL, (0, 1))
-        with cases.started(2, tmp_path / "killed.log", *command, f"--workdir={two}", at=at) as killed:  # fmt: skip
-            deadline = time.monotonic() + cases.PATIENCE
-            while all(p.poll() is None for p in killed) and time.monotonic() < deadline:
-                time.sleep(0.1)
-        assert {p.returncode for p in killed} == {-9}, _log(tmp_path / "killed.log")
+        _killed(2, tmp_path / "killed.log", *command, f"--workdir={two}")
         assert not list(two.glob("cells/*/adapters"))
 
         log = tmp_path / "resumed.log"
@@ -137,6 +126,18 @@ def test_a_sweep_of_two_processes_equals_one(tmp_path: Path) -> None:
     assert _without_events(names[1]) == _without_events(names[0])
 
 
+def _killed(step: int, log: Path, *arguments: str) -> None:
+    """Two processes, killed while they save at ``step``."""
+    at = cases.At(step, signal.SIGKILL, (0, 1))
+    with cases.started(2, log, *arguments, at=at) as killed:
+        deadline = time.monotonic() + cases.PATIENCE
+        while all(p.poll() is None for p in killed) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        # Whichever of them is still there is killed on the way out.
+    said = "\n".join(file.read_text() for file in sorted(log.iterdir()))
+    assert {p.returncode for p in killed} == {-9}, said
+
+
 def _weights_read(text: str) -> int:
     (found,) = re.findall(r"weights read: (\d+) bytes", text)
     return int(found)
@@ -159,10 +160,6 @@ def _adapter(workdir: Path) -> dict[str, np.ndarray]:
 
 def _without_events(names: list[str]) -> list[str]:
     return [name for name in names if "tfevents" not in name]
-
-
-def _log(directory: Path) -> str:
-    return "\n".join(file.read_text() for file in sorted(directory.iterdir()))
 
 
 @pytest.mark.parametrize(

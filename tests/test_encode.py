@@ -79,12 +79,6 @@ def test_an_empty_prompt_leaves_bos_as_the_prompt() -> None:
     assert (pair.token_ids, pair.start) == (ids("<s>", "c", "d"), 1)
 
 
-def test_a_token_across_the_boundary_belongs_to_the_completion() -> None:
-    pair = encode_pair(toy_tokenizer().encode, "ca", "bd")
-    assert pair.token_ids == ids("<s>", "c", "ab", "d")
-    assert (pair.start, pair.merged) == (2, True)
-
-
 def test_a_completion_without_tokens_is_an_error() -> None:
     with pytest.raises(SycojaxError, match="adds no token"):
         encode_pair(toy_tokenizer().encode, "cd", " ")

@@ -16,11 +16,9 @@ import tiny_models as tiny
 
 from sycojax.errors import SycojaxError
 from sycojax.models.base import parameter_count
-from sycojax.models.compute import Compute
-from sycojax.models.lora import LoRAConfig
 from sycojax.parallel.mesh import make_mesh
 from sycojax.weights import huggingface
-from sycojax.weights.huggingface import load_base, save_base
+from sycojax.weights.huggingface import save_base
 
 SMALL = dataclasses.replace(tiny.MHA, num_hidden_layers=2)  # most tests need no depth
 
@@ -53,40 +51,13 @@ def rewrite(directory: Path, change) -> None:
     safetensors.numpy.save_file(weights, directory / "model.safetensors")
 
 
-@pytest.mark.parametrize("shards", [1, 2, 3])
-def test_every_tensor_arrives_where_it_belongs(tmp_path, shards):
-    config = dataclasses.replace(SMALL, num_key_value_heads=2)
-    base = load(tiny.write(tmp_path / "base", config, shards))
-    weights = tiny.tensors(config)
-    assert base.config == config
-    np.testing.assert_array_equal(
-        leaf(base, "embed_tokens", "embedding"), weights["model.embed_tokens.weight"]
-    )
-    np.testing.assert_array_equal(leaf(base, "lm_head", "kernel"), weights["lm_head.weight"].T)
-    np.testing.assert_array_equal(leaf(base, "norm", "scale"), weights["model.norm.weight"])
-    for i in range(config.num_hidden_layers):
-        prefix = f"model.layers.{i}"
-        for norm in ("input_layernorm", "post_attention_layernorm"):
-            np.testing.assert_array_equal(
-                leaf(base, "layers", norm, "scale")[i], weights[f"{prefix}.{norm}.weight"]
-            )
-        for block, names in (
-            ("self_attn", ("q_proj", "k_proj", "v_proj", "o_proj")),
-            ("mlp", ("gate_proj", "up_proj", "down_proj")),
-        ):
-            for name in names:
-                np.testing.assert_array_equal(
-                    leaf(base, "layers", block, name, "kernel")[i],
-                    weights[f"{prefix}.{block}.{name}.weight"].T,
-                )
-    assert parameter_count(base.params) == config.base_parameter_count
-
-
-def test_tied_checkpoint_has_no_head(tmp_path):
-    config = dataclasses.replace(tiny.TIED, num_hidden_layers=1)
-    base = load(tiny.write(tmp_path / "base", config))
-    assert "lm_head" not in base.params
-    assert parameter_count(base.params) == config.base_parameter_count
+def test_the_number_of_files_does_not_matter(tmp_path):
+    """Where each tensor belongs is held by the golden logits, and by what is written below."""
+    one, two, three = (load(tiny.write(tmp_path / str(n), SMALL, n)) for n in (1, 2, 3))
+    assert one.config == SMALL
+    assert parameter_count(one.params) == SMALL.base_parameter_count
+    for other in (two, three):
+        jax.tree.map(np.testing.assert_array_equal, other.params, one.params)
 
 
 def test_sharded_arrays_hold_the_same_numbers(checkpoint):
@@ -120,30 +91,6 @@ def test_stored_rotary_frequencies_are_ignored(checkpoint):
     load(checkpoint)
 
 
-def test_llama_2_7b_names_at_reduced_width(tmp_path):
-    """All 291 tensors of Llama-2-7B under their real names, in two shards, narrow."""
-    config = dataclasses.replace(
-        tiny.MHA,
-        vocab_size=64,
-        hidden_size=32,
-        intermediate_size=40,
-        num_hidden_layers=32,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-    )
-    directory = tiny.write(tmp_path / "llama-2-7b-chat", config, dtype="float16")
-    index = json.loads((directory / "model.safetensors.index.json").read_text())
-    assert len(index["weight_map"]) == 291
-    assert set(index["weight_map"].values()) == {
-        "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
-    }  # fmt: skip
-    base = load_base(
-        directory, LoRAConfig(), Compute("bfloat16", remat="full", mesh=make_mesh(2, 2, 2))
-    )
-    assert base.params["layers"]["self_attn"]["q_proj"]["kernel"].shape == (32, 32, 32)
-    assert parameter_count(base.params) == config.base_parameter_count
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -173,13 +120,6 @@ def test_other_tensors_are_refused_by_name(checkpoint, change, message):
     with pytest.raises(SycojaxError) as error:
         load(checkpoint)
     assert message in str(error.value)
-
-
-def test_wrong_vocabulary_is_refused(checkpoint):
-    raw = json.loads((checkpoint / "config.json").read_text())
-    (checkpoint / "config.json").write_text(json.dumps(raw | {"vocab_size": 32000}))
-    with pytest.raises(SycojaxError, match=r"model.embed_tokens.weight has shape \(512, 64\)"):
-        load(checkpoint)
 
 
 def test_damaged_directories_are_refused(checkpoint, tmp_path):
@@ -225,13 +165,6 @@ def test_damaged_directories_are_refused(checkpoint, tmp_path):
 def _touch(path):
     path.write_bytes(b"")
     return path
-
-
-def test_mesh_that_does_not_divide_a_weight_is_refused(tmp_path):
-    config = dataclasses.replace(SMALL, intermediate_size=172)
-    directory = tiny.write(tmp_path / "base", config)
-    with pytest.raises(SycojaxError, match=r"tensor 8 does not divide layers\.mlp"):
-        load(directory, mesh=make_mesh(1, 1, 8))
 
 
 # --- writing -----------------------------------------------------------------

@@ -18,18 +18,12 @@ from sycojax.data.tokenizer import Tokenizer, check_vocabulary
 from sycojax.evals import BUILTIN
 from sycojax.models.base import abstract, parameter_count
 from sycojax.models.compute import Compute
-from sycojax.models.config import LlamaConfig
 from sycojax.models.quantize import Quantization
+from sycojax.planning.shapes import SHAPES
 from sycojax.scoring.batches import Buckets
 from sycojax.scoring.prepare import Encoder, prepare
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-ARCHITECTURE = {
-    "model_type": "llama", "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008,
-    "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32,
-    "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "hidden_act": "silu",
-    "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "float16",
-}  # fmt: skip
 
 
 def study(name: str) -> StudyConfig:
@@ -58,7 +52,7 @@ def test_one_config_per_task(task: str) -> None:
 def test_abstract_model() -> None:
     """Shapes and dtypes of the whole 7B model without allocating it."""
     config = study("llama2_7b")
-    shapes = abstract(LlamaConfig.from_hf(ARCHITECTURE), config.lora, Compute(config.base.dtype))
+    shapes = abstract(SHAPES["llama2_7b"], config.lora, Compute(config.base.dtype))
     assert parameter_count(shapes.base) == 6_738_415_616
     assert parameter_count(shapes.lora) == 39_976_960
     assert {leaf.dtype.name for leaf in jax.tree.leaves(shapes.base)} == {"bfloat16"}
@@ -74,7 +68,7 @@ def test_abstract_model() -> None:
 def test_bytes_of_the_base(quantization: Quantization, most: float) -> None:
     """All leaves, with embeddings and head in bfloat16."""
     shapes = abstract(
-        LlamaConfig.from_hf(ARCHITECTURE), study("llama2_7b").lora,
+        SHAPES["llama2_7b"], study("llama2_7b").lora,
         Compute("bfloat16", quantization),
     )  # fmt: skip
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes.base))
@@ -87,7 +81,7 @@ def tokenizer(shared_data: Path) -> Tokenizer:
 
 
 def test_tokenizer_and_chat_template(tokenizer: Tokenizer) -> None:
-    check_vocabulary(tokenizer, ARCHITECTURE["vocab_size"])
+    check_vocabulary(tokenizer, SHAPES["llama2_7b"].vocab_size)
     text = Prompts().chat(["Hi", " Hello.", "Sure?"], " The answer is (")
     assert text == "<s>[INST] Hi [/INST] Hello. </s><s>[INST] Sure? [/INST] The answer is ("
     ids = tokenizer.encode(text)
@@ -117,7 +111,7 @@ def test_the_study_fits_its_lengths(shared_data: Path, tokenizer: Tokenizer) -> 
 def test_scoring_computes_little_twice(shared_data: Path, tokenizer: Tokenizer) -> None:
     """Padding included, within 1.15 of the unique tokens: conditions differ early, late and in between."""
     source, prompts = open_source("files", str(shared_data / "study"), BUILTIN), Prompts()
-    encoder = Encoder(tokenizer, ARCHITECTURE["vocab_size"], 4096)
+    encoder = Encoder(tokenizer, SHAPES["llama2_7b"].vocab_size, 4096)
     requests = [
         request
         for name in ("answer", "are_you_sure", "feedback")

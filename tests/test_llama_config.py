@@ -1,73 +1,118 @@
-"""Which Hugging Face configs are read, and that everything else is refused by name."""
+"""Which Hugging Face configs are read, that everything else is refused by name, and that texts end where they say."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
+from typing import Any
 
 import pytest
+import scoring_cases as cases
 import tiny_models as tiny
 
+import sycojax
 from sycojax.errors import SycojaxError
 from sycojax.models.config import LlamaConfig, RopeScaling
+from sycojax.planning.shapes import SHAPES
+from sycojax.weights.fingerprint import base_fingerprint
+from sycojax.weights.huggingface import load_config, resolve_base, save_base
 
-# config.json of Llama-2-7B-chat as published (transformers 4.32).
-LLAMA2_7B = {
-    "_name_or_path": "meta-llama/Llama-2-7b-chat-hf",
-    "architectures": ["LlamaForCausalLM"],
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "hidden_act": "silu",
-    "hidden_size": 4096,
-    "initializer_range": 0.02,
-    "intermediate_size": 11008,
-    "max_position_embeddings": 4096,
-    "model_type": "llama",
-    "num_attention_heads": 32,
-    "num_hidden_layers": 32,
-    "num_key_value_heads": 32,
-    "pretraining_tp": 1,
-    "rms_norm_eps": 1e-05,
-    "rope_scaling": None,
-    "tie_word_embeddings": False,
-    "torch_dtype": "float16",
-    "transformers_version": "4.32.0.dev0",
-    "use_cache": True,
-    "vocab_size": 32000,
-}
-LLAMA3_SCALING = {
-    "rope_type": "llama3",
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 8192,
-}
+LLAMA2: dict[str, Any] = {
+    "architectures": ["LlamaForCausalLM"], "bos_token_id": 1, "eos_token_id": 2, "hidden_act": "silu",
+    "initializer_range": 0.02, "max_position_embeddings": 4096, "model_type": "llama", "pretraining_tp": 1,
+    "rms_norm_eps": 1e-05, "rope_scaling": None, "tie_word_embeddings": False, "torch_dtype": "float16",
+    "transformers_version": "4.31.0", "use_cache": True, "vocab_size": 32000,
+}  # fmt: skip
+LLAMA3: dict[str, Any] = {
+    "architectures": ["LlamaForCausalLM"], "attention_bias": False, "attention_dropout": 0.0,
+    "bos_token_id": 128000, "eos_token_id": 128001, "hidden_act": "silu", "hidden_size": 4096,
+    "initializer_range": 0.02, "intermediate_size": 14336, "max_position_embeddings": 8192,
+    "model_type": "llama", "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8,
+    "pretraining_tp": 1, "rms_norm_eps": 1e-05, "rope_scaling": None, "rope_theta": 500000.0,
+    "tie_word_embeddings": False, "torch_dtype": "bfloat16", "transformers_version": "4.40.0.dev0",
+    "use_cache": True, "vocab_size": 128256,
+}  # fmt: skip
+SCALED = {
+    "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192, "rope_type": "llama3",
+}  # fmt: skip
+LLAMA31 = LLAMA3 | {
+    "eos_token_id": [128001, 128008, 128009], "max_position_embeddings": 131072, "mlp_bias": False,
+    "rope_scaling": SCALED, "transformers_version": "4.42.3",
+}  # fmt: skip
+LLAMA32 = LLAMA31 | {
+    "head_dim": 128, "rope_scaling": SCALED | {"factor": 32.0}, "tie_word_embeddings": True,
+    "transformers_version": "4.45.0.dev0",
+}  # fmt: skip
+
+
+def of(
+    base: dict[str, Any], width: int, inner: int, layers: int, heads: int, kv: int, **changes: Any
+) -> dict:
+    shape = {
+        "hidden_size": width, "intermediate_size": inner, "num_hidden_layers": layers,
+        "num_attention_heads": heads, "num_key_value_heads": kv,
+    }  # fmt: skip
+    return base | shape | changes
+
+
+LLAMA2_7B = of(LLAMA2, 4096, 11008, 32, 32, 32)
+# config.json as published, and the number of parameters that the publisher's own weights have.
+PUBLISHED = {
+    "Llama-2-13b-chat-hf": (of(LLAMA2, 5120, 13824, 40, 40, 40, pad_token_id=0), 13_015_864_320),
+    "Llama-2-70b-chat-hf": (of(LLAMA2, 8192, 28672, 80, 64, 8), 68_976_648_192),
+    "Meta-Llama-3-8B-Instruct": (LLAMA3, 8_030_261_248),
+    "Llama-3.1-70B-Instruct": (of(LLAMA31, 8192, 28672, 80, 64, 8), 70_553_706_496),
+    "Llama-3.2-1B-Instruct": (of(LLAMA32, 2048, 8192, 16, 32, 8, head_dim=64), 1_235_814_400),
+    "Llama-3.2-3B": (of(LLAMA32, 3072, 8192, 28, 24, 8, eos_token_id=128001), 3_212_749_824),
+    "TinyLlama-1.1B-Chat-v1.0": (
+        of(LLAMA2, 2048, 5632, 22, 32, 4, attention_bias=False, max_position_embeddings=2048,
+           rope_theta=10000.0, torch_dtype="bfloat16"),
+        1_100_048_384,
+    ),
+    "CodeLlama-7b-Instruct-hf": (
+        of(LLAMA2, 4096, 11008, 32, 32, 32, vocab_size=32016, rope_theta=1000000, max_position_embeddings=16384),
+        6_738_546_688,
+    ),
+    "CodeLlama-34b-Instruct-hf": (
+        of(LLAMA2, 8192, 22016, 48, 64, 8, rope_theta=1000000, max_position_embeddings=16384),
+        33_743_970_304,
+    ),
+    # Attributes that transformers does not read in a Llama, as its makers' and other tools left them there.
+    "SmolLM2-135M-Instruct": (
+        of(LLAMA2, 576, 1536, 30, 9, 3, vocab_size=49152, tie_word_embeddings=True, rope_theta=100000,
+           is_llama_config=True, rope_interleaved=False, _attn_implementation_autoset=True,
+           **{"transformers.js_config": {"dtype": "q4"}}),
+        134_515_008,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_configs_are_read(name: str) -> None:
+    raw, parameters = PUBLISHED[name]
+    config = LlamaConfig.from_hf(raw)
+    assert config.base_parameter_count == parameters
+    assert config.head_dim == raw.get("head_dim", raw["hidden_size"] // raw["num_attention_heads"])
+    assert config.rope_theta == raw.get("rope_theta", 10_000.0)
+    scaling = raw["rope_scaling"]
+    assert config.rope_scaling == (
+        scaling and RopeScaling("llama3", scaling["factor"], 1.0, 4.0, 8192)
+    )
+    ends = raw["eos_token_id"]
+    assert config.eos_token_ids == (tuple(ends) if isinstance(ends, list) else (ends,))
+    assert LlamaConfig.from_hf(config.to_hf()) == config
 
 
 def test_llama_2_as_published():
-    config = LlamaConfig.from_hf(LLAMA2_7B)
-    assert config == LlamaConfig(
-        vocab_size=32000,
-        hidden_size=4096,
-        intermediate_size=11008,
-        num_hidden_layers=32,
-        num_attention_heads=32,
-        num_key_value_heads=32,
-        head_dim=128,
-        max_position_embeddings=4096,
-        rms_norm_eps=1e-5,
-        rope_theta=10_000.0,
-        rope_scaling=None,
-        tie_word_embeddings=False,
-        bos_token_id=1,
-        eos_token_ids=(2,),
-    )
-    assert config.base_parameter_count == 6_738_415_616
+    assert LlamaConfig.from_hf(LLAMA2_7B) == SHAPES["llama2_7b"]
 
 
 def test_transformers_5_spelling_means_the_same():
     new = {k: v for k, v in LLAMA2_7B.items() if k not in ("rope_scaling", "torch_dtype")}
     new |= {
-        "rope_parameters": {"rope_theta": 500_000.0, **LLAMA3_SCALING},
+        "rope_parameters": {"rope_theta": 500_000.0, **SCALED},
         "dtype": "bfloat16",
         "head_dim": 128,
         "attention_bias": False,
@@ -78,7 +123,7 @@ def test_transformers_5_spelling_means_the_same():
     }
     old = LLAMA2_7B | {
         "rope_theta": 500_000.0,
-        "rope_scaling": LLAMA3_SCALING,
+        "rope_scaling": SCALED,
         "eos_token_id": [128001, 128008],
     }
     config = LlamaConfig.from_hf(new)
@@ -110,7 +155,6 @@ def test_written_config_reads_back(name):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "mistral"}, "model_type='mistral'"),
         ({"hidden_act": "gelu"}, "hidden_act='gelu'"),
         ({"attention_bias": True}, "attention_bias=True"),
         ({"mlp_bias": True}, "mlp_bias=True"),
@@ -142,14 +186,14 @@ def test_written_config_reads_back(name):
         ({"rope_scaling": "linear"}, "rope_scaling='linear' is not a JSON object"),
         ({"rope_scaling": {"type": "linear"}}, "needs a positive 'factor', got None"),
         ({"rope_scaling": {"type": "linear", "factor": 0}}, "needs a positive 'factor', got 0"),
-        ({"rope_scaling": LLAMA3_SCALING | {"low_freq_factor": 4.0}}, "high_freq_factor=4.0 must"),
-        ({"rope_scaling": LLAMA3_SCALING | {"mscale": 2.0}}, "unknown parameters mscale"),
+        ({"rope_scaling": SCALED | {"low_freq_factor": 4.0}}, "high_freq_factor=4.0 must"),
+        ({"rope_scaling": SCALED | {"mscale": 2.0}}, "unknown parameters mscale"),
         (
             {"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}},
             "unknown parameters partial_rotary_factor",
         ),
         (
-            {"rope_scaling": LLAMA3_SCALING, "rope_parameters": {"rope_type": "default"}},
+            {"rope_scaling": SCALED, "rope_parameters": {"rope_type": "default"}},
             "contradict each other",
         ),
     ],
@@ -168,3 +212,67 @@ def test_missing_attribute_is_named(name):
     raw = {k: v for k, v in LLAMA2_7B.items() if k != name}
     with pytest.raises(SycojaxError, match=f"base/config.json: attribute '{name}' is missing"):
         LlamaConfig.from_hf(raw, "base/config.json")
+
+
+OTHERS = (
+    "mistral", "mixtral", "qwen2", "qwen3", "gemma", "gemma2", "gpt2", "phi", "phi3", "mllama", "llama4",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_architectures_are_refused_by_name(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind, "hidden_size": 4096}))
+    with pytest.raises(SycojaxError) as error:
+        resolve_base(tmp_path)
+    file = tmp_path / "config.json"
+    assert str(error.value) == (
+        f"{file}: model_type={kind!r} is not supported (only 'llama', the architecture of Llama 1 to 3.3 and of models "
+        "built like them)"
+    )
+
+
+def write_generation(directory: Path, **settings: Any) -> Path:
+    (directory / "generation_config.json").write_text(json.dumps(settings))
+    return directory
+
+
+def test_ends_of_text_in_generation_config_are_read(tmp_path: Path) -> None:
+    """Llama-3-8B-Instruct as first published: only generation_config.json knows the end of a turn."""
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA3))
+    assert load_config(tmp_path).eos_token_ids == (128001,)
+    write_generation(tmp_path, eos_token_id=[128001, 128009], do_sample=True, temperature=0.6)
+    assert load_config(tmp_path).eos_token_ids == (128001, 128009)
+    write_generation(tmp_path, eos_token_id=128009)
+    assert load_config(tmp_path).eos_token_ids == (128001, 128009)
+    write_generation(tmp_path, eos_token_id=None)
+    assert load_config(tmp_path).eos_token_ids == (128001,)
+    for wrong in (["</s>"], True, "2"):
+        write_generation(tmp_path, eos_token_id=wrong)
+        with pytest.raises(
+            SycojaxError, match=r"generation_config.json: eos_token_id=.* is not a token id"
+        ):
+            load_config(tmp_path)
+
+
+def test_only_new_ends_of_text_change_the_fingerprint(tmp_path: Path) -> None:
+    """What was scored on a base before stays valid where the file changes nothing."""
+    base = tiny.write(tmp_path / "base", tiny.MHA)
+    before = base_fingerprint(base)
+    assert base_fingerprint(write_generation(base, eos_token_id=2, top_p=0.9)) == before
+    assert base_fingerprint(write_generation(base, eos_token_id=[2, 9])) != before
+
+
+def test_generation_ends_at_each_of_them(tmp_path: Path) -> None:
+    made = cases.make_base()
+    save_base(tmp_path, made.config, made.params)
+    cases.write_tokenizer(tmp_path)
+    options: dict[str, Any] = {"mesh": cases.mesh_of(1), "decode_batch": 1}
+    model = sycojax.load(tmp_path, **options)
+    [whole] = model.generate(["Q: the cat"], 6)
+    said = model.tokenizer.encode_batch([whole])[0]
+    end = next(i for i in said[2:] if i not in said[1:2])  # an id that is not the first one said
+    model = sycojax.load(write_generation(tmp_path, eos_token_id=[2, end]), **options)
+    assert model.base.config.eos_token_ids == (2, end)
+    [cut] = model.generate(["Q: the cat"], 6)
+    assert whole.startswith(cut)
+    assert 0 < len(cut) < len(whole)

@@ -58,20 +58,6 @@ def test_every_token_and_weight_is_packed_exactly_once(seed: int) -> None:
     assert packed.loss_weights.sum() == pytest.approx(1.0, rel=1e-5)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_target_is_the_next_token_of_its_own_segment(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    examples = random_examples(rng, 30, 20)
-    packed = pack(examples, loss_weights(examples, "token"), 32)
-    same = (packed.segment_ids[:, 1:] == packed.segment_ids[:, :-1]) & (
-        packed.segment_ids[:, 1:] > 0
-    )
-    np.testing.assert_array_equal(packed.target_ids[:, :-1][same], packed.token_ids[:, 1:][same])
-    last = (packed.segment_ids[:, :-1] > 0) & ~same
-    assert last.any()
-    assert (packed.target_ids[:, :-1][last] != packed.token_ids[:, 1:][last]).all()
-
-
 def test_segments_stand_side_by_side_from_the_left() -> None:
     examples = random_examples(np.random.default_rng(0), 25, 10)
     packed = pack(examples, loss_weights(examples, "token"), 16)

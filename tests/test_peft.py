@@ -14,7 +14,6 @@ import safetensors.numpy
 import tiny_models as tiny
 
 from sycojax.errors import SycojaxError
-from sycojax.files import read_json, write_json
 from sycojax.models.base import abstract
 from sycojax.models.lora import TARGETS, LoRAConfig
 from sycojax.weights import peft
@@ -128,15 +127,6 @@ def test_settings_that_are_off_are_accepted(exported):
     }  # fmt: skip
     file.write_text(json.dumps(json.loads(file.read_text()) | off))
     assert load_adapter(exported, CONFIG)[0] == LORA
-
-
-def test_a_rank_stabilised_adapter_is_scaled_by_the_root_of_its_rank(exported):
-    """alpha / sqrt(rank) instead of alpha / rank."""
-    path = exported / "adapter_config.json"
-    write_json(path, {**read_json(path), "use_rslora": True, "lora_alpha": 6, "r": 4})
-    lora, _ = load_adapter(exported, CONFIG)
-    assert lora.rank == 4
-    assert lora.scaling == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 import scoring_cases as scoring
-from training_cases import CONFIG, make_base, make_jobs, one_device_mesh
+from training_cases import CONFIG, make_base, make_jobs
 
 from sycojax.cli import main
 from sycojax.config import ScoreConfig
@@ -26,7 +26,7 @@ TOY = f"--config={Path(__file__).parent.parent / 'configs' / 'toy.py'}"
 
 def test_the_window_is_traced_and_changes_nothing(tmp_path: Path) -> None:
     jax.config.update("jax_disable_most_optimizations", True)
-    base, jobs = make_base(one_device_mesh()), make_jobs()[:1]
+    base, jobs = make_base(), make_jobs()[:1]
     try:
         window = ProfileWindow("2:3", tmp_path / "profile")
         (tracked,) = train_bank(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import itertools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -87,16 +86,6 @@ def test_greedy_is_told_from_nearly_greedy(base: FrozenBase, scorer: Scorer, ban
     assert scores.greedy[1].tolist() == [True, False, True]
 
 
-def test_one_record_per_request_in_order(scored: list[list[Record]]) -> None:
-    for records in scored:
-        assert [r.key for r in records] == [r.key for r in REQUESTS]
-        assert all(
-            len(r.logprobs) == len(q.candidates) for r, q in zip(records, REQUESTS, strict=True)
-        )
-    pairs = {(q.prompt, c) for q in REQUESTS for c in q.candidates}
-    assert len(pairs) < sum(len(q.candidates) for q in REQUESTS)  # there is something to share
-
-
 def test_repeated_work_is_done_once(scorer: Scorer, bank: Any) -> None:
     scorer.counts = Counts()
     one = scorer.score(REQUESTS, member(bank, 0), progress=False)
@@ -159,11 +148,6 @@ def test_a_few_questions_do_not_fill_a_large_batch(
     assert turned.compilations == 1
 
 
-def test_eight_devices_equal_one(bank: Any, scored: list[list[Record]]) -> None:
-    other = Scorer(cases.make_base(devices=8), cases.tokenizer(), CONFIG)
-    assert_same(other.score(REQUESTS, bank, progress=False), scored)
-
-
 def test_no_round_compiles_again(scorer: Scorer, bank: Any, scored: list[list[Record]]) -> None:
     compiled = scorer.compilations
     assert compiled == len(scorer.report()["row_lengths"]) <= 2
@@ -224,21 +208,6 @@ def test_score_each_wants_one_list_per_adapter(scorer: Scorer, bank: Any) -> Non
     with pytest.raises(SycojaxError, match="2 lists of requests for 3 adapters"):
         scorer.score_each([[], []], bank)
     assert scorer.score_each([[], [], []], bank) == [[], [], []]
-
-
-def test_uniform_logits_give_log_of_the_vocabulary(base: FrozenBase, bank: Any) -> None:
-    kernel = np.zeros_like(base.params["lm_head"]["kernel"])
-    flat = dataclasses.replace(base, params={**base.params, "lm_head": {"kernel": kernel}})
-    (records,) = Scorer(flat, cases.tokenizer(), CONFIG).score(
-        REQUESTS, member(bank, 0), progress=False
-    )
-    for request, record in zip(REQUESTS, records, strict=True):
-        pairs = [
-            encode_pair(cases.tokenizer().encode, request.prompt, c) for c in request.candidates
-        ]
-        assert record.n_tokens == tuple(len(p.token_ids) - p.start for p in pairs)
-        expected = [-n * math.log(cases.CONFIG.vocab_size) for n in record.n_tokens]
-        np.testing.assert_allclose(record.logprobs, expected, rtol=1e-6)
 
 
 def test_long_prompts_lose_their_oldest_tokens(scorer: Scorer, base: FrozenBase, bank: Any) -> None:

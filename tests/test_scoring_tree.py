@@ -78,14 +78,6 @@ def test_more_tokens_than_a_slot_holds() -> None:
     assert segment.size == 3  # more slots than tokens
 
 
-def test_two_prompts_that_share_most_are_computed_together() -> None:
-    question = tuple(range(1, 40))
-    plain = [Completion((*question, 50, letter), 40) for letter in (60, 61)]
-    pushed = [Completion((*question, 51, 52, letter), 41) for letter in (60, 61)]
-    (segment,) = check(plain + pushed)
-    assert len(segment.token_ids) == len(question) + 1 + 2
-
-
 def test_what_some_share_deeper_down_is_computed_once_too() -> None:
     question, remark = tuple(range(1, 20)), tuple(range(100, 110))
     plain = [Completion((*question, 50, *answer), 20) for answer in ((60, 61), (62, 63))]
@@ -118,11 +110,6 @@ def test_a_prompt_with_hundreds_of_candidates_is_split() -> None:
     built = check(candidates)
     assert len(built) > 1
     assert max(segment.size for segment in built) <= 3 * (len(prompt) + 2)
-
-
-def test_boundary_inside_a_token() -> None:
-    """Candidates of one prompt whose scored part starts at different places."""
-    check([Completion((1, 5, 6, 7), 3), Completion((1, 5, 8, 9), 2), Completion((1, 5, 6), 2)])
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +12,28 @@ import numpy as np
 import pytest
 import scoring_cases as scoring
 import training_cases as training
-from jax.sharding import AbstractMesh, AxisType, PartitionSpec
 
 from sycojax.config import ScoreConfig
 from sycojax.models.base import FrozenBase, abstract, logical_axes
-from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
-from sycojax.parallel.mesh import MESH_AXES, make_mesh, partition_spec, shardings
+from sycojax.parallel.mesh import make_mesh, partition_spec
+from sycojax.planning import shapes as planned
 from sycojax.scoring.decode import Continuation, Decoder, Prompt
 from sycojax.scoring.scorer import Scorer
 from sycojax.training.batches import pack_step, stack
 from sycojax.training.optimizer import make_optimizer
 from sycojax.training.step import BankProgram
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 # data x fsdp x tensor
 MESHES = [(8, 1, 1), (2, 2, 2), (1, 4, 2), (4, 1, 2)]
+SHAPES = {"llama-2-7b": planned.SHAPES["llama2_7b"], "llama-2-70b": planned.SHAPES["llama2_70b"]}
 GOLDEN = Path(__file__).parent / "golden" / "partition_specs.json"
-LLAMA_2_7B = LlamaConfig(
-    32_000, 4096, 11_008, 32, 32, 32, 128, 4096, 1e-5, 1e4, None, False, 1, (2,)
-)
-LLAMA_2_70B = LlamaConfig(
-    32_000, 8192, 28_672, 80, 64, 8, 128, 4096, 1e-5, 1e4, None, False, 1, (2,)
-)
-SHAPES = {"llama-2-7b": LLAMA_2_7B, "llama-2-70b": LLAMA_2_70B}
 SCORE = ScoreConfig(batch_tokens=256, buckets=(64,), decode_batch=8)
 REQUESTS = scoring.sample_requests(6)
 PROMPTS = [Prompt(text, 6) for text in ("Q: the cat", "A", "xyz (A) or (B)?")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation() -> Iterator[None]:
-    """Compiling is nearly all of these tests' time; what is compared is compiled alike."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def _train(base: FrozenBase) -> tuple[np.ndarray, Any]:
@@ -74,7 +60,7 @@ def _score(devices: FrozenBase) -> tuple[np.ndarray, list[Continuation]]:
 
 @pytest.fixture(scope="module")
 def one_device() -> Any:
-    base = training.make_base(training.one_device_mesh())
+    base = training.make_base()
     return _train(base), _score(scoring.make_base())
 
 
@@ -108,22 +94,6 @@ def specs(config: LlamaConfig) -> dict[str, list[Any]]:
 def test_where_every_parameter_lies(name: str) -> None:
     """After a wanted change: ``python tests/test_sharding.py`` writes the file anew."""
     assert specs(SHAPES[name]) == json.loads(GOLDEN.read_text())[name]
-
-
-@pytest.mark.parametrize("name", SHAPES)
-def test_no_large_weight_is_whole_anywhere(name: str) -> None:
-    """On fsdp x tensor = 4 x 8 a device holds a 32nd of every matrix, and the norms whole."""
-    mesh = AbstractMesh((1, 4, 8), MESH_AXES, axis_types=(AxisType.Auto,) * 3)
-    config, lora = SHAPES[name], LoRAConfig()
-    shapes = abstract(config, lora, Compute("bfloat16")).base
-    for leaf, place in zip(
-        jax.tree.leaves(shapes),
-        jax.tree.leaves(shardings(mesh, logical_axes(config, lora).base)),
-        strict=True,
-    ):
-        held = int(np.prod(place.shard_shape(leaf.shape)))
-        parts = 1 if place.spec in (PartitionSpec(None), PartitionSpec(None, None)) else 32
-        assert held == leaf.size // parts
 
 
 if __name__ == "__main__":

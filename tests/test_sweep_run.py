@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +26,9 @@ from sycojax.training.step import BankProgram
 from sycojax.weights.huggingface import load_config
 from sycojax.weights.peft import load_adapter
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 GRID = {"train.learning_rate": [1e-3, 1e-2], "data.train_limit": [10, 20]}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation() -> Iterator[None]:
-    """Compiling is most of these tests' time; what is compared is compiled alike."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")

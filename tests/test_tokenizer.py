@@ -182,13 +182,3 @@ def test_llama2_ids_are_the_published_ones(shared_data: Path) -> None:
     assert llama2.encode("Hello  World") == [1, 15043, 29871, 2787]
     assert llama2.encode(" Hello") == [1, 29871, 15043]
     assert llama2.vocab_size == 32000
-
-
-def test_the_sample_of_stories260k_decodes_exactly(shared_data: Path) -> None:
-    stories = Tokenizer.from_directory(shared_data / "models" / "stories260K")
-    prompt, sample = "Once upon a time", ", there was a little girl named Lily. She loved to play."
-    start = stories.encode(prompt)
-    joint = stories.encode(prompt + sample)
-    assert joint[: len(start)] == start
-    assert stories.decode(joint[len(start) :]) == sample
-    assert stories.decode(joint) == prompt + sample

@@ -17,9 +17,8 @@ import jax
 import numpy as np
 import pytest
 import training_cases
-from training_cases import CONFIG, make_base, make_jobs, one_device_mesh
+from training_cases import CONFIG, make_base, make_jobs
 
-from sycojax.config import TrainConfig
 from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase
 from sycojax.training import loop
@@ -27,20 +26,14 @@ from sycojax.training.batches import step_indices
 from sycojax.training.loop import TrainedAdapter, train_bank
 from sycojax.training.step import BankProgram
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 Train = Callable[..., list[TrainedAdapter]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation() -> Iterator[None]:
-    """Compiling is most of these tests' time; what is compared is compiled alike."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")
 def base() -> FrozenBase:
-    return make_base(one_device_mesh())
+    return make_base()
 
 
 @pytest.fixture(scope="module")
@@ -256,12 +249,3 @@ def test_jobs_that_cannot_be_trained(base, tmp_path, change, message):
     jobs[0] = dataclasses.replace(jobs[0], **change)
     with pytest.raises(SycojaxError, match=message):
         train_bank(base, jobs, CONFIG, tmp_path)
-
-
-def test_rows_must_divide_over_the_devices(tmp_path):
-    mesh = jax.make_mesh(
-        (4, 2, 1), ("data", "fsdp", "tensor"), axis_types=(jax.sharding.AxisType.Auto,) * 3
-    )
-    config: TrainConfig = dataclasses.replace(CONFIG, micro_batch_rows=4)
-    with pytest.raises(SycojaxError, match=r"micro_batch_rows=4 must be a multiple of .* 8"):
-        train_bank(make_base(mesh), make_jobs(), config, tmp_path)

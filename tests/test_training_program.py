@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from training_cases import CONFIG, make_base, make_examples, one_device_mesh
+from training_cases import CONFIG, make_base, make_examples
 
 from sycojax.models.base import abstract, initial_lora
 from sycojax.models.compute import Compute
@@ -33,7 +33,7 @@ def _products(jaxpr: Any) -> Iterator[tuple[int, ...]]:
 @pytest.mark.parametrize("remat", ["none", "dots", "full"])
 def test_no_gradient_of_a_frozen_weight_is_computed(remat: Any, chunk: int):
     """4 N operations per token, not 6 N: of a matrix, the gradient with respect to its input alone."""
-    base = make_base(one_device_mesh())
+    base = make_base()
     graph = abstract(base.config, base.lora, Compute(remat=remat)).graph
     lora = initial_lora(base.config, base.lora, jax.random.key(0))
     rows = Rows(*(x[0] for x in pack_step(make_examples(4, seed=0), CONFIG).rows))
@@ -49,7 +49,7 @@ def test_no_gradient_of_a_frozen_weight_is_computed(remat: Any, chunk: int):
 
 
 def test_the_state_is_updated_in_place():
-    program = BankProgram(make_base(one_device_mesh()), make_optimizer(CONFIG), 1)
+    program = BankProgram(make_base(), make_optimizer(CONFIG), 1)
     state = program.start([0])
     batch = pack_step(make_examples(4, seed=0), CONFIG)
     rows = program.place_rows(stack([batch]))

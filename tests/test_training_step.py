@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from training_cases import CONFIG, make_base, make_examples, one_device_mesh
+from training_cases import CONFIG, make_base, make_examples
 
 from sycojax.models.base import FrozenBase, initial_lora, merge
-from sycojax.parallel.mesh import make_mesh
-from sycojax.training.batches import pack_step, stack
+from sycojax.training.batches import pack_step
 from sycojax.training.loss import Rows, loss, summed_gradients
 from sycojax.training.optimizer import apply_update, make_optimizer
-from sycojax.training.step import BankProgram
 
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation() -> Iterator[None]:
-    """Compiling is most of these tests' time; what is compared is compiled alike."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @pytest.fixture(scope="module")
 def base() -> FrozenBase:
-    return make_base(one_device_mesh(), dropout=0.0)
+    return make_base(dropout=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -110,32 +101,3 @@ def test_update_is_clipped_adamw():
         want = want - rate * (direction + 0.1 * want)
     got = np.concatenate([np.asarray(p["a"]), np.asarray(p["b"])[0]])
     np.testing.assert_allclose(got, want, rtol=1e-5)
-
-
-def _three_steps(base: FrozenBase) -> tuple[np.ndarray, np.ndarray, Any]:
-    config = _config(micro_batch_rows=4, examples_per_step=8)
-    program = BankProgram(base, make_optimizer(config), width=1)
-    state, losses = program.start([3]), []
-    for step in range(3):
-        batch = pack_step(make_examples(8, seed=step, longest=16), config)
-        rows = program.place_rows(stack([batch]))
-        state, metrics = program.train(state, rows, batch.count, step, [3], [0.01], [True])
-        losses.append(metrics.loss)
-    batch = pack_step(make_examples(8, seed=9), config)
-    state, value = program.validate(
-        state, program.place_rows(stack([batch])), batch.count, 3, [True]
-    )
-    assert program.compilations() == (1, 1)
-    return np.concatenate(losses), np.asarray(value), jax.device_get(program.best(state, 0))
-
-
-def test_eight_devices_give_the_losses_of_one():
-    """With dropout: the masks must not depend on the mesh either."""
-    eight = make_base(make_mesh(2, 2, 2))
-    kernel = eight.params["layers"]["mlp"]["down_proj"]["kernel"]
-    assert len(kernel.sharding.device_set) == 8
-    assert kernel.addressable_shards[0].data.size == kernel.size // 4, "the base is really split"
-    one, many = _three_steps(make_base(one_device_mesh())), _three_steps(eight)
-    np.testing.assert_allclose(many[0], one[0], rtol=1e-5)
-    np.testing.assert_allclose(many[1], one[1], rtol=1e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), one[2], many[2])

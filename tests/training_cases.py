@@ -41,11 +41,9 @@ CONFIG = TrainConfig(
 )
 
 
-def one_device_mesh() -> Mesh:
-    return make_mesh(devices=jax.devices()[:1])
-
-
-def make_base(mesh: Mesh, dropout: float = 0.1) -> FrozenBase:
+def make_base(mesh: Mesh | None = None, dropout: float = 0.1) -> FrozenBase:
+    """Small random weights, on one device unless told."""
+    mesh = make_mesh(devices=jax.devices()[:1]) if mesh is None else mesh
     config = dataclasses.replace(
         tiny.GQA,
         vocab_size=VOCABULARY,
@@ -105,4 +103,4 @@ def _die_when_saving(at: int) -> None:
 
 if __name__ == "__main__":
     _die_when_saving(int(sys.argv[2]))
-    loop.train_bank(make_base(one_device_mesh()), make_jobs(), CONFIG, Path(sys.argv[1]))
+    loop.train_bank(make_base(), make_jobs(), CONFIG, Path(sys.argv[1]))
