@@ -62,9 +62,14 @@ def test_the_sweeps_shown_are_sweeps(number: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", with_commands())
-def test_every_command_is_one_that_exists(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_is_one_that_exists(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Read by the product's own parser: command, flags, config files, keys and values."""
-    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
+    (probe,) = (text for kind, text in blocks("extending.md") if kind == "python")
+    (tmp_path / "sums.py").write_text(probe, encoding="utf-8")
     for words in commands(page):
         check(words)
 
