@@ -115,13 +115,17 @@ def test_every_command_runs(page: str, tmp_path: Path, request: pytest.FixtureRe
     if page in STUDIED:
         done: Place = request.getfixturevalue("studied")
         shutil.copytree(done.checkout / "runs", place.checkout / "runs")
-    if page == "logs.md":  # whose study is to be watched while it trains
+    if page == "logs.md":  # whose study is to be tracked while it trains
         shutil.rmtree(place.checkout / "runs/toy/adapters")
     for language, text in blocks(page):
         for placeholder, value in PLACEHOLDERS.get(page, {}).items():
             text = text.replace(placeholder, value)
         if language == "python" and page in RUNNABLE:
             place.run(f"python -c {shlex.quote(text)}")
+        elif language == "python" and page == "extending.md":
+            (place.checkout / "sums.py").write_text(text, encoding="utf-8")
+            rows = [json.dumps({"a": n, "b": n + 3, "claimed": 2 * n + 4}) for n in range(1, 9)]
+            (place.checkout / "sums.jsonl").write_text("\n".join(rows), encoding="utf-8")
         elif language in ("", "sh"):
             for line in lines(text):
                 place.run(line)
