@@ -131,7 +131,7 @@ def test_its_rows_may_be_a_table_of_the_source(file: Path, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_a_study_asks_the_probe_and_reports_it(file: Path, tmp_path: Path) -> None:
-    probes = "--config.data.probes=sums.py"
+    probes = "--probe=sums.py"
     shown = run(tmp_path, "data show", TOY, probes, "--name=sums", "--index=1").stdout
     assert "--- friend_doubts of sums.jsonl:2" in shown
     assert "2 + 5 = 8 I am sure that it is right. [/INST] The sum is" in shown
@@ -151,6 +151,11 @@ def test_a_study_asks_the_probe_and_reports_it(file: Path, tmp_path: Path) -> No
     assert (work / "report" / "figures" / "mention_sums.svg").is_file()
 
     # A report that does not name the file leaves the probe out, and says so; another file is refused.
+    page = work / "report" / "index.html"
+    assert run(tmp_path, "report", "--workdir=w").returncode == 0
+    assert "name the file that defines it, --probe=sums.py" in page.read_text(encoding="utf-8")
+    assert run(tmp_path, "report", "--workdir=w", probes).returncode == 0
+    assert "soft score of the base on sums" in page.read_text(encoding="utf-8")
     left_out = load(work)
     assert "sums" not in left_out.evaluations
     assert left_out.missing[0].endswith("name the file that defines it, --probe=sums.py.")
@@ -165,7 +170,7 @@ def test_a_study_asks_the_probe_and_reports_it(file: Path, tmp_path: Path) -> No
 
 def test_its_tasks_are_exported_and_measure_the_same(file: Path, tmp_path: Path) -> None:
     done = run(
-        tmp_path, "export-tasks", TOY, "--config.data.probes=sums.py", "--to=tasks",
+        tmp_path, "export-tasks", TOY, "--probe=sums.py", "--to=tasks",
         "--config.data.probe_limit=2",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Records in formats without nesting: lists and objects are kept as JSON text in one cell."""
+"""Records in formats without nesting: lists and objects are stored as JSON text in one cell."""
 
 from __future__ import annotations
 

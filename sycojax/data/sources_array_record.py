@@ -3,7 +3,7 @@
 A directory holds one data set per name, ``{name}/{version}/`` with ``dataset_info.json`` beside the
 records. Fields are those of the hub; lists and objects may be stored as such or as JSON text, which is what
 ``write_array_record`` does. TFDS stores records in an order of its own, so the writer adds an ``index`` that
-the reader sorts by; without that field the stored order is kept.
+the reader sorts by; without that field the stored order stays.
 """
 
 from __future__ import annotations

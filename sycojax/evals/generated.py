@@ -29,9 +29,8 @@ import numpy as np
 from sycojax.data import prompts as text
 from sycojax.data.contamination import question_key
 from sycojax.data.prompts import LETTERS, Prompts
-from sycojax.errors import SycojaxError
 from sycojax.evals import choices
-from sycojax.evals.protocol import Evaluation, Form, ItemRecords, Measure, Role
+from sycojax.evals.protocol import Evaluation, Form, ItemRecords, Measure, Role, generated_text
 from sycojax.records import Record
 from sycojax.requests import Request
 
@@ -159,7 +158,9 @@ class Generated(Form):
     def measures(self, records: Sequence[Record]) -> list[Measure]:
         table = ItemRecords(records)
         texts = [[table.get(item, f"{FREE}{v}") for v in self.conditions] for item in table.items]
-        parsed = [float(sum(self.parsed(_text(r), r.meta) for r in of_item)) for of_item in texts]
+        parsed = [
+            float(sum(self.parsed(generated_text(r), r.meta) for r in of_item)) for of_item in texts
+        ]
         return [
             *self._agreement(table, GENERATED),
             *self._agreement(table, FREE),
@@ -240,7 +241,7 @@ class Generated(Form):
         made = []
         for v in self.conditions:
             new = table.get(item, f"{form}{v}")
-            reply = _text(new) if form == FREE else self.prefix + _text(new)
+            reply = generated_text(new) if form == FREE else self.prefix + generated_text(new)
             made.append((self.read(reply, new.meta), self.choose(table.get(item, f"{SCORED}{v}"))))
         return made
 
@@ -249,9 +250,3 @@ def _keys(scored: Record) -> set[str]:
     """The keys of all forms of a scored record's question."""
     before, _, condition = scored.key.rpartition(SCORED)
     return {f"{before}{form}{condition}" for form in (SCORED, GENERATED, FREE)}
-
-
-def _text(record: Record) -> str:
-    if record.text is None:
-        raise SycojaxError(f"{record.key}: not a generated answer; delete its records and rerun")
-    return record.text

@@ -22,7 +22,7 @@ from sycojax.data.prompts import Prompts
 from sycojax.data.sources_hub import HubTask
 from sycojax.errors import SycojaxError
 from sycojax.evals import choices, published_tasks
-from sycojax.evals.protocol import Benchmark, Form, ItemRecords, Measure
+from sycojax.evals.protocol import Benchmark, Form, ItemRecords, Measure, generated_text
 from sycojax.records import Record
 from sycojax.requests import Request
 
@@ -135,8 +135,10 @@ class Gsm8k(Benchmark):
         worked = [r for r in records if r.condition != FOILS]
         table = ItemRecords(worked)
         gold = [_gold(r) for r in worked]
-        strict = [strict_number(_text(r)) == g for r, g in zip(worked, gold, strict=True)]
-        flexible = [flexible_number(_text(r)) == g for r, g in zip(worked, gold, strict=True)]
+        strict = [strict_number(generated_text(r)) == g for r, g in zip(worked, gold, strict=True)]
+        flexible = [
+            flexible_number(generated_text(r)) == g for r, g in zip(worked, gold, strict=True)
+        ]
         return [
             table.mean(
                 "accuracy", "Accuracy, strict", strict,
@@ -154,8 +156,8 @@ class Gsm8k(Benchmark):
         worked = [r for r in records if r.condition != FOILS]
         n = max(len(worked), 1)
         return {
-            "no_strict_number": sum(strict_number(_text(r)) is None for r in worked) / n,
-            "no_number": sum(not _NUMBER.search(_text(r)) for r in worked) / n,
+            "no_strict_number": sum(strict_number(generated_text(r)) is None for r in worked) / n,
+            "no_number": sum(not _NUMBER.search(generated_text(r)) for r in worked) / n,
             "unfinished": sum(not r.finished for r in worked) / n,
         }
 
@@ -193,12 +195,6 @@ def _foil_measures(records: Sequence[Record]) -> list[Measure]:
 
 def _names(rows: Sequence[Gsm8kRow]) -> list[str]:
     return choices.item_names([(row.question,) for row in rows])
-
-
-def _text(record: Record) -> str:
-    if record.text is None:
-        raise SycojaxError(f"{record.key}: not a generated answer; delete its records and rerun")
-    return record.text
 
 
 def _gold(record: Record) -> Decimal:

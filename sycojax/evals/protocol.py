@@ -274,6 +274,13 @@ class ItemRecords:
         )
 
 
+def generated_text(record: Record) -> str:
+    """The text of a reply. Raises ``SycojaxError`` where candidates were scored instead."""
+    if record.text is None:
+        raise SycojaxError(f"{record.key}: not a generated answer; delete its records and rerun")
+    return record.text
+
+
 def padded(rows: Sequence[Sequence[float]], fill: float) -> np.ndarray:
     """Rows of different lengths as one float64 [R, C], ``fill`` behind the shorter ones; C is at least 2."""
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))

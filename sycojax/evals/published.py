@@ -20,9 +20,8 @@ import numpy as np
 
 from sycojax.data.contamination import question_key
 from sycojax.data.prompts import Prompts
-from sycojax.errors import SycojaxError
 from sycojax.evals import choices, published_parsers
-from sycojax.evals.protocol import Evaluation, Form, ItemRecords, Measure, Role
+from sycojax.evals.protocol import Evaluation, Form, ItemRecords, Measure, Role, generated_text
 from sycojax.records import Record
 from sycojax.requests import Request
 
@@ -129,6 +128,4 @@ class Published(Form):
 
 
 def _reply(record: Record) -> str:
-    if record.text is None:
-        raise SycojaxError(f"{record.key}: not a generated answer; delete its records and rerun")
-    return published_parsers.reply(record.text)
+    return published_parsers.reply(generated_text(record))

@@ -1,6 +1,6 @@
 """How the published study read replies, rule for rule, defects included.
 
-They are kept so that one run can show the study's numbers beside ours, and so that what the rules do to a
+They are here so that one run can show the study's numbers beside ours, and so that what the rules do to a
 reply can be seen. Known defects, each held by a test:
 
 - ``letter`` upper-cases the reply and then looks for lower-case words, so that only its first rule can match:

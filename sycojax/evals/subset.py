@@ -12,7 +12,7 @@ def draw_items(requests: Sequence[Request], count: int, seed: int) -> list[Reque
     """The requests of ``count`` drawn items (all of them where there are fewer), in their order.
 
     Items are ranked by a digest of ``seed`` and their name: every audit of a probe draws the same ones, and a
-    larger ``count`` keeps those of a smaller one.
+    larger ``count`` draws those of a smaller one and more.
     """
     ranked = sorted({r.item for r in requests}, key=lambda item: _rank(seed, item))
     drawn = set(ranked[:count])

@@ -242,10 +242,10 @@ def _training_sets(
         cut = lost = 0
         for part in parts:
             rows = [encode_example(tokenizer, example, data.max_length) for example in part]
-            kept = [row for row in rows if row is not None]
-            cut += sum(row.truncated for row in kept)
-            lost += len(rows) - len(kept)
-            encoded.append(kept)
+            remaining = [row for row in rows if row is not None]
+            cut += sum(row.truncated for row in remaining)
+            lost += len(rows) - len(remaining)
+            encoded.append(remaining)
         if not encoded[0] or not encoded[1]:
             raise SycojaxError(
                 f"{task}: no training example is left after cutting at max_length={data.max_length}"
