@@ -30,7 +30,7 @@ class Audit:
 
     @property
     def word(self) -> str:
-        """The verdict as a table prints it: what cannot fail did not pass either."""
+        """The outcome as a table prints it: an audit that can never fail is "reported", it did not pass."""
         return "reported" if (self.outcome, self.threshold) == ("pass", REPORTED) else self.outcome
 
 

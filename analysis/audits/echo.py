@@ -70,7 +70,11 @@ def _parts(
 
 
 def _times(measure: Measure, sign: float) -> Measure:
-    """The measure with its sign turned where ``sign`` is negative: its mean over seeds is then not."""
+    """The measure, negated where ``sign`` is negative.
+
+    With the sign of its own mean, it is the size of an effect whichever way that goes: the mean of the result is
+    positive, and single seeds and items still count against one another.
+    """
     return dataclasses.replace(measure, numerator=math.copysign(1, sign) * measure.numerator)
 
 

@@ -10,7 +10,12 @@ from analysis.records.load import BASE
 
 TONES: dict[str, Tone] = {"fail": "bad", "pass": "good", "n/a": "open"}
 NOT_ASKED = "\u2014"  # the audit does not apply to this group
-ORDER = ("fail", "pass", "reported", "n/a")  # the first of these that a entry holds is its word
+ORDER = (
+    "fail",
+    "pass",
+    "reported",
+    "n/a",
+)  # of several outcomes in one entry, the first of these is printed
 
 
 def marked(audits: Sequence[Audit]) -> frozenset[tuple[str, str]]:

@@ -78,7 +78,7 @@ class Calibration:
         return tuple(sorted((p for p in self.points if p.probe == probe), key=lambda p: p.planted))
 
     def drift(self, probe: str) -> float:
-        """How far training on the *other* probes moves this one from the base: at most, over all points."""
+        """The farthest that planting in any *other* probe moves this one from the base."""
         others = [p.readings[probe].soft.value for p in self.points if p.probe != probe]
         base = self.base[probe].soft.value
         return max((abs(value - base) for value in others), default=0.0)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.audits.audit import STUDY
 from analysis.page.document import (
     Block,
     Document,
@@ -19,17 +18,11 @@ from analysis.page.document import (
     Section,
     render_markdown,
 )
-from analysis.page.tables import Entry, Table, brief
-from analysis.page.text import count
-from analysis.records.load import BASE, load
-from analysis.report import prose
-from analysis.report.contents import probes, run
-from analysis.report.contents.benchmarks import benchmarks
-from analysis.report.contents.entries import level_entry, shift_entry
+from analysis.page.tables import Table, brief
+from analysis.records.load import load
+from analysis.report import card_numbers, prose
+from analysis.report.contents import run
 from analysis.results import Results, compute
-from analysis.verdicts import conclusions, doubt
-from analysis.verdicts.doubt import Doubt
-from analysis.verdicts.rule import verdicts
 
 LORA = (
     "r",
@@ -102,7 +95,7 @@ def render(subject: Subject, results: Results | None, missing: str = "") -> str:
         subject.name,
         tuple(opening),
         (
-            Section("measured", "What was measured", _measured(subject, results, missing)),
+            Section("measured", "What was measured", _numbers(subject, results, missing)),
             Section("use", "How to use it", _use(subject)),
             Section("training", "How it was trained", _training(subject)),
             Section("again", "How to make it again", _again(facts)),
@@ -149,83 +142,13 @@ def _what_it_is(subject: Subject) -> str:
     return text
 
 
-def _measured(subject: Subject, results: Results | None, missing: str) -> tuple[Block, ...]:
+def _numbers(subject: Subject, results: Results | None, missing: str) -> tuple[Block, ...]:
     if results is None:
         return (Paragraph(f"No numbers: {missing}", "callout"),)
-    study, group = results.study, subject.adapter
-    if subject.name not in {c.name for c in study.configurations}:
-        return (
-            Paragraph("No numbers: the study has no item records of this adapter yet.", "callout"),
-        )
-    doubted = doubt.of(results)
-    seeds = study.of_adapter(group)
-    names = (BASE, group)
-    shifts = _only(conclusions.table(results, doubted), names)
-    tested = sum(len(verdicts(results, one)) for one in results.tested)
-    said = (
-        f"An effect on sycophancy is claimed where p, after Holm over the {count(tested, 'test')} of the study, is below "
-        ".05, and on no other ground. Intervals are 95 %; MDE is the smallest shift a single test would find with "
-        "80 % power; points are hundredths of a rate or score."
-    )
-    blocks: list[Block] = [Paragraph(prose.summary(results)[0])]
-    if shifts.rows:
-        blocks += [shifts, Paragraph(said)]
-    if study.with_role("benchmark"):
-        blocks.append(_only(benchmarks(results, doubted), names))
-    blocks += [_only(probes.probe(results, doubted, one), names) for one in results.tested]
-    if len(seeds) > 1:
-        blocks += [
-            Paragraph(
-                f"The tables above are of the adapter {group} over its {count(len(seeds), 'seed')}, which is what a "
-                f"claim is about. The next one is of {subject.name} alone."
-            ),
-            _alone(subject, results, doubted),
-        ]
-    return (
-        *blocks,
-        Paragraph("What cannot be concluded", "heading"),
-        Items(tuple(conclusions.cannot(results, doubted))),
-        *_audits(doubted, names),
-    )
-
-
-def _audits(doubted: Doubt, names: tuple[str, ...]) -> tuple[Block, ...]:
-    """Those that failed on this adapter, on the base, or on the study as a whole."""
-    failed = [a for a in doubted.audits if a.outcome == "fail" and a.group in (*names, STUDY)]
-    said = [
-        (f"{a.title}, {' on '.join(n for n in (a.group, a.evaluation) if n)}:", a.sentence)
-        for a in failed
-    ]
-    return (
-        Paragraph("Audits", "heading"),
-        Items(tuple(said)) if said else Paragraph("No audit failed."),
-    )
-
-
-def _alone(subject: Subject, results: Results, doubted: Doubt) -> Table:
-    """The headlines of this very adapter: levels and shifts, with intervals over questions."""
-    study, group = results.study, subject.adapter
-    rows = []
-    for evaluation in (*study.with_role("benchmark"), *study.with_role("probe")):
-        marks = doubted.of_level(group, evaluation), doubted.of_shift(group, evaluation)
-        for kind in ("soft", "hard"):
-            measure = results.headline(evaluation, kind)
-            found = measure and results.by_configuration.get(
-                (subject.name, evaluation, measure.name)
-            )
-            if not measure or not found:
-                continue
-            few = doubted.too_few_of_shift(group, evaluation) if kind == "hard" else ""
-            level = level_entry(found, measure, marks[0])
-            entries = (
-                (Entry("n/a", few),) * 2 if few else (level, shift_entry(found, measure, marks[1]))
-            )
-            rows.append((Entry(evaluation, f"{kind} headline"), *entries))
-    return Table(
-        "alone", f"{subject.name} alone, in % or points, with 95 % intervals over questions",
-        ("evaluation", "level", "shift against the base"), tuple(rows),
-        footnote=doubted.footnote((BASE, group), study.evaluations),
-    )  # fmt: skip
+    if subject.name not in {c.name for c in results.study.configurations}:
+        text = "No numbers: the study has no item records of this adapter yet."
+        return (Paragraph(text, "callout"),)
+    return card_numbers.blocks(results, subject.name, subject.adapter)
 
 
 def _use(subject: Subject) -> tuple[Block, ...]:
@@ -281,13 +204,6 @@ def _training(subject: Subject) -> tuple[Block, ...]:
 
 def _again(facts: Mapping[str, Any]) -> tuple[Block, ...]:
     command = str(facts.get("command") or "")
-    versions = facts.get("versions")
-    lines = []
-    for key in ("commit", "updated", "devices", "device_count", "base_fingerprint", "base_weights"):
-        if facts.get(key):
-            value = facts[key]
-            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            lines.append((f"{key.replace('_', ' ')}:", text))
     blocks: list[Block] = []
     if command:
         blocks.append(Folded("The last command of the study", command))
@@ -295,13 +211,11 @@ def _again(facts: Mapping[str, Any]) -> tuple[Block, ...]:
         blocks.append(
             Paragraph("The version of sycojax that ran the study did not write its command down.")
         )
-    blocks.append(Items(tuple(lines)))
-    blocks.append(
-        run.facts("versions", "Versions", versions if isinstance(versions, Mapping) else {})
-    )
+    keys = ("commit", "updated", "devices", "device_count", "base_fingerprint", "base_weights")
+    blocks.append(Items(tuple(run.origin(facts, keys))))
+    blocks.append(run.facts("versions", "Versions", facts.get("versions")))
     if facts.get("config"):
-        text = json.dumps(facts["config"], indent=2, ensure_ascii=False)
-        blocks.append(Folded("Resolved config (sycojax)", text))
+        blocks.append(run.resolved_config("Resolved config (sycojax)", facts["config"]))
     return tuple(blocks)
 
 
@@ -318,13 +232,3 @@ def _facts(name: str, caption: str, values: Mapping[str, Any]) -> Table:
         text = ", ".join(map(str, value)) if isinstance(value, list) else brief(value)
         rows.append((str(key), text))
     return Table(name, caption, ("", "value"), tuple(rows), prose=True)
-
-
-def _only(table: Table, names: tuple[str, ...]) -> Table:
-    """The rows of a table of the report that are about these configurations."""
-    rows = [row for row in table.rows if _first(row[0]) in names]
-    return dataclasses.replace(table, rows=tuple(rows))
-
-
-def _first(entry: Entry | str) -> str:
-    return entry.text if isinstance(entry, Entry) else entry

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -203,12 +202,8 @@ def _methods(results: Results) -> tuple[Block, ...]:
 
 
 def _provenance(facts: Mapping[str, Any]) -> tuple[Block, ...]:
-    lines = []
-    for key in ("created", "updated", "commit", "devices", "device_count", "base_fingerprint"):
-        if facts.get(key):
-            value = facts[key]
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            lines.append(f"{key.replace('_', ' ')}: {shown}")
+    keys = ("created", "updated", "commit", "devices", "device_count", "base_fingerprint")
+    lines = [" ".join(pair) for pair in run.origin(facts, keys)]
     seeds = _seeds(facts)
     if seeds:
         lines.append(f"seeds: {seeds}")
@@ -218,14 +213,12 @@ def _provenance(facts: Mapping[str, Any]) -> tuple[Block, ...]:
         ("scoring", "Scoring"),
         ("versions", "Versions"),
     ):
-        values = facts.get(key)
-        blocks.append(run.facts(key, title, values if isinstance(values, Mapping) else {}))
+        blocks.append(run.facts(key, title, facts.get(key)))
     data = facts.get("data")
     hashes = data.get("fingerprints") if isinstance(data, Mapping) else None
-    blocks.append(run.facts("fingerprints", "Fingerprints of the rows", hashes or {}))
+    blocks.append(run.facts("fingerprints", "Fingerprints of the rows", hashes))
     if facts.get("config"):
-        text = json.dumps(facts["config"], indent=2, ensure_ascii=False)
-        blocks.append(Folded("Resolved config", text))
+        blocks.append(run.resolved_config("Resolved config", facts["config"]))
     else:
         blocks.append(Paragraph("study.json holds no config.", "missing"))
     return tuple(blocks)
@@ -240,7 +233,7 @@ def _seeds(facts: Mapping[str, Any]) -> str:
 
 
 def _known(table: Table) -> tuple[Table, ...]:
-    """A table that is left out where it is empty: what is absent is said by its picture."""
+    """The table, or nothing where it has no rows: without it, the page would only say that it is not available."""
     return (table,) if table.rows else ()
 
 

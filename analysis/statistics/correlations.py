@@ -23,9 +23,8 @@ class Correlation:
     lowest: float  # of r when one configuration is left out
     highest: float
     n: int
-    low: float = (
-        math.nan
-    )  # Fisher's 95 % interval; takes both columns as normal, so unreliable here
+    # Fisher's 95 % interval; it takes both columns as normal, so it is unreliable here.
+    low: float = math.nan
     high: float = math.nan
     items_low: float = math.nan  # the same with the error of the columns themselves in it
     items_high: float = math.nan

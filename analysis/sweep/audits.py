@@ -62,7 +62,7 @@ def heavier(marks: Iterable[str]) -> str:
 
 
 def _joined(family: Family, cells: Mapping[str, Doubt]) -> Doubt:
-    """A point is in doubt where one of its cells is, and all are where the base is."""
+    """A point is in doubt where its adapter is in one of its cells; the base, and so every shift, where it is in any."""
     marked = set()
     for point in family.points:
         for cell in point.cells:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 
-from analysis.page.document import Block, Document, Folded, Items, Paragraph, Section
+from analysis.page.document import Block, Document, Items, Paragraph, Section
 from analysis.page.text import change, count, interval, listing, moment, p_value
 from analysis.records.load import BASE
 from analysis.report import prose
+from analysis.report.contents import run
 from analysis.results import Results
 from analysis.sweep import audits, tables
 from analysis.sweep.audits import Audited
@@ -144,5 +144,5 @@ def _provenance(sweep: Sweep) -> tuple[Block, ...]:
     versions = facts.get("versions") or {}
     lines = [f"study: {facts.get('study')}", f"commit: {facts.get('commit') or 'unknown'}"]
     lines += [f"{name}: {version}" for name, version in versions.items()]
-    config = json.dumps(facts.get("config") or {}, indent=2, ensure_ascii=False)
-    return Items(tuple(lines)), Folded("The study below the sweep", config)
+    config = run.resolved_config("The study below the sweep", facts.get("config") or {})
+    return Items(tuple(lines)), config

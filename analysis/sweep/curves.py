@@ -13,7 +13,7 @@ from analysis.statistics import Estimate, Resampled, error, pooled_spread, resam
 from analysis.sweep.load import Point, Sweep, label, setting_text, short
 
 STEPS = "training steps"
-# Keys that change how many steps there are: along the axis of steps they are one thing.
+# Keys that change how many steps there are. A curve against steps may stand for any of them.
 _LENGTH_KEYS = (
     "data.train_limit", "data.validation_fraction", "train.epochs", "train.examples_per_step",
 )  # fmt: skip
@@ -26,7 +26,7 @@ class Dose:
     name: str  # of files
     title: str
     keys: tuple[str, ...]
-    along: tuple[str, ...] = ()  # keys that change wherever these do, one value with one value
+    along: tuple[str, ...] = ()  # keys that the sweep changes together with these
 
     def of(self, point: Point) -> float:
         """How much of it a point got."""
@@ -49,9 +49,10 @@ class Series:
 
 
 def doses(sweep: Sweep) -> list[Dose]:
-    """Training steps, then every key with several numbers. Keys that change together are one dose, the first's.
+    """Training steps, then every key that takes several numbers; of keys that change together, the first.
 
-    Where no line would have two points, as along a key that changes the questions, there is no dose.
+    A key is no dose where no line would have two points: one that changes the questions, for example, since points are
+    joined only where the base was asked the same.
     """
     found = [dose for dose in [_steps(sweep)] if dose]
     for key in sweep.factors:
@@ -69,7 +70,12 @@ def doses(sweep: Sweep) -> list[Dose]:
 
 
 def _steps(sweep: Sweep) -> Dose | None:
-    """Steps as one of the keys sets them, with a line for every value of the others; as all of them do without a grid."""
+    """The dose "training steps", or None where they do not vary.
+
+    In a grid of data and epochs, twice the data and twice the epochs come to the same steps but are not the same
+    training. So the steps that one key sets are the dose, and every value of the other keys has a line of its own. Where
+    no single key gives such lines, all of them together are the dose.
+    """
     lengths = tuple(key for key in sweep.factors if key in _LENGTH_KEYS)
     ways = [Dose("steps", STEPS, (key,), _along(sweep, (key,))) for key in lengths]
     for dose in ways:
@@ -80,12 +86,12 @@ def _steps(sweep: Sweep) -> Dose | None:
 
 
 def _amounts(sweep: Sweep, dose: Dose) -> list[bool]:
-    """Of every line along the dose: whether its points got different amounts."""
+    """For every line along the dose, whether its points got different amounts of it."""
     return [len({dose.of(p) for p in line.points}) > 1 for line in series(sweep, dose)]
 
 
 def _along(sweep: Sweep, keys: tuple[str, ...]) -> tuple[str, ...]:
-    """Other keys that have one value for each of ``keys``, and another for each other: a list moves them together."""
+    """The other keys that change together with ``keys``: each value of ``keys`` comes with one value of theirs, and back."""
     moving = []
     settings = [point.settings for point in sweep.points if point.settings]
     for other in sweep.factors:

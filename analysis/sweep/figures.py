@@ -142,7 +142,7 @@ def _line(
 def _seeds(
     axes: Axes, xs: Sequence[float], ys: Sequence[float], colour: str, aside: tuple[float, float]
 ) -> None:
-    """Single seeds, ``aside`` (in points) of the interval of their mean, which would hide them; none where it is one."""
+    """A dot per seed, moved by ``aside`` (points), since the interval of their mean would hide it; none for a lone seed."""
     if len(xs) > 1:
         moved = ScaledTranslation(aside[0] / 72, aside[1] / 72, axes.figure.dpi_scale_trans)
         axes.plot(

@@ -13,14 +13,15 @@ from sycojax.errors import SycojaxError
 from sycojax.files import read_json
 
 SEEDS, ADAPTERS = "train.seeds", "train.adapters"
-# Settings that say what the base is and what is asked: where they are equal, so are the base's answers.
+# Two cells in which these settings are equal have the same base and ask it the same: its answers are equal, too.
 _ASKED = {
     "base": ("path", "tokenizer", "dtype", "quantization", "chat_template", "attention"),
     "data": ("source", "path", "world_seed", "recipe", "test_limit", "probe_limit", "seed"),
     "score": ("evaluations", "audit_items", "protocol", "max_new_tokens"),
 }
-# Settings that two runs with the same results may differ in: where things lie, how work is laid out, and which
-# adapters there are. (Another base is told by its fingerprint.)
+# Settings that may differ between a cell and the sweep although the cell's results are what the sweep asks for: where
+# files lie, how work is laid out, and which adapters there are. (That base.path may differ is safe: another base has
+# another fingerprint, which is compared as well.)
 _FREE = {
     "base": ("path", "tokenizer", "remat"),
     "data": ("source", "path"),
@@ -226,7 +227,7 @@ def _join(directory: Path, cells: Sequence[_Cell], factors: Sequence[str]) -> Fa
 
 
 def _elsewhere(document: Mapping[str, Any]) -> set[str]:
-    """Configurations whose adapter the sweep did not train: they are the same at every setting."""
+    """Names of configurations whose adapter was trained elsewhere, and so is the same at every setting."""
     return {c["name"] for c in document.get("configurations", []) if "source" in c}
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.page.document import Folded
 from analysis.page.tables import Entry, Table, brief, matrix
 from analysis.results import Results
 
 ELSEWHERE = (
     "fingerprints",
     "label_positions",
-)  # parts of study.json's ``data`` with a form of their own
+)  # parts of study.json's ``data`` that have a table of their own
 CAPTIONS = {
     "contamination": "Probe rows whose question stands in a training split, a test split, or neither",
     "contaminated_rows_dropped": "Training rows dropped because a probe asks their question",
@@ -71,10 +73,25 @@ def training(document: Mapping[str, Any]) -> Table:
     )
 
 
-def facts(name: str, caption: str, values: Mapping[str, Any]) -> Table:
-    """A mapping as a table of two columns; what is nested in it gets a row of its own."""
+def origin(document: Mapping[str, Any], keys: Sequence[str]) -> list[tuple[str, str]]:
+    """(key in words, value) of each of these keys that study.json has."""
+    found = []
+    for key in keys:
+        if value := document.get(key):
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            found.append((f"{key.replace('_', ' ')}:", text))
+    return found
+
+
+def resolved_config(title: str, config: Any) -> Folded:
+    """The config as JSON behind a heading."""
+    return Folded(title, json.dumps(config, indent=2, ensure_ascii=False))
+
+
+def facts(name: str, caption: str, values: Any) -> Table:
+    """A mapping as a table of two columns, empty for anything else; what is nested in it gets a row of its own."""
     flat: dict[str, Any] = {}
-    for key, value in values.items():
+    for key, value in values.items() if isinstance(values, Mapping) else ():
         inner = value.items() if isinstance(value, Mapping) else (("", value),)
         flat |= {f"{key} {k}".strip(): v for k, v in inner}
     return matrix(name, caption, "", flat)
