@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from sycojax.config import TASKS, StudyConfig
+from sycojax.config import StudyConfig
 from sycojax.data.encode import encode_example
 from sycojax.data.examples import Example
 from sycojax.data.prompts import Prompts
@@ -42,7 +42,7 @@ def test_published_recipe() -> None:
     assert config.data.recipe == "published"
 
 
-@pytest.mark.parametrize("task", [*TASKS, "combined"])
+@pytest.mark.parametrize("task", [*BUILTIN.benchmarks, "combined"])
 def test_one_config_per_task(task: str) -> None:
     config = study(task)
     assert config.train.adapters == (task,)
@@ -98,7 +98,7 @@ def test_the_study_fits_its_lengths(shared_data: Path, tokenizer: Tokenizer) -> 
     config = study("llama2_7b")
     source, prompts = open_source("files", str(shared_data / "study"), BUILTIN), Prompts()
     steps, lost = {}, {}
-    for task in TASKS:
+    for task in BUILTIN.benchmarks:
         examples = BUILTIN[task].examples(source.rows(task, "train"), prompts, 42)
         encoded = [encode_example(tokenizer, e, config.data.max_length) for e in examples]
         lost[task] = sum(e is None for e in encoded)
