@@ -121,7 +121,7 @@ def test_doubt_follows_the_number(results: Results) -> None:
 
 def test_doubt_is_seen_on_the_page_and_in_the_files(results: Results) -> None:
     """In tables, in captions, and as a column of the CSV."""
-    pictures = {f.name: Paragraph("") for f in catalogue.FIGURES}
+    pictures = {f.name: Paragraph("") for f in catalogue.drawings(BUILTIN)}
     clean = render_html(sections.document(results, NOTHING, pictures))
     assert OWN not in clean
     assert "was not calibrated on this base" in clean

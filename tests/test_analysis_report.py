@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from synthetic_study import HOSTILE, write_study
 
-from analysis.figures.catalogue import FIGURES
+from analysis.figures.catalogue import drawings
 from analysis.figures.relations import ranks
 from analysis.page.text import interval, number, p_value
 from analysis.records.load import load
@@ -66,7 +66,7 @@ def test_everything_is_written(study: Path) -> None:
         assert (report / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
         svg = (report / "figures" / f"{figure}.svg").read_text(encoding="utf-8")
         assert "<text" not in svg, "letters must be paths, so they look the same everywhere"
-    assert set(DRAWN) <= {f.name for f in FIGURES}
+    assert set(DRAWN) <= {f.name for f in drawings(BUILTIN)}
     names = {p.name for p in report.rglob("*.csv")}
     assert names >= {
         "complete_results.csv", "correlation_analysis.csv", "performance_changes.csv",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -12,7 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from audits_cases import study
 
+from analysis import audits
 from analysis.records.load import load
 from sycojax.cli.calibrate import SETTINGS, calibrate
 from sycojax.data.prompts import Prompts
@@ -20,7 +23,7 @@ from sycojax.data.sources import open_source
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, evaluations
 from sycojax.evals.protocol import measured
-from sycojax.records import Record
+from sycojax.records import Record, read_records
 from sycojax.requests import Request
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -130,7 +133,9 @@ def test_its_rows_may_be_a_table_of_the_source(file: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_study_asks_the_probe_and_reports_it(file: Path, tmp_path: Path) -> None:
+def test_a_study_asks_the_probe_and_reports_it(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     probes = "--probe=sums.py"
     shown = run(tmp_path, "data show", TOY, probes, "--name=sums", "--index=1").stdout
     assert "--- friend_doubts of sums.jsonl:2" in shown
@@ -138,9 +143,11 @@ def test_a_study_asks_the_probe_and_reports_it(file: Path, tmp_path: Path) -> No
     done = run(tmp_path, "study", TOY, probes, "--workdir=w", *SMALL)
     assert done.returncode == 0, done.stderr[-3000:]
     work = tmp_path / "w"
-    assert len((work / "records" / "base" / "sums.jsonl").read_text().splitlines()) == 8 * 5
+    records = list(read_records(work / "records" / "base" / "sums.jsonl"))
+    assert len(records) == 8 * 5
     assert (work / "records" / "base" / "sums_plain.jsonl").is_file()
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert {record.meta["file"] for record in records} == {digest}  # another file asks them anew
     described = json.loads((work / "study.json").read_text(encoding="utf-8"))
     assert described["probes"] == {"sums": {"file": "sums.py", "sha256": digest}}
     assert (work / "probes" / "sums.py").read_bytes() == file.read_bytes()
@@ -154,11 +161,20 @@ def test_a_study_asks_the_probe_and_reports_it(file: Path, tmp_path: Path) -> No
     page = work / "report" / "index.html"
     assert run(tmp_path, "report", "--workdir=w").returncode == 0
     assert "name the file that defines it, --probe=sums.py" in page.read_text(encoding="utf-8")
-    assert run(tmp_path, "report", "--workdir=w", probes).returncode == 0
+    program = (
+        "import sys; from sycojax.cli import main; "
+        f"assert main(['report', '--workdir=w', {probes!r}]) == 0; assert 'jax' not in sys.modules"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True)
     assert "soft score of the base on sums" in page.read_text(encoding="utf-8")
     left_out = load(work)
     assert "sums" not in left_out.evaluations
     assert left_out.missing[0].endswith("name the file that defines it, --probe=sums.py.")
+    assert "sums" in load(work, [file]).evaluations
+    monkeypatch.setattr(
+        "analysis.records.load._LARGE", 0
+    )  # as a large study is read, by two processes
     assert "sums" in load(work, [file]).evaluations
     file.write_text(file.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
     with pytest.raises(SycojaxError, match=r"sums\.py defines sums otherwise than when the study"):
@@ -166,6 +182,18 @@ def test_a_study_asks_the_probe_and_reports_it(file: Path, tmp_path: Path) -> No
     (work / "study.json").write_text(json.dumps({**described, "probes": {}}), encoding="utf-8")
     with pytest.raises(SycojaxError, match="did not ask the evaluation sums"):
         load(work, [file])
+
+
+def test_it_may_bring_an_audit_of_its_own(file: Path) -> None:
+    code = file.read_text(encoding="utf-8")
+    own = "[Audit('own', 'Own', 'base', 'sums', 1, 0, 2, 'never', 'pass', 'It is.', ())]"
+    code = code.replace("    echo = ", f"    audits = (lambda results: {own},)\n    echo = ")
+    file.write_text(f"{code}\nfrom analysis.audits import Audit\n", encoding="utf-8")
+    results = study("answer")
+    its = dataclasses.replace(results.study, registry=evaluations([file]))
+    found = audits.run(dataclasses.replace(results, study=its))
+    assert found[-1].title == "Own"
+    assert len(found) == len(audits.run(results)) + 1
 
 
 def test_its_tasks_are_exported_and_measure_the_same(file: Path, tmp_path: Path) -> None:
@@ -196,7 +224,7 @@ def test_its_tasks_are_exported_and_measure_the_same(file: Path, tmp_path: Path)
 def test_a_calibration_plants_in_it(file: Path, tmp_path: Path) -> None:
     config = SETTINGS.changed(
         {
-            "data.probes": str(file), "data.probe_limit": 4, "train.seeds": 2,
+            "data.probes": str(file), "mesh.data": 1, "data.probe_limit": 4, "train.seeds": 2,
             "score.evaluations": "answer",
         }
     )  # fmt: skip

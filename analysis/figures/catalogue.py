@@ -147,7 +147,7 @@ FIGURES: tuple[Drawing, ...] = (
 def draw_all(results: Results, doubt: Doubt) -> dict[str, Block]:
     """The pictures of the page by name, or why one is missing."""
     blocks: dict[str, Block] = {}
-    for one in (*FIGURES, *_declared(results)):
+    for one in drawings(results.study.registry):
         absent = [words for words, has in (NEEDS[n] for n in one.needs) if not has(results)]
         if not all(results.study.measure_of(one.about[0], m) for m in one.measures):
             absent.append(one.called)
@@ -162,9 +162,9 @@ def draw_all(results: Results, doubt: Doubt) -> dict[str, Block]:
     return blocks
 
 
-def _declared(results: Results) -> list[Drawing]:
-    """What an evaluation declares is drawn, once for each that does."""
-    registry, found = results.study.registry, []
+def drawings(registry: Evaluations) -> tuple[Drawing, ...]:
+    """All figures of a study: what an evaluation declares is drawn once for each that does."""
+    found = list(FIGURES)
     for name, evaluation, turns in turns_of(registry):
         found.append(
             Drawing(
@@ -185,7 +185,7 @@ def _declared(results: Results) -> list[Drawing]:
                 (plane.up, plane.across), f"{plane.up} and {plane.across} of the probe {evaluation}",
             )
         )  # fmt: skip
-    return found
+    return tuple(found)
 
 
 def _of(name: str, evaluation: str) -> str:
