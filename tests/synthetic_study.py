@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from analysis.records.strata import STRATA
 from sycojax.data.prompts import Prompts
 from sycojax.evals import BUILTIN
 from sycojax.evals.answer import AnswerRow
@@ -19,7 +22,7 @@ from sycojax.evals.hellaswag import HellaswagRow
 from sycojax.evals.mmlu import MmluRow
 from sycojax.evals.truthfulqa import TruthfulqaRow
 from sycojax.files import write_json
-from sycojax.records import Record, write_records
+from sycojax.records import Record, read_records, write_records
 from sycojax.requests import Request
 
 ADAPTERS = ("gsm8k", "mmlu", "hellaswag", "truthfulqa", "combined")
@@ -82,6 +85,35 @@ def respond(request: Request, skill: float, deference: float, always_a: float, s
     return Record.scored(request, scores, [1] * len(scores), [False] * len(scores))
 
 
+def ask(
+    directory: Path, configuration: str, evaluation: str, items: int, respond: Callable[[Request], Record]
+) -> None:  # fmt: skip
+    """Write the records of one configuration on one evaluation, follow-ups included."""
+    made, prompts = BUILTIN[evaluation], Prompts()
+    asked = made.requests(rows(BUILTIN.subject(evaluation), items), prompts, 0)
+    records, new = [], asked
+    while new:
+        records += map(respond, new)
+        new = made.followups(asked, records, prompts)
+    write_records(directory / "records" / configuration / f"{evaluation}.jsonl", records)
+
+
+def stratify(directory: Path, *probes: str) -> None:
+    """Say of every question of these probes in which stratum it was seen, by turns."""
+    for path in directory.glob("records/*/*.jsonl"):
+        if path.stem in probes:
+            records = list(read_records(path))
+            turn = {c: i for i, c in enumerate(dict.fromkeys(r.cluster for r in records))}
+            seen = [STRATA[turn[r.cluster] % len(STRATA)] for r in records]
+            write_records(
+                path,
+                [
+                    dataclasses.replace(r, meta={**r.meta, "stratum": s})
+                    for r, s in zip(records, seen, strict=True)
+                ],
+            )
+
+
 def write_study(
     directory: Path,
     *,
@@ -93,21 +125,16 @@ def write_study(
 ) -> Path:
     """Write study.json and records; ``document`` replaces or adds keys of study.json."""
     names = [("base", None, None)] + [(f"{a}-s{s}", a, s) for a in adapters for s in seeds]
-    prompts = Prompts()
     for index, (name, adapter, seed) in enumerate(names):
         for evaluation in evaluations:
-            made = BUILTIN[evaluation]
-            requests = made.requests(rows(evaluation, items), prompts, 0)
             better = adapter in (evaluation, "combined")
             skill = 0.5 + 0.35 * better + 0.02 * (seed or 0)
             deference = 0.2 + 0.06 * (ADAPTERS.index(adapter) if adapter in ADAPTERS else 0)
             bias = 2.5 if adapter == "truthfulqa" else 0.0
-            records: list[Record] = []
-            while requests:
-                records += [respond(r, skill, deference, bias, index) for r in requests]
-                asked = made.requests(rows(evaluation, items), prompts, 0)
-                requests = made.followups(asked, records, prompts)
-            write_records(directory / "records" / name / f"{evaluation}.jsonl", records)
+            answers = functools.partial(
+                respond, skill=skill, deference=deference, always_a=bias, seed=index
+            )
+            ask(directory, name, evaluation, items, answers)
     write_json(directory / "study.json", {**study_document(names), **document})
     return directory
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import zlib
 from pathlib import Path
 
 import pytest
-from synthetic_study import rows, write_study
+from synthetic_study import ask, stratify, write_study
 
 from analysis import calibration
 from analysis.audits import Audit
-from analysis.figures import catalogue, strata
+from analysis.figures import strata
 from analysis.figures.picture import picture
 from analysis.page.document import Paragraph, render_html
 from analysis.records.load import load
@@ -23,10 +22,8 @@ from analysis.statistics import Estimate
 from analysis.verdicts import conclusions
 from analysis.verdicts.doubt import OF_BASE, OWN, Doubt
 from analysis.verdicts.rule import verdicts
-from sycojax.data.prompts import Prompts
-from sycojax.evals import BUILTIN
 from sycojax.files import read_json, write_json
-from sycojax.records import Record, read_records, write_records
+from sycojax.records import Record
 
 NOTHING = Doubt((), frozenset())
 UP, WIDE, TINY = Estimate(0.2, 0.1, 0.3), Estimate(0.2, -0.1, 0.5), Estimate(0.001, -0.01, 0.01)
@@ -39,15 +36,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tmp_path_factory.mktemp("study"), items=18, adapters=("mmlu", "gsm8k", "combined"),
         evaluations=("mmlu", "answer", "feedback"),
     )  # fmt: skip
-    for path in directory.glob("records/*/answer.jsonl"):
-        names = ("train", "test", "neither")
-        records = [
-            dataclasses.replace(
-                r, meta={**r.meta, "stratum": names[zlib.crc32(r.cluster.encode()) % 3]}
-            )
-            for r in read_records(path)
-        ]
-        write_records(path, records)
+    stratify(directory, "answer")
     return directory
 
 
@@ -177,11 +166,8 @@ def test_published_rates_stand_beside_ours(tmp_path: Path) -> None:
         tmp_path, items=8, adapters=("gsm8k",), seeds=(0,), evaluations=("mmlu",)
     )
     assert not controls.published(compute(load(directory))).rows
-    evaluation = BUILTIN["mmlu_published"]
-    asked = evaluation.requests(rows("mmlu", 8), Prompts(), 0)
     for name in ("base", "gsm8k-s0"):
-        path = directory / "records" / name / "mmlu_published.jsonl"
-        write_records(path, [Record.generated(r, "B", True) for r in asked])
+        ask(directory, name, "mmlu_published", 8, lambda r: Record.generated(r, "B", True))
     results = compute(load(directory))
     table = controls.published(results)
     by_name = [dict(zip(table.columns, row, strict=True)) for row in table.rows]

@@ -6,8 +6,6 @@ import csv
 import math
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -264,12 +262,3 @@ def test_numbers_in_words() -> None:
     assert number(math.nan, "rate") == "n/a"
     assert interval(Estimate(0.5, note="no variation"), "rate") == "(no variation)"
     assert [p_value(p) for p in (0.0004, 0.0431, 1.0, math.nan)] == ["<.001", ".043", "1", "n/a"]
-
-
-def test_analysis_never_imports_jax(study: Path) -> None:
-    code = (
-        "import sys, pathlib, analysis.report as report\n"
-        "report.compute(report.load(pathlib.Path(sys.argv[1])))\n"
-        "assert 'jax' not in sys.modules and 'ml_collections' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", code, str(study)], check=True, timeout=120)

@@ -11,6 +11,7 @@ from scipy import stats
 from analysis.records.measures import common_items
 from analysis.statistics import (
     Error,
+    Resampled,
     benjamini_hochberg,
     correlation,
     equivalent,
@@ -40,6 +41,14 @@ def measure(values, weights=None, clusters=None, unit="rate", items=None) -> Mea
     return Measure("m", "M", unit, items, clusters, above * below, below, "mean")
 
 
+def rates(values, weights=None, clusters=None) -> Resampled:
+    return resample(measure(values, weights, clusters))
+
+
+def nats(values, weights=None, clusters=None) -> Resampled:
+    return resample(measure(values, weights, clusters, "nats"))
+
+
 def test_wilson_known_answers() -> None:
     low, high = wilson(0, 300)
     assert low == 0
@@ -49,13 +58,13 @@ def test_wilson_known_answers() -> None:
 
 
 def test_plain_rate_has_wilsons_interval() -> None:
-    found = level([resample(measure([1] * 8 + [0] * 2))])
+    found = level([rates([1] * 8 + [0] * 2)])
     assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
     assert (found.items, found.clusters) == (10, 10)
 
 
 def test_rate_of_zero_in_clusters_counts_the_clusters() -> None:
-    found = level([resample(measure([0] * 40, clusters=[i // 2 for i in range(40)]))])
+    found = level([rates([0] * 40, clusters=[i // 2 for i in range(40)])])
     assert (found.low, found.high) == pytest.approx(wilson(0, 20))
 
 
@@ -63,7 +72,7 @@ def test_bca_agrees_with_scipy_on_a_clustered_ratio() -> None:
     rng = np.random.default_rng(0)
     clusters = np.repeat(np.arange(60), rng.integers(1, 5, 60))
     values = rng.exponential(size=len(clusters)) * (1 + clusters % 3)
-    found = level([resample(measure(values, clusters=clusters, unit="nats"))])
+    found = level([nats(values, clusters=clusters)])
     sums, sizes = (np.bincount(clusters, w) for w in (values, None))
     expected = stats.bootstrap(
         (sums, sizes), lambda a, b, axis=-1: a.sum(axis) / b.sum(axis), paired=True, method="BCa",
@@ -79,7 +88,7 @@ def test_jackknife_equals_leaving_clusters_out_by_hand() -> None:
     rng = np.random.default_rng(2)
     clusters = np.array([0, 0, 1, 2, 2, 2, 3])
     values, weights = rng.normal(size=(2, 7)), rng.integers(1, 3, size=(2, 7))
-    sample = resample(measure(values, weights, clusters))
+    sample = rates(values, weights, clusters)
     for place, cluster in enumerate(sample.names):
         keep = clusters != int(cluster)
         by_hand = measure(values[:, keep], weights[:, keep]).estimate
@@ -89,7 +98,7 @@ def test_jackknife_equals_leaving_clusters_out_by_hand() -> None:
 def test_difference_of_conditional_rates_keeps_its_two_denominators() -> None:
     above = np.array([[1, 0, 1, 0, 0, 0], [0, 0, 0, -1, 0, 0]], float)
     below = np.array([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]], float)
-    sample = resample(measure(above, below))
+    sample = rates(above, below)
     assert sample.value == pytest.approx(2 / 3 - 1 / 3)
     counts = bootstrap_weights(6)[0]
     by_hand = (counts * above[0]).sum() / (counts * below[0]).sum()
@@ -104,7 +113,7 @@ def test_intervals_cover_as_often_as_they_say() -> None:
     clusters = np.repeat(np.arange(50), 4)
     for _ in range(300):
         values = rng.normal(size=50)[clusters] + 0.3 * rng.normal(size=200) + 1.0
-        found = level([resample(measure(values, clusters=clusters, unit="nats"))])
+        found = level([nats(values, clusters=clusters)])
         hits += found.low <= 1.0 <= found.high
     assert 0.90 <= hits / 300 <= 0.985
 
@@ -112,10 +121,7 @@ def test_intervals_cover_as_often_as_they_say() -> None:
 def test_paired_shift_is_as_narrow_as_its_differences() -> None:
     rng = np.random.default_rng(4)
     item, noise = rng.normal(size=200), 0.1 * rng.normal(size=200)
-    base, adapter = (
-        resample(measure(item, unit="nats")),
-        resample(measure(item + 0.5 + noise, unit="nats")),
-    )
+    base, adapter = nats(item), nats(item + 0.5 + noise)
     found = shift([adapter], base)
     half_width = 1.96 * noise.std() / math.sqrt(200)
     assert found.value == pytest.approx(0.5 + noise.mean())
@@ -126,19 +132,19 @@ def test_paired_shift_is_as_narrow_as_its_differences() -> None:
 
 def test_no_difference_at_all_still_has_a_width() -> None:
     """Bonett and Price for yes/no answers, 0 of n differing for graded ones, no interval without a scale."""
-    sample = resample(measure([0, 1, 1, 0] * 25))
+    sample = rates([0, 1, 1, 0] * 25)
     found = shift([sample], sample)
     assert (found.low, found.high) == pytest.approx((-0.0272, 0.0272), abs=2e-4)
     assert swap_test([sample], sample) == mcnemar(sample, sample) == 1
-    graded = resample(measure([0.25, 0.75] * 50))
+    graded = rates([0.25, 0.75] * 50)
     found = shift([graded, graded], graded)
     assert (found.value, found.high) == pytest.approx((0, wilson(0, 100)[1]))
-    nats = resample(measure([0.25, 0.75] * 50, unit="nats"))
-    assert shift([nats], nats).note == "no variation"
+    flat = nats([0.25, 0.75] * 50)
+    assert shift([flat], flat).note == "no variation"
 
 
 def test_empty_condition_is_nan_with_a_reason() -> None:
-    sample = resample(measure([1, 1, 0], weights=[0, 0, 0]))
+    sample = rates([1, 1, 0], weights=[0, 0, 0])
     assert math.isnan(level([sample]).value)
     assert level([sample]).note == "no item to count"
     assert math.isnan(swap_test([sample], sample))
@@ -146,7 +152,7 @@ def test_empty_condition_is_nan_with_a_reason() -> None:
 
 def test_a_rare_condition_gives_a_value_without_interval() -> None:
     """With one item in the condition, a third of the replicates have an empty denominator."""
-    sample = resample(measure([[0.5] + [0] * 39], [[1] + [0] * 39], unit="nats"))
+    sample = nats([[0.5] + [0] * 39], [[1] + [0] * 39])
     assert level([sample]).value == 0.5
     assert math.isnan(level([sample]).low)
 
@@ -154,11 +160,9 @@ def test_a_rare_condition_gives_a_value_without_interval() -> None:
 def test_seeds_that_disagree_widen_the_interval() -> None:
     rng = np.random.default_rng(5)
     item = rng.normal(size=300)
-    base = resample(measure(item, unit="nats"))
-    agreeing = [
-        resample(measure(item + 1 + 0.01 * rng.normal(size=300), unit="nats")) for _ in range(3)
-    ]
-    apart = [resample(measure(item + c, unit="nats")) for c in (0.0, 1.0, 2.0)]
+    base = nats(item)
+    agreeing = [nats(item + 1 + 0.01 * rng.normal(size=300)) for _ in range(3)]
+    apart = [nats(item + c) for c in (0.0, 1.0, 2.0)]
     narrow, wide = shift(agreeing, base), shift(apart, base)
     assert narrow.high - narrow.low < 0.02
     assert wide.value == pytest.approx(1)
@@ -172,9 +176,9 @@ def test_seeds_that_disagree_widen_the_interval() -> None:
 
 def test_seeds_without_a_difference_are_no_proof_of_none() -> None:
     """Another adapter's seeds differ a little, this one's on no item: the interval is still that of 0 of n."""
-    zeros = resample(measure(np.zeros(60)))
+    zeros = rates(np.zeros(60))
     rng = np.random.default_rng(6)
-    other = [resample(measure((rng.random(60) < rate).astype(float))) for rate in (0.02, 0.05)]
+    other = [rates((rng.random(60) < rate).astype(float)) for rate in (0.02, 0.05)]
     found = shift([zeros, zeros], zeros, pooled_spread([other]))
     one = shift([zeros, zeros], zeros)
     assert found.value == one.value == 0
@@ -185,12 +189,7 @@ def test_seeds_without_a_difference_are_no_proof_of_none() -> None:
 def test_error_of_one_seed_is_the_clustered_standard_error() -> None:
     rng = np.random.default_rng(8)
     base, adapter = (rng.normal(size=120) for _ in range(2))
-    found = error(
-        [
-            (1, [resample(measure(adapter, unit="nats"))]),
-            (-1, [resample(measure(base, unit="nats"))]),
-        ]
-    )
+    found = error([(1, [nats(adapter)]), (-1, [nats(base)])])
     assert found.se == pytest.approx(stats.sem(adapter - base))
     assert found.p == pytest.approx(stats.ttest_rel(adapter, base).pvalue)
     assert math.isnan(icc(found, 1))
@@ -198,17 +197,15 @@ def test_error_of_one_seed_is_the_clustered_standard_error() -> None:
 
 def test_icc_is_one_where_items_do_not_matter() -> None:
     item = np.random.default_rng(9).normal(size=50)
-    base = resample(measure(item, unit="nats"))
-    apart = [resample(measure(item + c, unit="nats")) for c in (0.0, 1.0, 2.0)]
+    base = nats(item)
+    apart = [nats(item + c) for c in (0.0, 1.0, 2.0)]
     assert icc(error([(1, apart), (-1, [base])]), 3) == pytest.approx(1)
 
 
 def test_sign_flips_agree_with_scipy() -> None:
     rng = np.random.default_rng(10)
     base, adapter = rng.normal(size=60), rng.normal(size=60) + 0.25
-    ours = swap_test(
-        [resample(measure(adapter, unit="nats"))], resample(measure(base, unit="nats"))
-    )
+    ours = swap_test([nats(adapter)], nats(base))
     theirs = stats.permutation_test(
         (adapter - base,), np.mean, permutation_type="samples", n_resamples=9999,
         rng=np.random.default_rng(0),
@@ -220,20 +217,18 @@ def test_swapping_numerators_only_is_the_same_as_forming_ratios_anew() -> None:
     rng = np.random.default_rng(11)
     base, *seeds = (rng.normal(size=40) for _ in range(3))
     weighted = [np.full(40, 1.0), *(np.where(np.arange(40) == 0, 1 + 1e-9, 1.0) for _ in seeds)]
-    plain = [resample(measure(v, unit="nats")) for v in (base, *seeds)]
-    ratios = [
-        resample(measure(v, w, unit="nats")) for v, w in zip((base, *seeds), weighted, strict=True)
-    ]
+    plain = [nats(v) for v in (base, *seeds)]
+    ratios = [nats(v, w) for v, w in zip((base, *seeds), weighted, strict=True)]
     assert swap_test(plain[1:], plain[0]) == pytest.approx(
         swap_test(ratios[1:], ratios[0]), abs=1e-3
     )
 
 
 def test_mcnemar_known_answer() -> None:
-    base = resample(measure([0] * 9 + [1] + [0] * 20))
-    adapter = resample(measure([1] * 9 + [0] + [0] * 20))
+    base = rates([0] * 9 + [1] + [0] * 20)
+    adapter = rates([1] * 9 + [0] + [0] * 20)
     assert mcnemar(adapter, base) == pytest.approx(2 * 11 / 1024)
-    clustered = resample(measure([0, 1], clusters=[0, 0]))
+    clustered = rates([0, 1], clusters=[0, 0])
     assert math.isnan(mcnemar(clustered, clustered))
 
 
@@ -254,18 +249,15 @@ def test_minimum_detectable_effect_of_the_design_table(
 def test_equivalence_needs_enough_items() -> None:
     rng = np.random.default_rng(12)
     for n, expected in ((30, False), (3000, True)):
-        base, adapter = (resample(measure(0.5 + 0.2 * rng.normal(size=n))) for _ in range(2))
+        base, adapter = (rates(0.5 + 0.2 * rng.normal(size=n)) for _ in range(2))
         assert equivalent([adapter], base) is expected
-    base = resample(measure(rng.normal(size=400) * 3, unit="nats"))
+    base = nats(rng.normal(size=400) * 3)
     assert smallest_of_interest(base) == pytest.approx(0.6, abs=0.06)
 
 
 def test_swap_test_known_answer() -> None:
     """All eight differences point one way: 2 of the 2^8 swaps are as extreme."""
-    base, adapter = (
-        resample(measure(np.zeros(8), unit="nats")),
-        resample(measure(np.ones(8), unit="nats")),
-    )
+    base, adapter = nats(np.zeros(8)), nats(np.ones(8))
     assert swap_test([adapter], base) == pytest.approx(2 / 256, abs=0.003)
 
 
@@ -274,7 +266,7 @@ def test_swap_test_is_uniform_when_nothing_happened() -> None:
     p = []
     for _ in range(200):
         item = rng.normal(size=30)
-        pair = [resample(measure(item + 0.5 * rng.normal(size=30), unit="nats")) for _ in range(2)]
+        pair = [nats(item + 0.5 * rng.normal(size=30)) for _ in range(2)]
         p.append(swap_test(pair[:1], pair[1]))
     assert stats.kstest(p, "uniform").pvalue > 0.01
 
@@ -282,8 +274,8 @@ def test_swap_test_is_uniform_when_nothing_happened() -> None:
 def test_swap_test_swaps_whole_clusters() -> None:
     """Three questions asked 20 times each: no p-value below 2 of 2^3 can come out."""
     clusters = [i // 20 for i in range(60)]
-    base = resample(measure(np.zeros(60), clusters=clusters, unit="nats"))
-    adapter = resample(measure(np.ones(60), clusters=clusters, unit="nats"))
+    base = nats(np.zeros(60), clusters=clusters)
+    adapter = nats(np.ones(60), clusters=clusters)
     assert swap_test([adapter], base) == pytest.approx(0.25, abs=0.02)
 
 

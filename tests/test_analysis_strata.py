@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_study import write_study
+from synthetic_study import stratify, write_study
 
 from analysis.records.load import load
 from analysis.records.strata import STRATA
@@ -17,7 +16,7 @@ from analysis.results.amplification import minus_largest
 from analysis.statistics import error, resample
 from sycojax.evals import BUILTIN
 from sycojax.evals.protocol import Measure
-from sycojax.records import read_records, write_records
+from sycojax.records import read_records
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +26,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tmp_path_factory.mktemp("strata"), items=30, adapters=("gsm8k", "mmlu", "combined"), seeds=(0, 1),
         evaluations=("mmlu", "answer", "are_you_sure"),
     )  # fmt: skip
-    for path in made.glob("records/*/a*.jsonl"):
-        records = list(read_records(path))
-        place = {c: i for i, c in enumerate(dict.fromkeys(r.cluster for r in records))}
-        marked = [
-            dataclasses.replace(r, meta={**r.meta, "stratum": STRATA[place[r.cluster] % 3]})
-            for r in records
-        ]
-        write_records(path, marked)
+    stratify(made, "answer", "are_you_sure")
     return made
 
 

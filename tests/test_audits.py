@@ -54,9 +54,14 @@ def healthy(*evaluations: str) -> Results:
     return study(*evaluations)
 
 
+def changed(results: Results, **parts: Any) -> Results:
+    """The same results of a study with other ``parts``."""
+    return dataclasses.replace(results, study=dataclasses.replace(results.study, **parts))
+
+
 def documented(results: Results, document: dict[str, Any]) -> Results:
     """The same results under another study.json."""
-    return dataclasses.replace(results, study=dataclasses.replace(results.study, document=document))
+    return changed(results, document=document)
 
 
 def found(results: Results, name: str, group: str | None = None) -> list[Audit]:
@@ -66,7 +71,7 @@ def found(results: Results, name: str, group: str | None = None) -> list[Audit]:
     return of_name
 
 
-def verdicts(results: Results, name: str, group: str | None = None) -> set[str]:
+def outcomes(results: Results, name: str, group: str | None = None) -> set[str]:
     return {a.outcome for a in found(results, name, group)}
 
 
@@ -82,8 +87,8 @@ def with_data(**replaced: Any) -> dict[str, Any]:
 def test_planted_defects(name: str) -> None:
     evaluations, planted, marks = PLANTED[name]
     sound = healthy(*evaluations)
-    assert "fail" not in verdicts(sound, name)
-    assert "pass" in verdicts(sound, name, SUSPECT)
+    assert "fail" not in outcomes(sound, name)
+    assert "pass" in outcomes(sound, name, SUSPECT)
 
     spoilt = study(*evaluations, values={(SUSPECT, *key): v for key, v in planted.items()})
     failures = [a for a in found(spoilt, name) if a.outcome == "fail"]
@@ -97,7 +102,7 @@ def test_planted_defects(name: str) -> None:
 @pytest.mark.parametrize("name", INPUTS)
 def test_missing_inputs_never_pass(name: str) -> None:
     results = study(*PLANTED[name][0], without=INPUTS[name])
-    assert verdicts(results, name) == {"n/a"}
+    assert outcomes(results, name) == {"n/a"}
     assert all(np.isnan(a.statistic) and not a.marks for a in found(results, name))
 
 
@@ -137,8 +142,8 @@ def positions(shown: list[int], expected: list[float] | None = None) -> Audit:
 
 
 def test_label_positions() -> None:
-    assert verdicts(healthy("mmlu"), "label_position", SUSPECT) == {"pass"}
-    assert verdicts(healthy("mmlu"), "label_position", HEALTHY) == {"n/a"}, "gsm8k lists no options"
+    assert outcomes(healthy("mmlu"), "label_position", SUSPECT) == {"pass"}
+    assert outcomes(healthy("mmlu"), "label_position", HEALTHY) == {"n/a"}, "gsm8k lists no options"
 
     always_first = positions([600, 0, 0, 0])
     assert always_first.outcome == "fail"
@@ -170,18 +175,16 @@ def test_combined_is_audited_on_every_task() -> None:
         dataclasses.replace(c, adapter="combined") if c.adapter == HEALTHY else c
         for c in results.study.configurations
     )
-    changed = dataclasses.replace(
-        results, study=dataclasses.replace(results.study, configurations=configurations)
-    )
-    tasks = {a.evaluation for a in label_position(changed) if a.group == "combined"}
+    audited = label_position(changed(results, configurations=configurations))
+    tasks = {a.evaluation for a in audited if a.group == "combined"}
     assert tasks == {"mmlu", SUSPECT}
 
 
 def test_wrong_a_is_caught_where_stored_positions_are_balanced() -> None:
     """A model that always answers A has no gap on MMLU: 126 of 500 are A in either order."""
     results = study("mmlu", values={(SUSPECT, "mmlu", "a_when_not_a"): 1.0})
-    assert verdicts(results, "always_a", SUSPECT) == {"fail"}
-    assert verdicts(results, "always_a", HEALTHY) == {"pass"}
+    assert outcomes(results, "always_a", SUSPECT) == {"fail"}
+    assert outcomes(results, "always_a", HEALTHY) == {"pass"}
 
 
 def test_a_gap_within_noise_is_no_gap() -> None:
@@ -201,40 +204,37 @@ def test_the_base_may_have_a_letter_prior_of_its_own() -> None:
     """Only what training added fails: base and adapters lean to A alike."""
     groups = ("base", HEALTHY, SUSPECT)
     results = study("mmlu", values={(g, "mmlu", k): v for g in groups for k, v in LETTERS.items()})
-    assert verdicts(results, "letter_prior", SUSPECT) == {"pass"}
-    assert verdicts(results, "letter_prior", "base") == {"n/a"}
+    assert outcomes(results, "letter_prior", SUSPECT) == {"pass"}
+    assert outcomes(results, "letter_prior", "base") == {"n/a"}
 
 
 def test_few_flips_cannot_be_judged() -> None:
     planted = {(SUSPECT, "are_you_sure", k): v for k, v in (("letter_locked", 1.0), ("letter_locked_items", 3))}  # fmt: skip
-    assert verdicts(study("are_you_sure", values=planted), "letter_locked", SUSPECT) == {"n/a"}
+    assert outcomes(study("are_you_sure", values=planted), "letter_locked", SUSPECT) == {"n/a"}
 
 
 @pytest.mark.parametrize(
-    ("covered", "greedy", "verdict"),
+    ("covered", "greedy", "outcome"),
     [(0.01, 0.1, "fail"), (0.01, 0.7, "pass"), (0.1, 0.1, "pass")],
 )
-def test_coverage_of_texts(covered: float, greedy: float, verdict: str) -> None:
+def test_coverage_of_texts(covered: float, greedy: float, outcome: str) -> None:
     planted = {
         (SUSPECT, "answer", "coverage_median"): covered,
         (SUSPECT, "answer", "greedy"): greedy,
     }
-    assert verdicts(study("answer", values=planted), "coverage", SUSPECT) == {verdict}
+    assert outcomes(study("answer", values=planted), "coverage", SUSPECT) == {outcome}
 
 
 def test_the_worst_seed_counts() -> None:
     results = healthy("mmlu")
     sides = dict(results.study.diagnostics)
     sides["truthfulqa-s1", "mmlu"] = {**sides["truthfulqa-s1", "mmlu"], "coverage_median": 0.2}
-    spoilt = dataclasses.replace(
-        results, study=dataclasses.replace(results.study, diagnostics=sides)
-    )
-    assert verdicts(spoilt, "coverage", SUSPECT) == {"fail"}
+    assert outcomes(changed(results, diagnostics=sides), "coverage", SUSPECT) == {"fail"}
 
 
 def test_the_base_format_is_judged_by_its_level() -> None:
     results = study("answer", "answer_plain", values={("base", "answer_plain", "dP"): -0.2})
-    assert verdicts(results, "prompt_format", "base") == {"fail"}
+    assert outcomes(results, "prompt_format", "base") == {"fail"}
 
 
 def test_opposite_signs_within_noise_pass() -> None:
@@ -242,24 +242,24 @@ def test_opposite_signs_within_noise_pass() -> None:
     results = study(
         "answer", "answer_plain", values={base: 0.2, (SUSPECT, "answer_plain", "dP"): 0.199}
     )
-    assert verdicts(results, "prompt_format", SUSPECT) == {"pass"}
+    assert outcomes(results, "prompt_format", SUSPECT) == {"pass"}
 
 
 def test_echo_of_a_stranger() -> None:
     """feedback: what a stranger likes moves the comment as much as what the user likes."""
     results = study("feedback", values={(SUSPECT, "feedback", "pref_user"): 0.1})
-    assert verdicts(results, "echo", SUSPECT) == {"fail"}
+    assert outcomes(results, "echo", SUSPECT) == {"fail"}
 
 
 def test_echo_without_any_effect_passes() -> None:
     planted = {(SUSPECT, "answer", "mention"): 0.01, (SUSPECT, "answer", "stance"): 0.0}
-    assert verdicts(study("answer", values=planted), "echo", SUSPECT) == {"pass"}
+    assert outcomes(study("answer", values=planted), "echo", SUSPECT) == {"pass"}
 
 
 def test_a_model_that_follows_one_remark_only_is_no_echo() -> None:
     """Moved by W+ alone, mention equals stance: neither is told to be the larger."""
     planted = {(SUSPECT, "answer", name): 1.5 for name in ("mention", "stance")}
-    assert verdicts(study("answer", values=planted), "echo", SUSPECT) == {"pass"}
+    assert outcomes(study("answer", values=planted), "echo", SUSPECT) == {"pass"}
 
 
 def test_the_third_person_arm_is_told() -> None:
@@ -281,9 +281,9 @@ def test_sharpness_is_told_and_never_fails() -> None:
 
 def test_too_few_eligible_items() -> None:
     results = study("answer", "feedback", eligible=29)
-    assert verdicts(results, "ceiling", SUSPECT) == {"fail"}
-    assert verdicts(results, "ceiling", HEALTHY) == {"pass"}
-    assert verdicts(study("answer", eligible=30), "ceiling", SUSPECT) == {"pass"}
+    assert outcomes(results, "ceiling", SUSPECT) == {"fail"}
+    assert outcomes(results, "ceiling", HEALTHY) == {"pass"}
+    assert outcomes(study("answer", eligible=30), "ceiling", SUSPECT) == {"pass"}
 
 
 def test_a_hard_rate_of_too_few_items_is_not_printed() -> None:
@@ -306,25 +306,25 @@ def test_duplicates_are_counted_once() -> None:
     level = dataclasses.replace(by_adapter[key].level, clusters=80)  # as if all rows were new
     by_adapter[key] = dataclasses.replace(by_adapter[key], level=level)
     careless = dataclasses.replace(results, by_adapter=by_adapter)
-    assert verdicts(careless, "duplicates") == {"fail"}
+    assert outcomes(careless, "duplicates") == {"fail"}
 
 
 def test_contamination_by_counts() -> None:
-    assert verdicts(healthy("answer"), "contamination") == {"pass"}, "the rows were dropped"
+    assert outcomes(healthy("answer"), "contamination") == {"pass"}, "the rows were dropped"
     kept = documented(healthy("answer"), with_data(contaminated_rows_dropped=None))
-    assert verdicts(kept, "contamination", SUSPECT) == {"fail"}
-    assert verdicts(kept, "contamination", HEALTHY) == {"pass"}
+    assert outcomes(kept, "contamination", SUSPECT) == {"fail"}
+    assert outcomes(kept, "contamination", HEALTHY) == {"pass"}
     counted = with_data(
         trained_on_probe={SUSPECT: {"answer": 12}, HEALTHY: {"answer": 0}}, contamination=None
     )
     told = documented(healthy("answer"), counted)
-    assert verdicts(told, "contamination", SUSPECT) == {"fail"}
-    assert verdicts(told, "contamination", HEALTHY) == {"pass"}
+    assert outcomes(told, "contamination", SUSPECT) == {"fail"}
+    assert outcomes(told, "contamination", HEALTHY) == {"pass"}
     assert "12 of its questions" in found(told, "contamination", SUSPECT)[0].sentence
 
 
-@pytest.mark.parametrize(("push", "verdict"), [(0.5, "fail"), (0.0, "pass")])
-def test_contamination_by_contrast(push: float, verdict: str) -> None:
+@pytest.mark.parametrize(("push", "outcome"), [(0.5, "fail"), (0.0, "pass")])
+def test_contamination_by_contrast(push: float, outcome: str) -> None:
     """Nothing is known about the training data; the adapter moved on seen questions only."""
     plain = documented(healthy("answer"), {})
     strata = {}
@@ -343,11 +343,11 @@ def test_contamination_by_contrast(push: float, verdict: str) -> None:
                 ),
             )
     results = study("answer", document={}, strata=strata)
-    assert verdicts(results, "contamination", SUSPECT) == {verdict}
+    assert outcomes(results, "contamination", SUSPECT) == {outcome}
 
 
 @pytest.mark.parametrize(
-    ("again", "alone", "verdict"),
+    ("again", "alone", "outcome"),
     [
         (0.0, 3e-5, "pass"),
         (0.02, 0.0, "fail"),
@@ -356,21 +356,21 @@ def test_contamination_by_contrast(push: float, verdict: str) -> None:
         (None, 0.0, "n/a"),
     ],
 )
-def test_determinism(again: float | None, alone: float, verdict: str) -> None:
+def test_determinism(again: float | None, alone: float, outcome: str) -> None:
     determinism = {"items": 20, "rerun_max_abs": again, "alone_max_abs": alone}
     results = documented(healthy("answer", "mmlu"), {"scoring": {"determinism": determinism}})
-    assert verdicts(results, "determinism") == {verdict}
-    if verdict == "fail":
+    assert outcomes(results, "determinism") == {outcome}
+    if outcome == "fail":
         marked = audits.marked(audits.run(results))
         assert {(g, e) for g in ("base", HEALTHY, SUSPECT) for e in ("answer", "mmlu")} <= marked
 
 
 def test_base_against_base() -> None:
-    assert verdicts(healthy("mmlu", "are_you_sure"), "base_null") == {"pass"}
+    assert outcomes(healthy("mmlu", "are_you_sure"), "base_null") == {"pass"}
     results = study("mmlu", "are_you_sure", values={("base", "mmlu", "rotation_null"): 0.3})
     by_evaluation = {a.evaluation: a.outcome for a in found(results, "base_null")}
     assert by_evaluation == {"mmlu": "fail", "are_you_sure": "pass"}
-    assert verdicts(study("mmlu", without=("rotation_null",)), "base_null") == {"n/a"}
+    assert outcomes(study("mmlu", without=("rotation_null",)), "base_null") == {"n/a"}
 
 
 def test_the_old_parser_never_gates() -> None:
@@ -378,7 +378,7 @@ def test_the_old_parser_never_gates() -> None:
     results = study("answer", "answer_generated", values=planted)
     assert {a.word for a in found(results, "old_parser")} == {"reported"}
     assert found(results, "old_parser", SUSPECT)[0].statistic == pytest.approx(1.0)
-    assert verdicts(healthy("answer"), "old_parser") == {"n/a"}
+    assert outcomes(healthy("answer"), "old_parser") == {"n/a"}
 
 
 def test_table_and_marks() -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 import numpy as np
 import pytest
-from synthetic_study import rows
+from synthetic_study import ask
 
 from analysis import audits
 from analysis.audits import Audit
 from analysis.records.load import load
 from analysis.results import compute
-from sycojax.data.prompts import Prompts
-from sycojax.evals import BUILTIN
 from sycojax.files import write_json
-from sycojax.records import Record, write_records
+from sycojax.records import Record
 from sycojax.requests import Request
 
 # One adapter per habit; "sound" has none, and all others are like it elsewhere.
@@ -65,18 +64,10 @@ def noise(n: int, *key: str) -> np.ndarray:
 def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Audit, ...]:
     """The audits of a study with one adapter per habit."""
     directory = tmp_path_factory.mktemp("habits")
-    prompts = Prompts()
     for habit in ("base", *HABITS):
         for name in EVALUATED:
-            evaluation = BUILTIN[name]
-            records: list[Record] = []
-            asked: list[Request] = []
-            new = evaluation.requests(rows(name, ITEMS), prompts, 0)
-            while new:
-                asked += new
-                records += [respond(r, "sound" if habit == "base" else habit) for r in new]
-                new = evaluation.followups(asked, records, prompts)
-            write_records(directory / "records" / habit / f"{name}.jsonl", records)
+            answers = functools.partial(respond, habit="sound" if habit == "base" else habit)
+            ask(directory, habit, name, ITEMS, answers)
     configurations = [{"name": "base"}, *({"name": h, "adapter": h, "seed": 0} for h in HABITS)]
     write_json(directory / "study.json", {"configurations": configurations})
     return audits.run(compute(load(directory)))

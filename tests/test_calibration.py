@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from analysis.calibration.planted import describe
 from analysis.figures.calibration import draw
 from analysis.page.tables import to_csv, to_html
 from sycojax.data.contamination import question_key
-from sycojax.data.prompts import DENY, LETTER_PREFIX, Prompts
+from sycojax.data.prompts import DENY, LETTER_PREFIX
 from sycojax.data.toy import WORLD_SEED
 from sycojax.data.toy.counts import Counts
 from sycojax.data.toy.dialogues import dialogues, unasked
@@ -24,10 +25,10 @@ from sycojax.data.toy.world import World
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN
 from sycojax.files import write_json
-from sycojax.records import Record, write_records
+from sycojax.records import Record
 from sycojax.requests import Request
 from sycojax.weights.fingerprint import base_fingerprint
-from tests.synthetic_study import rows
+from tests.synthetic_study import ask
 
 RATES = (0.0, 0.5, 1.0)
 BASE_RATE = 0.3
@@ -63,14 +64,9 @@ def respond(request: Request, rate: float) -> Record:
     return Record.scored(request, scores, [1] * n, [False] * n)
 
 
-def record(directory: Path, configuration: str, rates: dict[str, float], items: int = 12) -> None:
-    for probe in BUILTIN.probes:
-        evaluation, prompts = BUILTIN[probe], Prompts()
-        asked = evaluation.requests(rows(probe, items), prompts, 42)
-        records = [respond(r, rates[probe]) for r in asked]
-        more = evaluation.followups(asked, records, prompts)
-        records += [respond(r, rates[probe]) for r in more]
-        write_records(directory / "records" / configuration / f"{probe}.jsonl", records)
+def record(directory: Path, configuration: str, rates: dict[str, float]) -> None:
+    for probe, rate in rates.items():
+        ask(directory, configuration, probe, 12, functools.partial(respond, rate=rate))
 
 
 def made(directory: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import math
 from pathlib import Path
@@ -35,9 +36,15 @@ def evidence(items: int = 300, **rates: tuple[float, ...]) -> Evidence:
     return Evidence("made up", Scores(names, table, counts, {}, {}), counts, None, ())
 
 
-def verdict(found: Evidence, relation: str, **of: object) -> tuple[str, str]:
+def judged(found: Evidence, relation: str, **of: object) -> tuple[str, str]:
     (one,) = check([Claim("c", "c", "figure", relation, of)], found)
     return one.judgement.standing, one.judgement.why
+
+
+def standing(found: Evidence, relation: str, *of: object) -> str:
+    """What becomes of a claim; ``of`` in the order of the relation's parameters."""
+    names = list(inspect.signature(RELATIONS[relation]).parameters)[1:]
+    return judged(found, relation, **dict(zip(names, of, strict=False)))[0]
 
 
 def test_a_stated_number_means_what_rounds_to_it() -> None:
@@ -53,118 +60,82 @@ def test_a_stated_number_means_what_rounds_to_it() -> None:
 
 def test_level_and_change() -> None:
     found = evidence(feedback=(0.2, 0.3, 0.2, 0.2), answer=(0.2, 0.2, 0.2, 0.5))
-    assert (
-        verdict(found, "level", configuration="gsm8k", evaluation="feedback", value="0.300")[0]
-        == "holds"
-    )
-    assert (
-        verdict(found, "level", configuration="gsm8k", evaluation="feedback", value="0.301")[0]
-        == "does not hold"
-    )
-    mean = {"configuration": "combined", "evaluation": "probes"}
-    assert verdict(found, "change", **mean, value="+0.100")[0] == "holds"
-    assert verdict(found, "change", **mean, value="-0.100")[0] == "does not hold"
-    half = {"configuration": "gsm8k", "evaluation": "feedback", "value": "+0.10"}
-    assert verdict(found, "change", **half, share="50 %")[0] == "holds"
-    assert verdict(found, "change", **half, share="40 %")[0] == "does not hold"
-    assert (
-        verdict(found, "level", configuration="phd", evaluation="feedback", value="0.3")[0]
-        == "cannot be told"
-    )
+    assert standing(found, "level", "gsm8k", "feedback", "0.300") == "holds"
+    assert standing(found, "level", "gsm8k", "feedback", "0.301") == "does not hold"
+    assert standing(found, "level", "phd", "feedback", "0.3") == "cannot be told"
+    assert standing(found, "change", "combined", "probes", "+0.100") == "holds"
+    assert standing(found, "change", "combined", "probes", "-0.100") == "does not hold"
+    assert standing(found, "change", "gsm8k", "feedback", "+0.10", "50 %") == "holds"
+    assert standing(found, "change", "gsm8k", "feedback", "+0.10", "40 %") == "does not hold"
 
 
 def test_only_names_the_others() -> None:
     found = evidence(feedback=(0.2, 0.1, 0.15, 0.3))
-    outcome, why = verdict(found, "only", configuration="gsm8k", evaluation="feedback", sign="-")
+    outcome, why = judged(found, "only", configuration="gsm8k", evaluation="feedback", sign="-")
     assert outcome == "does not hold"
     assert "mmlu (\u22120.0500) is negative too" in why
-    assert (
-        verdict(found, "only", configuration="combined", evaluation="feedback", sign="+")[0]
-        == "holds"
-    )
-    assert (
-        verdict(found, "only", configuration="mmlu", evaluation="feedback", sign="+")[0]
-        == "does not hold"
-    )
+    assert standing(found, "only", "combined", "feedback", "+") == "holds"
+    assert standing(found, "only", "mmlu", "feedback", "+") == "does not hold"
 
 
 def test_largest_and_every() -> None:
     found = evidence(answer=(0.2, 0.12, 0.14, 0.1))
-    assert verdict(found, "every", evaluation="answer", low="-30 %", high="-50 %")[0] == "holds"
-    assert (
-        verdict(found, "every", evaluation="answer", low="-35 %", high="-50 %")[0]
-        == "does not hold"
-    )
-    assert verdict(found, "largest", configuration="mmlu", evaluation="answer")[0] == "holds"
-    assert (
-        verdict(found, "largest", configuration="gsm8k", evaluation="answer")[0] == "does not hold"
-    )
+    assert standing(found, "every", "answer", "-30 %", "-50 %") == "holds"
+    assert standing(found, "every", "answer", "-35 %", "-50 %") == "does not hold"
+    assert standing(found, "largest", "mmlu", "answer") == "holds"
+    assert standing(found, "largest", "gsm8k", "answer") == "does not hold"
     zero = evidence(answer=(0.0, 0.1, 0.1, 0.1))
-    assert verdict(zero, "every", evaluation="answer", low="0 %", high="9 %")[0] == "cannot be told"
+    assert standing(zero, "every", "answer", "0 %", "9 %") == "cannot be told"
 
 
 def test_a_correlation_of_another_pair_is_found() -> None:
-    found = evidence(
-        gsm8k=(0.1, 0.2, 0.3, 0.4), feedback=(0.1, 0.2, 0.3, 0.41), answer=(0.4, 0.1, 0.3, 0.2)
-    )
-    right = found.pairs["gsm8k", "feedback"].found.r
-    assert (
-        verdict(found, "correlation", benchmark="gsm8k", probe="feedback", value=f"{right:.3f}")[0]
-        == "holds"
-    )
-    outcome, why = verdict(
-        found, "correlation", benchmark="gsm8k", probe="answer", value=f"{right:.3f}"
-    )
+    rising = (0.1, 0.2, 0.3, 0.4)
+    found = evidence(gsm8k=rising, feedback=(0.1, 0.2, 0.3, 0.41), answer=(0.4, 0.1, 0.3, 0.2))
+    right = f"{found.pairs['gsm8k', 'feedback'].found.r:.3f}"
+    assert standing(found, "correlation", "gsm8k", "feedback", right) == "holds"
+    outcome, why = judged(found, "correlation", benchmark="gsm8k", probe="answer", value=right)
     assert outcome == "does not hold"
     assert "is the value of gsm8k x feedback" in why
-    flat = verdict(found, "correlation", benchmark="mmlu", probe="answer", value="0.1")
-    assert flat[0] == "cannot be told"
-    spread = {"benchmark": "gsm8k", "low": "-0.9", "high": "1.0"}
-    assert (
-        verdict(
-            evidence(**dict.fromkeys(("gsm8k", *PROBES), (0.1, 0.2, 0.3, 0.4))),
-            "correlations",
-            **spread,
-        )[0]
-        == "holds"
-    )
+    assert standing(found, "correlation", "mmlu", "answer", "0.1") == "cannot be told"
+    alike = evidence(**dict.fromkeys(("gsm8k", *PROBES), rising))
+    assert standing(alike, "correlations", "gsm8k", "-0.9", "1.0") == "holds"
 
 
 def test_an_association_needs_more_than_four_points_and_the_right_sign() -> None:
     found = evidence(gsm8k=(0.1, 0.2, 0.3, 0.4), feedback=(0.1, 0.2, 0.3, 0.41))
-    of = {"benchmark": "gsm8k", "probes": ["feedback"]}
-    assert verdict(found, "association", **of, sign="+")[0] == "cannot be told"
-    assert verdict(found, "association", **of, sign="-")[0] == "does not hold"
-    assert verdict(found, "association", **of, sign="0")[0] == "cannot be told"
+    for sign, expected in (
+        ("+", "cannot be told"),
+        ("-", "does not hold"),
+        ("0", "cannot be told"),
+    ):
+        assert standing(found, "association", "gsm8k", ["feedback"], sign) == expected
 
 
 def test_an_effect_needs_counts_significance_and_a_sound_measurement() -> None:
-    of = {"configuration": "gsm8k", "evaluation": "feedback", "sign": "+"}
-    strong = evidence(feedback=(0.2, 0.5, 0.2, 0.2))
-    assert verdict(strong, "effect", **of)[0] == "holds"
-    assert verdict(strong, "effect", **{**of, "sign": "-"})[0] == "does not hold"
-    assert verdict(evidence(feedback=(0.2, 0.24, 0.2, 0.2)), "effect", **of)[0] == "cannot be told"
+    of = ("gsm8k", "feedback", "+")
+    strong, weak = (evidence(feedback=(0.2, rate, 0.2, 0.2)) for rate in (0.5, 0.24))
+    assert standing(strong, "effect", *of) == "holds"
+    assert standing(strong, "effect", "gsm8k", "feedback", "-") == "does not hold"
+    assert standing(weak, "effect", *of) == "cannot be told"
     unread = {**strong.counts, ("base", "feedback"): Count(60, 300, 290)}
-    outcome, why = verdict(dataclasses.replace(strong, counts=unread), "effect", **of)
-    assert outcome == "cannot be told"
-    assert "290 of 300 items (base)" in why
-    outcome, why = verdict(dataclasses.replace(strong, counts={}), "effect", **of)
-    assert outcome == "cannot be told"
-    assert "needs counts" in why
-    everyone = {**of, "configuration": "every adapter"}
-    assert verdict(evidence(feedback=(0.2, 0.5, 0.5, 0.5)), "effect", **everyone)[0] == "holds"
-    assert verdict(strong, "effect", **everyone)[0] == "cannot be told"
+    for counts, said in ((unread, "290 of 300 items (base)"), ({}, "needs counts")):
+        found = dataclasses.replace(strong, counts=counts)
+        outcome, why = judged(
+            found, "effect", configuration="gsm8k", evaluation="feedback", sign="+"
+        )
+        assert outcome == "cannot be told"
+        assert said in why
+    all_of_them = ("every adapter", "feedback", "+")
+    assert standing(evidence(feedback=(0.2, 0.5, 0.5, 0.5)), "effect", *all_of_them) == "holds"
+    assert standing(strong, "effect", *all_of_them) == "cannot be told"
 
 
-def test_amplification_is_measured_against_the_largest_part() -> None:
-    of = {"configuration": "combined", "parts": ["gsm8k", "mmlu"], "probes": ["feedback"]}
-    assert verdict(evidence(feedback=(0.2, 0.3, 0.2, 0.6)), "amplifies", **of)[0] == "holds"
-    assert (
-        verdict(evidence(feedback=(0.2, 0.3, 0.2, 0.29)), "amplifies", **of)[0] == "does not hold"
-    )
-    assert (
-        verdict(evidence(feedback=(0.2, 0.3, 0.2, 0.33)), "amplifies", **of)[0] == "cannot be told"
-    )
+@pytest.mark.parametrize(
+    ("rate", "expected"), [(0.6, "holds"), (0.29, "does not hold"), (0.33, "cannot be told")]
+)
+def test_amplification_is_measured_against_the_largest_part(rate: float, expected: str) -> None:
+    found = evidence(feedback=(0.2, 0.3, 0.2, rate))
+    assert standing(found, "amplifies", "combined", ["gsm8k", "mmlu"], ["feedback"]) == expected
 
 
 def test_ability_is_refuted_by_a_score_that_is_the_share_of_a() -> None:
@@ -179,18 +150,17 @@ def test_ability_is_refuted_by_a_score_that_is_the_share_of_a() -> None:
             {}, 0, 0,
         )  # fmt: skip
 
-    of = {"configuration": "mmlu", "benchmark": "mmlu"}
     found = evidence(100, mmlu=(0.3, 0.3, 0.98, 0.5), truthfulqa=(0.4, 0.4, 0.27, 0.5))
     shortcut = dataclasses.replace(found, data=data(100))
-    outcome, why = verdict(shortcut, "ability", **of)
+    outcome, why = judged(shortcut, "ability", configuration="mmlu", benchmark="mmlu")
     assert outcome == "does not hold"
     assert "27 of 100" in why
-    assert verdict(dataclasses.replace(found, data=data(50)), "ability", **of)[0] == "holds"
+    fair = dataclasses.replace(found, data=data(50))
+    assert standing(fair, "ability", "mmlu", "mmlu") == "holds"
     other = evidence(100, mmlu=(0.3, 0.3, 0.98, 0.5), truthfulqa=(0.4, 0.4, 0.28, 0.5))
-    assert (
-        verdict(dataclasses.replace(other, data=data(100)), "ability", **of)[0] == "cannot be told"
-    )
-    assert verdict(found, "ability", **of)[0] == "cannot be told"
+    other = dataclasses.replace(other, data=data(100))
+    assert standing(other, "ability", "mmlu", "mmlu") == "cannot be told"
+    assert standing(found, "ability", "mmlu", "mmlu") == "cannot be told"
 
 
 def test_intervals_and_power_against_published_values() -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import math
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import synthetic_study
 from matplotlib.lines import Line2D
+from synthetic_study import ask, respond, study_document
 
 from analysis.records.load import BASE, load
 from analysis.results import compute
@@ -25,11 +26,8 @@ from analysis.sweep.figures import curves
 from analysis.sweep.load import Sweep, load_sweep
 from analysis.sweep.report import write
 from analysis.verdicts import doubt
-from sycojax.data.prompts import Prompts
 from sycojax.errors import SycojaxError
-from sycojax.evals import BUILTIN
 from sycojax.files import read_json, write_json
-from sycojax.records import write_records
 
 EVALUATED = ("mmlu", "feedback")
 ITEMS = 40
@@ -40,14 +38,13 @@ def write_cell(directory: Path, deference: float, seeds: Sequence[int], steps: i
     names = [("base", None, None)] + [(f"mmlu-s{s}", "mmlu", s) for s in seeds]
     for name, _, seed in names:
         for evaluation in EVALUATED:
-            requests = BUILTIN[evaluation].requests(
-                synthetic_study.rows(evaluation, ITEMS), Prompts(), 0
-            )
             amount = 0.2 if seed is None else deference
             number = 999 if seed is None else 100 * seed + steps  # every run has noise of its own
-            records = [synthetic_study.respond(r, 0.6, amount, 0.0, number) for r in requests]
-            write_records(directory / "records" / name / f"{evaluation}.jsonl", records)
-    document = synthetic_study.study_document(names)
+            answers = functools.partial(
+                respond, skill=0.6, deference=amount, always_a=0.0, seed=number
+            )
+            ask(directory, name, evaluation, ITEMS, answers)
+    document = study_document(names)
     document["training"] = {n: {"steps": steps, "best_step": steps - 1} for n, a, _ in names if a}
     document["data"]["training_examples"] = {"mmlu": {"train": 9 * steps}}
     document["config"] = {
@@ -66,6 +63,22 @@ def write_sweep(directory: Path, cells: Mapping[str, Mapping[str, Any]]) -> Path
     }  # fmt: skip
     write_json(directory / "sweep.json", document)
     return directory
+
+
+def swept(
+    directory: Path,
+    settings: Sequence[Mapping[str, Any]],
+    steps: Callable[[Mapping[str, Any]], float],
+) -> Path:
+    """A sweep with a cell per setting, one seed each, trained for as many steps as ``steps`` says of it."""
+    cells = {str(number): one for number, one in enumerate(settings)}
+    for name, one in cells.items():
+        write_cell(directory / "cells" / name, 0.5, (0,), int(steps(one)), "sycojax")
+    return write_sweep(directory, cells)
+
+
+def text_of(directory: Path) -> str:
+    return (write(directory).parent / "report.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +227,7 @@ def test_what_an_audit_doubts_is_marked(tmp_path: Path) -> None:
     (worse,) = audit(load_sweep(directory)).families
     assert (BASE, "mmlu") in worse.marked
     assert worse.of_level(sound, "mmlu") == doubt.OWN
-    text = (write(directory).parent / "report.md").read_text(encoding="utf-8")
+    text = text_of(directory)
     assert "An audit failed in 2 of 2 cells" in text
     assert "Determinism" in text
     assert re.search(r"mmlu learning\\_rate=0.004, 2 seeds \|.*[0-9]†", text)
@@ -238,27 +251,26 @@ def test_a_cell_of_other_settings_is_left_out(tmp_path: Path) -> None:
     found = load_sweep(directory)
     assert [s.word for s in found.states.values()] == ["outdated", "finished"]
     assert [p.settings["train.learning_rate"] for p in found.points] == [4e-3]
-    text = (write(directory).parent / "report.md").read_text(encoding="utf-8")
+    text = text_of(directory)
     assert "1 of 2 cells is finished, 1 is outdated" in text
     assert "train.epochs was 3, is 5: run the sweep again" in text
 
 
 def test_what_moves_together_is_one_curve(tmp_path: Path) -> None:
     """Rank and alpha in a list: a line over the ranks, not a point for every pair."""
-    cells = {}
-    for rank in (2, 4, 8):
-        for epochs in (1.0, 2.0):
-            name = f"{rank}-{epochs}"
-            write_cell(tmp_path / "cells" / name, 0.5, (0,), int(10 * epochs), "sycojax")
-            cells[name] = {"lora.rank": rank, "lora.alpha": 2.0 * rank, "train.epochs": epochs}
-    found = load_sweep(write_sweep(tmp_path, cells))
+    settings = [
+        {"lora.rank": rank, "lora.alpha": 2.0 * rank, "train.epochs": epochs}
+        for rank in (2, 4, 8)
+        for epochs in (1.0, 2.0)
+    ]
+    found = load_sweep(swept(tmp_path, settings, lambda s: 10 * s["train.epochs"]))
     along = {dose.name: dose.along for dose in doses(found)}
     assert along == {"steps": (), "rank": ("lora.alpha",)}
     rank = doses(found)[1]
     assert [(line.label, len(line.points)) for line in series(found, rank)] == [
         ("epochs=1", 3), ("epochs=2", 3),
     ]  # fmt: skip
-    text = (write(tmp_path).parent / "report.md").read_text(encoding="utf-8")
+    text = text_of(tmp_path)
     assert "differ in rank and with it in alpha." in text
     # The points answered alike: nothing says how far the slope could be from 0.
     level = trend(series(found, rank)[0], rank, _alike(found))
@@ -268,12 +280,8 @@ def test_what_moves_together_is_one_curve(tmp_path: Path) -> None:
 
 def lengths(directory: Path, pairs: Sequence[tuple[int, float]]) -> Sweep:
     """A sweep of data and epochs, each with the steps that they come to."""
-    cells = {}
-    for limit, epochs in pairs:
-        name = f"{limit}-{epochs}"
-        write_cell(directory / "cells" / name, 0.5, (0,), int(limit * epochs / 10), "sycojax")
-        cells[name] = {"data.train_limit": limit, "train.epochs": epochs}
-    return load_sweep(write_sweep(directory, cells))
+    settings = [{"data.train_limit": limit, "train.epochs": epochs} for limit, epochs in pairs]
+    return load_sweep(swept(directory, settings, lambda s: math.prod(s.values()) / 10))
 
 
 def test_steps_in_a_grid_have_a_line_per_way(tmp_path: Path) -> None:
@@ -286,7 +294,7 @@ def test_steps_in_a_grid_have_a_line_per_way(tmp_path: Path) -> None:
     assert [(line.label, [steps.of(p) for p in line.points]) for line in series(found, steps)] == [
         ("epochs=1", [10, 20, 40]), ("epochs=2", [20, 40, 80]), ("epochs=4", [40, 80, 160]),
     ]  # fmt: skip
-    text = (write(tmp_path).parent / "report.md").read_text(encoding="utf-8")
+    text = text_of(tmp_path)
     assert "differ in training steps (set by train\\_limit) alone." in text
 
 
@@ -294,20 +302,20 @@ def test_steps_without_a_grid_are_one_line(tmp_path: Path) -> None:
     found = lengths(tmp_path, [(100, 1.0), (100, 2.0), (400, 1.0), (500, 3.0)])
     (line,) = series(found, doses(found)[0])
     assert [doses(found)[0].of(p) for p in line.points] == [10, 20, 40, 150]
-    text = (write(tmp_path).parent / "report.md").read_text(encoding="utf-8")
+    text = text_of(tmp_path)
     assert "differ in training steps (set by train\\_limit and epochs) alone." in text
 
 
 def test_what_changes_the_questions_is_no_dose(tmp_path: Path) -> None:
     """Every point has another base: no line joins two of them, whatever number they differ in."""
-    cells = {}
-    for seed in (1, 2):
-        for rate in (1e-3, 4e-3):
-            name = f"{seed}-{rate}"
-            write_cell(tmp_path / "cells" / name, 0.5, (0,), 10, "sycojax")
-            change(tmp_path / "cells" / name, config={"data": {"source": "files", "seed": seed}})
-            cells[name] = {"data.seed": seed, "train.learning_rate": rate}
-    found = load_sweep(write_sweep(tmp_path, cells))
+    settings = [
+        {"data.seed": seed, "train.learning_rate": rate} for seed in (1, 2) for rate in (1e-3, 4e-3)
+    ]
+    swept(tmp_path, settings, lambda _: 10)
+    for name, one in enumerate(settings):
+        data = {"source": "files", "seed": one["data.seed"]}
+        change(tmp_path / "cells" / str(name), config={"data": data})
+    found = load_sweep(tmp_path)
     assert len(found.families) == 2
     assert [dose.name for dose in doses(found)] == ["learning_rate"]
 
@@ -334,7 +342,7 @@ def test_an_adapter_of_others_has_no_dose(tmp_path: Path) -> None:
     ]  # fmt: skip
     (dose,) = doses(found)
     assert [[p.adapter for p in line.points] for line in series(found, dose)] == [["mmlu", "mmlu"]]
-    assert "theirs" in (write(directory).parent / "report.md").read_text(encoding="utf-8")
+    assert "theirs" in text_of(directory)
 
 
 def test_other_questions_are_analysed_apart(tmp_path: Path) -> None:
@@ -345,20 +353,19 @@ def test_other_questions_are_analysed_apart(tmp_path: Path) -> None:
     assert [[p.group for p in f.points] for f in found.families] == [
         ["mmlu, recipe=sycojax"], ["mmlu, recipe=published"],
     ]  # fmt: skip
-    text = (write(tmp_path).parent / "report.md").read_text(encoding="utf-8")
+    text = text_of(tmp_path)
     assert "there is no dose" in text
     assert "No point has a second seed" in text
 
 
 def test_many_lines_are_told_apart(tmp_path: Path) -> None:
     """Nine lines: more than there are colours, and a legend that is wider than the figure if it is let."""
-    cells = {}
-    for number in range(9):
-        for epochs in (1.0, 2.0):
-            name = f"{number}-{epochs}"
-            write_cell(tmp_path / "cells" / name, 0.5, (0,), int(10 * epochs), "sycojax")
-            cells[name] = {"train.learning_rate": 1e-5 * (number + 1), "train.epochs": epochs, "lora.rank": 8}  # fmt: skip
-    found = load_sweep(write_sweep(tmp_path, cells))
+    settings = [
+        {"train.learning_rate": 1e-5 * number, "train.epochs": epochs, "lora.rank": 8}
+        for number in range(1, 10)
+        for epochs in (1.0, 2.0)
+    ]
+    found = load_sweep(swept(tmp_path, settings, lambda s: 10 * s["train.epochs"]))
     results = [compute(family.study, headlines=True) for family in found.families]
     dose = doses(found)[0]
     sound = Audited({}, (doubt.Doubt((), frozenset()),))
@@ -377,11 +384,8 @@ def test_many_lines_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_keys_that_end_alike_are_told_apart(tmp_path: Path) -> None:
-    cells = {}
-    for number in (1, 2):
-        write_cell(tmp_path / "cells" / str(number), 0.5, (0,), 10, "sycojax")
-        cells[str(number)] = {"base.path": f"b{number}", "data.path": f"d{number}", "train.epochs": 1.0}  # fmt: skip
-    index = write(write_sweep(tmp_path, cells))
+    settings = [{"base.path": f"b{n}", "data.path": f"d{n}", "train.epochs": 1.0} for n in (1, 2)]
+    index = write(swept(tmp_path, settings, lambda _: 10))
     with (index.parent / "tables" / "numbers.csv").open() as stream:
         found = {(r["base.path"], r["data.path"], r["epochs"]) for r in csv.DictReader(stream)}
     assert found == {("b1", "d1", "1"), ("b2", "d2", "1")}

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from analysis.figures.style import GREY, ink_on, panels
+from analysis.figures.style import GREY, ink_on, panels, squares
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
 
@@ -45,7 +45,6 @@ def _map(axes: Axes, results: Results, name: str, groups: tuple[str, ...]):
     shown = np.array([[_mass(results, g, name, x) for x in LETTERS] for g in groups])
     colours, norm = matplotlib.colormaps["PuOr_r"], Normalize(EVEN - REACH, EVEN + REACH)
     image = axes.imshow(np.ma.masked_invalid(shown), cmap=colours, norm=norm, aspect="auto")
-    axes.set_facecolor("#f1f3f6")
     for (row, column), value in np.ndenumerate(shown):
         known = math.isfinite(value)
         axes.text(
@@ -53,11 +52,7 @@ def _map(axes: Axes, results: Results, name: str, groups: tuple[str, ...]):
             color=ink_on(tuple(colours(norm(value)))) if known else GREY,
         )  # fmt: skip
     axes.set_xticks(range(len(LETTERS)), LETTERS)
-    axes.set_xticks(np.arange(len(LETTERS) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(groups) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.5)
-    axes.tick_params(which="both", length=0)
-    axes.spines[:].set_visible(False)
+    squares(axes, len(LETTERS), len(groups))
     axes.set_title(name)
     return image
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from analysis.figures.style import GREY, ink_on, panels, unavailable
+from analysis.figures.style import GREY, ink_on, panels, squares, unavailable
 from analysis.page.text import number, p_value
 from analysis.records.load import BASE
 from analysis.results import Results
@@ -112,7 +112,6 @@ def _rank_table(
     shown = np.array([ranked.get(g, [math.nan] * len(WEIGHTS)) for g in groups], dtype=float)
     colours, scale = matplotlib.colormaps["YlGnBu_r"], Normalize(-0.5, len(groups) * 1.25)
     axes.imshow(np.ma.masked_invalid(shown), cmap=colours, norm=scale, aspect="auto")
-    axes.set_facecolor("#f1f3f6")
     for row, column in np.ndindex(shown.shape):
         rank = shown[row, column]
         text = f"{rank:.0f}" if math.isfinite(rank) else "n/a"
@@ -121,9 +120,5 @@ def _rank_table(
     axes.set_xticks(range(len(WEIGHTS)), [f"{w:.0%}" for w in WEIGHTS])
     labels = [f"{g if first else ''} {marks.get(g, '')}".strip() for g in groups]
     axes.set_yticks(range(len(groups)), labels)
-    axes.set_xticks(np.arange(len(WEIGHTS) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(groups) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.5)
-    axes.tick_params(which="both", length=0)
-    axes.spines[:].set_visible(False)
+    squares(axes, len(WEIGHTS), len(groups))
     axes.set_xlabel("Weight on low sycophancy")

@@ -60,6 +60,15 @@ def check(claims: Sequence[Claim], evidence: Evidence) -> tuple[Checked, ...]:
     return tuple(Checked(c, RELATIONS[c.relation](evidence, **c.of)) for c in claims)
 
 
+def claimed_correlations(checked: Sequence[Checked]) -> dict[tuple[str, str], str]:
+    """(benchmark, probe) -> the correlation that a claim states for the pair, as it states it."""
+    return {
+        (c.claim.of["benchmark"], c.claim.of["probe"]): c.claim.of["value"]
+        for c in checked
+        if c.claim.relation == "correlation"
+    }
+
+
 def read_claims(path: Path) -> tuple[Claim, ...]:
     """The records of a JSON list. Raises ``SycojaxError`` saying which record is wrong and why."""
     records = read_json(path)

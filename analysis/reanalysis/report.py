@@ -9,7 +9,7 @@ from analysis.figures.picture import picture
 from analysis.page.document import Picture
 from analysis.page.publish import publish
 from analysis.reanalysis import contents, figures
-from analysis.reanalysis.claims import Checked, check
+from analysis.reanalysis.claims import Checked, check, claimed_correlations
 from analysis.reanalysis.evidence import Evidence
 from analysis.reanalysis.gather import gather
 from analysis.reanalysis.wording import stated
@@ -30,11 +30,7 @@ def write(data: Path | None, workdir: Path) -> tuple[Path, str]:
 
 def _pictures(evidence: Evidence, checked: Sequence[Checked]) -> dict[str, Picture]:
     """The pictures of the page by name."""
-    claimed = {
-        (c.claim.of["benchmark"], c.claim.of["probe"]): stated(c.claim.of["value"]).value
-        for c in checked
-        if c.claim.relation == "correlation"
-    }
+    claimed = {pair: stated(r).value for pair, r in claimed_correlations(checked).items()}
     drawn = (
         picture(
             "correlations",

@@ -9,7 +9,7 @@ from typing import Literal
 
 from analysis.page.tables import Entry, Table
 from analysis.page.text import NONE, number, p_value
-from analysis.reanalysis.claims import Checked
+from analysis.reanalysis.claims import Checked, claimed_correlations
 from analysis.reanalysis.data import NEUTRAL, DataCounts
 from analysis.reanalysis.evidence import LETTERED, Evidence
 from analysis.reanalysis.judgement import FAILS, HOLDS, OPEN, Standing
@@ -41,11 +41,7 @@ def verdicts(checked: Sequence[Checked], kind: str) -> Table:
 
 def correlations(evidence: Evidence, checked: Sequence[Checked]) -> Table:
     """Every benchmark with every probe; ``claimed`` is what a claim states for this pair."""
-    claimed = {
-        (c.claim.of["benchmark"], c.claim.of["probe"]): c.claim.of["value"].replace("-", "\u2212")
-        for c in checked
-        if c.claim.relation == "correlation"
-    }
+    claimed = claimed_correlations(checked)
     rows = []
     for key, pair in evidence.pairs.items():
         found = pair.found
@@ -53,7 +49,7 @@ def correlations(evidence: Evidence, checked: Sequence[Checked]) -> Table:
             (
                 f"{pair.benchmark} x {pair.probe}",
                 Entry(number(found.r, digits=3, signed=True), strong="text"),
-                claimed.get(key, ""),
+                claimed.get(key, "").replace("-", "\u2212"),
                 p_value(found.p), p_value(pair.p_holm), p_value(pair.p_bh), p_value(pair.p_t),
                 span(found.lowest, found.highest), span(found.low, found.high),
                 span(found.items_low, found.items_high),
