@@ -11,7 +11,7 @@ from synthetic_study import ask, stratify, write_study
 
 from analysis import calibration
 from analysis.audits import Audit
-from analysis.figures import strata
+from analysis.figures import catalogue, strata
 from analysis.figures.picture import picture
 from analysis.page.document import Paragraph, render_html
 from analysis.records.load import load
@@ -22,6 +22,7 @@ from analysis.statistics import Estimate
 from analysis.verdicts import conclusions
 from analysis.verdicts.doubt import OF_BASE, OWN, Doubt
 from analysis.verdicts.rule import verdicts
+from sycojax.evals import BUILTIN
 from sycojax.files import read_json, write_json
 from sycojax.records import Record
 
