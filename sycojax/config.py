@@ -1,6 +1,7 @@
 """Every setting of a study as frozen dataclasses, and the strict conversion from an ml-collections config.
 
-Configs stop at the command line: the library sees these classes only.
+Configs stop at the command line: the library sees these classes only. Each field says what it affects
+(``sycojax.settings``); what changes results by rounding alone, such as the mesh, is said to affect nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sycojax.models.backends import Attention
 from sycojax.models.compute import Dtype, Remat
 from sycojax.models.lora import LoRAConfig
 from sycojax.models.quantize import Quantization
+from sycojax.settings import setting
 
 Protocol = Literal["sycojax", "published", "both"]
 
@@ -30,27 +32,26 @@ Protocol = Literal["sycojax", "published", "both"]
 class BaseConfig:
     """The frozen base model."""
 
-    path: str = (
-        "toy"  # a directory in Hugging Face layout, a hub id, or "toy" for the embedded base
-    )
-    tokenizer: str = ""  # directory of the tokenizer; empty = the base's own
-    dtype: Dtype = "float32"  # of base weights and activations
-    quantization: Quantization = "none"  # of the layers' projections; embeddings and norms stay
-    chat_template: ChatTemplate = "llama2"
+    # A directory in Hugging Face layout, a hub id, or "toy" for the embedded base.
+    path: str = setting("toy", "adapter", "records", through="files")
+    # Directory of the tokenizer; empty = the base's own.
+    tokenizer: str = setting("", "adapter", "records", through="files")
+    # Of base weights and activations.
+    dtype: Dtype = setting("float32", "adapter", "records")
+    # Of the layers' projections; embeddings and norms stay.
+    quantization: Quantization = setting("none", "adapter", "records")
+    chat_template: ChatTemplate = setting("llama2", "adapter", "records", through="content")
     # What the backward pass recomputes instead of storing: nothing; all but the results of projections and
     # attention ("dots": cheap, and on a CPU faster than none); or everything inside a layer.
-    remat: Remat = "dots"
-    attention: Attention = (
-        "auto"  # kernel: cudnn or splash where the device and shapes allow, else xla
-    )
+    remat: Remat = setting("dots", "nothing")
+    # Kernel: cudnn or splash where the device and shapes allow, else xla. One that is asked for by name is part of
+    # what numbers are made from. What "auto" finds is not, as the device is not: a study may be continued elsewhere.
+    # ``study.json`` names both.
+    attention: Attention = setting("auto", "adapter", "records")
 
     @property
     def precision(self) -> str:
-        """What the same checkpoint is computed in: all numbers depend on it, so every fingerprint does.
-
-        An attention kernel asked for by name belongs to it. What ``auto`` finds does not, as the device does not:
-        a study may be continued elsewhere. ``study.json`` names both.
-        """
+        """What the same checkpoint is computed in, in words; an attention kernel where it was asked for by name."""
         quantized = "" if self.quantization == "none" else f", {self.quantization} projections"
         attention = "" if self.attention == "auto" else f", {self.attention} attention"
         return self.dtype + quantized + attention
@@ -60,20 +61,26 @@ class BaseConfig:
 class DataConfig:
     """Where rows come from and what becomes of them."""
 
-    source: Literal["toy", "files", "hub", "array_record"] = "toy"
-    path: str = ""  # directory of `files` / `array_record`
-    world_seed: int = (
-        0  # of the embedded world's rows (`toy` only); 0 = the shipped base's own world
+    source: Literal["toy", "files", "hub", "array_record"] = setting(
+        "toy", "adapter", "records", through="files"
     )
-    # Files of yours, each with one more probe or benchmark: asked besides score.evaluations (docs/extending.md).
-    probes: tuple[str, ...] = ()
-    recipe: Recipe = "sycojax"
-    train_limit: int = 0  # rows per task before the validation split; 0 = all
-    test_limit: int = 0  # rows per benchmark; 0 = all
-    probe_limit: int = 0  # rows per probe; 0 = all
-    validation_fraction: float = 0.1
-    max_length: int = 512  # tokens of one training example; longer ones are cut and counted
-    seed: int = 42  # of validation splits and option shuffles; data order follows train.seeds
+    # Directory of `files` / `array_record`.
+    path: str = setting("", "adapter", "records", through="files")
+    # Of the embedded world's rows (`toy` only); 0 = the shipped base's own world.
+    world_seed: int = setting(0, "adapter", "records", through="content")
+    # Files of yours, each with one more probe or benchmark: asked besides score.evaluations (docs/extending.md). What a
+    # probe asks is not trained on.
+    probes: tuple[str, ...] = setting((), "adapter", "records", "analysis", through="files")
+    recipe: Recipe = setting("sycojax", "adapter", "records", through="content")
+    # Rows per task before the validation split; 0 = all. A probe's records say which of its questions these rows ask.
+    train_limit: int = setting(0, "adapter", "records", through="content", steps=True)
+    test_limit: int = setting(0, "records", through="content")  # rows per benchmark; 0 = all
+    probe_limit: int = setting(0, "records", through="content")  # rows per probe; 0 = all
+    validation_fraction: float = setting(0.1, "adapter", through="content", steps=True)
+    # Tokens of one training example; longer ones are cut and counted.
+    max_length: int = setting(512, "adapter", through="content")
+    # Of validation splits and option shuffles; data order follows train.seeds.
+    seed: int = setting(42, "adapter", "records", through="content")
 
     def __post_init__(self) -> None:
         if not 0 < self.validation_fraction < 1:
@@ -88,32 +95,40 @@ class DataConfig:
 class TrainConfig:
     """How every adapter is trained. One optimiser step sees `examples_per_step` examples, whatever the packing."""
 
-    adapters: tuple[str, ...] = (*BUILTIN.benchmarks, "combined")
-    seeds: tuple[int, ...] = (0, 1)
-    bank_width: int = 1  # adapters that go through one step together
-    epochs: float = 3.0
-    examples_per_step: int = 16
-    row_length: int = 512  # tokens per packed row
+    # Which adapters there are says nothing about one of them. (A probe's records say which of its questions the rows
+    # of truthfulqa ask, if that is trained on: they are redone where the questions they hold change.)
+    adapters: tuple[str, ...] = setting(
+        (*BUILTIN.benchmarks, "combined"), "nothing", through="content"
+    )
+    seeds: tuple[int, ...] = setting((0, 1), "nothing")
+    # Adapters that go through one step together. A checkpoint holds all of them.
+    bank_width: int = setting(1, "continuation")
+    epochs: float = setting(3.0, "adapter", own=True, steps=True)
+    examples_per_step: int = setting(16, "adapter", steps=True)
+    # Tokens per packed row. Dropout masks follow the rows, so that another length is another adapter.
+    row_length: int = setting(512, "adapter")
     # Rows per forward and backward pass, a multiple of the devices that share them. What does not fill a pass is
     # computed as padding: 16 examples of 150 tokens fill five rows of 512, so four rows a pass waste three.
-    micro_batch_rows: int = 1
+    # Dropout masks follow the passes, so that another number of rows is another adapter.
+    micro_batch_rows: int = setting(1, "adapter")
     # Places whose logits exist at one time, per device, those with a loss alone. 0 = all places of the pass.
-    logits_chunk: int = 256
-    learning_rate: float = 2e-4
-    warmup_steps: int = 100
-    schedule: Literal["cosine", "constant"] = "cosine"
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
+    logits_chunk: int = setting(256, "nothing")
+    learning_rate: float = setting(2e-4, "adapter", own=True)
+    warmup_steps: int = setting(100, "adapter", own=True)
+    schedule: Literal["cosine", "constant"] = setting("cosine", "adapter", own=True)
+    weight_decay: float = setting(0.01, "adapter")
+    clip_norm: float = setting(1.0, "adapter")
+    beta1: float = setting(0.9, "adapter")
+    beta2: float = setting(0.999, "adapter")
+    epsilon: float = setting(1e-8, "adapter")
     # example: every example weighs the same; token: every target token does; micro: mean over
     # `micro_examples` consecutive examples, then over those groups (transformers before 4.46).
-    loss_average: Literal["example", "token", "micro"] = "example"
-    micro_examples: int = 2
-    eval_every: int = 25  # optimiser steps between validation losses; also measured at the end
-    checkpoint_every: int = 50  # optimiser steps
-    log_every: int = 10
+    loss_average: Literal["example", "token", "micro"] = setting("example", "adapter")
+    micro_examples: int = setting(2, "adapter")
+    # Optimiser steps between validation losses, of which the lowest decides what is kept; also measured at the end.
+    eval_every: int = setting(25, "adapter")
+    checkpoint_every: int = setting(50, "nothing")  # optimiser steps
+    log_every: int = setting(10, "continuation")  # one run has one interval in its log
 
     def __post_init__(self) -> None:
         if len(set(self.adapters)) < len(self.adapters) or len(set(self.seeds)) < len(self.seeds):
@@ -132,20 +147,22 @@ class TrainConfig:
 class ScoreConfig:
     """How configurations are scored."""
 
-    evaluations: tuple[str, ...] = BUILTIN.subjects
-    adapters: tuple[str, ...] = ()  # trained elsewhere: NAME=PATH of a PEFT adapter of this base
-    bank_width: int = 1  # configurations that go through one pass together
-    batch_tokens: int = 8192  # tokens of one padded scoring batch
-    buckets: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048, 4096)  # packed row lengths
-    decode_batch: int = 32  # prompts decoded together, per configuration
+    evaluations: tuple[str, ...] = setting(BUILTIN.subjects, "records", through="content")
+    # Trained elsewhere: NAME=PATH of a PEFT adapter of this base.
+    adapters: tuple[str, ...] = setting((), "records", through="files")
+    bank_width: int = setting(1, "nothing")  # configurations that go through one pass together
+    batch_tokens: int = setting(8192, "nothing")  # tokens of one padded scoring batch
+    # Packed row lengths.
+    buckets: tuple[int, ...] = setting((64, 128, 256, 512, 1024, 2048, 4096), "nothing")
+    decode_batch: int = setting(32, "nothing")  # prompts decoded together, per configuration
     # As bank_width, for decoding; 0: that on a CPU, elsewhere as many as memory holds.
-    decode_bank_width: int = 0
-    max_new_tokens: int = 256  # of gsm8k answers
+    decode_bank_width: int = setting(0, "nothing")
+    max_new_tokens: int = setting(256, "records", through="content")  # of gsm8k answers
     # Items per probe that are asked again in the plain template and by generation; 0 = none.
-    audit_items: int = 100
+    audit_items: int = setting(100, "records", through="content")
     # sycojax: probes by likelihood. published: by the study's generation and keyword rules instead, and those
     # benchmarks it read from generated text also that way. both: side by side.
-    protocol: Protocol = "sycojax"
+    protocol: Protocol = setting("sycojax", "records", through="content")
 
     def __post_init__(self) -> None:
         if list(self.buckets) != sorted(set(self.buckets)) or not self.buckets:
@@ -158,12 +175,12 @@ class ScoreConfig:
 class MeshConfig:
     """Devices along each mesh axis; -1 for at most one axis takes what is left."""
 
-    data: int = -1
-    fsdp: int = 1
-    tensor: int = 1
+    data: int = setting(-1, "nothing")
+    fsdp: int = setting(1, "nothing")
+    tensor: int = setting(1, "nothing")
     # The adapters of a bank go to different devices along `data`, which then have rows of their own; the rows of
     # an adapter are split over `fsdp` alone. Their gradients need no sum over `data`.
-    bank_over_data: bool = False
+    bank_over_data: bool = setting(False, "nothing")
 
     @property
     def bank_axis(self) -> str | None:
@@ -175,7 +192,7 @@ class MeshConfig:
 class StudyConfig:
     """A whole study."""
 
-    name: str = "study"
+    name: str = setting("study", "nothing")  # a workdir belongs to one name
     base: BaseConfig = dataclasses.field(default_factory=BaseConfig)
     lora: LoRAConfig = dataclasses.field(default_factory=LoRAConfig)
     data: DataConfig = dataclasses.field(default_factory=DataConfig)

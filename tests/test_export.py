@@ -16,10 +16,10 @@ import synthetic_study
 import tiny_models as tiny
 
 from sycojax.cli import main
-from sycojax.config import BaseConfig
 from sycojax.files import read_json
 from sycojax.study.external import files_fingerprint
 from sycojax.study.stages import Stamps, fingerprint
+from sycojax.study.state import adapter_known_by
 from sycojax.weights.fingerprint import base_fingerprint, weights_fingerprint
 
 ADAPTER = ["adapter_config.json", "adapter_model.safetensors"]
@@ -54,10 +54,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     document = read_json(workdir / "study.json")
     document["configurations"][2]["source"] = str(root / "elsewhere")
     document["configurations"].append({"name": "mmlu-s2", "adapter": "mmlu", "seed": 2})
-    (workdir / "study.json").write_text(json.dumps(document))
-    stamps, sources = Stamps(workdir), ("made here", files_fingerprint(adapters[1]))
-    stamps.mark(adapters[0], sources[0])
-    computed = fingerprint(document["base_fingerprint"], BaseConfig(path="x").precision)
+    basis = {"base": document["base_fingerprint"], "tokenizer": "t", "settings": "s"}
+    (workdir / "study.json").write_text(json.dumps(document | {"basis": basis}))
+    stamps = Stamps(workdir)
+    stamps.mark(adapters[0], {"seed": "0"})
+    sources = adapter_known_by(workdir, "mmlu-s0"), files_fingerprint(adapters[1])
     for evaluation in ("mmlu", "answer"):
         asked = [{"evaluation": evaluation, "item": "1"}]
         items = workdir / "items" / f"{evaluation}.jsonl"
@@ -65,7 +66,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         items.write_text("".join(json.dumps(one) + "\n" for one in asked))
         for name, source in zip(("mmlu-s0", "mmlu-s1"), sources, strict=True):
             path = workdir / "records" / name / f"{evaluation}.jsonl"
-            stamps.mark(path, fingerprint(computed, source, fingerprint(asked)))
+            stamps.mark(path, {**basis, "adapter": source, "questions": fingerprint(asked)})
     return workdir
 
 

@@ -14,7 +14,7 @@ from sycojax.config import ScoreConfig, StudyConfig, TrainConfig
 from sycojax.errors import SycojaxError
 from sycojax.models.base import abstract
 from sycojax.models.lora import LoRAConfig, covering
-from sycojax.study.external import external_adapters, load_external
+from sycojax.study.external import external_adapters, find_external
 from sycojax.weights.peft import export_adapter
 
 CONFIG = dataclasses.replace(GQA, num_hidden_layers=2)
@@ -67,22 +67,22 @@ def write_adapter(directory: Path, lora: LoRAConfig, seed: int = 0) -> Path:
 def test_the_fingerprint_is_of_the_files(tmp_path: Path) -> None:
     """Not of where they lie: an adapter that is moved is not scored again, one that is trained again is."""
     lora = LoRAConfig(rank=2, targets=("q_proj",))
-    places = [
+    directories = [
         write_adapter(tmp_path / name, lora, seed) for name, seed in (("a", 0), ("b", 0), ("c", 1))
     ]
-    (places[1] / "README.md").write_text("the same adapter")
-    config = study(*(f"x{i}={place}" for i, place in enumerate(places)))
-    found, inputs, shapes = load_external(external_adapters(config), CONFIG, tmp_path, "my/base")
-    assert list(found.values()) == places
-    assert inputs["x0"] == inputs["x1"] != inputs["x2"]
-    assert shapes == [lora] * 3
+    (directories[1] / "README.md").write_text("the same adapter")
+    config = study(*(f"x{i}={directory}" for i, directory in enumerate(directories)))
+    found = list(find_external(external_adapters(config), CONFIG, tmp_path, "my/base").values())
+    assert [adapter.directory for adapter in found] == directories
+    assert found[0].fingerprint == found[1].fingerprint != found[2].fingerprint
+    assert [adapter.shape for adapter in found] == [lora] * 3
 
 
 def test_an_adapter_of_another_base_is_refused(tmp_path: Path) -> None:
     place = write_adapter(tmp_path / "a", LoRAConfig(rank=2))
     other = dataclasses.replace(CONFIG, num_hidden_layers=3)
     with pytest.raises(SycojaxError, match="of some/base does not fit my/llama: missing tensors"):
-        load_external(external_adapters(study(f"a={place}")), other, tmp_path, "my/llama")
+        find_external(external_adapters(study(f"a={place}")), other, tmp_path, "my/llama")
 
 
 def test_the_covering_shape() -> None:

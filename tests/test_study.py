@@ -29,9 +29,8 @@ from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import Llama
 from sycojax.models.lora import LoRAConfig
 from sycojax.records import read_records
-from sycojax.study import adapters, run, scores
+from sycojax.study import adapters, run, scores, state
 from sycojax.study.datasets import asked_evaluations, prepare
-from sycojax.study.stages import Stamps
 from sycojax.training.loop import TrainedAdapter
 from sycojax.weights.huggingface import load_config, save_base
 from sycojax.weights.peft import export_adapter, load_adapter
@@ -150,13 +149,11 @@ def test_one_command_from_rows_to_report(inputs: tuple[Path, Path], tmp_path: Pa
         names = [row["adapter_name"] for row in csv.DictReader(rows)]
     assert names == ["baseline", "gsm8k", "combined"]
     # What a model card asks before it prints a number: were the records made with the adapter that is there?
-    document, stamps = read_json(tmp_path / "w" / "study.json"), Stamps(tmp_path / "w")
-    one, other = (
-        stamps.inputs(tmp_path / "w" / "adapters" / f"{a}-s0") for a in ("gsm8k", "combined")
-    )
-    assert scores.records_are_of(tmp_path / "w", document, "gsm8k-s0", one)
-    assert not scores.records_are_of(tmp_path / "w", document, "gsm8k-s0", other)
-    assert not scores.records_are_of(tmp_path / "w", document, "mmlu-s0", one)
+    one, other = (state.adapter_known_by(tmp_path / "w", f"{a}-s0") for a in ("gsm8k", "combined"))
+    document = read_json(tmp_path / "w" / "study.json")
+    assert state.made_with(tmp_path / "w", document, "gsm8k-s0", one)
+    assert not state.made_with(tmp_path / "w", document, "gsm8k-s0", other)
+    assert not state.made_with(tmp_path / "w", document, "mmlu-s0", one)
     assert not list((tmp_path / "w" / "training").glob("*/*/checkpoints")), "left behind"
 
 
@@ -337,6 +334,24 @@ def test_the_workdir_of_another_study_is_left_alone(
     with pytest.raises(SycojaxError, match="holds the study 'test', not 'other'"):
         bring_up_to_date(other, workdir)
     assert sorted(p for p in workdir.rglob("*")) == before
+
+
+def test_a_workdir_of_an_earlier_version_is_left_alone(
+    inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Its stamps say less than is asked of them now; what they hold is neither believed nor replaced."""
+    config, workdir = study(inputs), tmp_path / "w"
+    run.run(config, workdir, until="data", progress=False, say=silent)
+    document = read_json(workdir / "study.json")
+    del document["format"]
+    (workdir / "study.json").write_text(json.dumps(document))
+    with pytest.raises(SycojaxError, match=r"was made by an earlier sycojax.* another --workdir"):
+        bring_up_to_date(config, workdir)
+    assert read_json(workdir / "study.json") == document
+    (workdir / "study.json").unlink()
+    (workdir / "sweep.json").write_text('{"name": "s"}')
+    with pytest.raises(SycojaxError, match="was made by an earlier sycojax"):
+        state.check_free(workdir, "sweep", "s")
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from sycojax.cli.settings import Settings
 from sycojax.cli.sweep import cells_of
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
+from sycojax.study.state import check_free
 from sycojax.study.sweep import LONGEST_NAME, plan
-from sycojax.study.sweep_workdir import check_sweep_free
 
 REPOSITORY = Path(__file__).parent.parent
 STUDY = StudyConfig()
@@ -176,7 +176,7 @@ def test_a_directory_of_something_else(
     assert main(["sweep", flag, f"--workdir={tmp_path / 'w'}"]) == 2
     assert "is not empty and holds no sweep" in capsys.readouterr().err
     (tmp_path / "w" / name).rename(tmp_path / "w" / ".sweep.json.k3x9")
-    check_sweep_free(tmp_path / "w", "s")  # that another cell is about to write
+    check_free(tmp_path / "w", "sweep", "s")  # that another cell is about to write
     (tmp_path / "w" / "sweep.json").write_text('{"name": "other"}')
     assert main(["sweep", flag, f"--workdir={tmp_path / 'w'}"]) == 2
     assert "holds the sweep 'other', not 's'" in capsys.readouterr().err

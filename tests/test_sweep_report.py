@@ -26,8 +26,10 @@ from analysis.sweep.figures import curves
 from analysis.sweep.load import Sweep, load_sweep
 from analysis.sweep.report import write
 from analysis.verdicts import doubt
+from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json, write_json
+from sycojax.study.sweep_workdir import keys_of_report
 
 EVALUATED = ("mmlu", "feedback")
 ITEMS = 40
@@ -50,6 +52,7 @@ def write_cell(directory: Path, deference: float, seeds: Sequence[int], steps: i
     document["config"] = {
         "data": {"source": "files", "recipe": recipe}, "score": {"evaluations": EVALUATED}
     }  # fmt: skip
+    document["basis"] = {"questions": recipe}
     write_json(directory / "study.json", document)
 
 
@@ -59,7 +62,7 @@ def write_sweep(directory: Path, cells: Mapping[str, Mapping[str, Any]]) -> Path
     document = {
         "name": "doses", "study": "synthetic", "updated": "2026-01-02T03:04:05+00:00", "keys": keys,
         "cells": [{"name": name, "settings": dict(settings)} for name, settings in cells.items()],
-        "config": {}, "versions": {"numpy": "2.0.0"}, "commit": "0123456789abcdef",
+        **keys_of_report(StudyConfig()), "config": {}, "versions": {"numpy": "2.0.0"}, "commit": "0123456789abcdef",
     }  # fmt: skip
     write_json(directory / "sweep.json", document)
     return directory
@@ -314,7 +317,8 @@ def test_what_changes_the_questions_is_no_dose(tmp_path: Path) -> None:
     swept(tmp_path, settings, lambda _: 10)
     for name, one in enumerate(settings):
         data = {"source": "files", "seed": one["data.seed"]}
-        change(tmp_path / "cells" / str(name), config={"data": data})
+        questions = {"questions": str(one["data.seed"])}
+        change(tmp_path / "cells" / str(name), config={"data": data}, basis=questions)
     found = load_sweep(tmp_path)
     assert len(found.families) == 2
     assert [dose.name for dose in doses(found)] == ["learning_rate"]

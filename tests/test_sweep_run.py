@@ -230,7 +230,7 @@ def test_what_fails_in_a_cell_stays_there(
         adapter(study, workdir / "cells" / cells[2].name), adapter(study, tmp_path / "alone"),
     )  # fmt: skip
     # A cell that is mended is no failure any more.
-    mended = [dataclasses.replace(cells[3], config=cells[0].config, shown=cells[0].config)]
+    mended = [dataclasses.replace(cells[3], config=cells[0].config)]
     assert run_cells(mended, workdir, others=cells, progress=False, say=silent) == {}
     assert [p.stem for p in (workdir / "failures").iterdir()] == [cells[1].name]
     # Nor is one that was mended by itself, in its own directory.

@@ -13,10 +13,6 @@ from analysis.statistics import Estimate, Resampled, error, pooled_spread, resam
 from analysis.sweep.load import Point, Sweep, label, setting_text, short
 
 STEPS = "training steps"
-# Keys that change how many steps there are. A curve against steps may stand for any of them.
-_LENGTH_KEYS = (
-    "data.train_limit", "data.validation_fraction", "train.epochs", "train.examples_per_step",
-)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +72,8 @@ def _steps(sweep: Sweep) -> Dose | None:
     training. So the steps that one key sets are the dose, and every value of the other keys has a line of its own. Where
     no single key gives such lines, all of them together are the dose.
     """
-    lengths = tuple(key for key in sweep.factors if key in _LENGTH_KEYS)
+    # Keys that change how many steps there are. A curve against steps may stand for any of them.
+    lengths = tuple(key for key in sweep.factors if key in sweep.document["lengths"])
     ways = [Dose("steps", STEPS, (key,), _along(sweep, (key,))) for key in lengths]
     for dose in ways:
         if all(found := _amounts(sweep, dose)) and found:

@@ -13,21 +13,6 @@ from sycojax.errors import SycojaxError
 from sycojax.files import read_json
 
 SEEDS, ADAPTERS = "train.seeds", "train.adapters"
-# Two cells in which these settings are equal have the same base and ask it the same: its answers are equal, too.
-_ASKED = {
-    "base": ("path", "tokenizer", "dtype", "quantization", "chat_template", "attention"),
-    "data": ("source", "path", "world_seed", "recipe", "test_limit", "probe_limit", "seed"),
-    "score": ("evaluations", "audit_items", "protocol", "max_new_tokens"),
-}
-# Settings that may differ between a cell and the sweep although the cell's results are what the sweep asks for: where
-# files lie, how work is laid out, and which adapters there are. (That base.path may differ is safe: another base has
-# another fingerprint, which is compared as well.)
-_FREE = {
-    "base": ("path", "tokenizer", "remat"),
-    "data": ("source", "path"),
-    "train": ("adapters", "seeds", "bank_width", "checkpoint_every", "log_every"),
-    "score": ("adapters", "bank_width", "batch_tokens", "buckets", "decode_batch", "decode_bank_width"),
-}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,9 +78,14 @@ def load_sweep(directory: Path, probes: Sequence[str | Path] = ()) -> Sweep:
     """Read ``directory/sweep.json`` and the studies in ``directory/cells``.
 
     A cell that failed, was not run, or was made with other settings than the sweep has now is left out; ``states``
-    says so. Raises ``SycojaxError`` when sweep.json is missing or no cell has records.
+    says so. Raises ``SycojaxError`` when sweep.json is missing or of an earlier sycojax, or no cell has records.
     """
     document = read_json(directory / "sweep.json")
+    if "compared" not in document:
+        raise SycojaxError(
+            f"{directory} was made by an earlier sycojax, and does not say which settings its cells must share: report "
+            f"them one by one (--workdir={directory / 'cells'}/NAME), or run the sweep again in another --workdir"
+        )
     cells, states = [], {}
     for entry in document["cells"]:
         name = entry["name"]
@@ -124,7 +114,7 @@ def load_sweep(directory: Path, probes: Sequence[str | Path] = ()) -> Sweep:
     factors = tuple(key for key in document["keys"] if key not in (SEEDS, ADAPTERS))
     families: dict[str, list[_Cell]] = {}
     for cell in cells:
-        families.setdefault(_asked(cell.study.document), []).append(cell)
+        families.setdefault(_basis(cell.study.document), []).append(cell)
     joined = tuple(_join(directory, members, factors) for members in families.values())
     studies = {cell.name: cell.study for cell in cells}
     return Sweep(directory, document, factors, joined, states, studies)
@@ -156,24 +146,30 @@ def setting_text(value: Any) -> str:
 
 def _outdated(document: Mapping[str, Any], settings: Mapping[str, Any], study: Study) -> str:
     """In which settings the records differ from what the sweep asks for now; "" where they do not."""
-    wanted = {g: dict(v) for g, v in document["config"].items() if isinstance(v, Mapping)}
-    for key, value in settings.items():
-        group, _, name = key.partition(".")
-        wanted.setdefault(group, {})[name] = value
-    made = study.document.get("config", {})
+    if "basis" not in study.document:
+        return "it was made by an earlier sycojax"
+    wanted, made = _flat(document["config"]) | dict(settings), _flat(study.document["config"])
     differ = [
-        f"{group}.{name} was {setting_text(made[group][name])}, is {setting_text(value)}"
-        for group in (*_FREE, "lora")
-        for name, value in wanted.get(group, {}).items()
-        if name not in _FREE.get(group, ()) and made.get(group, {}).get(name, value) != value
+        f"{key} was {setting_text(made[key])}, is {setting_text(wanted[key])}"
+        for key in document["compared"]
+        if key in wanted and made.get(key, wanted[key]) != wanted[key]
     ]
     return f"{'; '.join(differ)}: run the sweep again" if differ else ""
 
 
-def _asked(document: Mapping[str, Any]) -> str:
-    config = document.get("config", {})
-    chosen = {g: {k: config.get(g, {}).get(k) for k in keys} for g, keys in _ASKED.items()}
-    return json.dumps([document.get("base_fingerprint"), chosen], sort_keys=True)
+def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted key -> value."""
+    return {
+        f"{group}.{name}": value
+        for group, values in config.items()
+        if isinstance(values, Mapping)
+        for name, value in values.items()
+    }
+
+
+def _basis(document: Mapping[str, Any]) -> str:
+    """Where it is equal, the base gave the same answers to the same questions."""
+    return json.dumps(document["basis"], sort_keys=True)
 
 
 def _join(directory: Path, cells: Sequence[_Cell], factors: Sequence[str]) -> Family:

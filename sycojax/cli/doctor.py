@@ -43,7 +43,7 @@ class Finding:
 def examine(workdir: Path, base: str, bucket: str = "") -> list[Finding]:
     """Look at everything a study needs; ``base`` is the model it would load, ``bucket`` where the workdir is kept, "" for none."""
     return [
-        *_versions(), *_devices(), *_disk(workdir), *_bucket(bucket), *_cache(), *_hub(base), *_extras(),
+        *_versions(), *_devices(), *_disk(workdir), *_holding(workdir), *_bucket(bucket), *_cache(), *_hub(base), *_extras(),
     ]  # fmt: skip
 
 
@@ -123,6 +123,23 @@ def _disk(workdir: Path) -> Iterator[Finding]:
         )  # fmt: skip
     else:
         yield Finding("ok", "disk", f"{free / GIB:.0f} GiB free at {existing}")
+
+
+def _holding(workdir: Path) -> Iterator[Finding]:
+    """Whose study or sweep is in the workdir, if any."""
+    from sycojax.study.state import holding
+
+    try:
+        found = holding(workdir)
+    except SycojaxError:
+        return  # ``_disk`` says it
+    if found.older:
+        yield Finding(
+            "note", "workdir", f"{workdir} holds a {found.kind} of an earlier sycojax",
+            "`sycojax report` reads it; nothing continues it: choose another --workdir",
+        )  # fmt: skip
+    elif found.name:
+        yield Finding("ok", "workdir", f"{workdir} holds the {found.kind} {found.name!r}")
 
 
 def _place(directory: Path) -> tuple[Path, str]:

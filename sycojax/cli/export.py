@@ -133,8 +133,7 @@ def _card(
     """The text of README.md; ``where`` is the repository or directory that the export goes to."""
     from analysis.report import card
     from sycojax.study.external import files_fingerprint
-    from sycojax.study.scores import records_are_of
-    from sycojax.study.stages import Stamps
+    from sycojax.study.state import adapter_known_by, made_with
     from sycojax.weights.hub import hub_id
     from sycojax.weights.peft_settings import CONFIG, base_of
 
@@ -146,8 +145,8 @@ def _card(
     if not (workdir / "records" / name).is_dir():
         return card.render(subject, None, "the study has not scored this adapter yet.")
     external = _entry(document, name)
-    inputs = files_fingerprint(source) if external else Stamps(workdir).inputs(source)
-    if not inputs or not records_are_of(workdir, document, name, inputs):
+    known_by = files_fingerprint(source) if external else adapter_known_by(workdir, name)
+    if not known_by or not made_with(workdir, document, name, known_by):
         return card.render(
             subject, None, "the records of the study were not made with this adapter as it is now."
         )

@@ -13,9 +13,10 @@ from sycojax.cli.settings import Settings
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.parallel.distributed import is_first, on_first, shutdown
+from sycojax.study.state import check_free
 from sycojax.study.sweep import Cell, plan, set_by_all
 from sycojax.study.sweep_run import run_cells, said
-from sycojax.study.sweep_workdir import check_sweep_free, describe_sweep
+from sycojax.study.sweep_workdir import describe_sweep
 
 
 def sweep(
@@ -29,7 +30,7 @@ def sweep(
     chosen = choose(cells, cell)
     start()
     name = Path(settings.file).stem
-    on_first(lambda: check_sweep_free(workdir, name))
+    on_first(lambda: check_free(workdir, "sweep", name))
     failed = run_cells(
         chosen, workdir, others=cells, progress=not quiet,
         begin=lambda: on_first(lambda: describe_sweep(workdir, name, study, cells)),

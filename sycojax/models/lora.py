@@ -19,6 +19,7 @@ from jax.ad_checkpoint import checkpoint_name
 from sycojax.errors import SycojaxError
 from sycojax.models import quantize
 from sycojax.models.compute import Compute
+from sycojax.settings import setting
 
 ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP_TARGETS = ("gate_proj", "up_proj", "down_proj")
@@ -38,10 +39,10 @@ class LoRAParam(nnx.Variable):
 class LoRAConfig:
     """Which projections carry an adapter and how strong it is."""
 
-    rank: int = 16
-    alpha: float = 32.0
-    dropout: float = 0.1
-    targets: tuple[str, ...] = TARGETS
+    rank: int = setting(16, "adapter")
+    alpha: float = setting(32.0, "adapter")
+    dropout: float = setting(0.1, "adapter")
+    targets: tuple[str, ...] = setting(TARGETS, "adapter")
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.targets) - set(TARGETS))

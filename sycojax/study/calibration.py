@@ -22,15 +22,14 @@ from sycojax.evals import evaluations
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.requests import Request
 from sycojax.scoring.scorer import Scorer
-from sycojax.study.adapters import job_inputs, train_jobs
+from sycojax.study.adapters import train_adapters
 from sycojax.study.datasets import probe_rows, requests_of, split_validation
+from sycojax.study.inputs import read_inputs
 from sycojax.study.scores import score_configurations, write_items
-from sycojax.study.stages import fingerprint
+from sycojax.study.state import state_of
 from sycojax.study.workdir import commit, configuration_name, versions
 from sycojax.training.loop import AdapterJob
-from sycojax.weights.fingerprint import base_fingerprint
 from sycojax.weights.frozen import load_frozen
-from sycojax.weights.hub import resolve
 
 PLANTED = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -69,24 +68,18 @@ def train_and_score(
     What is finished and current is skipped. Returns what the numbers rest on: the fingerprint of the base and
     each adapter's training summary. Raises ``SycojaxError`` on anything the user can mend.
     """
-    path = resolve(config.base.path)
-    tokenizer = Tokenizer.from_directory(path)
-    base = load_frozen(config)
-    weights = on_first(lambda: base_fingerprint(path))
-    jobs = [_job(config, tokenizer, planted, examples) for planted, examples in dialogues.items()]
-    inputs = job_inputs(config, weights, jobs)
-    training = train_jobs(config, directory, base, inputs, jobs, progress=progress)
+    given, base = read_inputs(config), load_frozen(config)
+    jobs = [_job(config, given.tokenizer, planted, e) for planted, e in dialogues.items()]
+    state = state_of(config, directory, given, jobs, _requests(config))
+    training = train_adapters(config, base, state, progress=progress)
     if is_first():
         say(f"adapters  {len(training)} with planted sycophancy, trained or up to date")
-    requests = _requests(config)
-    on_first(lambda: write_items(directory, requests))
-    score_configurations(
-        config, directory, base, Scorer(base, tokenizer, config.score), inputs, requests,
-        base_inputs=fingerprint(weights, config.base.precision), progress=progress,
-    )  # fmt: skip
+    on_first(lambda: write_items(directory, state.requests))
+    scorer = Scorer(base, given.tokenizer, config.score)
+    score_configurations(config, base, scorer, state, progress=progress)
     if is_first():
-        say(f"records   {1 + len(inputs)} configurations on {len(requests)} probes")
-    return {"base_fingerprint": weights, "training": training}
+        say(f"records   {len(state.configurations)} configurations on {len(state.requests)} probes")
+    return {"base_fingerprint": given.weights, "training": training}
 
 
 def provenance(config: StudyConfig) -> dict[str, Any]:

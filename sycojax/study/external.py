@@ -56,21 +56,32 @@ def external_adapters(config: StudyConfig) -> list[ExternalAdapter]:
     return found
 
 
-def load_external(
+@dataclasses.dataclass(frozen=True)
+class FoundAdapter:
+    """An adapter that was trained elsewhere, as it is on this machine."""
+
+    directory: Path
+    fingerprint: str  # ``files_fingerprint``
+    shape: LoRAConfig
+
+
+def find_external(
     adapters: Sequence[ExternalAdapter], config: LlamaConfig, base: Path, base_name: str
-) -> tuple[dict[str, Path], dict[str, str], list[LoRAConfig]]:
-    """By configuration name: the local directory (a hub id is fetched) and a fingerprint of the files; and the shapes.
+) -> dict[str, FoundAdapter]:
+    """Every adapter by its configuration name; a hub id is fetched.
 
     Raises ``SycojaxError`` naming what is not an adapter of the base in ``base`` (``base_name`` to the user), before
     anything is computed; warns where only the base's name differs.
     """
-    places = {e.name: resolve_adapter(e.source) for e in adapters}
-    shapes = [load_adapter(place, config, base_name)[0] for place in places.values()]
-    for place in places.values():
-        check_origin(place, base, base_name)
-    return places, {name: files_fingerprint(place) for name, place in places.items()}, shapes
+    found = {}
+    for adapter in adapters:
+        directory = resolve_adapter(adapter.source)
+        shape, _ = load_adapter(directory, config, base_name)
+        check_origin(directory, base, base_name)
+        found[adapter.name] = FoundAdapter(directory, files_fingerprint(directory), shape)
+    return found
 
 
-def files_fingerprint(place: Path) -> str:
-    """What an adapter in ``place`` is known by, wherever it lies."""
-    return fingerprint("external", *((place / file).read_bytes() for file in (CONFIG, WEIGHTS)))
+def files_fingerprint(directory: Path) -> str:
+    """What an adapter's files are known by, wherever they lie."""
+    return fingerprint("external", *((directory / file).read_bytes() for file in (CONFIG, WEIGHTS)))

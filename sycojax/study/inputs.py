@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from sycojax.config import StudyConfig
 from sycojax.data.tokenizer import Tokenizer, check_vocabulary
-from sycojax.models.lora import LoRAConfig
-from sycojax.study.external import external_adapters, load_external
+from sycojax.parallel.distributed import on_first
+from sycojax.study.external import FoundAdapter, external_adapters, find_external
+from sycojax.weights.fingerprint import base_fingerprint, tokenizer_fingerprint
 from sycojax.weights.huggingface import load_config, resolve_base
 
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """``places``, ``external`` and ``shapes`` are those of ``external.load_external``."""
+    """What was read, and what its files are known by."""
 
     base: Path
+    weights: str  # ``base_fingerprint`` of the base
     tokenizer: Tokenizer
-    places: dict[str, Path]
-    external: dict[str, str]
-    shapes: list[LoRAConfig]
+    texts: str  # ``tokenizer_fingerprint`` of the tokenizer's directory
+    external: Mapping[str, FoundAdapter]  # by configuration name
 
 
 def read_inputs(config: StudyConfig) -> Inputs:
@@ -31,8 +33,9 @@ def read_inputs(config: StudyConfig) -> Inputs:
     """
     path = resolve_base(config.base.path)
     architecture = load_config(path)
-    own = config.base.tokenizer
-    tokenizer = Tokenizer.from_directory(Path(own) if own else path)
+    reader = Path(config.base.tokenizer) if config.base.tokenizer else path
+    tokenizer = Tokenizer.from_directory(reader)
     check_vocabulary(tokenizer, architecture.vocab_size)
-    adapters = external_adapters(config)
-    return Inputs(path, tokenizer, *load_external(adapters, architecture, path, config.base.path))
+    external = find_external(external_adapters(config), architecture, path, config.base.path)
+    weights, texts = on_first(lambda: (base_fingerprint(path), tokenizer_fingerprint(reader)))
+    return Inputs(path, weights, tokenizer, texts, external)

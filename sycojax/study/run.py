@@ -14,14 +14,14 @@ from sycojax.models.base import FrozenBase
 from sycojax.models.lora import covering
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.scoring.scorer import Scorer
-from sycojax.study.adapters import adapter_inputs, train_adapters
+from sycojax.study.adapters import study_jobs, train_adapters
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.inputs import read_inputs
 from sycojax.study.scores import score_configurations, write_items
-from sycojax.study.stages import fingerprint
-from sycojax.study.workdir import check_free, claim, describe
+from sycojax.study.state import check_free, state_of
+from sycojax.study.workdir import claim, describe
 from sycojax.training.tracking import UNTRACKED, Tracking
-from sycojax.weights.fingerprint import base_fingerprint, weights_fingerprint
+from sycojax.weights.fingerprint import weights_fingerprint
 from sycojax.weights.frozen import load_frozen
 
 Until = Literal["data", "train", "evaluate"]
@@ -58,57 +58,49 @@ def run(
         if is_first():
             say(line)
 
-    def keep(found: dict[str, Any]) -> None:
+    def write_down(found: dict[str, Any]) -> None:
         on_first(lambda: describe(workdir, config, found))
 
-    on_first(lambda: check_free(workdir, config))
+    on_first(lambda: check_free(workdir, "study", config.name))
     given = read_inputs(config)
-    path, tokenizer = given.base, given.tokenizer
-    data = data or prepare(config, tokenizer)
+    data = data or prepare(config, given.tokenizer)
+    jobs = study_jobs(config, data.training)
+    state = state_of(config, workdir, given, jobs, data.requests)
     on_first(lambda: claim(workdir, config))
     base = base or load_frozen(config)
     count = base.config.base_parameter_count
     chosen = f", {base.compute.attention} attention" if config.base.attention == "auto" else ""
-    note(f"base      {path} ({count:,} parameters, {config.base.precision}{chosen})")
-    weights, numbers = on_first(lambda: (base_fingerprint(path), weights_fingerprint(path)))
+    note(f"base      {given.base} ({count:,} parameters, {config.base.precision}{chosen})")
+    numbers = on_first(lambda: weights_fingerprint(given.base))
     on_first(lambda: write_items(workdir, data.requests))
-    keep({
-        "data": dict(data.summary), "base_fingerprint": weights, "base_weights": numbers,
-        "attention": base.compute.attention, "command": command,
+    write_down({
+        "data": dict(data.summary), "base_fingerprint": given.weights, "base_weights": numbers,
+        "basis": state.basis, "attention": base.compute.attention, "command": command,
     })  # fmt: skip
     note(_data_line(data.summary))
     lap("data")
     if until == "data":
         return
-    inputs = adapter_inputs(config, weights, data.training)
-    training = train_adapters(
-        config, workdir, base, inputs, data.training, progress=progress, tracking=tracking
-    )
+    training = train_adapters(config, base, state, progress=progress, tracking=tracking)
     lap("train")
-    keep({"training": training, "seconds": seconds})
+    write_down({"training": training, "seconds": seconds})
     note(f"adapters  {len(training)} trained or up to date")
     if until == "train":
         return
     # Adapters of other shapes share one program with the study's own: the smallest that holds all of them.
-    base = dataclasses.replace(base, lora=covering([config.lora, *given.shapes]))
-    profile, inputs = tracking.window("score"), {**inputs, **given.external}
-    scorer = Scorer(base, tokenizer, config.score, profile)
+    shapes = [adapter.shape for adapter in given.external.values()]
+    base = dataclasses.replace(base, lora=covering([config.lora, *shapes]))
+    profile = tracking.window("score")
+    scorer = Scorer(base, given.tokenizer, config.score, profile)
     with contextlib.closing(profile) if profile else contextlib.nullcontext():
-        counts = score_configurations(
-            config, workdir, base, scorer, inputs, data.requests, external=given.places,
-            base_inputs=base_inputs(config, weights), progress=progress,
-        )  # fmt: skip
+        counts = score_configurations(config, base, scorer, state, progress=progress)
     lap("evaluate")
-    found = {"seconds": seconds, **({"scoring": counts} if counts else {})}
-    keep(found)
-    note(f"records   {1 + len(inputs)} configurations on {len(data.requests)} evaluations")
+    write_down({"seconds": seconds, **({"scoring": counts} if counts else {})})
+    note(
+        f"records   {len(state.configurations)} configurations on {len(data.requests)} evaluations"
+    )
     if counts:
         note(_tokens_line(counts))
-
-
-def base_inputs(config: StudyConfig, weights: str) -> str:
-    """Fingerprint of what the base's answers come from; ``weights`` is ``base_fingerprint`` of its files."""
-    return fingerprint(weights, config.base.precision)
 
 
 def _data_line(summary: Mapping[str, Any]) -> str:

@@ -41,32 +41,30 @@ def digest_output(path: Path) -> str:
 
 
 class Stamps:
-    """The stamps of one workdir, kept in ``WORKDIR/stamps`` beside, not inside, the outputs."""
+    """The stamps of one workdir, in ``WORKDIR/stamps`` beside, not inside, the outputs."""
 
     def __init__(self, workdir: Path):
         self.workdir = workdir
 
-    def current(self, output: Path, inputs: str) -> bool:
-        """Whether ``output`` exists, was made from ``inputs`` (a fingerprint) and is as it was written."""
+    def current(self, output: Path, inputs: Any) -> bool:
+        """Whether ``output`` exists, was made from ``inputs`` (fingerprints, as JSON) and is as it was written."""
         stamp = self._stamp(output)
         if not output.exists() or not stamp.exists():
             return False
         written = read_json(stamp)
         return written.get("inputs") == inputs and written.get("output") == digest_output(output)
 
-    def inputs(self, output: Path) -> str:
-        """What ``output`` was made from, as ``mark`` was told; "" where it is missing or was changed since."""
+    def inputs(self, output: Path) -> Any:
+        """What ``output`` was made from, as ``mark`` was told; None where it is missing or was changed since."""
         stamp = self._stamp(output)
-        if not output.exists() or not stamp.exists():
-            return ""
-        inputs = str(read_json(stamp).get("inputs"))
-        return inputs if self.current(output, inputs) else ""
+        inputs = read_json(stamp).get("inputs") if stamp.exists() else None
+        return inputs if self.current(output, inputs) else None
 
-    def mark(self, output: Path, inputs: str) -> None:
+    def mark(self, output: Path, inputs: Any) -> None:
         """Record that ``output`` is complete; call after it has its final name."""
         write_json(self._stamp(output), {"inputs": inputs, "output": digest_output(output)})
 
-    def borrow(self, output: Path, inputs: str, others: Sequence[Path]) -> bool:
+    def borrow(self, output: Path, inputs: Any, others: Sequence[Path]) -> bool:
         """Copy ``output`` from one of the workdirs ``others`` that made the same from the same inputs, if any did."""
         relative = output.relative_to(self.workdir)
         for other in others:

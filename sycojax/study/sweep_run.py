@@ -15,24 +15,24 @@ from typing import Any
 
 import jax
 
-from sycojax.config import BaseConfig, StudyConfig
+from sycojax.config import StudyConfig
 from sycojax.errors import Stopped, SycojaxError
 from sycojax.files import read_json
 from sycojax.models.base import FrozenBase
 from sycojax.parallel.distributed import is_first, on_first
-from sycojax.study.adapters import adapter_directory, adapter_inputs
+from sycojax.settings import chosen, deciding, settings
+from sycojax.study.adapters import study_jobs
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.inputs import Inputs, read_inputs
-from sycojax.study.run import base_inputs, run
-from sycojax.study.scores import record_inputs, records_path
+from sycojax.study.run import run
 from sycojax.study.stages import Stamps, fingerprint
+from sycojax.study.state import check_free, state_of
 from sycojax.study.sweep import Cell
 from sycojax.study.sweep_train import Member, train_together
 from sycojax.study.sweep_workdir import cell_directory, note_failure
 from sycojax.study.workdir import claim, describe
-from sycojax.training.bank import shared_settings
-from sycojax.weights.fingerprint import base_fingerprint
-from sycojax.weights.frozen import load_frozen
+from sycojax.weights.frozen import compute_of, load_frozen
+from sycojax.weights.huggingface import load_config
 
 
 def run_cells(
@@ -69,7 +69,7 @@ def run_cells(
     for name, message in failed.items():
         on_first(lambda n=name, m=message: note_failure(workdir, n, m))
         note(f"cell      {name}: failed: {message}")
-    for group in _grouped(members, lambda member: _base_key(member.cell)):
+    for group in _grouped(members, lambda member: member.base):
         siblings = [*(member.cell for member in group), *others]
         work = _Work(siblings, workdir, failed, progress, note)
         precise = group[0].cell.config.base.dtype == "float32"
@@ -88,32 +88,25 @@ def said(failed: Mapping[str, str]) -> str:
 
 
 class _Reader:
-    """What cells read, and the fingerprints of what they will make. What several have in common is read once."""
+    """What cells read, and what they need. What several have in common is read once."""
 
     def __init__(self, workdir: Path):
         self._workdir = workdir
-        self._inputs: dict[str, tuple[Inputs, str]] = {}
-        self._data: dict[str, StudyData] = {}
+        self._read: dict[str, tuple[Inputs, StudyData]] = {}
 
     def __call__(self, cell: Cell) -> Member:
         """Raises ``SycojaxError`` as a study does that cannot begin; nothing is written."""
         config = cell.config
-        base = fingerprint(dataclasses.asdict(config.base), config.score.adapters)
-        if base not in self._inputs:
+        # Only these say what is read and what becomes of it.
+        key = fingerprint(chosen(config, lambda said: said.through != "value"))
+        if key not in self._read:
             given = read_inputs(config)
-            self._inputs[base] = given, on_first(lambda: base_fingerprint(given.base))
-        given, weights = self._inputs[base]
-        key = fingerprint(
-            dataclasses.asdict(config.data), dataclasses.asdict(config.base), config.train.adapters,
-            dataclasses.asdict(config.score),
-        )  # fmt: skip
-        if key not in self._data:
-            self._data[key] = prepare(config, given.tokenizer)
-        data = self._data[key]
-        adapters = adapter_inputs(config, weights, data.training)
-        made = {**adapters, **given.external}
-        records = record_inputs(base_inputs(config, weights), made, data.requests)
-        return Member(cell, cell_directory(self._workdir, cell.name), data, adapters, records)
+            self._read[key] = given, prepare(config, given.tokenizer)
+        given, data = self._read[key]
+        jobs = study_jobs(config, data.training)
+        directory = cell_directory(self._workdir, cell.name)
+        state = state_of(config, directory, given, jobs, data.requests)
+        return Member(cell, data, state, (given.base, compute_of(config, load_config(given.base))))
 
 
 class _Work:
@@ -144,29 +137,28 @@ class _Work:
                     self._complete(member)
 
     def _finished(self, member: Member) -> bool:
-        stamps = Stamps(member.directory)
-        current = all(stamps.current(output, inputs) for output, inputs in _outputs(member).items())
-        current = current and _described(member)
-        if current:
+        workdir, config = member.state.workdir, member.cell.config
+        check_free(workdir, "study", config.name)
+        finished = member.state.finished()
+        if finished:
             # It may have been done by itself since it failed here, and under settings that came to the same.
             note_failure(self.workdir, member.cell.name, "")
-            made = read_json(member.directory / "study.json")["config"]
-            if fingerprint(made) != fingerprint(member.cell.config.to_dict()):
-                describe(member.directory, member.cell.config, {})
-        return current
+            made = read_json(workdir / "study.json")["config"]
+            if fingerprint(made) != fingerprint(config.to_dict()):
+                describe(workdir, config, {})
+        return finished
 
     def _prepare(self, member: Member) -> None:
         """Take the cell's directory and copy what other cells made of the same."""
-        claim(member.directory, member.cell.config)
+        claim(member.state.workdir, member.cell.config)
         self._borrow(member)
 
     def _borrow(self, member: Member) -> None:
-        stamps, here = Stamps(member.directory), member.directory
-        places = [cell_directory(self.workdir, cell.name) for cell in self.siblings]
-        others = [place for place in places if place != here]
-        for output, inputs in _outputs(member).items():
-            if not stamps.current(output, inputs):
-                stamps.borrow(output, inputs, others)
+        here = member.state.workdir
+        cells = [cell_directory(self.workdir, cell.name) for cell in self.siblings]
+        others = [directory for directory in cells if directory != here]
+        for output in member.state.lacking():
+            Stamps(here).borrow(output.path, output.inputs, others)
 
     def _train(self, members: Sequence[Member]) -> None:
         if len(members) == 1:
@@ -189,7 +181,7 @@ class _Work:
         on_first(lambda: self._borrow(member))
         self.note(f"cell      {member.cell.name}")
         run(
-            member.cell.config, member.directory, progress=self.progress, say=self.note,
+            member.cell.config, member.state.workdir, progress=self.progress, say=self.note,
             base=self._base(member.cell.config), data=member.data,
         )  # fmt: skip
         on_first(lambda: note_failure(self.workdir, member.cell.name, ""))
@@ -215,43 +207,14 @@ class _Work:
         self.note(f"cell      {name}: failed: {message}")
 
 
-def _described(member: Member) -> bool:
-    """Whether ``study.json`` tells of what is there, which may have been copied from other cells just before a kill."""
-    document, made = read_json(member.directory / "study.json"), member.adapters
-    training = {
-        n: read_json(adapter_directory(member.directory, n) / "training.json") for n in made
-    }
-    return bool(document.get("base_fingerprint")) and document.get("training") == training
-
-
-def _outputs(member: Member) -> dict[Path, str]:
-    """Every adapter and records file of the cell -> the fingerprint of what it is made from."""
-    here = member.directory
-    return {adapter_directory(here, name): inputs for name, inputs in member.adapters.items()} | {
-        records_path(here, *key): inputs for key, inputs in member.records.items()
-    }
-
-
-def _base_key(cell: Cell) -> str:
-    """Cells with the same can use one copy of the base."""
-    config, plain = cell.config, BaseConfig()
-    loaded = dataclasses.replace(
-        config.base, tokenizer=plain.tokenizer, chat_template=plain.chat_template
-    )
-    return fingerprint(
-        dataclasses.asdict(loaded), dataclasses.asdict(config.mesh), config.train.row_length
-    )
-
-
 def _bank_key(config: StudyConfig) -> str:
     """Cells of one base with the same can train in one bank."""
-    return fingerprint(
-        dataclasses.asdict(config.lora), shared_settings(config.train), config.train.bank_width
-    )
+    found, told = deciding(config, "adapter", "continuation"), settings(config)
+    return fingerprint({key: value for key, value in found.items() if not told[key].own})
 
 
-def _grouped(members: Sequence[Any], key: Callable[[Any], str]) -> list[list[Any]]:
-    groups: dict[str, list[Any]] = {}
+def _grouped(members: Sequence[Any], key: Callable[[Any], Any]) -> list[list[Any]]:
+    groups: dict[Any, list[Any]] = {}
     for member in members:
         groups.setdefault(key(member), []).append(member)
     return list(groups.values())

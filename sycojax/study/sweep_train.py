@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from sycojax.errors import Diverged
 from sycojax.models.base import FrozenBase
+from sycojax.models.compute import Compute
 from sycojax.parallel.distributed import on_first
 from sycojax.parallel.preemption import Preemption
-from sycojax.study.adapters import adapter_directory, study_jobs, write_adapter
+from sycojax.settings import deciding
+from sycojax.study.adapters import write_adapter
 from sycojax.study.datasets import StudyData
-from sycojax.study.stages import Stamps, fingerprint
+from sycojax.study.stages import fingerprint
+from sycojax.study.state import Output, State
 from sycojax.study.sweep import Cell
 from sycojax.training.bank import AdapterJob
 from sycojax.training.loop import BankTrainer, TrainedAdapter
@@ -21,15 +24,12 @@ from sycojax.training.loop import BankTrainer, TrainedAdapter
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A cell with what it reads and the fingerprints of what it makes."""
+    """A cell with what it reads and what it needs."""
 
     cell: Cell
-    directory: Path
     data: StudyData
-    adapters: Mapping[
-        str, str
-    ]  # configuration name -> fingerprint of all that determines its adapter
-    records: Mapping[tuple[str, str], str]  # (configuration, evaluation) -> the same of its records
+    state: State
+    base: tuple[Path, Compute]  # cells with the same use one copy of the base
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +41,13 @@ class _Wanted:
     job: AdapterJob
 
     @property
-    def inputs(self) -> str:
-        return self.member.adapters[self.name]
+    def output(self) -> Output:
+        return self.member.state.adapters[self.name]
 
     @property
-    def directory(self) -> Path:
-        return adapter_directory(self.member.directory, self.name)
+    def key(self) -> str:
+        """Equal for equal adapters of several cells."""
+        return fingerprint(self.output.inputs)
 
 
 def train_together(
@@ -62,12 +63,16 @@ def train_together(
     wanted: dict[str, _Wanted] = {}
     for member in members:
         own = member.cell.config.train
-        for job in study_jobs(member.cell.config, member.data.training):
+        for job in member.state.jobs:
             name = f"{member.cell.name}/{job.name}"
             one = _Wanted(member, job.name, dataclasses.replace(job, name=name, config=own))
-            wanted.setdefault(one.inputs, one)
+            wanted.setdefault(one.key, one)
     by_job = {one.job.name: one for one in wanted.values()}
-    missing = set(on_first(lambda: [n for n, one in by_job.items() if not _made(one)]))
+    missing = set(
+        on_first(
+            lambda: [n for n, one in by_job.items() if not one.member.state.current(one.output)]
+        )
+    )
     diverged: dict[str, str] = {}
     if not missing:
         return diverged
@@ -76,29 +81,29 @@ def train_together(
     trainer = BankTrainer(base, [one.job for one in wanted.values()], config)
     with Preemption(base.mesh) as stop:
         for bank in trainer.banks:
-            jobs, places = [job for job in bank if job.name in missing], []
+            jobs, directories = [job for job in bank if job.name in missing], []
             trained: list[TrainedAdapter] = []
             while jobs and not trained:
-                inputs = [by_job[job.name].inputs for job in jobs]
-                places.append(directory / fingerprint(inputs, trainer.width, config.log_every)[:12])
+                keys = [by_job[job.name].key for job in jobs]
+                own = fingerprint(keys, trainer.width, deciding(config, "continuation"))[:12]
+                directories.append(directory / own)
                 try:
-                    trained = trainer.train(jobs, places[-1], stop, progress=progress)
+                    trained = trainer.train(jobs, directories[-1], stop, progress=progress)
                 except Diverged as error:
                     cell = by_job[error.adapter].member.cell.name
                     diverged.setdefault(cell, str(error))
                     jobs = [job for job in jobs if job.name != error.adapter]
 
-            def write(places: list[Path] = places, trained: list[TrainedAdapter] = trained) -> None:
+            def write(
+                directories: list[Path] = directories, trained: list[TrainedAdapter] = trained
+            ) -> None:
                 for result in trained:
                     one = by_job[result.name]
                     own = dataclasses.replace(result, name=one.name)
-                    write_adapter(one.member.cell.config, one.member.directory, own, one.inputs)
-                for place in places:  # what was needed to continue; metrics stay
+                    config, workdir = one.member.cell.config, one.member.state.workdir
+                    write_adapter(config, workdir, one.output, own)
+                for place in directories:  # what was needed to continue; metrics stay
                     shutil.rmtree(place / "checkpoints", ignore_errors=True)
 
             on_first(write)
     return diverged
-
-
-def _made(one: _Wanted) -> bool:
-    return Stamps(one.member.directory).current(one.directory, one.inputs)

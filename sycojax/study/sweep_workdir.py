@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sycojax.config import StudyConfig
-from sycojax.errors import SycojaxError
-from sycojax.files import read_json, write_json
+from sycojax.files import write_json
+from sycojax.settings import settings
+from sycojax.study.state import FORMAT
 from sycojax.study.sweep import Cell
 from sycojax.study.workdir import commit, versions
 
@@ -18,20 +19,18 @@ def cell_directory(workdir: Path, name: str) -> Path:
     return workdir / "cells" / name
 
 
-def check_sweep_free(workdir: Path, name: str) -> None:
-    """Raise ``SycojaxError`` when ``workdir`` holds another sweep than ``name``, a study or other files."""
-    if workdir.exists() and not workdir.is_dir():
-        raise SycojaxError(f"--workdir={workdir} is a file, not a directory")
-    description = workdir / "sweep.json"
-    if description.exists():
-        owner = read_json(description).get("name")
-        if owner != name:
-            raise SycojaxError(
-                f"{workdir} holds the sweep {owner!r}, not {name!r}: choose another --workdir"
-            )
-    # What is half written is another cell of this sweep, begun at the same time.
-    elif workdir.exists() and any(not p.name.startswith(".sweep.json.") for p in workdir.iterdir()):
-        raise SycojaxError(f"{workdir} is not empty and holds no sweep: choose another --workdir")
+def keys_of_report(study: StudyConfig) -> dict[str, list[str]]:
+    """What the report over a sweep, which sees no config classes, must know of the settings.
+
+    ``compared``: in these a cell must agree with the sweep to belong to its report. (Another base and other rows are
+    known by what they hold.) ``lengths``: these change how many training steps there are.
+    """
+    said = settings(study)
+    decide = {k for k, s in said.items() if not s.affects.isdisjoint(("adapter", "records"))}
+    return {
+        "compared": [key for key in said if key in decide and said[key].through != "files"],
+        "lengths": [key for key in said if said[key].steps],
+    }
 
 
 def describe_sweep(workdir: Path, name: str, study: StudyConfig, cells: Sequence[Cell]) -> None:
@@ -40,10 +39,12 @@ def describe_sweep(workdir: Path, name: str, study: StudyConfig, cells: Sequence
     write_json(
         workdir / "sweep.json",
         {
+            "format": FORMAT,
             "name": name,
             "study": study.name,
             "updated": now,
             "keys": list(cells[0].settings),
+            **keys_of_report(study),
             "cells": [{"name": cell.name, "settings": dict(cell.settings)} for cell in cells],
             "config": study.to_dict(),
             "versions": versions(),
@@ -53,7 +54,7 @@ def describe_sweep(workdir: Path, name: str, study: StudyConfig, cells: Sequence
 
 
 def note_failure(workdir: Path, name: str, message: str) -> None:
-    """Keep why a cell failed, for the report; an empty message: it did not."""
+    """Write down why a cell failed, for the report; an empty message: it did not."""
     path = workdir / "failures" / f"{name}.json"
     if message:
         write_json(path, {"cell": name, "message": message})

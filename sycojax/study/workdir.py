@@ -16,7 +16,9 @@ from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.evals import evaluations
 from sycojax.files import atomic_write, read_json, write_json
+from sycojax.records import BASE
 from sycojax.study.external import external_adapters
+from sycojax.study.state import FORMAT, check_free
 
 PACKAGES = (
     "sycojax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "transformers", "tokenizers",
@@ -29,24 +31,9 @@ def configuration_name(adapter: str, seed: int) -> str:
     return f"{adapter}-s{seed}"
 
 
-def check_free(workdir: Path, config: StudyConfig) -> None:
-    """Raise ``SycojaxError`` when ``workdir`` holds another study or other files."""
-    if workdir.exists() and not workdir.is_dir():
-        raise SycojaxError(f"--workdir={workdir} is a file, not a directory")
-    description = workdir / "study.json"
-    if description.exists():
-        owner = read_json(description).get("name")
-        if owner != config.name:
-            raise SycojaxError(
-                f"{workdir} holds the study {owner!r}, not {config.name!r}: choose another --workdir"
-            )
-    elif workdir.exists() and any(p.name != "calibration" for p in workdir.iterdir()):
-        raise SycojaxError(f"{workdir} is not empty and holds no study: choose another --workdir")
-
-
 def claim(workdir: Path, config: StudyConfig) -> None:
     """Take ``workdir`` for this study. Raises ``SycojaxError`` as ``check_free`` does, and when it cannot be made."""
-    check_free(workdir, config)
+    check_free(workdir, "study", config.name)
     description = workdir / "study.json"
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -62,7 +49,7 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
     """Write ``study.json``: resolved config, configurations, provenance, and the given findings."""
     description = workdir / "study.json"
     old = read_json(description) if description.exists() else {}
-    configurations: list[dict[str, Any]] = [{"name": "base"}]
+    configurations: list[dict[str, Any]] = [{"name": BASE}]
     for adapter in config.train.adapters:
         for seed in config.train.seeds:
             name = configuration_name(adapter, seed)
@@ -72,6 +59,7 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
     write_json(
         description,
         {
+            "format": FORMAT,
             "name": config.name,
             "created": old.get("created", now),
             "updated": now,
@@ -86,6 +74,7 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
             "versions": versions(),
             "commit": commit(),
             "base_fingerprint": found.get("base_fingerprint", old.get("base_fingerprint", "")),
+            "basis": found.get("basis", old.get("basis", {})),
             "base_weights": found.get("base_weights", old.get("base_weights", "")),
             "devices": sorted({d.device_kind for d in jax.devices()}),
             "device_count": jax.device_count(),

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from sycojax.config import TrainConfig
 from sycojax.data.encode import EncodedExample
+from sycojax.settings import chosen, deciding, settings
 from sycojax.training.batches import (
     HostBatch,
     empty,
@@ -23,33 +24,27 @@ from sycojax.training.optimizer import learning_rates
 
 T = TypeVar("T")
 
-# What each adapter of a bank may have for itself: how long it trains and at which rates are numbers to the step.
-OWN_KEYS = ("epochs", "learning_rate", "warmup_steps", "schedule")
-# Which adapters a study has and how its work is laid out says nothing about one adapter.
-_OTHER_KEYS = ("adapters", "seeds", "bank_width")
-
 
 @dataclasses.dataclass(frozen=True)
 class AdapterJob:
-    """One adapter to train. The seed decides its initial weights, data order and dropout; the name nothing."""
+    """One adapter to train. Its seed decides its initial weights, the order of its data and its dropout."""
 
     name: str
     seed: int
     train: Sequence[EncodedExample]
     validation: Sequence[EncodedExample]
-    # Its own settings, which may differ from the bank's in OWN_KEYS; None: the bank's.
+    # Given where it trains by other settings than its bank, in those that each adapter may have for itself.
     config: TrainConfig | None = None
 
     @property
     def own(self) -> dict[str, Any] | None:
         """The settings that this adapter has for itself, if any."""
-        return self.config and {key: getattr(self.config, key) for key in OWN_KEYS}
+        return self.config and chosen(self.config, lambda said: said.own)
 
 
 def shared_settings(config: TrainConfig) -> dict[str, Any]:
     """The settings that all adapters of a bank have in common: jobs for which they are equal can train together."""
-    settings = dataclasses.asdict(config)
-    return {k: v for k, v in settings.items() if k not in (*OWN_KEYS, *_OTHER_KEYS)}
+    return {k: v for k, v in deciding(config, "adapter").items() if not settings(config)[k].own}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +72,7 @@ def groups(
 
 
 class Bank:
-    """Jobs that go through one step together. Lanes beyond the jobs stay empty, to keep one compilation."""
+    """Jobs that go through one step together. Lanes beyond the jobs stay empty, so that all banks share one compilation."""
 
     def __init__(
         self, jobs: Sequence[AdapterJob], config: TrainConfig, width: int, validation_rows: int

@@ -1,4 +1,4 @@
-"""What makes a run this run: a hash of settings, examples and base, stored with every checkpoint."""
+"""Whether a checkpoint belongs to the run at hand: a hash of its settings, examples and base, stored with it."""
 
 from __future__ import annotations
 
@@ -9,34 +9,40 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sycojax.config import TrainConfig
+from sycojax.data.encode import EncodedExample
 from sycojax.models.base import FrozenBase, Tree
+from sycojax.settings import deciding
 from sycojax.training.bank import AdapterJob
-
-# Settings that say which adapters a study has or how a run is tracked, not what becomes of an adapter.
-_NO_EFFECT = ("adapters", "seeds", "bank_width", "checkpoint_every")
 
 
 def fingerprint(
     base_sum: str, base: FrozenBase, config: TrainConfig, jobs: Sequence[AdapterJob], width: int
 ) -> str:
-    """Hash of everything that decides the result of training ``jobs`` in a bank of ``width`` lanes.
+    """Hash of everything that decides how ``jobs`` are trained in a bank of ``width`` lanes, and with which result.
 
     ``base_sum`` is ``checksum(base.params)``, taken once for all banks.
     """
-    digest = hashlib.sha256()
-    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in _NO_EFFECT}
+    settings = deciding(config, "adapter", "continuation")
     architecture = [dataclasses.asdict(base.config), dataclasses.asdict(base.lora)]
-    names = [[job.name, job.seed, *([job.own] if job.own else [])] for job in jobs]
-    digest.update(json.dumps([settings, architecture, base_sum, names, width]).encode())
-    for job in jobs:
-        for example in (*job.train, *job.validation):
-            digest.update(f"{example.task}/{example.item}".encode())
-            digest.update(example.token_ids.tobytes() + example.target_ids.tobytes())
-            digest.update(example.loss_mask.tobytes())
-        digest.update(str(len(job.train)).encode())
-    return digest.hexdigest()
+    lanes = [
+        [job.name, job.seed, job.own, digest(job.train), digest(job.validation)] for job in jobs
+    ]
+    text = json.dumps([settings, architecture, base_sum, lanes, width])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest(examples: Sequence[EncodedExample]) -> str:
+    """Hash of what is trained on, example by example: the tokens, and which of them have a loss."""
+    found = hashlib.sha256()
+    for example in examples:
+        found.update(f"{len(example.token_ids)}:".encode())
+        found.update(np.asarray(example.token_ids, np.int32).tobytes())
+        found.update(np.asarray(example.target_ids, np.int32).tobytes())
+        found.update(np.asarray(example.loss_mask, np.int8).tobytes())
+    return found.hexdigest()
 
 
 def checksum(params: Tree) -> str:

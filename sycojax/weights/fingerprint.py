@@ -43,6 +43,16 @@ def base_fingerprint(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def tokenizer_fingerprint(directory: Path) -> str:
+    """SHA-256 (hex) of the files that a tokenizer is read from."""
+    digest = hashlib.sha256()
+    for name in sorted(TOKENIZER_FILES):
+        if (directory / name).is_file():
+            content = (directory / name).read_bytes()
+            digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
 def weights_fingerprint(path: str | Path) -> str:
     """SHA-256 (hex) of a base's weights alone, as numbers, whatever files and dtype they are stored in.
 
