@@ -20,6 +20,7 @@ from analysis.records.load import load
 from sycojax.cli.calibrate import SETTINGS, calibrate
 from sycojax.data.prompts import Prompts
 from sycojax.data.sources import open_source
+from sycojax.data.toy import dialogues
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, evaluations
 from sycojax.evals.protocol import measured
@@ -221,10 +222,14 @@ def test_its_tasks_are_exported_and_measure_the_same(file: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_a_calibration_plants_in_it(file: Path, tmp_path: Path) -> None:
+def test_a_calibration_plants_in_it(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialogues, "DIALOGUES", dict.fromkeys(dialogues.DIALOGUES, 24))
     config = SETTINGS.changed(
         {
-            "data.probes": str(file), "mesh.data": 1, "data.probe_limit": 4, "train.seeds": 2,
+            "data.probes": str(file), "data.probe_limit": 4, "train.seeds": 2, "train.micro_batch_rows": 8,
+            "train.warmup_steps": 1,
             "score.evaluations": "answer",
         }
     )  # fmt: skip

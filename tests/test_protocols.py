@@ -105,7 +105,7 @@ def test_what_a_config_asks(score: dict, template: str, expected: list[str]) -> 
         base=BaseConfig(chat_template=template),  # type: ignore[arg-type]
         score=ScoreConfig(evaluations=("mmlu", "answer"), **score),
     )
-    assert asked_evaluations(config, BUILTIN) == expected
+    assert asked_evaluations(config) == expected
 
 
 def test_a_negative_number_of_items_is_refused() -> None:

@@ -56,7 +56,7 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
         if "combined" in config.train.adapters
         else own
     )
-    scored = asked_subjects(config, registry)
+    scored = _asked_subjects(config, registry)
     benchmarks = tuple(name for name in registry.benchmarks if name in scored)
     # Every probe is read even when it is not scored: its questions must not be trained on.
     probes = {name: source.rows(name, "probe") for name in registry.probes}
@@ -104,7 +104,7 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
     training, counts = _training_sets(config, examples, tokenizer)
     summary["training_examples"] = counts
     requests = {}
-    for name in asked_evaluations(config, registry):
+    for name in asked_evaluations(config):
         about, role = registry.subject(name), registry[name].role
         rows = probed[about] if about in probed else tests[about]
         asked = requests_of(registry, name, rows, prompts, data.seed)
@@ -142,18 +142,19 @@ def source_of(config: StudyConfig) -> Source:
     return open_source(data.source, data.path, evaluations(data.probes), data.world_seed)
 
 
-def asked_subjects(config: StudyConfig, registry: Evaluations) -> tuple[str, ...]:
+def _asked_subjects(config: StudyConfig, registry: Evaluations) -> tuple[str, ...]:
     """The benchmarks and probes of a study: those of ``score.evaluations``, and those of a user's files."""
     return tuple(dict.fromkeys((*config.score.evaluations, *registry.added)))
 
 
-def asked_evaluations(config: StudyConfig, registry: Evaluations) -> list[str]:
+def asked_evaluations(config: StudyConfig) -> list[str]:
     """Names of all that a study asks: its benchmarks and probes, then their other forms.
 
     ``score.protocol="published"`` puts the published form in place of a probe. An audit in the template that
     the study uses anyway would repeat the probe, and is left out.
     """
-    score, subjects = config.score, asked_subjects(config, registry)
+    score, registry = config.score, evaluations(config.data.probes)
+    subjects = _asked_subjects(config, registry)
     ours, published = score.protocol != "published", score.protocol != "sycojax"
     names = [name for name in subjects if name in registry.benchmarks or ours]
     for name, form in registry.forms.items():
