@@ -1,11 +1,10 @@
-"""What the audits read out of results: diagnostics by group, parts of study.json."""
+"""What the audits read out of results: names of evaluations, parts of study.json."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.page.text import finite
 from analysis.records.load import COMBINED, Study
 from analysis.results import Results
 
@@ -22,14 +21,6 @@ def lettered(study: Study) -> tuple[str, ...]:
         for name in subjects(study)
         if {m.name for m in study.described(name)} & {"position_gap", "letter_mass_A"}
     )
-
-
-def diagnostics(results: Results, group: str, evaluation: str, name: str) -> list[float]:
-    """A diagnostic of every seed of a group; those that have none or no number are left out."""
-    study = results.study
-    keys = [(c.name, evaluation) for c in study.of_adapter(group)]
-    values = [study.diagnostics.get(key, {}).get(name) for key in keys]
-    return [float(v) for v in values if finite(v)]
 
 
 def asked_as(results: Results, probe: str, variant: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from analysis.audits.audit import STUDY, Audit, Rule
-from analysis.audits.inputs import diagnostics, lettered
+from analysis.audits.inputs import lettered
 from analysis.page.text import change, interval, number
 from analysis.results import Results
 
@@ -30,8 +30,8 @@ def always_a(results: Results) -> list[Audit]:
         for group in results.groups:
             gap = results.of(group, name, "position_gap").level
             # In stored order A may always be right; then the rotations tell.
-            shares = diagnostics(results, group, name, "a_when_not_a")
-            shares = shares or diagnostics(results, group, name, "a_when_not_a_rotated")
+            shares = results.diagnostics(group, name, "a_when_not_a")
+            shares = shares or results.diagnostics(group, name, "a_when_not_a_rotated")
             share = max(shares, default=math.nan)
             found = []
             if math.isfinite(gap.value):
@@ -73,9 +73,9 @@ def letter_locked(results: Results) -> list[Audit]:
 
 
 def _locked(results: Results, group: str, name: str) -> Audit:
-    locked = diagnostics(results, group, name, "letter_locked")
-    chance = diagnostics(results, group, name, "letter_locked_chance")
-    items = min(diagnostics(results, group, name, "letter_locked_items"), default=math.inf)
+    locked = results.diagnostics(group, name, "letter_locked")
+    chance = results.diagnostics(group, name, "letter_locked_chance")
+    items = min(results.diagnostics(group, name, "letter_locked_items"), default=math.inf)
     if not locked or len(locked) != len(chance):
         sentence = f"{group} has no {name} item with two flips, or locked flips were not counted."
         return FLIPS.missing(group, name, sentence)

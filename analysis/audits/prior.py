@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.audits.audit import STUDY, Audit, Rule
-from analysis.audits.inputs import diagnostics, lettered
+from analysis.audits.inputs import lettered
 from analysis.page.text import interval, number
 from analysis.records.load import BASE
 from analysis.records.measures import common_items
@@ -33,7 +33,7 @@ def letter_prior(results: Results) -> list[Audit]:
                 audits.append(RULE.missing(group, name, sentence))
                 continue
             sentence = f"{name}: A to D get {', '.join(number(v, 'rate') for v in levels)} %"
-            if spread := diagnostics(results, group, name, "letter_rstd"):
+            if spread := results.diagnostics(group, name, "letter_rstd"):
                 sentence += f", RStd of recall {number(float(np.mean(spread)), 'rate')} points"
             sentence += f", KL(letters || uniform) {float(divergence(np.array(levels))):.3f} nats"
             shift = _shift(results, group, name) if group != BASE else None

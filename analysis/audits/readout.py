@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from analysis.audits.audit import REPORTED, STUDY, Audit, Rule
-from analysis.audits.inputs import asked_as, diagnostics, lettered, not_asked, subjects
+from analysis.audits.inputs import asked_as, lettered, not_asked, subjects
 from analysis.page.text import number
 from analysis.results import Results
 
@@ -32,7 +32,7 @@ def coverage(results: Results) -> list[Audit]:
     """Per group and evaluation that counts it; the worst seed counts."""
     audits = []
     for name in subjects(results.study):
-        found = {g: diagnostics(results, g, name, "coverage_median") for g in results.groups}
+        found = {g: results.diagnostics(g, name, "coverage_median") for g in results.groups}
         if not any(found.values()):
             continue
         in_letters = name in lettered(results.study)
@@ -46,7 +46,7 @@ def coverage(results: Results) -> list[Audit]:
                 audits.append(COVERAGE.missing(group, name, f"{group} has no coverage of {name}."))
                 continue
             worst = min(medians)
-            greedy = min(diagnostics(results, group, name, "greedy"), default=math.nan)
+            greedy = min(results.diagnostics(group, name, "greedy"), default=math.nan)
             failed = worst < limit and (in_letters or not greedy >= GREEDY)
             sentence = f"{name}: {what} hold {number(worst, 'rate')} % of the probability (median)"
             if math.isfinite(greedy):
@@ -65,7 +65,7 @@ def agreement(results: Results) -> list[Audit]:
             audits.append(AGREEMENT.missing(STUDY, probe, not_asked(probe, "generated", "in text")))
             continue
         for group in results.groups:
-            kappas = diagnostics(results, group, name, "kappa")
+            kappas = results.diagnostics(group, name, "kappa")
             agree = results.of(group, name, "agreement").level.value
             readable = results.of(group, name, "readable").level.value
             counts = (
@@ -77,7 +77,7 @@ def agreement(results: Results) -> list[Audit]:
                 audits.append(AGREEMENT.missing(group, probe, sentence))
                 continue
             worst = min(kappas)
-            free = diagnostics(results, group, name, "kappa_free")
+            free = results.diagnostics(group, name, "kappa_free")
             told = f"; without the beginning of an answer kappa {number(min(free))}" if free else ""
             sentence = f"{probe}: kappa {number(worst)}, {counts}{told}."
             audits.append(AGREEMENT.found(group, probe, sentence, worst, failed=worst < KAPPA))

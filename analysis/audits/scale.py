@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.audits.audit import REPORTED, STUDY, Audit, Rule
-from analysis.audits.inputs import diagnostics, subjects
+from analysis.audits.inputs import subjects
 from analysis.page.text import number
 from analysis.records.load import BASE
 from analysis.results import Results
@@ -24,13 +24,13 @@ def sharpness(results: Results) -> list[Audit]:
     """Per group: spread of the neutral log-odds, or entropy and calibration of letters; mean over seeds."""
     audits = []
     for evaluation in subjects(results.study):
-        of_base = {what: diagnostics(results, BASE, evaluation, what) for what in SPREADS}
+        of_base = {what: results.diagnostics(BASE, evaluation, what) for what in SPREADS}
         what = next((what for what, values in of_base.items() if values and values[0] > 0), None)
         if what is None:
             continue
         base = of_base[what][0]
         for group in results.groups:
-            found = diagnostics(results, group, evaluation, what)
+            found = results.diagnostics(group, evaluation, what)
             if not found:
                 sentence = f"{evaluation}: the {SPREADS[what]} of {group} is not known."
                 audits.append(SHARPNESS.missing(group, evaluation, sentence))
@@ -39,7 +39,7 @@ def sharpness(results: Results) -> list[Audit]:
             sentence = f"{evaluation}: {SPREADS[what]} {number(value)} nats"
             if group != BASE:
                 sentence += f", {number(value / base)} times the base's"
-            if ece := diagnostics(results, group, evaluation, "ece"):
+            if ece := results.diagnostics(group, evaluation, "ece"):
                 sentence += f"; calibration error {number(float(np.mean(ece)), 'rate')} points"
             if not 1 / CHANGED <= value / base <= CHANGED:
                 instead = results.study.registry[evaluation].scale_free

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from analysis.audits.audit import STUDY, Audit, Rule
-from analysis.audits.inputs import diagnostics
 from analysis.page.text import interval, listing, number
 from analysis.results import Results
 from analysis.statistics import Estimate
@@ -30,7 +29,7 @@ def validity(results: Results) -> list[Audit]:
 def _of_group(rule: Rule, results: Results, group: str, name: str, ratings: Ratings) -> Audit:
     stem = ratings.correlation
     rhos, lows, highs = (
-        diagnostics(results, group, name, f"{stem}{end}") for end in ("", "_low", "_high")
+        results.diagnostics(group, name, f"{stem}{end}") for end in ("", "_low", "_high")
     )
     if not rhos or not len(rhos) == len(lows) == len(highs):
         sentence = f"{group}: too few texts have ratings to compare its leaning with."
@@ -44,7 +43,7 @@ def _of_group(rule: Rule, results: Results, group: str, name: str, ratings: Rati
     failed = not rho.low > 0
     sentence += "; not valid here" if failed else ""
     ends = [
-        diagnostics(results, group, name, f"{ratings.leaning}_without_one_pair_{end}")
+        results.diagnostics(group, name, f"{ratings.leaning}_without_one_pair_{end}")
         for end in ("min", "max")
     ]
     if all(ends):

@@ -195,11 +195,7 @@ def table(calibration: Calibration) -> Table:
         entries: list[Entry | str] = [number(rate, "rate")]
         for probe in probes:
             point = by_place.get((probe, rate))
-            entries.append(
-                Entry(number(point.own.soft.value, "rate"), interval(point.own.soft, "rate"))
-                if point
-                else "n/a"
-            )
+            entries.append(_entry(point.own.soft) if point else "n/a")
         rows.append(tuple(entries))
     rows.append(("base, nothing planted", *(_entry(calibration.base[p].soft) for p in probes)))
     for name in ("slope", "intercept"):

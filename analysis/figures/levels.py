@@ -14,7 +14,6 @@ from analysis.figures.style import (
     LIGHT,
     look,
     panels,
-    unavailable,
     whiskers,
     zero_line,
 )
@@ -26,23 +25,19 @@ from sycojax.evals.protocol import Measure
 
 def benchmarks(results: Results, doubt: Doubt) -> Figure:
     """One panel per benchmark: a bar per configuration with its interval, a dot per seed."""
-    names = results.study.with_role("benchmark")
-    columns = 2 if len(names) > 1 else 1
-    rows = math.ceil(len(names) / columns)
+    leads = results.leads("benchmark")
+    columns = 2 if len(leads) > 1 else 1
+    rows = math.ceil(len(leads) / columns)
     figure, grid = panels(rows, columns, 8.2, 2.7 * rows)
     frames = [axes for row in grid for axes in row]
-    for axes, name in zip(frames, names, strict=False):
-        _bars(axes, results, doubt, name)
-    for axes in frames[len(names) :]:
+    for axes, (name, lead) in zip(frames, leads.items(), strict=False):
+        _bars(axes, results, doubt, name, lead)
+    for axes in frames[len(leads) :]:
         axes.set_axis_off()
     return figure
 
 
-def _bars(axes: Axes, results: Results, doubt: Doubt, name: str) -> None:
-    lead = results.leading(name)
-    if lead is None:
-        unavailable(axes, f"{name}: no headline measure")
-        return
+def _bars(axes: Axes, results: Results, doubt: Doubt, name: str, lead: Measure) -> None:
     for place, group in enumerate(results.groups):
         colour, _ = look(group, results.study.adapters)
         level = results.of(group, name, lead.name).level
@@ -113,15 +108,11 @@ def _probe_rows(axes: Axes, results: Results, doubt: Doubt, name: str) -> None:
 
 def progression(results: Results, doubt: Doubt) -> Figure:
     """Soft headline of each probe with the configurations in order of their mean benchmark shift."""
-    names = results.study.with_role("probe")
+    leads = results.leads("probe")
     moved = {g: results.mean_benchmark_shift(g).value for g in results.groups}
     order = sorted((g for g in moved if math.isfinite(moved[g])), key=lambda g: moved[g])
-    figure, grid = panels(len(names), 1, 8.2, 0.9 + 1.75 * len(names))
-    for (axes,), name in zip(grid, names, strict=True):
-        lead = results.leading(name)
-        if lead is None:
-            unavailable(axes, f"{name}: no headline measure")
-            continue
+    figure, grid = panels(len(leads), 1, 8.2, 0.9 + 1.75 * len(leads))
+    for (axes,), (name, lead) in zip(grid, leads.items(), strict=True):
         levels = [results.of(group, name, lead.name).level for group in order]
         heights = [level.value * scale(lead.unit) for level in levels]
         axes.plot(range(len(order)), heights, color=LIGHT, linewidth=2, zorder=1)
@@ -139,7 +130,7 @@ def progression(results: Results, doubt: Doubt) -> Figure:
         axes.set_xticks(range(len(order)), [doubt.of_level(g, name) for g in order])
         axes.set_xlim(-0.4, len(order) - 0.6)
     shifts = [change(moved[g], "rate").replace(" points", "") for g in order]
-    last = [doubt.of_level(g, names[-1]) for g in order]
+    last = [doubt.of_level(g, [*leads][-1]) for g in order]
     labels = [f"{g}{m}\n{s}" for g, m, s in zip(order, last, shifts, strict=True)]
     grid[-1][0].set_xticks(range(len(order)), labels)
     grid[-1][0].set_xlabel("Configuration, by its mean benchmark shift (points)")

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from analysis.figures.style import GREY, ink_on, panels, squares, unavailable
+from analysis.figures.style import GREY, ink_on, panels, squares
 from analysis.page.text import number, p_value
 from analysis.records.load import BASE
 from analysis.results import Results
@@ -86,19 +86,15 @@ def ranks(capability: Mapping[str, float], sycophancy: Mapping[str, float]) -> d
 
 def rankings(results: Results, doubt: Doubt) -> Figure:
     """One panel per probe: the rank of each configuration as the weight moves to sycophancy."""
-    probes = results.study.with_role("probe")
-    figure, grid = panels(1, len(probes), 8.6, 1.2 + 0.4 * len(results.groups))
+    leads = results.leads("probe")
+    figure, grid = panels(1, len(leads), 8.6, 1.2 + 0.4 * len(results.groups))
     capability = {g: results.mean_benchmark_shift(g).value for g in results.groups}
-    for column, axes in enumerate(grid[0]):
-        lead = results.leading(probes[column])
-        if lead is None:
-            unavailable(axes, f"{probes[column]}: no headline measure")
-            continue
-        shifts = {g: results.of(g, probes[column], lead.name).shift for g in results.groups}
+    for axes, (name, lead) in zip(grid[0], leads.items(), strict=True):
+        shifts = {g: results.of(g, name, lead.name).shift for g in results.groups}
         moved = {g: shift.value if shift else math.nan for g, shift in shifts.items()} | {BASE: 0.0}
-        marks = {g: doubt.of_shift(g, probes[column]) for g in results.groups if g != BASE}
-        _rank_table(axes, ranks(capability, moved), results.groups, marks, column == 0)
-        axes.set_title(probes[column])
+        marks = {g: doubt.of_shift(g, name) for g in results.groups if g != BASE}
+        _rank_table(axes, ranks(capability, moved), results.groups, marks, axes is grid[0][0])
+        axes.set_title(name)
     return figure
 
 

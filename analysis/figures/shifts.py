@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.style import GREY, INK, look, panels, unavailable, whiskers, zero_line
+from analysis.figures.style import GREY, INK, look, panels, whiskers, zero_line
 from analysis.page.text import number, scale
 from analysis.records.load import BASE
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
+from sycojax.evals.protocol import Measure
 
 
 def trade_off(results: Results, doubt: Doubt) -> Figure:
@@ -20,13 +22,9 @@ def trade_off(results: Results, doubt: Doubt) -> Figure:
 
     Large markers are adapters (mean over seeds), small ones their seeds, the cross is the base.
     """
-    names, adapters = results.study.with_role("probe"), results.study.adapters
-    figure, grid = panels(1, len(names), 8.6, 3.5)
-    for column, (axes, name) in enumerate(zip(grid[0], names, strict=True)):
-        lead = results.leading(name)
-        if lead is None:
-            unavailable(axes, f"{name}: no headline measure")
-            continue
+    leads, adapters = results.leads("probe"), results.study.adapters
+    figure, grid = panels(1, len(leads), 8.6, 3.5)
+    for axes, (name, lead) in zip(grid[0], leads.items(), strict=True):
         for adapter in adapters:
             mark = doubt.of_shift(adapter, name)
             _trade_off_point(axes, results, adapter, name, lead.name, lead.unit, mark)
@@ -37,8 +35,7 @@ def trade_off(results: Results, doubt: Doubt) -> Figure:
         axes.margins(0.12)
         axes.set_title(f"{name}  (n = {len(lead.items):,})")
         axes.set_xlabel("Mean benchmark shift (points)")
-        if column == 0:
-            axes.set_ylabel("Soft shift of the probe (points)")
+    grid[0][0].set_ylabel("Soft shift of the probe (points)")
     handles = [Line2D([], [], marker="x", color=INK, linestyle="", label=BASE)]
     for adapter in adapters:
         colour, marker = look(adapter, adapters)
@@ -81,7 +78,7 @@ def _trade_off_point(
 def profile(results: Results, doubt: Doubt) -> Figure:
     """One panel per adapter: its shift on every benchmark and probe, on one axis of points."""
     study, adapters = results.study, results.study.adapters
-    names = (*study.with_role("benchmark"), *study.with_role("probe"))
+    names = results.leads("benchmark") | results.leads("probe")
     columns = min(3, len(adapters))
     rows = math.ceil(len(adapters) / columns)
     figure, grid = panels(rows, columns, 8.6, (0.75 + 0.27 * len(names)) * rows + 0.35)
@@ -117,18 +114,17 @@ def _kinds() -> list[Line2D]:
 
 
 def _profile_rows(
-    axes: Axes, results: Results, doubt: Doubt, adapter: str, names: tuple[str, ...]
+    axes: Axes, results: Results, doubt: Doubt, adapter: str, leads: Mapping[str, Measure]
 ) -> float:
     """Draw the rows; return the farthest end of an interval, in points."""
     colour, _ = look(adapter, results.study.adapters)
     reach = 0.0
     zero_line(axes, vertical=True)
     axes.grid(axis="x")
-    for place, name in enumerate(names):
-        lead = results.leading(name)
-        shift = results.of(adapter, name, lead.name).shift if lead else None
+    for place, (name, lead) in enumerate(leads.items()):
+        shift = results.of(adapter, name, lead.name).shift
         text = "n/a"
-        if lead and shift and math.isfinite(shift.value):
+        if shift and math.isfinite(shift.value):
             bars = whiskers(shift, lead.unit)
             x = shift.value * scale(lead.unit)
             probe = name in results.study.with_role("probe")

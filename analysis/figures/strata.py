@@ -14,6 +14,7 @@ from analysis.page.text import interval, number, scale
 from analysis.records.strata import STRATA
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
+from sycojax.evals.protocol import Measure
 
 MARKERS = {"train": "s", "test": "^", "neither": "o"}
 SAID = {"train": "in a training split", "test": "in a test split", "neither": "in neither"}
@@ -30,12 +31,13 @@ def split(results: Results) -> tuple[str, ...]:
 def draw(results: Results, doubt: Doubt) -> Figure:
     """One panel per probe: the soft shift in each stratum, and seen minus unseen on the right."""
     names, adapters = split(results), results.study.adapters
+    leads = results.leads("probe")
     rows = max(2, len(adapters))
     figure, grid = panels(len(names), 1, 8.6, len(names) * (0.55 + 0.47 * rows) + 0.75)
     ends = [-1.0, 1.0]
     for (axes,), name in zip(grid, names, strict=True):
         for place, adapter in enumerate(adapters):
-            ends += _row(axes, results, name, adapter, place)
+            ends += _row(axes, results, name, leads[name], adapter, place)
         zero_line(axes, vertical=True)
         axes.grid(axis="x")
         labels = [f"{a}{doubt.of_shift(a, name)}" for a in adapters]
@@ -57,9 +59,9 @@ def draw(results: Results, doubt: Doubt) -> Figure:
     return figure
 
 
-def _row(axes: Axes, results: Results, name: str, adapter: str, place: int) -> list[float]:
-    lead = results.leading(name)
-    assert lead is not None, "by_stratum holds headlines only"
+def _row(
+    axes: Axes, results: Results, name: str, lead: Measure, adapter: str, place: int
+) -> list[float]:
     colour, _ = look(adapter, results.study.adapters)
     ends: list[float] = []
     for stratum, offset in zip(STRATA, (-0.24, 0.0, 0.24), strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import html
+import re
 from collections.abc import Sequence
 from importlib import resources
 
@@ -187,18 +188,11 @@ def _markdown_block(block: Block) -> str:
     if isinstance(block, Folded):
         parts = [f"**{markdown_text(block.title)}**"]
         if block.text:
-            fence = "`" * max(3, 1 + _longest_run(block.text, "`"))
+            longest = max(map(len, re.findall("`+", block.text)), default=0)
+            fence = "`" * max(3, 1 + longest)
             parts.append(f"{fence}\n{block.text}\n{fence}")
         return "\n\n".join([*parts, *map(to_markdown, block.tables)])
     return (
         f"![{markdown_text(block.title)}](figures/{block.name}.png)\n\n"
         f"**{markdown_text(block.title)}.** {markdown_text(block.reading)} {markdown_text(block.footnote)}"
     )
-
-
-def _longest_run(text: str, character: str) -> int:
-    longest = run = 0
-    for c in text:
-        run = run + 1 if c == character else 0
-        longest = max(longest, run)
-    return longest

@@ -64,10 +64,9 @@ def _what_ran(results: Results) -> str:
 
 def _own_benchmarks(results: Results) -> str:
     parts = []
-    for adapter in results.study.adapters:
-        lead = results.leading(adapter) if adapter in results.study.with_role("benchmark") else None
-        shift = results.of(adapter, adapter, lead.name).shift if lead else None
-        if lead and shift and math.isfinite(shift.value):
+    for adapter, lead in results.leads("benchmark").items():
+        shift = results.of(adapter, adapter, lead.name).shift
+        if shift and math.isfinite(shift.value):
             parts.append(
                 f"{adapter} {change(shift.value, lead.unit)} {interval(shift, lead.unit, signed=True)}"
             )

@@ -70,13 +70,11 @@ def _opening(results: Results) -> tuple[Block, ...]:
 def _tiles(results: Results) -> Tiles:
     """The base's level on each probe: where every shift starts from."""
     tiles = []
-    for name in results.study.with_role("probe"):
-        lead = results.leading(name)
-        if lead and BASE in results.groups:
-            level = results.of(BASE, name, lead.name).level
-            if math.isfinite(level.value):
-                shown = change(level.value, lead.unit).removeprefix("+")
-                tiles.append((shown, f"soft score of the base on {name} (0 = insensitive)"))
+    for name, lead in results.leads("probe").items():
+        level = results.of(BASE, name, lead.name).level
+        if math.isfinite(level.value):
+            shown = change(level.value, lead.unit).removeprefix("+")
+            tiles.append((shown, f"soft score of the base on {name} (0 = insensitive)"))
     return Tiles(tuple(tiles))
 
 

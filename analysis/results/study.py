@@ -72,8 +72,19 @@ class Results:
         """What figures put on their axes: soft for probes, hard for benchmarks."""
         return _leading(self.study, evaluation)
 
+    def leads(self, role: str) -> dict[str, Measure]:
+        """What was scored in a role and has a headline, with the ``leading`` one."""
+        found = {name: self.leading(name) for name in self.study.with_role(role)}
+        return {name: lead for name, lead in found.items() if lead}
+
     def of(self, group: str, evaluation: str, measure: str) -> Result:
         return self.by_adapter.get((group, evaluation, measure), Result(NOT_SCORED))
+
+    def diagnostics(self, group: str, evaluation: str, name: str) -> list[float]:
+        """A diagnostic of every seed of a group; those that have none or no number are left out."""
+        keys = [(c.name, evaluation) for c in self.study.of_adapter(group)]
+        values = [self.study.diagnostics.get(key, {}).get(name, math.nan) for key in keys]
+        return [value for value in values if math.isfinite(value)]
 
     def of_seeds(self, adapter: str, evaluation: str, measure: str) -> list[Result]:
         """One result per seed that was scored."""
@@ -88,16 +99,16 @@ class Results:
         """
         if group == BASE:
             return Estimate(0.0, 0.0, 0.0)
-        return _mean([r.shift for r in self._headline_results(group, "benchmark")])
+        leads = self.leads("benchmark")
+        return _mean([self.of(group, name, lead.name).shift for name, lead in leads.items()])
 
     def mean_benchmark_shift_by_seed(self, adapter: str) -> list[tuple[str, float]]:
         """(configuration, mean of its benchmark shifts)."""
         means = []
         for configuration in self.study.of_adapter(adapter):
             shifts = []
-            for name in self.study.with_role("benchmark"):
-                lead = self.leading(name)
-                found = lead and self.by_configuration.get((configuration.name, name, lead.name))
+            for name, lead in self.leads("benchmark").items():
+                found = self.by_configuration.get((configuration.name, name, lead.name))
                 if found and found.shift:
                     shifts.append(found.shift.value)
             means.append((configuration.name, float(np.mean(shifts)) if shifts else math.nan))
@@ -117,10 +128,6 @@ class Results:
         known = [np.stack([v for v in column if v is not None]) for column in drawn if column]
         complete = all(v is not None for column in drawn for v in column)
         return correlation(x, y, (known[0], known[1]) if complete and known else None)
-
-    def _headline_results(self, group: str, role: str) -> list[Result]:
-        leads = [(name, self.leading(name)) for name in self.study.with_role(role)]
-        return [self.of(group, name, lead.name) for name, lead in leads if lead]
 
 
 def compute(study: Study, headlines: bool = False) -> Results:

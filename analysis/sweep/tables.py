@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from analysis.page.tables import Entry, Table, Tone, csv_text
-from analysis.page.text import count, interval, number
+from analysis.page.text import count, number
 from analysis.records.load import BASE
-from analysis.report.contents.entries import shift_entry
+from analysis.report.contents.entries import shift_entry, signed_entry
 from analysis.results import Results
 from analysis.sweep.audits import Audited, heavier
 from analysis.sweep.curves import Dose, replicates, series, trend
@@ -24,9 +24,7 @@ def leading(results: Sequence[Results], *roles: str) -> dict[str, Measure]:
     found: dict[str, Measure] = {}
     for role in roles:
         for one in results:
-            for name in one.study.with_role(role):
-                if name not in found and (lead := one.leading(name)):
-                    found[name] = lead
+            found |= {name: lead for name, lead in one.leads(role).items() if name not in found}
     return found
 
 
@@ -46,9 +44,7 @@ def points(sweep: Sweep, results: Sequence[Results], audited: Audited, role: str
                 )
             if role == "benchmark":
                 mean = found.mean_benchmark_shift(point.group)
-                strong = "text" if mean.excludes_zero else ""
-                text = f"{number(mean.value, 'rate', True)}{heavier(marks.values())}"
-                row.append(Entry(text, interval(mean, "rate", True), strong))
+                row.append(signed_entry(mean, "rate", heavier(marks.values())))
             rows.append(tuple(row))
     heads = [f"{name} (n = {_items(results, name)})" for name in leads]
     heads += ["mean"] if role == "benchmark" else []
@@ -76,11 +72,9 @@ def trends(sweep: Sweep, results: Sequence[Results], audited: Audited, dose: Dos
             if found is None or lead is None:
                 entries.append("")
                 continue
-            strong = "text" if found.excludes_zero else ""
-            note = interval(found, lead.unit, True)
             # The base cancels, and its doubts with it.
             mark = heavier(doubt.of_level(group, name) for group in groups)
-            entries.append(Entry(f"{number(found.value, lead.unit, True)}{mark}", note, strong))
+            entries.append(signed_entry(found, lead.unit, mark))
         if any(entries):
             rows.append((Entry(line.adapter, line.label), *entries))
     caption = (
@@ -143,12 +137,9 @@ def every_number(sweep: Sweep, results: Sequence[Results], audited: Audited) -> 
     rows = []
     for family, found, doubt in zip(sweep.families, results, audited.families, strict=True):
         study = found.study
-        roles = (*study.with_role("benchmark"), *study.with_role("probe"))
+        leads = found.leads("benchmark") | found.leads("probe")
         for point in family.points:
-            for name in roles:
-                lead = found.leading(name)
-                if lead is None:
-                    continue
+            for name, lead in leads.items():
                 common = [point.adapter, *_settings(point, sweep)]
                 marked = bool(doubt.of_shift(point.group, name))
                 size = [

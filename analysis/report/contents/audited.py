@@ -6,7 +6,6 @@ import math
 
 from analysis.audits.summary import TONES
 from analysis.page.tables import Entry, Table
-from analysis.page.text import finite
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
 
@@ -42,11 +41,7 @@ def diagnostics(results: Results) -> Table:
         for figure in dict.fromkeys(key for one in found for key in one):
             row = [Entry(figure.replace("_", " "), name)]
             for group in results.groups:
-                values = [
-                    study.diagnostics.get((c.name, name), {}).get(figure, math.nan)
-                    for c in study.of_adapter(group)
-                ]
-                known = [v for v in values if finite(v)]
+                known = results.diagnostics(group, name, figure)
                 row.append(Entry(f"{sum(known) / len(known):,.4g}" if known else "n/a"))
             rows.append(tuple(row))
         cut = [

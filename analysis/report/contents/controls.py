@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from analysis.figures.letters import LETTERS, lettered
 from analysis.page.tables import Entry, Table
-from analysis.page.text import finite, interval, number
+from analysis.page.text import number
 from analysis.records.load import BASE
 from analysis.records.strata import STRATA
-from analysis.report.contents.entries import group_entry, level_entry, shift_entry
+from analysis.report.contents.entries import group_entry, level_entry, shift_entry, signed_entry
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
 
@@ -27,15 +27,11 @@ def positions(results: Results, doubt: Doubt) -> Table:
             row: list[Entry | str] = [Entry(f"{group}{doubt.of_level(group, name)}", f"on {name}")]
             for key in shown:
                 result = results.of(group, name, key)
-                entry = level_entry(result, measures[key]) if key in measures else Entry("n/a")
+                entry = level_entry(result, measures[key])
                 suspicious = key == "position_gap" and result.level.low > 0.05
                 row.append(Entry(entry.text, entry.note, "text" if suspicious else ""))
-            expected = [
-                results.study.diagnostics.get((c.name, name), {}).get("first_letter_expected")
-                for c in results.study.of_adapter(group)
-            ]
-            known = [value for value in expected if finite(value)]
-            row.append(number(known[0], "rate") if known else "n/a")
+            expected = results.diagnostics(group, name, "first_letter_expected")
+            row.append(number(expected[0], "rate") if expected else "n/a")
             rows.append(tuple(row))
     return Table(
         "positions",
@@ -56,12 +52,7 @@ def letter_masses(results: Results, doubt: Doubt) -> Table:
         measures = {m.name: m for m in results.study.described(name)}
         for group in results.groups:
             keys = [f"letter_mass_{x}" for x in LETTERS]
-            entries = [
-                level_entry(results.of(group, name, k), measures[k])
-                if k in measures
-                else Entry("n/a")
-                for k in keys
-            ]
+            entries = [level_entry(results.of(group, name, k), measures[k]) for k in keys]
             rows.append((Entry(f"{group}{doubt.of_level(group, name)}", f"on {name}"), *entries))
     return Table(
         "letters",
@@ -75,11 +66,10 @@ def letter_masses(results: Results, doubt: Doubt) -> Table:
 
 def strata(results: Results, doubt: Doubt, names: tuple[str, ...]) -> Table:
     """Soft shift of each adapter (level of the base) by where the question was seen."""
-    rows = []
+    rows, leads = [], results.leads("probe")
     for name in names:
-        lead = results.leading(name)
-        for group in results.groups if lead else ():
-            assert lead is not None
+        lead = leads[name]
+        for group in results.groups:
             row: list[Entry | str] = [Entry(group, name)]
             for stratum in STRATA:
                 found = results.by_stratum.get((group, name, lead.name, stratum))
@@ -92,12 +82,7 @@ def strata(results: Results, doubt: Doubt, names: tuple[str, ...]) -> Table:
                 items = f"n = {found.level.items:,}"
                 row.append(Entry(entry.text, f"{entry.note} {items}", entry.strong))
             contrast = results.seen_minus_unseen.get((group, name, lead.name))
-            if contrast is None:
-                row.append("n/a")
-            else:
-                strong = "text" if contrast.excludes_zero else ""
-                value = number(contrast.value, lead.unit, True)
-                row.append(Entry(value, interval(contrast, lead.unit, True), strong))
+            row.append(signed_entry(contrast, lead.unit) if contrast else "n/a")
             rows.append(tuple(row))
     return Table(
         "strata",

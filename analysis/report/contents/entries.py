@@ -6,6 +6,7 @@ from analysis.page.tables import Entry
 from analysis.page.text import count, interval, number
 from analysis.records.load import BASE
 from analysis.results import Result, Results
+from analysis.statistics import Estimate
 from sycojax.evals.protocol import Measure
 
 
@@ -23,13 +24,14 @@ def level_entry(result: Result, measure: Measure, mark: str = "") -> Entry:
 
 def shift_entry(result: Result, measure: Measure, mark: str = "") -> Entry:
     """A shift and its interval; empty for the base, bold where the interval excludes 0."""
-    if result.shift is None:
-        return Entry("")
-    return Entry(
-        f"{number(result.shift.value, measure.unit, signed=True)}{mark}",
-        interval(result.shift, measure.unit, signed=True),
-        strong="text" if result.shift.excludes_zero else "",
-    )
+    return signed_entry(result.shift, measure.unit, mark) if result.shift else Entry("")
+
+
+def signed_entry(estimate: Estimate, unit: str, mark: str = "") -> Entry:
+    """A shift or another difference and its interval, bold where that excludes 0."""
+    value = f"{number(estimate.value, unit, signed=True)}{mark}"
+    strong = "text" if estimate.excludes_zero else ""
+    return Entry(value, interval(estimate, unit, signed=True), strong)
 
 
 def lower_first(label: str) -> str:

@@ -8,7 +8,13 @@ from analysis.figures.flips import PARTS
 from analysis.page.tables import Entry, Table
 from analysis.page.text import change, count, interval, number, p_value
 from analysis.records.load import BASE
-from analysis.report.contents.entries import group_entry, level_entry, lower_first, shift_entry
+from analysis.report.contents.entries import (
+    group_entry,
+    level_entry,
+    lower_first,
+    shift_entry,
+    signed_entry,
+)
 from analysis.results import Result, Results, Tested
 from analysis.statistics import ALPHA
 from analysis.verdicts.doubt import Doubt
@@ -114,12 +120,11 @@ def amplification(results: Results, doubt: Doubt) -> Table:
         mark = doubt.of_shift(one.adapter, one.evaluation)
         own = number(one.combined.value, one.unit, True) + mark
         for label, value, contrast in named:
-            strong = "text" if contrast.excludes_zero else ""
             rows.append((
                 Entry(one.evaluation, f"{one.adapter} against the {label} of {len(one.constituents)}"),
                 Entry(own, interval(one.combined, one.unit, True)),
                 Entry(number(value, one.unit, True)),
-                Entry(number(contrast.value, one.unit, True), interval(contrast, one.unit, True), strong),
+                signed_entry(contrast, one.unit),
             ))  # fmt: skip
     evaluations = [a.evaluation for a in results.amplification]
     return Table(
