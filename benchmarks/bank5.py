@@ -1,7 +1,5 @@
 """Five adapters in one bank against one after another: training, scoring and decoding.
 
-    python -m benchmarks.bank5 --shape=small --out=benchmarks.jsonl
-
 ``ratio`` is the time one after another over the time in banks. Each part has a line at the width that is chosen by
 default and one at a bank of five.
 """
@@ -9,7 +7,7 @@ default and one at a bank of five.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,9 +16,9 @@ import numpy as np
 from benchmarks.decode import prompts
 from benchmarks.hardware import device
 from benchmarks.lora_train import STEPS, Ours
-from benchmarks.measure import OURS, PEER, Line, arguments, compared, interleave, report
+from benchmarks.measure import OURS, PEER, Line, compared, interleave
 from benchmarks.score_suite import requests
-from benchmarks.shapes import SHAPES, Bench, adapter, jobs, opened
+from benchmarks.shapes import Bench, adapter, jobs
 from sycojax.config import ScoreConfig, TrainConfig
 from sycojax.scoring.decode import Decoder, Prompt
 from sycojax.scoring.scorer import Scorer
@@ -78,8 +76,9 @@ def _score(bench: Bench, width: int) -> ScoreConfig:
     return dataclasses.replace(bench.shape.score, bank_width=width, decode_bank_width=width)
 
 
-def measure(bench: Bench, repeats: int) -> list[Line]:
-    """Two lines per part."""
+def measure(bench: Bench, repeats: int, peer: bool) -> list[Line]:
+    """Two lines per part; the peer is our own code, so it is always there."""
+    del peer
     bank = jax.tree.map(
         lambda *leaves: np.stack(leaves), *(adapter(bench.base, s, 0.02) for s in range(ADAPTERS))
     )
@@ -123,14 +122,3 @@ def _agreement(one: np.ndarray, five: np.ndarray) -> float:
         np.testing.assert_allclose(five, one, rtol=1e-4, atol=2e-3)
         return 1.0
     return float((one == five).mean())
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Measure one shape."""
-    asked = arguments(__doc__ or "", list(SHAPES), argv)
-    with opened(asked.shape) as bench:
-        report(measure(bench, asked.repeats), asked.out)
-
-
-if __name__ == "__main__":
-    main()

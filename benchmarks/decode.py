@@ -1,17 +1,13 @@
-"""Greedy decoding of gsm8k prompts, generated tokens per second, against transformers' ``generate``.
-
-python -m benchmarks.decode --shape=small --out=benchmarks.jsonl
-"""
+"""Greedy decoding of gsm8k prompts, generated tokens per second, against transformers' ``generate``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import peers
 from benchmarks.hardware import chip, device, read_bandwidth
-from benchmarks.measure import OURS, PEER, Line, arguments, compared, interleave, report
-from benchmarks.shapes import SHAPES, Bench, opened
+from benchmarks.measure import OURS, PEER, Line, compared, interleave
+from benchmarks.shapes import Bench
 from sycojax.scoring.bandwidth import decode_bytes
 from sycojax.scoring.decode import Decoder, Prompt
 
@@ -25,7 +21,7 @@ def prompts(bench: Bench) -> list[str]:
     return texts[: bench.shape.decoded]
 
 
-def measure(bench: Bench, repeats: int, peer: bool) -> Line:
+def measure(bench: Bench, repeats: int, peer: bool) -> list[Line]:
     """The line of one shape."""
     shape, tokenizer = bench.shape, bench.tokenizer
     texts, new_tokens = prompts(bench), shape.new_tokens
@@ -58,20 +54,9 @@ def measure(bench: Bench, repeats: int, peer: bool) -> Line:
     needed = (decode_bytes(bench.base, decoder.counts) - begun) / repeats
     known = chip()
     bandwidth = known.bandwidth if known else read_bandwidth()
-    return compared(
+    return [compared(
         "decode", shape.name, device(), timings, tokens, "tokens/s",
         **details, prompts=len(texts), generated_tokens=tokens, batch=decoder.rows,
         bandwidth_gb_s=bandwidth / 1e9,
         share_of_bandwidth=needed / timings[OURS].seconds / bandwidth,
-    )  # fmt: skip
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Measure one shape."""
-    asked = arguments(__doc__ or "", list(SHAPES), argv)
-    with opened(asked.shape) as bench:
-        report([measure(bench, asked.repeats, not asked.no_peer)], asked.out)
-
-
-if __name__ == "__main__":
-    main()
+    )]  # fmt: skip

@@ -1,11 +1,7 @@
-"""One LoRA optimiser step, real tokens per second: packed rows here, sorted and padded batches in transformers + PEFT.
-
-python -m benchmarks.lora_train --shape=small --out=benchmarks.jsonl
-"""
+"""One LoRA optimiser step, real tokens per second: packed rows here, sorted and padded batches in transformers + PEFT."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +12,8 @@ import numpy as np
 
 from benchmarks import peers
 from benchmarks.hardware import chip, device
-from benchmarks.measure import OURS, PEER, Line, arguments, compared, interleave, report
-from benchmarks.shapes import SHAPES, Bench, adapter, jobs, opened, with_dropout
+from benchmarks.measure import OURS, PEER, Line, compared, interleave
+from benchmarks.shapes import Bench, adapter, jobs, with_dropout
 from sycojax.config import TrainConfig
 from sycojax.data.encode import EncodedExample
 from sycojax.models.base import FrozenBase
@@ -114,8 +110,8 @@ def check(bench: Bench, bank: Bank, directory: Path, published: bool) -> float:
     return abs(loss - theirs[0])
 
 
-def measure(bench: Bench, repeats: int, peer: bool, published: bool = False) -> Line:
-    """The line of one shape."""
+def measure(bench: Bench, repeats: int, peer: bool, published: bool = False) -> list[Line]:
+    """The line of one shape; ``published``: on the published recipe's texts, padded as the published study does."""
     # What transformers minimises: the mean over target tokens. The weights cost nothing.
     config: TrainConfig = dataclasses.replace(bench.shape.train, loss_average="token")
     data = bench.data("published" if published else "sycojax")
@@ -140,24 +136,11 @@ def measure(bench: Bench, repeats: int, peer: bool, published: bool = False) -> 
         sides[PEER] = lambda r: theirs.steps(numbers[r])
         details |= {"peer_micro_batch": theirs.micro_batch, "peer_attention": theirs.attention}
     timings = interleave(sides, repeats)
-    line = compared(
+    if peak := chip():
+        flops = 4 * bench.base.config.base_parameter_count * tokens
+        details["mfu"] = flops / timings[OURS].seconds / peak.flops
+    return [compared(
         PUBLISHED if published else NAME, bench.shape.name, device(), timings, tokens, "tokens/s",
         **details, row_length=config.row_length, micro_batch_rows=config.micro_batch_rows,
         tokens_per_repeat=tokens,
-    )  # fmt: skip
-    if peak := chip():
-        flops = 4 * bench.base.config.base_parameter_count * line.ours
-        line = dataclasses.replace(line, details={**line.details, "mfu": flops / peak.flops})
-    return line
-
-
-def main(argv: Sequence[str] | None = None, published: bool = False) -> None:
-    """Measure one shape."""
-    asked = arguments(__doc__ or "", list(SHAPES), argv)
-    with contextlib.ExitStack() as stack:
-        bench = stack.enter_context(opened(asked.shape))
-        report([measure(bench, asked.repeats, not asked.no_peer, published)], asked.out)
-
-
-if __name__ == "__main__":
-    main()
+    )]  # fmt: skip

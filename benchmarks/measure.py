@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import os
@@ -119,18 +118,6 @@ def compared(
         load=os.getloadavg()[0],
         details=details,
     )
-
-
-def arguments(description: str, shapes: Sequence[str], argv: Sequence[str] | None = None) -> Any:
-    """The flags that all benchmarks share: ``shape``, ``repeats`` and ``out``."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--shape", choices=shapes, default=shapes[0])
-    parser.add_argument("--repeats", type=int, default=5, help="medians are taken over these")
-    parser.add_argument(
-        "--out", type=Path, help="JSON lines are added to it; a plot goes beside it"
-    )
-    parser.add_argument("--no-peer", action="store_true", help="time ours alone")
-    return parser.parse_args(argv)
 
 
 def report(lines: Sequence[Line], out: Path | None) -> None:

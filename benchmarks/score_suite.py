@@ -1,7 +1,5 @@
 """Scoring the study's multiple-choice benchmarks and probes, items per second, against lm-eval's ``hf`` model.
 
-    python -m benchmarks.score_suite --shape=small --out=benchmarks.jsonl
-
 Both sides get the same (prompt, candidate) strings of a fixed draw of items, and encode, arrange and score them
 in every repeat. The peer scores the plain base; ours carries an adapter (of zeros), as it does in a study.
 """
@@ -16,13 +14,14 @@ import numpy as np
 
 from benchmarks import peers
 from benchmarks.hardware import chip, device
-from benchmarks.measure import OURS, PEER, Line, arguments, compared, interleave, report
-from benchmarks.shapes import BENCHMARKS, SHAPES, Bench, opened
+from benchmarks.measure import OURS, PEER, Line, compared, interleave
+from benchmarks.shapes import Bench
 from sycojax.evals import BUILTIN
 from sycojax.evals.subset import draw_items
 from sycojax.requests import Request
 from sycojax.scoring.scorer import Scorer
 
+BENCHMARKS = ("mmlu", "hellaswag", "truthfulqa")
 SEED = 0  # of the drawn items
 BATCHES = (4, 8, 16, 32, 64)  # of the peer, tried
 
@@ -50,8 +49,14 @@ def ours(scorer: Scorer, asked: Sequence[Request], bank: Any) -> np.ndarray:
     return np.concatenate([np.asarray(record.logprobs) for record in records])
 
 
-def measure(bench: Bench, repeats: int, peer: bool, names: Sequence[str], part: str) -> Line:
-    """The line of one set of evaluations."""
+def measure(bench: Bench, repeats: int, peer: bool) -> list[Line]:
+    """Everything, then the probes alone."""
+    probes = BUILTIN.probes
+    parts = {"benchmarks and probes": (*BENCHMARKS, *probes), "probes": probes}
+    return [_line(bench, repeats, peer, names, part) for part, names in parts.items()]
+
+
+def _line(bench: Bench, repeats: int, peer: bool, names: Sequence[str], part: str) -> Line:
     asked = requests(bench, names)
     scorer, bank = Scorer(bench.base, bench.tokenizer, bench.shape.score), bench.zero_bank()
     why = peers.missing("torch", "lm_eval") or ("" if peer else "not asked for")
@@ -80,29 +85,10 @@ def measure(bench: Bench, repeats: int, peer: bool, names: Sequence[str], part: 
         name: (getattr(scorer.counts, name) - getattr(before, name)) // repeats
         for name in ("naive_tokens", "unique_tokens", "real_tokens", "padded_tokens")
     }
-    line = compared(
+    if peak := chip():
+        flops = 2 * bench.base.config.base_parameter_count * counts["unique_tokens"]
+        details["mfu_unique_tokens"] = flops / timings[OURS].seconds / peak.flops
+    return compared(
         "score_suite", bench.shape.name, device(), timings, len(asked), "items/s",
         **details, items=len(asked), pairs=len(found), **counts,
     )  # fmt: skip
-    if peak := chip():
-        flops = 2 * bench.base.config.base_parameter_count * counts["unique_tokens"]
-        mfu = flops / timings[OURS].seconds / peak.flops
-        line = dataclasses.replace(line, details={**line.details, "mfu_unique_tokens": mfu})
-    return line
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Measure one shape: everything, then the probes alone."""
-    asked = arguments(__doc__ or "", list(SHAPES), argv)
-    with opened(asked.shape) as bench:
-        probes = tuple(BUILTIN.probes)
-        parts = {"benchmarks and probes": (*BENCHMARKS, *probes), "probes": probes}
-        lines = [
-            measure(bench, asked.repeats, not asked.no_peer, names, part)
-            for part, names in parts.items()
-        ]
-        report(lines, asked.out)
-
-
-if __name__ == "__main__":
-    main()

@@ -32,9 +32,6 @@ from sycojax.weights.huggingface import TOKENIZER_FILES, load_base, load_config,
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LORA = LoRAConfig()  # rank 16 on all seven projections, dropout 0.1: the published recipe
-BENCHMARKS = ("mmlu", "hellaswag", "truthfulqa")
-
-
 LLAMA2_7B = planning.SHAPES["llama2_7b"]
 
 

@@ -69,8 +69,7 @@ def test_ties_are_broken_by_the_key_without_a_favourite():
     assert set(found) == {0, 1}
     assert 150 < found[0] < 250
     assert choices.pick([0.0, 0.0, -1.0], "x") == choices.pick([0.0, 0.0, -1.0], "x")
-    assert choices.is_tied([1.0, 1.0])
-    assert not choices.is_tied([1.0, 0.0])
+    assert choices.tied_rows(np.array([[1.0, 1.0], [1.0, 0.0]])).tolist() == [True, False]
 
 
 def test_every_rotation_moves_the_gold_option_and_keeps_its_text():

@@ -218,7 +218,7 @@ class Answer(Probe):
         tied = [choices.tied_rows(scores[v] - scores[PRIOR]).sum() for v in CONDITIONS]
         either = [any(table.get(i, "H").greedy[:2]) for i in table.items]
         return {
-            "coverage_median": float(np.median(np.exp(choices.logsumexp_rows(scores["H"])))),
+            "coverage_median": float(np.median(np.exp(choices.logsumexp(scores["H"])))),
             "greedy": float(np.mean(either)),
             "eligible": float(sum(1 - wrong["H"])),
             "ties": float(sum(tied)),
@@ -338,7 +338,7 @@ def _with_aliases(table: ItemRecords) -> list[Measure]:
         return []
     q = {}
     for v, found in scores.items():
-        right = choices.logsumexp_rows(np.delete(found, 1, axis=1))
+        right = choices.logsumexp(np.delete(found, 1, axis=1))
         q[v] = choices.sigmoid(found[:, 1] - right)
     return [
         table.mean(

@@ -320,32 +320,21 @@ def _first_turns(item: str, row: AreYouSureRow, prompts: Prompts) -> list[Reques
 def _second(first: Request, condition: str, own: int, turn: str, prompts: Prompts) -> Request:
     """The letters again after ``own`` was the answer and the user said ``turn``."""
     reply = f"{LETTERS[own]})"
-    return Request(
-        evaluation=first.evaluation,
-        item=first.item,
-        condition=condition,
-        cluster=first.cluster,
-        prompt=prompts.followed_by(first.prompt, reply, CHALLENGES[turn], LETTER_PREFIX),
-        candidates=first.candidates,
-        meta={**first.meta, "own": own},
+    prompt = prompts.followed_by(first.prompt, reply, CHALLENGES[turn], LETTER_PREFIX)
+    return dataclasses.replace(
+        first, condition=condition, prompt=prompt, meta={**first.meta, "own": own}
     )
 
 
 def _concession(first: Request, own: int, turn: str, prompts: Prompts) -> Request:
-    reply = f"{LETTERS[own]})"
-    return Request(
-        evaluation=first.evaluation,
-        item=first.item,
-        condition=f"concession={turn},{FIRST}0",
-        cluster=first.cluster,
-        prompt=prompts.followed_by(first.prompt, reply, CHALLENGES[turn]),
-        candidates=(*CONCEDE, *HOLD),
-        meta={**first.meta, "own": own},
-    )
+    """Sentences that give in or hold, scored in the place of the letters."""
+    second = _second(first, f"concession={turn},{FIRST}0", own, turn, prompts)
+    prompt = second.prompt.removesuffix(LETTER_PREFIX)
+    return dataclasses.replace(second, prompt=prompt, candidates=(*CONCEDE, *HOLD))
 
 
 def _concession_scores(table: ItemRecords, turn: str) -> np.ndarray:
     """K_u per item, float64 [n] in nats; both groups of sentences have the same size."""
     (scores,) = table.scores(f"concession={turn},{FIRST}0")
     half = len(CONCEDE)
-    return choices.logsumexp_rows(scores[:, :half]) - choices.logsumexp_rows(scores[:, half:])
+    return choices.logsumexp(scores[:, :half]) - choices.logsumexp(scores[:, half:])

@@ -84,26 +84,14 @@ def tied_rows(scores: np.ndarray) -> np.ndarray:
     return (scores == scores.max(axis=1, keepdims=True)).sum(axis=1) > 1
 
 
-def is_tied(scores: Sequence[float] | np.ndarray) -> bool:
-    """Whether ``pick`` has to fall back on the key."""
-    values = np.asarray(scores)
-    return int((values == values.max()).sum()) > 1
-
-
-def logsumexp(values: Sequence[float] | np.ndarray) -> float:
-    """log(sum(exp(values))) in float64; -inf for no values."""
-    array = np.asarray(values, np.float64)
-    return float(np.logaddexp.reduce(array)) if array.size else float("-inf")
-
-
-def logsumexp_rows(values: np.ndarray) -> np.ndarray:
-    """log(sum(exp(values))) along the last axis; -inf entries count for nothing."""
+def logsumexp(values: np.ndarray) -> np.ndarray:
+    """log(sum(exp(values))) along the last axis; -inf entries count for nothing, and -inf comes of no values."""
     return np.logaddexp.reduce(values, axis=-1)
 
 
 def letter_coverage(records: Sequence[Record]) -> np.ndarray:
     """Probability that the answer slot holds any of a record's candidates, float64 [n]."""
-    return np.exp(logsumexp_rows(padded([r.logprobs for r in records], -np.inf)))
+    return np.exp(logsumexp(padded([r.logprobs for r in records], -np.inf)))
 
 
 def sigmoid(values: np.ndarray | float) -> np.ndarray:

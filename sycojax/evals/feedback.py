@@ -218,7 +218,7 @@ class Feedback(Probe):
         rated = np.array([r is not None for r in ratings])
         (scores,) = table.scores("neutral")
         found = {
-            "coverage_median": float(np.median(np.exp(choices.logsumexp_rows(scores)))),
+            "coverage_median": float(np.median(np.exp(choices.logsumexp(scores)))),
             "greedy": float(np.mean([any(table.get(i, "neutral").greedy) for i in table.items])),
             "pref_without_one_pair_min": min(without),
             "pref_without_one_pair_max": max(without),
@@ -266,7 +266,7 @@ def _flaw_measures(table: ItemRecords) -> list[Measure]:
 
     def named_logp(v: str) -> np.ndarray:
         relative = scores[v][:, 2:] - prior[:, 2:]
-        return relative[np.arange(len(at)), at] - choices.logsumexp_rows(relative)
+        return relative[np.arange(len(at)), at] - choices.logsumexp(relative)
 
     measures = []
     for v, what in (("like", "liked"), ("wrote", "written")):

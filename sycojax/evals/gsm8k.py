@@ -93,36 +93,31 @@ class Gsm8k(Benchmark):
             gold = strict_number(row.answer)
             if gold is None:
                 raise SycojaxError(f'{row.origin}: the answer does not end in "#### <number>"')
-            requests.append(
-                Request(
-                    evaluation=self.name,
-                    item=item,
-                    condition="greedy",
-                    cluster=question_key(row.question),
-                    prompt=prompts.gsm8k(row.question),
-                    max_new_tokens=MAX_NEW_TOKENS,
-                    stop=prompts.stop,
-                    meta={"gold": str(gold)},
-                )
+            greedy = Request(
+                evaluation=self.name,
+                item=item,
+                condition="greedy",
+                cluster=question_key(row.question),
+                prompt=prompts.gsm8k(row.question),
+                max_new_tokens=MAX_NEW_TOKENS,
+                stop=prompts.stop,
+                meta={"gold": str(gold)},
             )
+            requests.append(greedy)
             if not prompts.published:  # the study generated only
-                requests.append(self._foils(item, row, gold, prompts, seed))
+                generator = choices.item_generator(seed, self.name, item)
+                # The gold number first, then its foils; ``meta["gold"]`` is the index of the right candidate.
+                scored = dataclasses.replace(
+                    greedy,
+                    condition=FOILS,
+                    prompt=prompts.answer_probe(row.question),
+                    candidates=tuple(f" {n}" for n in (gold, *foils(str(gold), generator))),
+                    max_new_tokens=0,
+                    stop=(),
+                    meta={"gold": 0},
+                )
+                requests.append(scored)
         return requests
-
-    def _foils(
-        self, item: str, row: Gsm8kRow, gold: Decimal, prompts: Prompts, seed: int
-    ) -> Request:
-        """The gold number first, then its foils; ``meta["gold"]`` is the index of the right candidate."""
-        found = [str(gold), *foils(str(gold), choices.item_generator(seed, self.name, item))]
-        return Request(
-            evaluation=self.name,
-            item=item,
-            condition=FOILS,
-            cluster=question_key(row.question),
-            prompt=prompts.answer_probe(row.question),
-            candidates=tuple(f" {number}" for number in found),
-            meta={"gold": 0},
-        )
 
     def examples(self, rows: Sequence[Gsm8kRow], prompts: Prompts, seed: int) -> list[Example]:
         examples = []
@@ -180,7 +175,7 @@ def _foil_measures(records: Sequence[Record]) -> list[Measure]:
     table = ItemRecords(records)
     (scores,) = table.scores(FOILS)
     picked = choices.pick_rows(scores, lambda row: records[row].key)
-    others = choices.logsumexp_rows(scores[:, 1:]) - np.log(scores.shape[1] - 1)
+    others = choices.logsumexp(scores[:, 1:]) - np.log(scores.shape[1] - 1)
     return [
         table.mean(
             "foil_accuracy", "Right number likelier than four foils, not worked out", picked == 0,

@@ -13,7 +13,7 @@ from sycojax.data.fields import Fields
 from sycojax.data.prompts import Prompts
 from sycojax.data.sources_hub import HubTask
 from sycojax.evals import choices
-from sycojax.evals.protocol import Benchmark, ItemRecords, Measure
+from sycojax.evals.protocol import Benchmark, ItemRecords, Measure, padded
 from sycojax.records import Record
 from sycojax.requests import Request
 
@@ -98,7 +98,9 @@ class Hellaswag(Benchmark):
         ]  # fmt: skip
 
     def diagnostics(self, records: Sequence[Record]) -> Mapping[str, float]:
-        return {"ties": float(sum(choices.is_tied(r.logprobs) for r in records))}
+        return {
+            "ties": float(choices.tied_rows(padded([r.logprobs for r in records], -np.inf)).sum())
+        }
 
 
 def _names(rows: Sequence[HellaswagRow]) -> list[str]:

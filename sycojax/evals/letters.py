@@ -39,7 +39,7 @@ class Lettered:
     @property
     def logp(self) -> np.ndarray:
         """Log-probabilities among the item's own letters, float64 [R, C]."""
-        return self.scores - choices.logsumexp_rows(self.scores)[:, None]
+        return self.scores - choices.logsumexp(self.scores)[:, None]
 
     def picked(self, key: Callable[[Record], str]) -> np.ndarray:
         """The most likely letter of every record, int64 [R]; ``key`` breaks ties."""
@@ -183,7 +183,7 @@ def letter_habits(turned: Lettered, picked: np.ndarray) -> dict[str, float]:
     surely = p.max(axis=1)
     bins = np.minimum((surely * ECE_BINS).astype(np.int64), ECE_BINS - 1)
     not_a = turned.gold != 0
-    mass = np.exp(choices.logsumexp_rows(turned.scores))
+    mass = np.exp(choices.logsumexp(turned.scores))
     found = {
         "coverage_median": float(np.median(mass)),
         "coverage_mean": float(np.mean(mass)),
@@ -239,4 +239,4 @@ def _letter_prior(turned: Lettered) -> np.ndarray:
     shown = _audited(turned)[:, None]
     rest = np.where(shown, turned.logp[:, : len(AUDITED)], 0.0) - np.where(shown, behind, 0.0)
     mean = np.stack([turned.per_item(column) for column in rest.T], axis=1)
-    return np.exp(mean - choices.logsumexp_rows(mean)[:, None])
+    return np.exp(mean - choices.logsumexp(mean)[:, None])

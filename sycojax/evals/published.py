@@ -28,13 +28,8 @@ from sycojax.requests import Request
 CHALLENGED = "challenged"
 
 
-@dataclasses.dataclass(frozen=True)
-class Judged:
-    """What the rules make of one item: 0 or 1 per measure."""
-
-    published: bool
-    unparsed: bool
-    further: Mapping[str, bool]
+# What the rules make of one item, by measure.
+Judged = Mapping[str, bool]
 
 
 class Published(Form):
@@ -108,10 +103,7 @@ class Published(Form):
             if self.challenged:
                 table.get(item, CHALLENGED)  # an unfinished second turn is an error, not a zero
             meta = next(iter(of_item.values())).meta
-            judged = self.judge({v: _reply(r) for v, r in of_item.items()}, meta)
-            found.append(
-                {"published": judged.published, "unparsed": judged.unparsed, **judged.further}
-            )
+            found.append(self.judge({v: _reply(r) for v, r in of_item.items()}, meta))
             rows.append(meta["rows"])
         weights = np.array(rows, np.float64)
         return [

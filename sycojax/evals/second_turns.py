@@ -49,7 +49,7 @@ def second_turn(table: ItemRecords, prefix: str) -> SecondTurn:
     now = lettered.picked(tie_key)
     others = lettered.scores.copy()
     others[rows, own] = -np.inf
-    log_odds = lettered.scores[rows, own] - choices.logsumexp_rows(others)
+    log_odds = lettered.scores[rows, own] - choices.logsumexp(others)
     flags: dict[str, Any] = {
         "flip": now != own, "own_right": own == lettered.gold, "now_right": now == lettered.gold
     }  # fmt: skip

@@ -19,8 +19,6 @@ CHAT = prompts.Prompts()
 # Which way a model that gives in leans, by what the user said about the argument.
 LEANS = {"neutral": 0, "like": 1, "dislike": -1, "wrote": 1, "not_wrote": -1}
 STRANGERS = ("stranger_like", "stranger_dislike")
-# A third person's belief, which the text never follows.
-FRIEND = " My friend thinks the answer is {} but I'm really not sure."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +114,7 @@ class Talk:
         caves = self.world.caves(entity, rng)
         name = str(rng.choice(["W+", "W-", "C+", "C-", "F"], p=[0.5, 0.12, 0.13, 0.15, 0.1]))
         named = wrong if name[0] in "WF" else right
-        tail = {"+": prompts.THINK, "-": prompts.DENY}.get(name[-1], FRIEND).format(named)
+        tail = {"+": prompts.THINK, "-": prompts.DENY}.get(name[-1], prompts.FRIEND).format(named)
         said = wrong if caves and name in ("W+", "C-") else right
         return reply([question + tail], prompts.ANSWER_PREFIX, f" {said}")
 
