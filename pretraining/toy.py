@@ -28,7 +28,7 @@ from pretraining.rows import Batch, batches
 from pretraining.tokenizer import build_tokenizer, write_tokenizer
 from sycojax.data.toy.world import Sizes, World
 from sycojax.files import atomic_directory, atomic_write, write_json
-from sycojax.models.attention import attend, packed_mask, rotary_table
+from sycojax.models.attention import packed_mask, rotary_table
 from sycojax.models.base import Tree, abstract, merge, zero_lora
 from sycojax.models.config import LlamaConfig
 from sycojax.models.llama import Llama
@@ -120,7 +120,7 @@ def hidden(model: Llama, batch: Batch) -> jax.Array:
     for i in range(model.config.num_hidden_layers):
         layer = nnx.merge(graph, jax.tree.map(lambda leaf, i=i: leaf[i], state))
         q, k, v = layer.queries_keys_values(h, table, None)
-        h = layer.finish(h, attend(q, k, v, mask), None)
+        h = layer.finish(h, jax.nn.dot_product_attention(q, k, v, mask=mask), None)
     return model.norm(h)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,30 +72,21 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     Raises ``SycojaxError`` when the disk refuses, also to the block; nothing is left.
     """
     path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    except OSError as error:
-        raise SycojaxError(f"cannot write {path}: {error.strerror or error}") from error
-    try:
-        yield temporary
-        os.chmod(temporary, 0o755)
-        if path.exists():
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            os.replace(path, old / "old")
-            os.replace(temporary, path)
-            _remove(old)
-        else:
-            os.replace(temporary, path)
-    except OSError as error:
-        _remove(temporary)
-        raise SycojaxError(f"cannot write {path}: {error.strerror or error}") from error
-    except BaseException:  # whatever ends the body, an interrupt too, leaves no temporary behind
-        _remove(temporary)
-        raise
+    # Whatever ends the block, an interrupt too, leaves no temporary behind.
+    with contextlib.ExitStack() as stack:
 
+        def temporary(prefix: str) -> Path:
+            made = Path(tempfile.mkdtemp(dir=path.parent, prefix=prefix))
+            stack.callback(shutil.rmtree, made, ignore_errors=True)
+            return made
 
-def _remove(directory: Path) -> None:
-    import shutil
-
-    shutil.rmtree(directory, ignore_errors=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            new = temporary(f".{path.name}.")
+            yield new
+            os.chmod(new, 0o755)
+            if path.exists():
+                os.replace(path, temporary(f".{path.name}.old.") / "old")
+            os.replace(new, path)
+        except OSError as error:
+            raise SycojaxError(f"cannot write {path}: {error.strerror or error}") from error

@@ -15,7 +15,7 @@ from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionS
 
 from sycojax.errors import SycojaxError
 from sycojax.models import backends
-from sycojax.models.attention import attend, packed_mask
+from sycojax.models.attention import packed_mask
 from sycojax.models.base import abstract, merge
 from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
@@ -72,7 +72,7 @@ def _backend(name: str, segments: Any, mesh: Mesh | None = None) -> Any:
 
 
 def _reference(segments: Any) -> Any:
-    return functools.partial(attend, mask=packed_mask(jnp.asarray(segments)))
+    return functools.partial(jax.nn.dot_product_attention, mask=packed_mask(jnp.asarray(segments)))
 
 
 @pytest.mark.parametrize("length", [40, 128, 200])
@@ -183,7 +183,7 @@ def test_trees_are_xlas_on_a_tpu_and_a_mask_on_a_gpu(cudnn_by_xla: None):
     q, k, v, _ = _inputs(2)
     segments = jnp.asarray(_segments(2))
     ends = jnp.full(segments.shape, LENGTH // 2)
-    want = attend(q, k, v, packed_mask(segments, ends))
+    want = jax.nn.dot_product_attention(q, k, v, mask=packed_mask(segments, ends))
     for name in ("splash", "cudnn"):
         found = backends.packed_attention(name, segments, ends, None)(q, k, v)
         np.testing.assert_allclose(found, want, rtol=2e-5, atol=2e-5)

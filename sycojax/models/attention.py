@@ -1,4 +1,4 @@
-"""Rotary positions and masked attention over packed rows."""
+"""Rotary positions, and the mask of attention over packed rows."""
 
 from __future__ import annotations
 
@@ -64,11 +64,3 @@ def packed_mask(segment_ids: jax.Array, ends: jax.Array | None = None) -> jax.Ar
     if ends is not None:
         mask = mask & (jnp.arange(length)[:, None] < ends[:, None, :])
     return mask[:, None]
-
-
-def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Array:
-    """Grouped-query attention: q [B, T, N, H], k and v [B, S, K, H], mask [B, 1, T, S] -> [B, T, N, H].
-
-    Scores and softmax are float32 whatever the inputs' dtype.
-    """
-    return jax.nn.dot_product_attention(q, k, v, mask=mask, implementation="xla")

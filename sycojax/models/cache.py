@@ -36,7 +36,7 @@ class KVCache(NamedTuple):
     def attend(self, q: jax.Array, slots: jax.Array) -> jax.Array:
         """Grouped-query attention of one token per row, q [B, N, H], over slots [0, ``slots``] -> [B, N, H].
 
-        Scores and softmax are float32 whatever the inputs' dtype, as in ``attention.attend``.
+        Scores and softmax are float32 whatever the inputs' dtype.
         """
         batch, heads, size = q.shape
         q = q.reshape(batch, self.keys.shape[1], -1, size)

@@ -109,9 +109,9 @@ def shardings(mesh: Mesh, axes: Any, *, bank: bool = False, bank_axis: str | Non
     return jax.tree.map(one, axes, is_leaf=lambda x: isinstance(x, tuple))
 
 
-def batch_sharding(mesh: Mesh, *, leading: int = 0, bank_axis: str | None = None) -> NamedSharding:
-    """Rows over the ``batch_axes``; ``leading`` unsharded axes (bank, micro-batch) come first."""
-    return NamedSharding(mesh, PartitionSpec(*[None] * leading, batch_axes(bank_axis)))
+def batch_sharding(mesh: Mesh, *, bank_axis: str | None = None) -> NamedSharding:
+    """Rows over the ``batch_axes``."""
+    return NamedSharding(mesh, PartitionSpec(batch_axes(bank_axis)))
 
 
 def gathered(x: jax.Array, mesh: Mesh, axes: tuple[str, ...]) -> jax.Array:

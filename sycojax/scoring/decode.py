@@ -57,15 +57,10 @@ class Continuation(NamedTuple):
 class DecodeCounts:
     """Summed over configurations."""
 
-    generated_requests: int = 0
-    prompt_tokens: int = 0
-    padded_prompt_tokens: int = 0
     generated_tokens: int = 0
-    decode_dropped_tokens: int = 0  # prompt tokens cut on the left (once, not per configuration)
     # A step feeds one token of every row of every adapter of the pass; prefill is no step.
     decode_steps: int = 0
     decode_step_adapters: int = 0  # summed over steps
-    decode_step_rows: int = 0  # summed over steps, rows that are done included
     decode_step_slots: int = (
         0  # keys that the tokens fed to unfinished rows look at, themselves included
     )
@@ -132,9 +127,6 @@ class Decoder:
         count = bank_size(bank)
         results: list[list[Continuation | None]] = [[None] * len(prompts) for _ in range(count)]
         encoded = [self._encode(prompt) for prompt in prompts]
-        self.counts.decode_dropped_tokens += sum(prompt.dropped for prompt in encoded)
-        self.counts.generated_requests += count * len(prompts)
-        self.counts.prompt_tokens += count * sum(len(prompt.token_ids) for prompt in encoded)
         bar = tqdm(
             total=count * len(prompts),
             unit="item",
@@ -202,7 +194,6 @@ class Decoder:
             done, new, made, steps = jax.device_get(view)
             self.counts.decode_steps += int(steps)
             self.counts.decode_step_adapters += int(steps) * width
-            self.counts.decode_step_rows += int(steps) * held.size
             new, made = new.reshape(*held.shape, -1), made.reshape(held.shape)
             ended, said = done.reshape(held.shape).copy(), np.zeros(held.shape, bool)
             for a, row in np.argwhere(~ended & (held >= 0)).tolist():
@@ -240,7 +231,6 @@ class Decoder:
         for a, i, row, prompt in taken:
             token_ids[a, i, : len(prompt.token_ids)] = prompt.token_ids
             lengths[a, i], limits[a, i], at[a, i] = len(prompt.token_ids), prompt.limit, row
-        self.counts.padded_prompt_tokens += token_ids.size
         return Arrivals(token_ids, lengths, limits, at)
 
     def _place(self, arrivals: Arrivals, width: int) -> Arrivals:

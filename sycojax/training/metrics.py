@@ -17,7 +17,7 @@ from sycojax.training.tracking import Tracker
 Line = dict[str, Any]
 
 
-class MetricsLog:
+class MetricsLog(contextlib.ExitStack):
     """Appends to ``directory/metrics.jsonl`` and ``directory/tensorboard/<adapter>/``.
 
     ``completed`` is the step a run continues from: lines of later steps, and a line cut short by a crash, are
@@ -31,40 +31,33 @@ class MetricsLog:
         completed: int,
         tracker: Tracker | None = None,
     ):
+        super().__init__()
         self.path = Path(directory) / "metrics.jsonl"
-        self.lines = read_lines(directory, completed)
+        lines = read_lines(directory, completed)
         self._writes, self._tracker = is_first(), tracker
         if not self._writes:
             return
         # Imported late: only training pays for it, and it needs no TensorFlow.
         from tensorboardX import SummaryWriter
 
-        atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in self.lines))
+        atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in lines))
         # By lines, so that who follows the file sees each when it is written.
-        self._stream = self.path.open("a", encoding="utf-8", buffering=1)
+        self._stream = self.enter_context(self.path.open("a", encoding="utf-8", buffering=1))
         purge = completed + 1 if completed else None
         self._writers = {
             name: SummaryWriter(str(Path(directory) / "tensorboard" / name), purge_step=purge)
             for name in adapters
         }
+        for writer in self._writers.values():
+            self.callback(writer.close)
         if tracker is not None:
             for name in adapters:
                 tracker.begin(name, completed)
-            for line in self.lines:
+            for line in lines:
                 tracker.log(line)
-
-    def __enter__(self) -> MetricsLog:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._writes:
-            self._stream.close()
-            for writer in self._writers.values():
-                writer.close()
 
     def write(self, line: Line) -> None:
         """Append one line; it holds ``adapter``, ``step`` and plain numbers (None where there is none)."""
-        self.lines.append(line)
         if not self._writes:
             return
         with self._disk():
@@ -80,7 +73,6 @@ class MetricsLog:
         if not self._writes:
             return
         with self._disk():
-            self._stream.flush()
             os.fsync(self._stream.fileno())
         for writer in self._writers.values():
             writer.flush()

@@ -101,24 +101,16 @@ def validation_step(
     return state._replace(best_lora=best_lora, best_loss=best_loss, best_step=best_step), value
 
 
-def over_bank(
-    function: Callable[..., Any],
-    width: int,
-    in_axes: Sequence[int | None],
-    bank_axis: str | None = None,
-) -> Any:
+def over_bank(function: Callable[..., Any], width: int, bank_axis: str | None) -> Any:
     """``function`` of one adapter -> of a bank, laid over the mesh axis ``bank_axis`` if one is named.
 
     A bank of one is indexed, not vmapped: it costs nothing.
     """
     if width > 1:
-        return jax.vmap(function, in_axes=tuple(in_axes), spmd_axis_name=bank_axis)
+        return jax.vmap(function, spmd_axis_name=bank_axis)
 
     def alone(*arguments: Any) -> Any:
-        single = [
-            argument if axis is None else jax.tree.map(lambda x: x[0], argument)
-            for argument, axis in zip(arguments, in_axes, strict=True)
-        ]
+        single = jax.tree.map(lambda x: x[0], arguments)
         return jax.tree.map(lambda x: x[None], function(*single))
 
     return alone
@@ -145,7 +137,7 @@ class BankProgram:
         everywhere = replicated(base.mesh)
 
         def start(seeds: jax.Array) -> AdapterState:
-            return over_bank(lambda s: initial_state(base, optimizer, s), width, (0,), axis)(seeds)
+            return over_bank(lambda s: initial_state(base, optimizer, s), width, axis)(seeds)
 
         def train(
             params: Tree, state: AdapterState, rows: Rows, count: jax.Array, step: jax.Array,
@@ -158,7 +150,7 @@ class BankProgram:
                     logits_chunk,
                 )  # fmt: skip
 
-            return over_bank(one, width, (0,) * 5, axis)(state, rows, seeds, learning_rates, active)
+            return over_bank(one, width, axis)(state, rows, seeds, learning_rates, active)
 
         def validate(
             params: Tree, state: AdapterState, rows: Rows, count: jax.Array, step: jax.Array,
@@ -167,7 +159,7 @@ class BankProgram:
             def one(state, rows, due):
                 return validation_step(graph, params, state, rows, count, step, due, logits_chunk)
 
-            return over_bank(one, width, (0,) * 3, axis)(state, rows, due)
+            return over_bank(one, width, axis)(state, rows, due)
 
         def pick(tree: Tree, lane: jax.Array) -> Tree:
             return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, lane, 0, False), tree)

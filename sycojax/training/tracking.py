@@ -5,13 +5,13 @@ A study is one run of Weights & Biases (the ``wandb`` extra): a view of metrics.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import os
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from sycojax.errors import SycojaxError
@@ -23,7 +23,7 @@ IDENTITY = "wandb.json"
 FORBIDDEN = frozenset("\\#?%:")  # by Weights & Biases, in a project's name
 
 
-class Tracker:
+class Tracker(contextlib.AbstractContextManager["Tracker"]):
     """The run of a workdir. Its id stays in ``WORKDIR/wandb.json``, so whatever continues the study continues it.
 
     Only the first process talks to Weights & Biases; on the others every method does nothing. Modes and
@@ -53,15 +53,7 @@ class Tracker:
 
         on_first(start)
 
-    def __enter__(self) -> Tracker:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         if self._run is not None:
             self._run.finish(exit_code=0 if kind is None else 1)
 

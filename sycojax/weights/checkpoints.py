@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from sycojax.errors import SycojaxError
 _DISK_ERRORS = (OSError, ValueError, RuntimeError)
 
 
-class Checkpoints:
+class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
     """The newest checkpoints of one run in ``directory``: an array tree and a small JSON position each.
 
     A checkpoint appears under its final name only when it is whole, so a killed process leaves the one
@@ -35,16 +37,10 @@ class Checkpoints:
             raise SycojaxError(f"cannot keep checkpoints in {directory}: {error}") from error
         self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
 
-    def __enter__(self) -> Checkpoints:
-        return self
-
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        try:
+        # An error of the run itself is the one to report.
+        with self._writing() if error is None else contextlib.suppress(*_DISK_ERRORS):
             self._manager.close()
-        except _DISK_ERRORS as problem:
-            # An error of the run itself is the one to report.
-            if error is None:
-                raise self._cannot_write(problem) from problem
 
     def latest_step(self) -> int | None:
         """The newest complete checkpoint's step, or None."""
@@ -60,18 +56,14 @@ class Checkpoints:
         arguments = ocp.args.Composite(
             state=ocp.args.StandardSave(self._copy(tree)), position=ocp.args.JsonSave(record)
         )
-        try:
+        with self._writing():
             self._manager.save(step, args=arguments, force=True)
-        except _DISK_ERRORS as error:
-            raise self._cannot_write(error) from error
 
     def wait(self) -> None:
         """Block until what was saved is on disk. Raises ``SycojaxError`` when it could not be written."""
-        try:
+        with self._writing():
             self._manager.wait_until_finished()
             self._manager.check_for_errors()
-        except _DISK_ERRORS as error:
-            raise self._cannot_write(error) from error
 
     def restore(self, abstract: Any) -> tuple[Any, dict[str, Any]] | None:
         """The newest tree and position, or None without a checkpoint.
@@ -101,5 +93,9 @@ class Checkpoints:
             ) from error
         return state, position
 
-    def _cannot_write(self, error: BaseException) -> SycojaxError:
-        return SycojaxError(f"cannot write a checkpoint to {self.directory}: {error}")
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except _DISK_ERRORS as error:
+            raise SycojaxError(f"cannot write a checkpoint to {self.directory}: {error}") from error

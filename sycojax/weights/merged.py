@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from huggingface_hub import split_state_dict_into_shards_factory
 
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json, write_json
@@ -26,14 +26,6 @@ SHARD_BYTES = 5 * 10**9
 # The terms under which a base may be passed on travel with it.
 TERMS = ("LICENSE*", "NOTICE*", "USE_POLICY*")
 _BYTES = np.dtype(np.float32).itemsize
-
-
-@dataclasses.dataclass(frozen=True)
-class _Shard:
-    """One safetensors file: what it will hold, known before any weight is read."""
-
-    file: str
-    shapes: Mapping[str, tuple[int, ...]]
 
 
 def write_merged(
@@ -61,23 +53,30 @@ def write_merged(
     products = factors(tree)
     with contextlib.ExitStack() as stack:
         stored = open_weights(base, config, stack)
-        shards = _shards({name: tuple(t.get_shape()) for name, t in stored.items()}, shard_bytes)
-        _check_space(directory, shards)
+        shapes = {name: tuple(stored[name].get_shape()) for name in sorted(stored)}
+        split = split_state_dict_into_shards_factory(
+            shapes,
+            get_storage_size=_size,
+            filename_pattern=SINGLE.replace(".", "{suffix}.", 1),
+            max_shard_size=shard_bytes,
+        )
+        _check_space(directory, split.metadata["total_size"])
 
         def merged(name: str) -> np.ndarray:
             weight = stored[name][:].astype(np.float32)
             if quantization != "none" and name.endswith("_proj.weight"):
-                codes = quantize(quantization, weight.T)
-                weight = np.array(dequantize(_on_device(codes), jnp.float32)).T
+                codes = jax.device_put(quantize(quantization, weight.T))
+                weight = np.array(dequantize(codes, jnp.float32)).T
             if name in products:
                 a, b = products[name]
                 weight += np.float32(lora.scaling) * (b @ a)
             return weight
 
-        for shard in shards:
-            _write(directory / shard.file, shard, merged)
-    if len(shards) > 1:
-        _write_index(directory / INDEX, shards)
+        for file, names in split.filename_to_tensors.items():
+            _write(directory / file, {name: shapes[name] for name in names}, merged)
+    if split.is_sharded:
+        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+        write_json(directory / INDEX, index)
     for file in (
         *_present(tokenizer or base, TOKENIZER_FILES),
         *_present(base, (GENERATION, *TERMS)),
@@ -88,31 +87,16 @@ def write_merged(
     write_json(directory / "config.json", {**raw, spelling: "float32"})
 
 
-def _shards(shapes: Mapping[str, tuple[int, ...]], limit: int) -> list[_Shard]:
-    """The tensors in order of their names, cut where a file would exceed ``limit`` bytes."""
-    groups: list[dict[str, tuple[int, ...]]] = [{}]
-    size = 0
-    for name in sorted(shapes):
-        more = _size(shapes[name])
-        if groups[-1] and size + more > limit:
-            groups.append({})
-            size = 0
-        groups[-1][name] = shapes[name]
-        size += more
-    n = len(groups)
-    if n == 1:
-        return [_Shard(SINGLE, groups[0])]
-    return [_Shard(f"model-{i:05d}-of-{n:05d}.safetensors", g) for i, g in enumerate(groups, 1)]
-
-
-def _write(file: Path, shard: _Shard, value: Any) -> None:
+def _write(
+    file: Path, shapes: Mapping[str, tuple[int, ...]], value: Callable[[str], np.ndarray]
+) -> None:
     """One safetensors file, each tensor written as soon as it is computed (``safetensors`` wants all at once).
 
     The format: the length of the header as 8 bytes, a JSON header padded to whole words, the tensors' bytes.
     """
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
-    for name, shape in shard.shapes.items():
+    for name, shape in shapes.items():
         start, end = end, end + _size(shape)
         header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -120,20 +104,13 @@ def _write(file: Path, shard: _Shard, value: Any) -> None:
     with file.open("wb") as stream:
         stream.write(len(text).to_bytes(8, "little"))
         stream.write(text)
-        for name in shard.shapes:
+        for name in shapes:
             stream.write(np.ascontiguousarray(value(name), dtype="<f4").data)
         stream.flush()
         os.fsync(stream.fileno())
 
 
-def _write_index(file: Path, shards: Sequence[_Shard]) -> None:
-    total = sum(_size(shape) for shard in shards for shape in shard.shapes.values())
-    files = {name: shard.file for shard in shards for name in shard.shapes}
-    write_json(file, {"metadata": {"total_size": total}, "weight_map": files})
-
-
-def _check_space(directory: Path, shards: Sequence[_Shard]) -> None:
-    needed = sum(_size(shape) for shard in shards for shape in shard.shapes.values())
+def _check_space(directory: Path, needed: int) -> None:
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise SycojaxError(
@@ -144,10 +121,6 @@ def _check_space(directory: Path, shards: Sequence[_Shard]) -> None:
 def _present(directory: Path, patterns: Sequence[str]) -> Iterator[Path]:
     for pattern in patterns:
         yield from sorted(p for p in directory.glob(pattern) if p.is_file())
-
-
-def _on_device(codes: Any) -> Any:
-    return type(codes)(*map(jax.numpy.asarray, codes))
 
 
 def _size(shape: tuple[int, ...]) -> int:

@@ -14,7 +14,7 @@ import tiny_jax as ours
 import tiny_models as tiny
 from flax import nnx
 
-from sycojax.models.attention import attend, packed_mask, rotary_table
+from sycojax.models.attention import packed_mask, rotary_table
 from sycojax.models.base import fit_adapter, merge
 from sycojax.models.lora import TARGETS, covering
 from sycojax.weights.huggingface import load_config, save_base
@@ -102,7 +102,7 @@ def test_every_layer(name, checkpoints, bases):
     for i in range(base.config.num_hidden_layers):
         layer = nnx.merge(graph, jax.tree.map(lambda x, i=i: x[i], state))
         q, k, v = layer.queries_keys_values(h, table, None)
-        attended = attend(q, k, v, mask)
+        attended = jax.nn.dot_product_attention(q, k, v, mask=mask)
         mid = h + layer.self_attn.o_proj(attended.reshape(*h.shape[:2], -1), None)
         for key, found in (
             ("input_layernorm", layer.input_layernorm(h)[0]),
