@@ -99,8 +99,6 @@ def job_set(options: Namespace, name: str, cell: str) -> dict[str, Any]:
         )  # fmt: skip
 
     metadata: dict[str, Any] = {"name": name, "labels": {"app": "sycojax"}}
-    if options.namespace:
-        metadata["namespace"] = options.namespace
     if options.queue:
         metadata["labels"]["kueue.x-k8s.io/queue-name"] = options.queue
     if not gpu and pods > 1:  # all pods on one slice
@@ -114,7 +112,7 @@ def job_set(options: Namespace, name: str, cell: str) -> dict[str, Any]:
         "spec": {
             "network": {"enableDNSHostnames": True, "publishNotReadyAddresses": True},
             "failurePolicy": {
-                "maxRestarts": options.max_restarts,
+                "maxRestarts": 3,
                 # A pod that its node was taken from is nobody's fault: restarts of that kind are not counted.
                 "rules": [
                     {
@@ -163,8 +161,6 @@ def manifests(options: Namespace) -> str:
     for pair in options.node_selector:
         if "=" not in pair:
             raise SycojaxError(f"--node-selector={pair} must be LABEL=VALUE")
-    if options.max_restarts < 0:
-        raise SycojaxError(f"--max-restarts={options.max_restarts} must not be negative")
     jobs = options.study.jobs()
     return study.as_yaml([job_set(options, name, cell) for name, cell in jobs.items()])
 
@@ -179,16 +175,12 @@ def parser() -> study.Parser:
     flags.add_argument(
         "--claim", required=True, help="PersistentVolumeClaim for workdir and downloads"
     )
-    flags.add_argument("--namespace", default="", help="default: kubectl's own")
     flags.add_argument("--queue", default="", help="a LocalQueue of Kueue")
     flags.add_argument("--spot", action="store_true", help="GKE's spot nodes")
     flags.add_argument(
         "--node-selector", action="append", default=[], help="LABEL=VALUE, again for more"
     )
     flags.add_argument("--hub-secret", default="", help="Secret with a Hugging Face `token`")
-    flags.add_argument(
-        "--max-restarts", type=int, default=3, help="after failures that are no preemption"
-    )
     return flags
 
 

@@ -6,10 +6,10 @@ python -m launch.ENGINE FLAGS -- study --config=configs/toy.py --workdir=gs://my
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import hashlib
 import re
-import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -21,18 +21,6 @@ from sycojax.errors import SycojaxError, exit_status
 HERE = Path(__file__).resolve().parent.parent  # the checkout
 SHARE = "/mnt/sycojax"  # where setup.sh mounts a share on every machine
 COMMANDS = ("study", "train", "evaluate", "sweep")
-REFUSED = 2
-# The flags and settings are read as sycojax's own command line reads them; nothing is made.
-CHECK = f"""
-import sys
-from sycojax.cli.dispatch import find, parse
-from sycojax.errors import SycojaxError
-try:
-    parse(*find(sys.argv[1:]))["settings"].study_config()
-except SycojaxError as error:
-    print(error, file=sys.stderr)
-    sys.exit({REFUSED})
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,15 +139,18 @@ def _study(words: Sequence[str], cells: Sequence[str]) -> Study:
 def check_settings(study: Study) -> None:
     """Raise ``SycojaxError`` in sycojax's words for what it would refuse, before a machine costs money.
 
-    A launcher needs nothing installed. Where this Python lacks a package that sycojax needs, nothing is checked, and a
-    mistake is found where the study runs.
+    A launcher needs nothing installed. Where this Python lacks a package that sycojax needs, only flags are checked, and
+    a wrong setting is found where the study runs.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", CHECK, *study.arguments(study.workdir)],
-        cwd=HERE, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode == REFUSED:
-        raise SycojaxError(f"{study.words[0]}: {done.stderr.strip().splitlines()[-1]}")
+    from sycojax.cli.dispatch import find, parse
+
+    try:
+        with contextlib.chdir(HERE):
+            parse(*find(study.arguments(study.workdir)))["settings"].study_config()
+    except ImportError:
+        return
+    except SycojaxError as error:
+        raise SycojaxError(f"{study.words[0]}: {error}") from error
 
 
 def as_yaml(documents: Sequence[Any]) -> str:

@@ -1,45 +1,19 @@
-"""A checkout, and a world of stand-ins to launch from it into."""
+"""A checkout to launch from, and stand-ins for all programs that launching calls."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = (
-    "gcloud", "sbatch", "srun", "scancel", "scontrol", "squeue", "kubectl", "sky", "docker", "make", "pip", "nvidia-smi",
-    "sudo", "systemd-run", "systemctl", "mountpoint", "findmnt", "mount.nfs", "ssh-add", "uv", "sycojax",
+    "gcloud", "sbatch", "srun", "scancel", "scontrol", "squeue", "kubectl", "sky", "docker", "pip", "nvidia-smi",
+    "sudo", "systemctl", "mountpoint", "findmnt", "mount.nfs", "ssh-add", "uv", "sycojax",
 )  # fmt: skip
-STANDIN = f'"{sys.executable}" -I -S "{Path(__file__).parent / "launch_standins"}"'
-NEW: dict[str, Any] = {
-    "fail": [],  # {match, stderr, times}: commands that hold match
-    "study": {"steps": 5},  # also the step wait_for_term; status, with which it fails
-    "slurm": {},  # signal: send USR1 once the study is under way
-}
-
-
-def install(directory: Path) -> dict[str, str]:
-    """Make the world in ``directory``; returns the environment in which the stand-ins come first."""
-    programs = directory / "bin"
-    programs.mkdir(parents=True)
-    (directory / "world.json").write_text(json.dumps(NEW))
-    for tool in TOOLS:
-        (programs / tool).write_text(f'#!/bin/sh\nexec {STANDIN} {tool} "$@"\n')
-        (programs / tool).chmod(0o755)
-    for tool in ("python", "python3"):  # the real one, except that it installs nothing
-        (programs / tool).write_text(
-            f'#!/bin/sh\ncase "$1 $2" in "-m pip" | "-m venv") exec {STANDIN} python "$@" ;; esac\n'
-            f'exec "{sys.executable}" "$@"\n'
-        )
-        (programs / tool).chmod(0o755)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "GIT_"))}
-    environment.pop("XDG_CACHE_HOME", None)
-    return environment | {"STANDINS": str(directory), "PATH": f"{programs}:{os.environ['PATH']}"}
+STANDIN = f'exec bash "{Path(__file__).with_name("launch_standins.sh")}"'
 
 
 class Place:
@@ -47,7 +21,21 @@ class Place:
 
     def __init__(self, directory: Path) -> None:
         self.checkout, self.world = directory / "checkout", directory / "world"
-        self.environment = install(self.world) | {"HOME": str(directory)}
+        (self.world / "bin").mkdir(parents=True)
+        for tool in TOOLS:
+            self.program(tool, f'{STANDIN} {tool} "$@"')
+        for tool in ("python", "python3"):  # the real one, except that it installs nothing
+            self.program(
+                tool,
+                f'case "$1 $2" in "-m pip" | "-m venv") {STANDIN} python "$@" ;; esac\n'
+                f'exec "{sys.executable}" "$@"',
+            )
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "GIT_"))},
+            "STANDINS": str(self.world),
+            "PATH": f"{self.world / 'bin'}:{os.environ['PATH']}",
+            "HOME": str(directory),
+        }
         for name in ("launch", "configs"):
             shutil.copytree(
                 REPOSITORY / name,
@@ -56,30 +44,37 @@ class Place:
             )
         (self.checkout / "sycojax").symlink_to(REPOSITORY / "sycojax")
         shutil.copy(REPOSITORY / ".gitignore", self.checkout)
-        for command in ("init", "add .", "-c user.name=t -c user.email=t@t commit -m t"):
-            works(self.run("git", *command.split()))
+        works(self.run("git", "init"))
+        self.commit()
+
+    def program(self, name: str, body: str) -> None:
+        """A shell script on the PATH."""
+        file = self.world / "bin" / name
+        file.write_text(f"#!/bin/sh\n{body}\n")
+        file.chmod(0o755)
+
+    def commit(self) -> None:
+        """Commit what is in the checkout."""
+        works(self.run("git", "add", "."))
+        works(self.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "t"))
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run in the checkout; the output is captured."""
         return subprocess.run(
-            command, cwd=self.checkout, env=self.environment, capture_output=True, text=True, check=False, timeout=300,
+            command, cwd=self.checkout, env=self.environment, capture_output=True, text=True, check=False, timeout=900,
         )  # fmt: skip
-
-    def change(self, **settings: Any) -> None:
-        """Set entries of the world."""
-        path = self.world / "world.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | settings))
 
     def calls(self, *start: str) -> list[list[str]]:
         """The command lines that stand-ins got, those that begin like this."""
-        path = self.world / "calls.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [c for c in map(json.loads, lines) if c[: len(start)] == list(start)]
+        path = self.world / "calls"
+        lines = path.read_text().split("\36")[:-1] if path.exists() else []
+        calls = [line.split("\37")[:-1] for line in lines]
+        return [call for call in calls if call[: len(start)] == list(start)]
 
 
 def works(done: subprocess.CompletedProcess[str]) -> str:
     """It ended well; returns what it printed."""
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
 

@@ -32,18 +32,6 @@ def test_scripts_can_be_run() -> None:
         assert re.search(r"^set -euo pipefail$", script.read_text(), re.M), script
 
 
-def test_launching_needs_nothing_installed() -> None:
-    """It runs on a laptop: of other packages it imports PyYAML only, and that when it prints YAML."""
-    program = (
-        "import sys, launch.jobset, launch.skypilot, launch.slurm, launch.tpu_vm\n"
-        "bad = {'jax', 'numpy', 'absl', 'yaml'} & set(sys.modules)\n"
-        "ours = {m for m in sys.modules if m.startswith('sycojax.')}\n"
-        "assert not bad, bad\n"
-        "assert ours == {'sycojax.errors', 'sycojax.planning', 'sycojax.planning.slices'}, ours\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)
-
-
 def test_what_machines_install_reaches_a_bucket() -> None:
     """The extras that setup.sh gets: a TPU's brings gcsfs along, with another GPU's it is named."""
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())

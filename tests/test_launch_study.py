@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import venv
 from pathlib import Path
 
 import pytest
-from launch_cases import Place, fails, works
+from launch_cases import REPOSITORY, fails, works
 
+from launch import slurm
 from launch.study import Parser, Study, options_of
 from sycojax.errors import SycojaxError
 from sycojax.planning.slices import GENERATIONS, Slice, slice_of_topology, slice_of_type
@@ -85,31 +88,40 @@ def test_a_file_that_machines_would_not_have(flags: tuple[str, ...]) -> None:
         work.place("", 1)
 
 
-SLURM = ("python", "-m", "launch.slurm", "--")
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         ((*STUDY, "--config.train.lr=1"), "study: unknown config key 'lr'"),
-        ((*STUDY, "--config.train.epochs=-1"), "epochs"),
-        ((*STUDY, "--frobnicate"), "frobnicate"),
+        ((*STUDY, "--frobnicate"), "study: unknown flag --frobnicate"),
         (("sweep", "--config=configs/sweeps/toy.py", "--workdir=w", "--wandb=x"), "sweep: --wandb"),
     ],
 )
 def test_settings_are_read_as_sycojax_reads_them(
-    tmp_path: Path, words: tuple[str, ...], said: str
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
 ) -> None:
-    fails(Place(tmp_path).run(*SLURM, *words), "launch: ", said)
+    assert slurm.main(["--", *words]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"launch: {said}")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
 
 
 def test_a_laptop_that_only_launches(tmp_path: Path) -> None:
     """Its Python has no package that sycojax needs: a study's settings are checked where it runs."""
-    place = Place(tmp_path)
-    place.environment.pop("PYTHONPATH", None)
-    venv.create(tmp_path / "bare")
-    python = str(tmp_path / "bare" / "bin" / "python")
-    assert "--config.train.lr=1" in works(place.run(python, *SLURM[1:], *STUDY, "--config.train.lr=1"))  # fmt: skip
+    venv.create(tmp_path, symlinks=True)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+
+    def written(engine: str, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [tmp_path / "bin/python", "-m", f"launch.{engine}", *words]
+        return subprocess.run(
+            command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+        )
+
+    study = ("--", *STUDY, "--config.train.lr=1")
+    assert "--config.train.lr=1" in works(written("slurm", *study))
+    assert works(written("tpu_vm", "--type=v4-8", *study)) == "tpu-ubuntu2204-base\n"
+    claim = ("--topology=v5e:2x4", "--image=i", "--claim=c")
+    fails(written("jobset", *claim, *study), "the YAML package is missing: pip install pyyaml")
 
 
 def test_every_slice_has_one_type() -> None:

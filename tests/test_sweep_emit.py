@@ -13,9 +13,7 @@ from launch_cases import Place, works
 
 from sycojax.cli import main
 from sycojax.cli.dispatch import find, parse
-from sycojax.cli.emit import emitted
 from sycojax.cli.sweep import cells_of, choose
-from sycojax.errors import SycojaxError
 
 CONFIG = "--config=configs/sweeps/toy.py"
 LAUNCH = {
@@ -87,10 +85,11 @@ def test_jobsets(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_managed_jobs(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    works(place.run("bash", "-c", printed(capsys, "skypilot", workdir="gs://studies/toys")))
+    script = printed(capsys, "skypilot", workdir="gs://studies/toys")
+    works(place.run("bash", "-c", script))
     launched = place.calls("sky", "jobs", "launch")
     assert len({re.findall("--name=toys-[0-9a-f]{6}", shlex.join(c))[0] for c in launched}) == 6
-    task = yaml.safe_load(next(place.world.glob("job-*")).read_text())
+    task = yaml.safe_load(script[script.index("name: ") : script.index("TASK\nlaunch()")])
     program = task["run"].removeprefix("cd ~/sycojax && .venv/bin/sycojax ")
     for call, name in zip(launched, names(), strict=True):
         [cell] = [word.removeprefix("--env=CELL=") for word in call if "CELL" in word]
@@ -121,23 +120,23 @@ def test_one_cell_and_an_option_of_several_words(
 
 
 @pytest.mark.parametrize(
-    ("engine", "launch", "workdir", "said"),
-    [
-        ("jobset", "--image=i", "w", "required: --topology, --claim"),
-        ("jobset", "--image='i", "w", "No closing quotation"),
-        ("jobset", LAUNCH["jobset"], "/w", "must be a relative path"),
-        ("skypilot", LAUNCH["skypilot"], "w", "would be lost with the machine"),
-        ("slurm", "", "gs://studies/w", "must be a directory that all nodes see"),
-    ],
+    ("launch", "said"),
+    [("--comment='i", "No closing quotation"), ("-- report", "launch='-- report': which study?")],
 )
 def test_what_a_writer_lacks_is_said(
-    place: Place, engine: str, launch: str, workdir: str, said: str
+    place: Place, capsys: pytest.CaptureFixture[str], launch: str, said: str
 ) -> None:
-    with pytest.raises(SycojaxError, match=said):
-        emitted(engine, launch, ["c"], ["sweep", CONFIG, f"--workdir={workdir}"])
+    arguments = [CONFIG, "--workdir=w", "--emit=slurm", f"--launch={launch}"]
+    assert main(["sweep", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.out == ""
 
 
-def test_writing_needs_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SycojaxError, match=r"launch/slurm\.py is not here"):
-        emitted("slurm", "", ["c"], ["sweep", CONFIG, "--workdir=w"])
+def test_writing_needs_the_checkout(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place.world)
+    config = f"--config={place.checkout}/configs/sweeps/toy.py"
+    assert main(["sweep", config, "--workdir=w", "--emit=slurm"]) == 2
+    assert "launch/slurm.py is not here" in capsys.readouterr().err

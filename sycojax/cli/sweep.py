@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import runpy
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from sycojax.cli.commands import report_sweep
-from sycojax.cli.emit import emitted
 from sycojax.cli.settings import Settings
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
@@ -46,13 +48,28 @@ def sweep(
 
 
 def write_down(engine: str, launch: str, settings: Settings, workdir: str, cell: str) -> None:
-    """Print a file for an engine that runs the cells elsewhere; ``launch`` holds the flags of its writer.
+    """Print a file for an engine that runs the cells elsewhere: what launch/ENGINE.py of the checkout makes of them.
 
-    Raises ``SycojaxError`` for what is wrong with either.
+    ``launch`` holds the flags of that writer. Raises ``SycojaxError`` for what is wrong with either.
     """
-    chosen = choose(cells_of(settings)[1], cell)
-    study = [f"--config={settings.config}", f"--workdir={workdir}", *settings.words()]
-    print(emitted(engine, launch, [one.name for one in chosen], ["sweep", *study]), end="")
+    if not Path("launch", f"{engine}.py").is_file():
+        raise SycojaxError(
+            f"launch/{engine}.py is not here: run this in a checkout, which the jobs start from"
+        )
+    try:
+        flags = shlex.split(launch)
+    except ValueError as error:
+        raise SycojaxError(f"--launch={launch}: {error}") from error
+    chosen = [f"--cell={one.name}" for one in choose(cells_of(settings)[1], cell)]
+    study = ["sweep", f"--config={settings.config}", f"--workdir={workdir}", *settings.words()]
+    done = subprocess.run(
+        [sys.executable, "-m", f"launch.{engine}", *flags, *chosen, "--", *study],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        reason = done.stderr.strip().removeprefix("launch: ")
+        raise SycojaxError(f"--emit={engine} --launch={launch!r}: {reason}")
+    print(done.stdout, end="")
 
 
 def cells_of(settings: Settings) -> tuple[StudyConfig, list[Cell]]:
