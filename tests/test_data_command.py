@@ -71,7 +71,7 @@ def test_all_data_sets_are_listed_with_their_rows(world: Path) -> None:
 def test_targets_are_marked_and_questions_shown(world: Path, tokenizer: Tokenizer) -> None:
     """In the chat template the completion and its end are trained on, in the published one everything."""
     source, ours = open_source("files", str(world), BUILTIN), config(world)
-    text = data.show(ours, source, tokenizer, "mmlu", 1, colour=False)
+    text = data.show(ours, source, tokenizer, "mmlu", 1)
     shown, *questions = text.split("--- ")[1:]
     assert shown.count("\u27e6") == 1
     assert shown.rstrip().endswith(")</s>\u27e7")
@@ -82,9 +82,8 @@ def test_targets_are_marked_and_questions_shown(world: Path, tokenizer: Tokenize
     published = StudyConfig(
         base=ours.base, data=DataConfig(source="files", path=str(world), recipe="published")
     )
-    text = data.show(published, source, tokenizer, "mmlu", 1, colour=False)
+    text = data.show(published, source, tokenizer, "mmlu", 1)
     assert text.split("--- ")[1].partition("\n")[2].startswith("<s>\u27e6")
-    assert "\033[32m" in data.show(ours, source, tokenizer, "feedback", 0, colour=True)
 
 
 def test_the_documented_way_to_array_record(world: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ say how processes share the work as ``start``, to be called before anything is c
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -202,9 +203,8 @@ def export(workdir: Path, **given: Any) -> None:
     ),
     flag("--shape", "NAME", "llama2_7b, llama2_13b or llama2_70b in place of the architecture of base.path"),
     flag("--out", "FILE", "write it as JSON, too"),
-    switch("--quiet", "not a word on the way"),
 )  # fmt: skip
-def plan(settings: Settings, topology: str, shape: str, out: str, quiet: bool) -> None:
+def plan(settings: Settings, topology: str, shape: str, out: str) -> None:
     """compile the study's programs for hardware that need not be here: memory, time, collectives"""
     # Nothing runs, so the accelerator of this machine, if any, is left to others.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -220,10 +220,7 @@ def plan(settings: Settings, topology: str, shape: str, out: str, quiet: bool) -
         jax.config.update("jax_default_matmul_precision", "highest")  # as in a study
     model, source = architecture(config.base.path, shape)
 
-    def say(line: str) -> None:
-        if not quiet:
-            print(line, file=sys.stderr, flush=True)
-
+    say = functools.partial(print, file=sys.stderr, flush=True)
     found = make_plan(config, model, source, devices, say)
     if out:
         write_json(Path(out), planning.to_json(found))
@@ -274,9 +271,7 @@ def data_show(settings: Settings, name: str, index: int) -> None:
     from sycojax.study.datasets import source_of
 
     config = settings.study_config()
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    source, tokenizer = source_of(config), data.tokenizer_of(config)
-    print(data.show(config, source, tokenizer, name, index, colour))
+    print(data.show(config, source_of(config), data.tokenizer_of(config), name, index))
 
 
 @command(

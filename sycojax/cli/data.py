@@ -65,9 +65,7 @@ def check(source: Source) -> str:
     return "\n".join(lines)
 
 
-def show(
-    config: StudyConfig, source: Source, tokenizer: Tokenizer, name: str, index: int, colour: bool
-) -> str:
+def show(config: StudyConfig, source: Source, tokenizer: Tokenizer, name: str, index: int) -> str:
     """Row ``index`` of a data set as the model sees it: the training example with its targets, then each question.
 
     Raises ``SycojaxError`` on an unknown name or an index outside the rows.
@@ -86,14 +84,14 @@ def show(
             title = f"training example from {row.origin}"
             body = "(longer than data.max_length: nothing is left to train on)"
             if encoded is not None:
-                body = _targets(encoded, tokenizer, colour)
+                body = _targets(encoded, tokenizer)
                 title += (
                     f": {len(encoded.token_ids)} tokens, {int(encoded.loss_mask.sum())} targets"
                 )
-            parts += [_title(title, colour), body]
+            parts += [f"--- {title}", body]
     row = _at(source.rows(name, split), index, f"{name} {split}")
     for request in evaluation.requests([row], prompts, data.seed):
-        parts += [_title(f"{request.condition} of {row.origin}", colour), _asked(request, colour)]
+        parts += [f"--- {request.condition} of {row.origin}", _asked(request)]
     return "\n".join(parts)
 
 
@@ -112,8 +110,8 @@ def _at(rows: Sequence[T], index: int, what: str) -> T:
     return rows[index]
 
 
-def _targets(example: EncodedExample, tokenizer: Tokenizer, colour: bool) -> str:
-    """The example's text with the tokens that are trained on in colour, or in brackets."""
+def _targets(example: EncodedExample, tokenizer: Tokenizer) -> str:
+    """The example's text with the tokens that are trained on in brackets."""
     ids = [int(example.token_ids[0]), *map(int, example.target_ids)]
     trained = [False, *map(bool, example.loss_mask)]
     runs: list[tuple[bool, list[int]]] = []
@@ -122,7 +120,7 @@ def _targets(example: EncodedExample, tokenizer: Tokenizer, colour: bool) -> str
             runs.append((on, []))
         runs[-1][1].append(token)
     texts = [(on, visible(_text(tokens, tokenizer))) for on, tokens in runs]
-    return "".join(_marked(text, colour) if on else text for on, text in texts)
+    return "".join(_marked(text) if on else text for on, text in texts)
 
 
 def _text(token_ids: Sequence[int], tokenizer: Tokenizer) -> str:
@@ -134,20 +132,16 @@ def _text(token_ids: Sequence[int], tokenizer: Tokenizer) -> str:
     )
 
 
-def _asked(request: Request, colour: bool) -> str:
+def _asked(request: Request) -> str:
     lines = [visible(request.prompt)]
-    lines += [f"  {_marked(visible(c), colour)}" for c in request.candidates]
+    lines += [f"  {_marked(visible(c))}" for c in request.candidates]
     if request.max_new_tokens:
         lines.append(f"  (continued greedily, at most {request.max_new_tokens} tokens)")
     return "\n".join(lines)
 
 
-def _title(text: str, colour: bool) -> str:
-    return f"\033[1m--- {text}\033[0m" if colour else f"--- {text}"
-
-
-def _marked(text: str, colour: bool) -> str:
-    return f"\033[32m{text}\033[0m" if colour else f"\u27e6{text}\u27e7"
+def _marked(text: str) -> str:
+    return f"\u27e6{text}\u27e7"
 
 
 def visible(text: str) -> str:

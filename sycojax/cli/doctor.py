@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import shutil
@@ -19,15 +18,7 @@ from sycojax.errors import SycojaxError
 State = Literal["ok", "note", "problem"]
 # The pairs of which the whole test suite passes.
 TESTED = (("0.10.2", "0.12.8"), ("0.11.2", "0.12.12"), ("0.12.0.1", "0.12.12"))
-# What cannot be imported together (see pyproject.toml).
-BROKEN_JAX = ("0.11.0", "0.11.1")
 GIB = 2**30
-# What an extra of pyproject.toml brings, by the module that shows it, and what it is for.
-EXTRAS = (
-    ("wandb", "wandb", "--wandb"),
-    ("harness", "lm_eval", "sycojax-lm-eval"),
-    ("gcs", "gcsfs", "--workdir=gs://..."),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +34,7 @@ class Finding:
 def examine(workdir: Path, base: str, bucket: str = "") -> list[Finding]:
     """Look at everything a study needs; ``base`` is the model it would load, ``bucket`` where the workdir is kept, "" for none."""
     return [
-        *_versions(), *_devices(), *_disk(workdir), *_holding(workdir), *_bucket(bucket), *_cache(), *_hub(base), *_extras(),
+        *_versions(), *_devices(), *_disk(workdir), *_holding(workdir), *_bucket(bucket), *_cache(), *_hub(base),
     ]  # fmt: skip
 
 
@@ -64,14 +55,7 @@ def _versions() -> Iterator[Finding]:
     jax, flax = (importlib.metadata.version(name) for name in ("jax", "flax"))
     pair = f"jax {jax}, flax {flax}"
     tested = "; ".join(f"jax {a} with flax {b}" for a, b in TESTED)
-    if jax in BROKEN_JAX:
-        yield Finding(
-            "problem",
-            "versions",
-            pair,
-            f"this jax breaks flax: pip install 'jax!={jax}' ({tested})",
-        )
-    elif (jax, flax) in TESTED:
+    if (jax, flax) in TESTED:
         yield Finding("ok", "versions", f"{pair} (tested)")
     else:
         yield Finding(
@@ -191,14 +175,6 @@ def _cache() -> Iterator[Finding]:
         yield Finding("note", "cache", text, "a 7B base takes 12.6 GiB: set HF_HOME")
     else:
         yield Finding("ok", "cache", text)
-
-
-def _extras() -> Iterator[Finding]:
-    for extra, module, use in EXTRAS:
-        if importlib.util.find_spec(module) is None:
-            yield Finding(
-                "ok", "extra", f"{use} is not installed: pip install 'sycojax[{extra}]' adds it"
-            )
 
 
 def _hub(base: str) -> Iterator[Finding]:
