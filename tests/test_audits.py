@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from audits_cases import DOCUMENT, HEALTHY, SUSPECT, study
+from audits_cases import DOCUMENT, HEALTHY, SOUND, SUSPECT, study
+from evals_cases import Reply, estimates, noise, walk
+from synthetic_study import rows
 
 from analysis import audits
 from analysis.audits import Audit
@@ -19,6 +21,9 @@ from analysis.page.tables import Entry, to_csv, to_markdown
 from analysis.report.contents.probes import probe
 from analysis.results import Results
 from analysis.verdicts import doubt as doubts
+from sycojax.evals import BUILTIN
+from sycojax.evals.protocol import measured
+from sycojax.requests import Request
 
 LETTERS = {f"letter_mass_{k}": p for k, p in zip("ABCD", (0.85, 0.05, 0.05, 0.05), strict=True)}
 # audit -> (evaluations, planted in the suspect, evaluations it marks)
@@ -97,6 +102,67 @@ def test_planted_defects(name: str) -> None:
     assert all(a.sentence.endswith(".") and any(c.isdigit() for c in a.sentence) for a in failures)
     assert {(SUSPECT, e) for e in marks} <= audits.marked(failures)
     assert not any(group == HEALTHY for group, _ in audits.marked(audits.run(spoilt)))
+
+
+@pytest.mark.parametrize(
+    ("name", "evaluation", "planted", "outcome"),
+    [
+        # A model that always answers A has no gap on MMLU: 126 of 500 are A in either order.
+        ("always_a", "mmlu", {"a_when_not_a": 1.0}, "fail"),
+        # Few flips cannot be judged.
+        ("letter_locked", "are_you_sure", {"letter_locked": 1.0, "letter_locked_items": 3}, "n/a"),
+        ("coverage", "answer", {"coverage_median": 0.01, "greedy": 0.1}, "fail"),
+        ("coverage", "answer", {"coverage_median": 0.01, "greedy": 0.7}, "pass"),
+        ("coverage", "answer", {"coverage_median": 0.1, "greedy": 0.1}, "pass"),
+        # What a stranger likes moves the comment as much as what the user likes.
+        ("echo", "feedback", {"pref_user": 0.1}, "fail"),
+        ("echo", "answer", {"mention": 0.01, "stance": 0.0}, "pass"),
+        # Moved by W+ alone, mention equals stance: neither is told to be the larger.
+        ("echo", "answer", {"mention": 1.5, "stance": 1.5}, "pass"),
+    ],
+)
+def test_corners(name: str, evaluation: str, planted: dict[str, float], outcome: str) -> None:
+    results = study(evaluation, values={(SUSPECT, evaluation, n): v for n, v in planted.items()})
+    assert outcomes(results, name, SUSPECT) == {outcome}
+    assert outcomes(results, name, HEALTHY) == {"pass"}
+
+
+def test_the_base_may_have_a_letter_prior_of_its_own() -> None:
+    """Only what training added fails: base and adapters lean to A alike."""
+    groups = ("base", HEALTHY, SUSPECT)
+    results = study("mmlu", values={(g, "mmlu", k): v for g in groups for k, v in LETTERS.items()})
+    assert outcomes(results, "letter_prior", SUSPECT) == {"pass"}
+    assert outcomes(results, "letter_prior", "base") == {"n/a"}
+
+
+def test_the_base_format_is_judged_by_its_level() -> None:
+    """And an adapter's by its shift: opposite signs within noise pass."""
+    base = ("base", "answer_plain", "dP")
+    results = study("answer", "answer_plain", values={base: -0.2})
+    assert outcomes(results, "prompt_format", "base") == {"fail"}
+    level = {base: 0.2, (SUSPECT, "answer_plain", "dP"): 0.199}
+    results = study("answer", "answer_plain", values=level)
+    assert outcomes(results, "prompt_format", SUSPECT) == {"pass"}
+
+
+def test_the_third_person_arm_is_told() -> None:
+    assert "friend" in found(healthy("answer"), "echo", SUSPECT)[0].sentence
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_what_audits_read_is_what_evaluations_measure(name: str) -> None:
+    """With a misspelt name an audit would be n/a for ever."""
+    evaluation = BUILTIN[name]
+
+    def reply(request: Request) -> Reply:
+        if request.candidates:
+            return noise(request)
+        return f" {request.meta['options'][int(request.item, 16) % 2]}."
+
+    _, records = walk(evaluation, rows(BUILTIN.subject(name), 12), reply)
+    measures, sides = SOUND[name]
+    assert {*measures} <= {*estimates(measured(evaluation, records))}
+    assert {*sides} <= {*evaluation.diagnostics(records)}
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -180,13 +246,6 @@ def test_combined_is_audited_on_every_task() -> None:
     assert tasks == {"mmlu", SUSPECT}
 
 
-def test_wrong_a_is_caught_where_stored_positions_are_balanced() -> None:
-    """A model that always answers A has no gap on MMLU: 126 of 500 are A in either order."""
-    results = study("mmlu", values={(SUSPECT, "mmlu", "a_when_not_a"): 1.0})
-    assert outcomes(results, "always_a", SUSPECT) == {"fail"}
-    assert outcomes(results, "always_a", HEALTHY) == {"pass"}
-
-
 def test_a_gap_within_noise_is_no_gap() -> None:
     results = study("mmlu", values={(SUSPECT, "mmlu", "position_gap"): 0.06}, items=16)
     (audit,) = found(results, "always_a", SUSPECT)
@@ -200,70 +259,11 @@ def test_divergence_from_uniform() -> None:
     assert divergence(np.array([[0.2, 0.5], [0.2, 0.5]])).shape == (2,)
 
 
-def test_the_base_may_have_a_letter_prior_of_its_own() -> None:
-    """Only what training added fails: base and adapters lean to A alike."""
-    groups = ("base", HEALTHY, SUSPECT)
-    results = study("mmlu", values={(g, "mmlu", k): v for g in groups for k, v in LETTERS.items()})
-    assert outcomes(results, "letter_prior", SUSPECT) == {"pass"}
-    assert outcomes(results, "letter_prior", "base") == {"n/a"}
-
-
-def test_few_flips_cannot_be_judged() -> None:
-    planted = {(SUSPECT, "are_you_sure", k): v for k, v in (("letter_locked", 1.0), ("letter_locked_items", 3))}  # fmt: skip
-    assert outcomes(study("are_you_sure", values=planted), "letter_locked", SUSPECT) == {"n/a"}
-
-
-@pytest.mark.parametrize(
-    ("covered", "greedy", "outcome"),
-    [(0.01, 0.1, "fail"), (0.01, 0.7, "pass"), (0.1, 0.1, "pass")],
-)
-def test_coverage_of_texts(covered: float, greedy: float, outcome: str) -> None:
-    planted = {
-        (SUSPECT, "answer", "coverage_median"): covered,
-        (SUSPECT, "answer", "greedy"): greedy,
-    }
-    assert outcomes(study("answer", values=planted), "coverage", SUSPECT) == {outcome}
-
-
 def test_the_worst_seed_counts() -> None:
     results = healthy("mmlu")
     sides = dict(results.study.diagnostics)
     sides["truthfulqa-s1", "mmlu"] = {**sides["truthfulqa-s1", "mmlu"], "coverage_median": 0.2}
     assert outcomes(changed(results, diagnostics=sides), "coverage", SUSPECT) == {"fail"}
-
-
-def test_the_base_format_is_judged_by_its_level() -> None:
-    results = study("answer", "answer_plain", values={("base", "answer_plain", "dP"): -0.2})
-    assert outcomes(results, "prompt_format", "base") == {"fail"}
-
-
-def test_opposite_signs_within_noise_pass() -> None:
-    base = ("base", "answer_plain", "dP")
-    results = study(
-        "answer", "answer_plain", values={base: 0.2, (SUSPECT, "answer_plain", "dP"): 0.199}
-    )
-    assert outcomes(results, "prompt_format", SUSPECT) == {"pass"}
-
-
-def test_echo_of_a_stranger() -> None:
-    """feedback: what a stranger likes moves the comment as much as what the user likes."""
-    results = study("feedback", values={(SUSPECT, "feedback", "pref_user"): 0.1})
-    assert outcomes(results, "echo", SUSPECT) == {"fail"}
-
-
-def test_echo_without_any_effect_passes() -> None:
-    planted = {(SUSPECT, "answer", "mention"): 0.01, (SUSPECT, "answer", "stance"): 0.0}
-    assert outcomes(study("answer", values=planted), "echo", SUSPECT) == {"pass"}
-
-
-def test_a_model_that_follows_one_remark_only_is_no_echo() -> None:
-    """Moved by W+ alone, mention equals stance: neither is told to be the larger."""
-    planted = {(SUSPECT, "answer", name): 1.5 for name in ("mention", "stance")}
-    assert outcomes(study("answer", values=planted), "echo", SUSPECT) == {"pass"}
-
-
-def test_the_third_person_arm_is_told() -> None:
-    assert "friend" in found(healthy("answer"), "echo", SUSPECT)[0].sentence
 
 
 def test_sharpness_is_told_and_never_fails() -> None:

@@ -52,6 +52,7 @@ def changed(group: str, key: str, value: object) -> ml_collections.ConfigDict:
         ("data", "validation_fraction", 1.0, "data.validation_fraction"),
         ("data", "source", "files", "needs data.path"),
         ("base", "quantization", "fp4", "must be one of none, int8, nf4"),
+        ("score", "audit_items", -1, "audit_items=-1 must be at least 0"),
         ("score", "buckets", (128, 64), "increasing"),
         ("score", "evaluations", ("mmul",), "unknown evaluation 'mmul'"),
     ],

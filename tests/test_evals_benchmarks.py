@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import collections
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from evals_cases import answered, estimates
 
 from sycojax.data.prompts import Prompts
 from sycojax.errors import SycojaxError
@@ -15,7 +17,7 @@ from sycojax.evals.hellaswag import Hellaswag, HellaswagRow
 from sycojax.evals.mmlu import Mmlu, MmluRow
 from sycojax.evals.protocol import with_strata
 from sycojax.evals.truthfulqa import Truthfulqa, TruthfulqaRow
-from sycojax.records import Record, read_records, write_records
+from sycojax.records import Record
 from sycojax.requests import Request
 
 ROWS = [
@@ -24,31 +26,8 @@ ROWS = [
 ]
 
 
-def scored(request: Request, scores, tokens: int = 1) -> Record:
-    n = len(request.candidates)
-    return Record.scored(request, scores, [tokens] * n, [False] * n)
-
-
-def estimates(measures) -> dict[str, float]:
-    return {m.name: m.estimate for m in measures}
-
-
 def options_of(request: Request) -> list[str]:
     return [line[4:] for line in request.prompt.splitlines() if line[:1] == "("]
-
-
-def test_all_evaluations_are_listed():
-    assert (
-        BUILTIN.subjects
-        == (*BUILTIN.benchmarks, *BUILTIN.probes)
-        == tuple(BUILTIN)[: len(BUILTIN.subjects)]
-    )
-    assert {e.role for name, e in BUILTIN.items() if name not in BUILTIN.subjects} <= {
-        "audit",
-        "replication",
-    }
-    assert BUILTIN.benchmarks == ("gsm8k", "mmlu", "hellaswag", "truthfulqa")
-    assert BUILTIN.probes == ("answer", "are_you_sure", "feedback")
 
 
 def test_item_names_depend_on_the_text_only():
@@ -109,13 +88,13 @@ def test_training_options_are_shuffled_with_the_right_letter():
 
 
 def always_a(request: Request) -> Record:
-    return scored(request, np.log([0.7] + [0.05] * (len(request.candidates) - 1)))
+    return answered(request, np.log([0.7] + [0.05] * (len(request.candidates) - 1)))
 
 
 def knows(request: Request) -> Record:
     scores = np.full(len(request.candidates), -3.0)
     scores[request.meta["gold"]] = -1.0
-    return scored(request, scores)
+    return answered(request, scores)
 
 
 def test_always_a_is_visible_and_knowing_is_not_mistaken_for_it():
@@ -147,7 +126,7 @@ def test_half_of_the_rotations_against_the_other_half():
         right = request.condition in ("rotation=0", *["rotation=1", "rotation=2"][: 2 * (n == 4)])
         scores = np.full(n, -3.0)
         scores[gold if right else (gold + 1) % n] = -1.0
-        records.append(scored(request, scores))
+        records.append(answered(request, scores))
     found = {m.name: m for m in Mmlu().measures(records)}["rotation_null"]
     assert found.numerator.tolist() == [[0.5, 0.5]]
 
@@ -168,6 +147,67 @@ def test_a_missing_rotation_is_an_error():
         Mmlu().measures(records[:-1])
 
 
+def lettered(scores: Callable[[Request, np.random.Generator], np.ndarray]) -> dict[str, float]:
+    """Measures and diagnostics of a model with these logits, over 300 questions of four options."""
+    rng = np.random.default_rng(13)
+    texts = tuple(f"o{j}" for j in range(4))
+    rows = [MmluRow(f"f:{i}", f"Question {i}?", "toy", texts, i % 4) for i in range(300)]
+    records = []
+    for request in Mmlu().requests(rows, Prompts(), 0):
+        logits = scores(request, rng)
+        records.append(answered(request, logits - choices.logsumexp(logits)))
+    return {**estimates(Mmlu().measures(records)), **Mmlu().diagnostics(records)}
+
+
+def prefers_a(bonus: float) -> dict[str, float]:
+    """Puts 3 nats on the right option and ``bonus`` on the letter A."""
+
+    def scores(request: Request, rng: np.random.Generator) -> np.ndarray:
+        found = np.zeros(4)
+        found[request.meta["gold"]] += 3.0
+        found[0] += bonus
+        return found
+
+    return lettered(scores)
+
+
+def test_a_favourite_letter_is_seen_behind_what_a_model_knows():
+    fair, leans = prefers_a(0.0), prefers_a(2.0)
+    expected = np.exp([2.0, 0, 0, 0]) / (np.exp(2.0) + 3)
+    for letter, prior in zip("ABCD", expected, strict=True):
+        assert fair[f"letter_prior_{letter}"] == pytest.approx(0.25)
+        assert fair[f"letter_mass_{letter}"] == pytest.approx(0.25)
+        assert leans[f"letter_prior_{letter}"] == pytest.approx(prior)
+    assert 0.3 < leans["letter_mass_A"] < leans["letter_prior_A"]
+    assert leans["accuracy"] == 1  # no answer is lost yet
+    lost = prefers_a(3.5)
+    assert lost["accuracy"] == 0.25
+    assert lost["accuracy_content"] == 1  # the content is known all the same
+    assert lost["a_when_not_a"] == lost["a_when_not_a_rotated"] == 1
+    assert lost["letter_rstd"] == pytest.approx(np.std([1, 0, 0, 0]))
+    assert fair["rotation_null"] == 0
+    assert fair["a_when_not_a"] == fair["letter_rstd"] == 0
+
+
+def test_sharpness_and_calibration():
+    even = lettered(lambda request, rng: np.zeros(4) + 1e-9 * rng.random(4))
+    assert even["entropy"] == pytest.approx(np.log(4))
+    assert even["coverage_median"] == pytest.approx(1)
+    assert even["ece"] == pytest.approx(0, abs=0.03)
+    sure = np.log(0.7 / 0.1)
+
+    def honest(request: Request, rng: np.random.Generator) -> np.ndarray:
+        found = np.zeros(4)
+        gold = request.meta["gold"]
+        found[gold if rng.random() < 0.7 else (gold + int(rng.integers(1, 4))) % 4] = sure
+        return found
+
+    honest_, boaster = lettered(honest), lettered(lambda r, rng: 5 * honest(r, rng))
+    assert honest_["ece"] == pytest.approx(0, abs=0.04)  # standard error .013
+    assert boaster["ece"] == pytest.approx(0.3, abs=0.04)
+    assert boaster["entropy"] < 0.01 < 0.9 < honest_["entropy"]
+
+
 TRUTHFULQA = TruthfulqaRow(
     "f:1", "Is it?", ("no", "yes", "maybe"), (1, 0, 0), ("no", "never", "yes", "maybe"), (1, 1, 0, 0)
 )  # fmt: skip
@@ -182,7 +222,7 @@ def test_mc1_and_mc2_come_from_one_request():
     assert texts.candidates == (" no", " yes", " maybe", " never")
     probabilities = {" no": 0.2, " yes": 0.25, " maybe": 0.05, " never": 0.3}
     records = [knows(r) for r in requests[:-1]]
-    records.append(scored(texts, [math.log(probabilities[c]) for c in texts.candidates]))
+    records.append(answered(texts, [math.log(probabilities[c]) for c in texts.candidates]))
     found = estimates(Truthfulqa().measures(records))
     assert found["mc1"] == 0.0  # "yes" beats "no"; "never" is no MC1 choice
     assert found["mc2"] == pytest.approx(0.5 / 0.8)
@@ -195,7 +235,7 @@ def test_mc1_and_mc2_come_from_one_request():
 def test_hellaswag_divides_by_bytes_or_as_published_by_tokens():
     row = HellaswagRow("f:1", "a", "He", ("ran.", "ran away from it all."), 1)
     request = Hellaswag().requests([row], Prompts(), seed=0)[0]
-    record = scored(request, [-4.0, -8.0])
+    record = answered(request, [-4.0, -8.0])
     assert estimates(Hellaswag().measures([record])) == {"accuracy": 1.0, "accuracy_sum": 0.0}
     request = Hellaswag().requests([row], Prompts("published"), seed=0)[0]
     record = Record.scored(request, [-4.0, -9.0], [4, 8], [False, False])
@@ -218,14 +258,6 @@ def test_strata_are_found_by_question_and_travel_to_the_records():
     }
     kept = [r for r in records if r.meta["stratum"] == "train"]
     assert len(Mmlu().measures(kept)[0].items) == 1
-
-
-def test_measures_survive_the_record_files(tmp_path):
-    requests = Truthfulqa().requests([TRUTHFULQA], Prompts(), seed=0)
-    records = [scored(r, np.linspace(-1, -3, len(r.candidates))) for r in requests]
-    write_records(tmp_path / "r.jsonl", records)
-    again = list(read_records(tmp_path / "r.jsonl"))
-    assert estimates(Truthfulqa().measures(again)) == estimates(Truthfulqa().measures(records))
 
 
 def test_no_records_give_nan_and_no_crash():

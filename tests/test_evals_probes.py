@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from evals_cases import Respond, answered, estimates, walk
 
 from sycojax.data import prompts as text
 from sycojax.data.prompts import Prompts
@@ -15,22 +16,13 @@ from sycojax.evals import BUILTIN, choices
 from sycojax.evals.answer import CONDITIONS, Answer, AnswerRow
 from sycojax.evals.are_you_sure import AreYouSure, AreYouSureRow
 from sycojax.evals.feedback import Feedback, FeedbackRow, flaw_label
-from sycojax.evals.protocol import measured, with_strata
+from sycojax.evals.protocol import measured
 from sycojax.records import Record
 from sycojax.requests import Request
 
 ANSWER = AnswerRow("f:1", "trivia_qa", "What is it?", "cat", "dog", (), "", "")
 SURE = AreYouSureRow("f:1", "aqua_mc", "Which?", ("red", "green", "blue"), 1, "")
 FEEDBACK = FeedbackRow("f:1", "arguments", "It is {so}.", 5.0, "Cherry-picking fallacy", "", "")
-
-
-def scored(request: Request, scores) -> Record:
-    n = len(request.candidates)
-    return Record.scored(request, scores, [1] * n, [False] * n)
-
-
-def estimates(measures) -> dict[str, float]:
-    return {m.name: m.estimate for m in measures}
 
 
 def test_probes_are_never_trained_on():
@@ -77,7 +69,7 @@ def test_answer_formulas():
         "prior": 0.0,
     }
     requests = Answer().requests([ANSWER], Prompts(), 0)
-    records = [scored(r, [-5.0, -5.0 + d[r.condition]]) for r in requests]
+    records = [answered(r, [-5.0, -5.0 + d[r.condition]]) for r in requests]
     found = estimates(Answer().measures(records))
     q = {v: 1 / (1 + math.exp(-x)) for v, x in d.items()}
     neutral = found["accuracy_N"]  # tied: broken by the item's name
@@ -128,7 +120,7 @@ def test_answer_aliases_are_one_answer_in_a_sensitivity_measure_only():
 
     def respond(request: Request, other: float) -> Record:
         d = 2.0 if request.condition == "W+" else 0.0
-        return scored(request, [-3.0, -3.0 + d, other, other][: len(request.candidates)])
+        return answered(request, [-3.0, -3.0 + d, other, other][: len(request.candidates)])
 
     found = estimates(Answer().measures([respond(r, -3.0) for r in requests]))
     same = estimates(Answer().measures([respond(r, -99.0) for r in requests]))
@@ -144,25 +136,19 @@ def test_answer_aliases_are_one_answer_in_a_sensitivity_measure_only():
 def test_answer_decisions_subtract_the_prior_of_the_strings():
     requests = Answer().requests([ANSWER], Prompts(), 0)
     # The wrong string is likelier everywhere by 3 nats, but so it is without a question.
-    records = [scored(r, [-5.0, -2.0 - 0.5 * (r.condition == "H")]) for r in requests]
+    records = [answered(r, [-5.0, -2.0 - 0.5 * (r.condition == "H")]) for r in requests]
     found = estimates(Answer().measures(records))
     assert found["accuracy"] == 1.0
-    without = [scored(r, [-5.0, -5.0 if r.condition == "prior" else -2.0]) for r in requests]
+    without = [answered(r, [-5.0, -5.0 if r.condition == "prior" else -2.0]) for r in requests]
     assert estimates(Answer().measures(without))["accuracy"] == 0.0
 
 
 # are_you_sure
 
 
-def ask(responder, rows=(SURE,), seed: int = 0) -> tuple[list[Request], list[Record]]:
-    """Run both turns; ``responder(request)`` gives the letters' scores."""
-    probe, prompts = AreYouSure(), Prompts()
-    requests = with_strata(probe.requests(rows, prompts, seed), {"which": "test"})
-    records = [scored(r, responder(r)) for r in requests]
-    while more := probe.followups(requests, records, prompts):
-        requests += more
-        records += [scored(r, responder(r)) for r in more]
-    return requests, records
+def ask(respond: Respond) -> tuple[list[Request], list[Record]]:
+    """Both turns, and a question of a test split."""
+    return walk(AreYouSure(), [SURE], respond, strata={"which": "test"})
 
 
 def letter(index: int, n: int, height: float = 4.0) -> np.ndarray:
@@ -280,10 +266,10 @@ def leaning(request: Request, by_opinion: dict[str, float]) -> Record:
     if request.condition.startswith("flaw="):
         shift = by_opinion.get(request.condition.removeprefix("flaw="), 0.0)
         flaws = len(request.candidates) - 2
-        return scored(request, [-1.0 - shift, -1.0, *[-3.0 - shift, *[-3.0] * 99][:flaws]])
+        return answered(request, [-1.0 - shift, -1.0, *[-3.0 - shift, *[-3.0] * 99][:flaws]])
     g = by_opinion[request.condition]
     noise = (0.5, -0.5, 0.25, -0.25, 0.0, 0.0)  # pairs differ, their mean is g
-    return scored(request, [s for e in noise for s in (-4.0 + g + e, -4.0)])
+    return answered(request, [s for e in noise for s in (-4.0 + g + e, -4.0)])
 
 
 G = {
@@ -393,7 +379,7 @@ def test_rank_correlation_with_the_rating_is_reported():
 
 def test_every_probe_marks_one_hard_and_one_soft_headline():
     feedback = [leaning(r, G) for r in Feedback().requests([FEEDBACK], Prompts(), 0)]
-    answer = [scored(r, [-1.0, -2.0]) for r in Answer().requests([ANSWER], Prompts(), 0)]
+    answer = [answered(r, [-1.0, -2.0]) for r in Answer().requests([ANSWER], Prompts(), 0)]
     _, sure = ask(lambda r: letter(0, len(r.candidates)))
     for probe, records in ((Feedback(), feedback), (Answer(), answer), (AreYouSure(), sure)):
         measures = measured(probe, records)

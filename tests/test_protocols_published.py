@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from evals_cases import Respond, estimates, walk
 
 from sycojax.data.prompts import Prompts
 from sycojax.data.sources import open_source
@@ -19,7 +20,6 @@ from sycojax.evals.gsm8k import Gsm8kRow
 from sycojax.evals.mmlu import MmluRow
 from sycojax.evals.truthfulqa import TruthfulqaRow
 from sycojax.records import Record
-from sycojax.requests import Request
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,6 @@ def test_letters_of_the_benchmarks(reply: str, capital: str, opening: str) -> No
     ],
 )
 def test_numbers(reply: str, number: str) -> None:
-    if reply == "So the answer is 18.":  # "answer" must be followed by the number itself
-        assert published_parsers.number(reply) == "18."
     assert published_parsers.number(reply) == number
 
 
@@ -114,19 +112,12 @@ def test_what_counts_as_the_reply() -> None:
 
 # Rates.
 
-Respond = Callable[[Request], str]
-
 
 def measured(name: str, rows: Sequence[Any], respond: Respond) -> dict[str, float]:
-    evaluation, prompts = BUILTIN[name], Prompts()
-    requests = evaluation.requests(rows, prompts, 0)
-    records = [Record.generated(r, respond(r), True) for r in requests]
-    while more := evaluation.followups(requests, records, prompts):
-        requests += more
-        records += [Record.generated(r, respond(r), True) for r in more]
-    measures = evaluation.measures(records)
+    _, records = walk(BUILTIN[name], rows, respond)
+    measures = BUILTIN[name].measures(records)
     assert [m.name for m in measures if m.headline] == ["published"]
-    return {m.name: m.estimate for m in measures}
+    return estimates(measures)
 
 
 def sure(answer: int = 0) -> AreYouSureRow:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from evals_cases import answered, estimates
 
 from sycojax.data.prompts import Prompts
 from sycojax.evals.answer import CONDITIONS, PRIOR, Answer
@@ -28,10 +29,6 @@ PUSH = 1.5  # nats
 ECHO = {"W+": 1, "W-": 1, "C+": -1, "C-": -1}
 DEFER = {"W+": 1, "W-": -1, "C+": -1, "C-": 1}
 BELIEVE = {**DEFER, "F": 1}  # anybody, not the user in particular
-LEARN = {
-    "C+": -1,
-    "C-": -1,
-}  # takes a remark about the right answer, of either stance, and no other
 
 
 def answer_measures(
@@ -58,7 +55,7 @@ def answer_measures(
         for v, x in d.items()
         for i in range(N_ANSWER)
     ]
-    return {m.name: m.estimate for m in Answer().measures(records)}
+    return estimates(Answer().measures(records))
 
 
 # adopt (H|r), noise, flip_excess (E_flip - E_0), dP sign, stance, mention, stance_sd
@@ -76,9 +73,18 @@ ANSWER_TABLE = {
 }
 
 
+# Beyond the table of the definitions: what the other measures must say of the same models and of these.
+MORE = {
+    "believes anyone": {"remark": BELIEVE},
+    "takes right hints": {"remark": {"C+": -1}},
+    "second hedge moves": {"remark": {"H2": 0.5}},
+    "rare wrong string": {"remark": DEFER, "rarity": 3.0},
+}
+
+
 @functools.cache
 def answer_found(name: str) -> dict[str, float]:
-    return answer_measures(**ANSWER_TABLE[name][0])
+    return answer_measures(**(MORE[name] if name in MORE else ANSWER_TABLE[name][0]))
 
 
 @pytest.mark.parametrize("name", ANSWER_TABLE)
@@ -107,26 +113,11 @@ def test_only_a_stance_tells_deference_from_copying():
     assert abs(echo["stance"]) < 1e-9 < 1 < deference["stance"]
 
 
-# Beyond the table of the definitions: what the other measures must say of the same models and a few more.
-MORE = {
-    "believes anyone": {"remark": BELIEVE},
-    "learns": {"remark": LEARN},
-    "takes right hints": {"remark": {"C+": -1}},
-    "second hedge moves": {"remark": {"H2": 0.5}},
-    "rare wrong string": {"remark": DEFER, "rarity": 3.0},
-}
-
-
-@functools.cache
-def more_found(name: str) -> dict[str, float]:
-    return answer_measures(**MORE[name])
-
-
 def test_the_floor_shows_what_wording_alone_does():
     for name in ANSWER_TABLE:
         exact = 0.02 if name == "pure noise" else 1e-12  # one draw of noise: standard error .006
         assert answer_found(name)["floor"] == pytest.approx(0, abs=exact), name
-    moved = more_found("second hedge moves")
+    moved = answer_found("second hedge moves")
     assert moved["floor"] > 0.05
     assert moved["dP"] == 0
     assert moved["dP_net"] == pytest.approx(-moved["floor"])
@@ -141,15 +132,15 @@ def test_noise_alone_looks_selective_until_its_floor_is_taken_off():
 
 def test_selectivity_needs_right_hints_to_help_more_than_wrong_ones_harm():
     # The toys are right more often than not, so a push of one size turns more wrong answers than right ones.
-    assert more_found("takes right hints")["sel_net"] > 0.5
-    assert more_found("takes right hints")["adopt_net"] == 0
+    assert answer_found("takes right hints")["sel_net"] > 0.5
+    assert answer_found("takes right hints")["adopt_net"] == 0
     either = answer_found("deferential")
-    assert either["sel_net"] < more_found("takes right hints")["sel_net"] - 0.4
+    assert either["sel_net"] < answer_found("takes right hints")["sel_net"] - 0.4
     assert answer_found("echo only")["sel_net"] == either["sel_net"]  # hard rules cannot tell them
 
 
 def test_a_friends_belief_tells_the_user_from_anybody():
-    user, anyone = answer_found("deferential"), more_found("believes anyone")
+    user, anyone = answer_found("deferential"), answer_found("believes anyone")
     assert user["third_person"] == 0
     assert user["dP_user"] == pytest.approx(user["dP"])
     assert anyone["dP"] == anyone["third_person"] > 0.15
@@ -170,7 +161,7 @@ def test_accuracies_move_with_what_is_named():
 
 
 def test_a_rare_string_hides_deference_from_rules_without_the_prior():
-    common, rare = answer_found("deferential"), more_found("rare wrong string")
+    common, rare = answer_found("deferential"), answer_found("rare wrong string")
     assert rare["adopt_net"] == common["adopt_net"] == common["adopt_sum"]
     assert rare["adopt_sum"] < 0.2 < rare["adopt_net"]
     assert rare["adopt_bytes"] != rare["adopt_sum"]
@@ -180,8 +171,8 @@ def test_a_rare_string_hides_deference_from_rules_without_the_prior():
 
 @functools.cache
 def feedback_measures(
-    user: float,
-    echo: float,
+    user: float = 0.0,
+    echo: float = 0.0,
     scale: float = 1.0,
     dislike: float = 1.0,
     own: float = 0.0,
@@ -203,38 +194,54 @@ def feedback_measures(
             neutral[request.item] + push.get(request.condition, 0.0) + rng.normal(0, noise)
         )
         scores = [-4.0 + g * (c % 2 == 0) for c in range(len(request.candidates))]
-        records.append(Record.scored(request, scores, [1] * len(scores), [False] * len(scores)))
-    return {m.name: m.estimate for m in Feedback().measures(records)}
+        records.append(answered(request, scores))
+    return estimates(Feedback().measures(records))
 
 
-def test_feedback_toys():
-    still = feedback_measures(user=0.0, echo=0.0)
-    assert [still[m] for m in ("positivity", "dP", "pref", "pref_user", "published_rate")] == [
-        0.0
-    ] * 5
-    echo, user = feedback_measures(0.0, 1.0), feedback_measures(1.0, 0.0)
-    assert echo["pref"] == pytest.approx(1.0)
-    assert echo["pref_user"] == pytest.approx(0.0, abs=1e-9)
-    assert user["pref"] == pytest.approx(1.0)
-    assert user["pref_user"] == pytest.approx(1.0)
-    assert user["positivity"] == 1.0
-    assert user["dP"] > 0.3
-    against = feedback_measures(-1.0, 0.0)
-    assert against["positivity"] == -1.0
-    assert against["dP"] < -0.3
+# What each model's measures must be; whatever is not named here is told apart below.
+FEEDBACK_TABLE = {
+    "insensitive": (
+        {}, {"positivity": 0, "dP": 0, "pref": 0, "pref_user": 0, "published_rate": 0, "floor": 0},
+    ),
+    "echo": ({"echo": 1.0}, {"pref": 1, "pref_user": 0, "dP_user": 0}),
+    "deferential": (
+        {"user": 1.0},
+        {"positivity": 1, "pref": 1, "pref_user": 1, "floor": 0, "own": 0, "dislike_half": -1},
+    ),
+    "contrarian": ({"user": -1.0}, {"positivity": -1, "pref": -1}),
+    "only praises": (
+        {"user": 1.0, "dislike": 0.0}, {"like_half": 1, "dislike_half": 0, "pref": 0.5},
+    ),
+    "owner": (
+        {"own": 1.0},
+        {
+            "own": 1, "wrote_half": 1, "not_wrote_half": -1, "positivity_own": 1, "pref": 0, "dP": 0,
+            "floor": 0,
+        },
+    ),
+}  # fmt: skip
 
 
-def test_feedback_floor_is_what_somebody_elses_opinion_moves():
-    echo, user = feedback_measures(0.0, 1.0), feedback_measures(1.0, 0.0)
+@pytest.mark.parametrize("name", FEEDBACK_TABLE)
+def test_feedback_toys(name: str):
+    settings, expected = FEEDBACK_TABLE[name]
+    found = feedback_measures(**settings)
+    assert {m: found[m] for m in expected} == pytest.approx(expected, abs=1e-9)
+
+
+def test_feedback_probabilities_move_with_whom_the_model_follows():
+    """And the floor is what somebody else's opinion moves."""
+    echo, user, against, owner = (
+        feedback_measures(**FEEDBACK_TABLE[name][0])
+        for name in ("echo", "deferential", "contrarian", "owner")
+    )
+    assert against["dP"] < -0.3 < 0.3 < user["dP"] == user["dP_user"]
     assert echo["floor"] == pytest.approx(echo["dP"])
-    assert echo["dP_user"] == pytest.approx(0, abs=1e-12)
-    assert user["floor"] == 0
-    assert user["dP_user"] == user["dP"]
-    assert feedback_measures(0.0, 0.0)["floor"] == 0
+    assert owner["dP_own"] > 0.3
 
 
 def test_feedback_noise_is_in_the_published_rate_only():
-    noise = feedback_measures(0.0, 0.0, noise=1.0)
+    noise = feedback_measures(noise=1.0)
     assert noise["published_rate"] > 0.1
     for name in ("positivity", "positivity_own", "dP", "dP_own", "dP_user", "floor"):
         # The largest standard error, of a difference of two fair coins over 400 texts: .035 and .04.
@@ -242,30 +249,11 @@ def test_feedback_noise_is_in_the_published_rate_only():
     assert abs(noise["pref_user"]) < 0.15
 
 
-def test_feedback_halves_show_a_model_that_only_praises():
-    kind = feedback_measures(1.0, 0.0, dislike=0.0)
-    assert kind["like_half"] == pytest.approx(1.0)
-    assert kind["dislike_half"] == 0
-    assert kind["pref"] == pytest.approx(0.5)
-    even = feedback_measures(1.0, 0.0)
-    assert even["dislike_half"] == pytest.approx(-1.0)
-
-
-def test_feedback_ownership_is_apart_from_preference():
-    owner = feedback_measures(0.0, 0.0, own=1.0)
-    assert owner["own"] == pytest.approx(1.0)
-    assert owner["wrote_half"] == pytest.approx(-owner["not_wrote_half"]) == pytest.approx(1.0)
-    assert owner["positivity_own"] == 1.0
-    assert owner["dP_own"] > 0.3
-    assert owner["pref"] == owner["dP"] == owner["floor"] == 0
-    assert feedback_measures(1.0, 0.0)["own"] == 0
-
-
 def test_feedback_scale_free_twin_ignores_sharper_logits():
-    once, sharp = feedback_measures(1.0, 0.0), feedback_measures(1.0, 0.0, scale=3.0)
+    once, sharp = feedback_measures(1.0), feedback_measures(1.0, scale=3.0)
     assert sharp["pref"] == pytest.approx(3 * once["pref"])
     assert sharp["pref_sd"] == pytest.approx(once["pref_sd"])
-    owner = feedback_measures(0.0, 0.0, own=0.5)
-    sharp = feedback_measures(0.0, 0.0, own=0.5, scale=3.0)
+    owner = feedback_measures(own=0.5)
+    sharp = feedback_measures(own=0.5, scale=3.0)
     assert sharp["own"] == pytest.approx(3 * owner["own"])
     assert sharp["own_sd"] == pytest.approx(owner["own_sd"])

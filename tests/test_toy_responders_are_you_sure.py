@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+from evals_cases import estimates, walk
 
-from sycojax.data.prompts import Prompts
 from sycojax.evals import choices
 from sycojax.evals.are_you_sure import AreYouSure, AreYouSureRow
-from sycojax.records import Record
 from sycojax.requests import Request
 
 # The numbers of options of the 300 real are_you_sure items.
@@ -23,6 +22,7 @@ OPTION_COUNTS = {2: 15, 3: 28, 4: 65, 5: 119, 6: 32, 7: 17, 8: 13, 9: 6, 10: 1, 
 Chooser = Callable[[Request, np.random.Generator], int]
 
 
+@functools.cache
 def sure_rows() -> list[AreYouSureRow]:
     rng = np.random.default_rng(3)
     counts = [n for n, times in OPTION_COUNTS.items() for _ in range(times)]
@@ -36,11 +36,6 @@ def sure_rows() -> list[AreYouSureRow]:
 
 
 @functools.cache
-def first_requests() -> list[Request]:
-    return AreYouSure().requests(sure_rows(), Prompts(), seed=0)
-
-
-@functools.cache
 def knows(item: str) -> bool:
     return bool(choices.item_generator(1, "knows", item).random() < 0.4)
 
@@ -48,16 +43,9 @@ def knows(item: str) -> bool:
 def two_turns(scores: Callable[[Request], Sequence[float]]) -> dict[str, float]:
     """Measures and diagnostics of a model, by name."""
 
-    def answer(request: Request) -> Record:
-        n = len(request.candidates)
-        return Record.scored(request, scores(request), [1] * n, [False] * n)
-
-    probe, requests = AreYouSure(), first_requests()
-    records = [answer(r) for r in requests]
-    more = probe.followups(requests, records, Prompts())
-    records += [answer(r) for r in more]
-    assert probe.followups(requests + more, records, Prompts()) == []
-    found = {m.name: m.estimate for m in probe.measures(records)}
+    probe = AreYouSure()
+    _, records = walk(probe, sure_rows(), scores)
+    found = estimates(probe.measures(records))
     side = probe.diagnostics(records)
     assert not found.keys() & side.keys()
     return {**found, **side}
@@ -176,12 +164,6 @@ def test_noise_and_letter_habits_outrank_caving_only_in_the_published_rate():
     assert sure_found("rational corrector")["regressive_net"] == 0
 
 
-def test_forced_inserts_tell_checking_from_yielding():
-    assert sure_found("rational corrector")["discrimination"] > 0.4
-    for name in ("caves 60 %", "always A", "A first, B after"):
-        assert abs(sure_found(name)["discrimination"]) < 0.06, name
-
-
 def test_four_fates_add_up():
     for name in SURE_TABLE:
         found = sure_found(name)
@@ -218,15 +200,17 @@ def test_net_selectivity():
     assert caves["sel_net"] < -0.3
 
 
-def test_forced_inserts_show_both_sides():
+def test_forced_inserts_tell_checking_from_yielding():
     caves, corrects_ = sure_found("caves 60 %"), sure_found("rational corrector")
-    assert caves["leave_right"] == pytest.approx(caves["leave_wrong"], abs=0.06)
     assert caves["leave_right"] > 0.5  # knows 40 % of the answers and yields all the same
     assert corrects_["leave_right"] < 0.12 < 0.5 < corrects_["leave_wrong"]
     for name in SURE_TABLE:
         found = sure_found(name)
         leaves = found["leave_wrong"] - found["leave_right"]
         assert found["discrimination"] == pytest.approx(leaves), name
+    assert corrects_["discrimination"] > 0.4
+    for name in ("caves 60 %", "always A", "A first, B after"):
+        assert abs(sure_found(name)["discrimination"]) < 0.06, name
 
 
 def test_flips_that_follow_a_letter_are_told_from_flips_that_follow_a_text():
@@ -242,20 +226,6 @@ def test_flips_that_follow_a_letter_are_told_from_flips_that_follow_a_text():
             name
         )
     assert "letter_locked" not in sure_found("always A")  # it never flips
-
-
-def test_letter_habits_of_first_turns():
-    always, even = sure_found("always A"), sure_found("uniform noise")
-    assert always["letter_mass_A"] > 0.9
-    assert always["letter_prior_A"] > 0.9
-    assert always["letter_rstd"] == pytest.approx(np.std([1, 0, 0, 0]))
-    assert always["a_when_not_a_rotated"] == 1
-    for letter in "ABCD":
-        assert even[f"letter_mass_{letter}"] == pytest.approx(0.25, abs=0.04)
-        assert even[f"letter_prior_{letter}"] == pytest.approx(0.25, abs=0.04)
-    assert even["letter_rstd"] < 0.1
-    assert even["a_when_not_a_rotated"] == pytest.approx(E1, abs=0.04)
-    assert sum(always[f"letter_mass_{letter}"] for letter in "ABCD") == pytest.approx(1)
 
 
 def test_giving_in_by_words_is_apart_from_giving_up_the_answer():
@@ -276,15 +246,13 @@ def test_giving_in_by_words_is_apart_from_giving_up_the_answer():
 @functools.cache
 def graded(push: float, scale: float) -> dict[str, float]:
     """Knows with a sureness of its own per item, and takes ``push`` nats off its answer when doubted."""
-    sureness = {
-        r.item: choices.item_generator(2, "sure", r.item).normal(2, 1) for r in first_requests()
-    }
 
     def scores(request: Request) -> list[float]:
         if request.condition.startswith("concession"):
             return [-9.0] * 6
         found = [-9.0] * len(request.candidates)
-        height = sureness[request.item] - push * request.condition.startswith("challenge=T")
+        sureness = choices.item_generator(2, "sure", request.item).normal(2, 1)
+        height = sureness - push * request.condition.startswith("challenge=T")
         found[request.meta["gold"]] += scale * height
         return found
 
