@@ -8,9 +8,9 @@ import math
 import numpy as np
 
 from analysis.audits.audit import STUDY, Audit, Rule
-from analysis.audits.inputs import section, subjects
+from analysis.audits.inputs import subjects
 from analysis.page.text import finite, interval, number, p_value
-from analysis.records.load import BASE
+from analysis.records.load import BASE, section
 from analysis.results import Results
 from analysis.statistics import ALPHA, Estimate, holm, resample, swap_test
 from sycojax.evals.protocol import Measure
@@ -28,7 +28,7 @@ BASE_NULL = Rule(
 
 def determinism(results: Results) -> list[Audit]:
     """For the whole study, from study.json ``scoring.determinism``."""
-    found = section(results.study, "scoring", "determinism")
+    found = section(results.study.document, "scoring", "determinism")
     again, alone = found.get("rerun_max_abs"), found.get("alone_max_abs")
     if not (isinstance(again, int | float) and isinstance(alone, int | float)):
         sentence = "study.json has no scoring.determinism: nothing was scored twice."

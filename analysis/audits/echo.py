@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from analysis.audits.audit import STUDY, Audit, Rule
-from analysis.page.text import interval, number
+from analysis.page.text import number, with_interval
 from analysis.results import Results
 from analysis.statistics import level, resample
 from sycojax.evals.declared import Echo
@@ -39,7 +39,7 @@ def echo(results: Results) -> list[Audit]:
                 [resample(_minus(_times(n, named.value), _times(u, user.value))) for n, u in parts]
             )
             said = [
-                f"{name} {number(e.value, 'nats', True)} {interval(e, 'nats', True)}"
+                f"{name} {with_interval(e, 'nats')}"
                 for name, e in zip(one.words, (named, user), strict=True)
             ]
             sentence = f"{evaluation}: {said[0]}, {said[1]} nats"
@@ -92,5 +92,5 @@ def _somebody(results: Results, group: str, evaluation: str, echo: Echo) -> str:
         return ""
     return (
         f"; a friend's belief moves {number(friend.value, 'rate', True)} points, the user's "
-        f"{number(user.value, 'rate', True)} {interval(user, 'rate', True)} more"
+        f"{with_interval(user, 'rate')} more"
     )

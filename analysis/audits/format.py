@@ -6,7 +6,7 @@ import math
 
 from analysis.audits.audit import STUDY, Audit, Rule
 from analysis.audits.inputs import asked_as, not_asked
-from analysis.page.text import interval, number
+from analysis.page.text import with_interval
 from analysis.records.load import BASE
 from analysis.results import Results
 from analysis.statistics import Estimate
@@ -36,10 +36,7 @@ def prompt_format(results: Results) -> list[Audit]:
             failed = (
                 chat.excludes_zero and plain.excludes_zero and (chat.value > 0) != (plain.value > 0)
             )
-            said = [
-                f"{number(e.value, soft.unit, True)} {interval(e, soft.unit, True)}"
-                for e in (chat, plain)
-            ]
+            said = [with_interval(e, soft.unit) for e in (chat, plain)]
             what = "level" if group == BASE else "shift against the base"
             sentence = (
                 f"{probe}: {what} {said[0]} points in the chat format, {said[1]} in plain text."

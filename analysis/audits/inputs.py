@@ -1,9 +1,8 @@
-"""What the audits read out of results: names of evaluations, parts of study.json."""
+"""What the audits read out of results: which evaluations there are, and which tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from analysis.records.load import COMBINED, Study
 from analysis.results import Results
@@ -34,14 +33,6 @@ def not_asked(probe: str, variant: str, why: str) -> str:
     return (
         f"{probe} was not asked {why}: no records of {probe}_{variant} (config.score.audit_items)."
     )
-
-
-def section(study: Study, *keys: str) -> Mapping[str, Any]:
-    """An object inside study.json; empty where it, or one around it, is missing or is no object."""
-    found: Any = study.document
-    for key in keys:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
 
 
 def tasks_of(adapter: str, tasks: Sequence[str]) -> tuple[str, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from analysis.audits.audit import STUDY, Audit, Rule
-from analysis.audits.inputs import section, tasks_of
+from analysis.audits.inputs import tasks_of
 from analysis.page.text import finite, interval, listing, number
-from analysis.records.load import COMBINED
+from analysis.records.load import COMBINED, section
 from analysis.results import Results
 from analysis.statistics import Estimate
 
@@ -31,7 +31,7 @@ def duplicates(results: Results) -> list[Audit]:
             audits.append(DUPLICATES.missing(STUDY, probe, f"{probe} has no headline."))
             continue
         items, questions = len(described[0].items), len(set(described[0].clusters))
-        rows = section(study, "data", "rows", "probe").get(probe)
+        rows = section(study.document, "data", "rows", "probe").get(probe)
         rows = int(rows) if finite(rows) and rows >= items else items
         units = max(results.of(g, probe, lead.name).level.clusters for g in results.groups)
         sentence = (
@@ -81,15 +81,17 @@ def contamination(results: Results) -> list[Audit]:
 
 def trained_on(results: Results, adapter: str, probe: str) -> int | None:
     """How many questions of a probe an adapter was trained on; None where study.json does not tell."""
-    counted = section(results.study, "data", "trained_on_probe")
+    counted = section(results.study.document, "data", "trained_on_probe")
     if counted:
         tasks = tasks_of(adapter, tuple(counted))
-        counts = [section(results.study, "data", "trained_on_probe", t).get(probe) for t in tasks]
+        counts = [
+            section(results.study.document, "data", "trained_on_probe", t).get(probe) for t in tasks
+        ]
         return sum(int(n) for n in counts if finite(n))
-    strata = section(results.study, "data", "contamination", probe)
+    strata = section(results.study.document, "data", "contamination", probe)
     if not finite(strata.get("train")):
         return None
-    if "contaminated_rows_dropped" in section(results.study, "data"):
+    if "contaminated_rows_dropped" in section(results.study.document, "data"):
         return 0
     return int(strata["train"]) if adapter in (*_shared(results), COMBINED) else 0
 

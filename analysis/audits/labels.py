@@ -9,8 +9,9 @@ import numpy as np
 from scipy import stats
 
 from analysis.audits.audit import STUDY, Audit, Rule
-from analysis.audits.inputs import lettered, section, tasks_of
+from analysis.audits.inputs import lettered, tasks_of
 from analysis.page.text import finite
+from analysis.records.load import section
 from analysis.results import Results
 
 P_VALUE = 1e-3  # of the chi-square test against "every position alike"
@@ -31,7 +32,7 @@ def label_position(results: Results) -> list[Audit]:
     study.json: ``data.label_positions[task]`` holds counts by position, ``shown`` and ``stored``, and
     ``expected`` where items differ in their number of options (else all positions count alike).
     """
-    positions = section(results.study, "data", "label_positions")
+    positions = section(results.study.document, "data", "label_positions")
     if not positions:
         return [RULE.missing(STUDY, "", "study.json has no data.label_positions.")]
     audits = []

@@ -7,7 +7,7 @@ import math
 from matplotlib.figure import Figure
 
 from analysis.figures.style import GREY, INK, panels, whiskers, zero_line
-from analysis.page.text import interval, number, scale
+from analysis.page.text import scale, with_interval
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
 
@@ -33,7 +33,7 @@ def draw(results: Results, doubt: Doubt) -> Figure:
             )  # fmt: skip
             axes.text(
                 contrast.value * scale(one.unit), place - 0.3,
-                f"{number(contrast.value, one.unit, True)} {interval(contrast, one.unit, True)}",
+                with_interval(contrast, one.unit),
                 ha="center", va="center", fontsize=8, color=INK if solid else GREY,
             )  # fmt: skip
         zero_line(axes, vertical=True)

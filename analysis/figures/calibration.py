@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.calibration import Calibration
-from analysis.figures.style import GREY, INK, LIGHT, panels, unavailable, whiskers
+from analysis.figures.style import GREY, INK, LIGHT, panels, whiskers
 from analysis.page.text import number
 
 # Of the probes in their order; the same in every panel.
@@ -26,14 +26,11 @@ READING = (
 def draw(calibration: Calibration) -> Figure:
     """One panel per planted probe; both axes in points."""
     probes = calibration.probes
-    figure, grid = panels(1, max(1, len(probes)), 8.6, 3.5)
-    if not probes:
-        unavailable(grid[0][0], "The calibration has no points.")
-    for axes, probe in zip(grid[0], probes, strict=False):
+    figure, grid = panels(1, len(probes), 8.6, 3.5)
+    for axes, probe in zip(grid[0], probes, strict=True):
         _panel(axes, calibration, probe)
-    if probes:
-        grid[0][0].set_ylabel("Measured: soft headline (points)")
-        figure.legend(handles=_legend(probes), loc="outside upper center", ncols=len(probes) + 2)
+    grid[0][0].set_ylabel("Measured: soft headline (points)")
+    figure.legend(handles=_legend(probes), loc="outside upper center", ncols=len(probes) + 2)
     return figure
 
 

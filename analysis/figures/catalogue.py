@@ -195,18 +195,17 @@ def _of(name: str, evaluation: str) -> str:
 def turns_of(registry: Evaluations) -> list[tuple[str, str, Turns]]:
     """(figure, evaluation, its turns) of all that declare ``Turns``; the first figure has the plain name."""
     declared = [(name, e.turns) for name, e in registry.items() if e.turns]
-    return [
-        (f"flips_{name}" if i else "flips", name, turns) for i, (name, turns) in enumerate(declared)
-    ]
+    return [(_figure("flips", i, name), name, turns) for i, (name, turns) in enumerate(declared)]
 
 
 def planes_of(registry: Evaluations) -> list[tuple[str, str, Plane]]:
     """The same for ``Plane``."""
     declared = [(name, e.plane) for name, e in registry.items() if e.plane]
-    return [
-        (f"mention_{name}" if i else "mention", name, plane)
-        for i, (name, plane) in enumerate(declared)
-    ]
+    return [(_figure("mention", i, name), name, plane) for i, (name, plane) in enumerate(declared)]
+
+
+def _figure(stem: str, place: int, evaluation: str) -> str:
+    return f"{stem}_{evaluation}" if place else stem
 
 
 def _evaluations(results: Results, about: tuple[str, ...]) -> list[str]:

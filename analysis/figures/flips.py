@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -56,7 +57,7 @@ def _bars(
             if share >= 9:
                 axes.text(
                     left + share / 2, place, f"{share:.0f}", ha="center", va="center", fontsize=8,
-                    color=ink_on(_rgb(colour)),
+                    color=ink_on(to_rgb(colour)),
                 )  # fmt: skip
             left += share
     axes.set_xlim(0, 100)
@@ -66,7 +67,3 @@ def _bars(
     axes.set_yticks(range(len(labels)), labels if labelled else [])
     axes.tick_params(axis="y", length=0)
     axes.spines[:].set_visible(False)
-
-
-def _rgb(colour: str) -> tuple[float, ...]:
-    return tuple(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))

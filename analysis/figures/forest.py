@@ -13,6 +13,7 @@ from analysis.figures.style import BAND, GREY, INK, look, panels, whiskers, zero
 from analysis.page.text import interval, number, scale
 from analysis.results import Results
 from analysis.statistics import Estimate
+from analysis.verdicts.conclusions import WORDS
 from analysis.verdicts.doubt import Doubt
 from analysis.verdicts.rule import Verdict, noise_floor, verdicts
 
@@ -83,10 +84,9 @@ def _words(axes: Axes, verdict: Verdict, mark: str, place: int) -> None:
     unit = verdict.measure.unit
     weight = "bold" if verdict.claimed else "normal"
     value = number(verdict.shift.value, unit, signed=True)
-    words = {"open": "cannot be told"}.get(verdict.outcome, verdict.outcome)
     for y, text, kind in (
         (place - 0.16, f"{value} {interval(verdict.shift, unit, signed=True)}", "normal"),
-        (place + 0.2, f"{words}{mark}", weight),
+        (place + 0.2, f"{WORDS.get(verdict.outcome, verdict.outcome)}{mark}", weight),
     ):
         axes.text(
             0.995, y, text, ha="right", va="center", transform=axes.get_yaxis_transform(),

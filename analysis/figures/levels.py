@@ -59,7 +59,7 @@ def _bars(axes: Axes, results: Results, doubt: Doubt, name: str, lead: Measure) 
     if lead.unit == "rate":
         axes.set_ylim(0, 100)
     axes.grid(axis="y")
-    axes.set_ylabel(_axis_label("Correct", lead))
+    axes.set_ylabel("Correct (%)" if lead.unit == "rate" else f"{lead.label} ({lead.unit})")
     axes.set_title(f"{name}  (n = {len(lead.items):,})")
     labels = [f"{g}{doubt.of_level(g, name)}" for g in results.groups]
     axes.set_xticks(range(len(results.groups)), labels, rotation=28, ha="right")
@@ -135,10 +135,6 @@ def progression(results: Results, doubt: Doubt) -> Figure:
     grid[-1][0].set_xticks(range(len(order)), labels)
     grid[-1][0].set_xlabel("Configuration, by its mean benchmark shift (points)")
     return figure
-
-
-def _axis_label(what: str, measure: Measure) -> str:
-    return f"{what} (%)" if measure.unit == "rate" else f"{measure.label} ({measure.unit})"
 
 
 def soft_hard_legend(figure: Figure) -> None:

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.forest import leave_room
 from analysis.figures.style import GREY, INK, look, panels, whiskers, zero_line
-from analysis.page.text import interval, number, scale
+from analysis.page.text import scale, with_interval
 from analysis.records.strata import STRATA
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
@@ -77,7 +77,7 @@ def _row(
         ends += [x - bars[0][0], x + bars[1][0]]
     contrast = results.seen_minus_unseen.get((adapter, name, lead.name))
     if contrast is not None and math.isfinite(contrast.value):
-        text = f"{number(contrast.value, lead.unit, True)} {interval(contrast, lead.unit, True)}"
+        text = with_interval(contrast, lead.unit)
         axes.text(
             0.995, place, text, ha="right", va="center", fontsize=8.5,
             transform=axes.get_yaxis_transform(), color=INK if contrast.excludes_zero else GREY,

@@ -44,6 +44,11 @@ def interval(estimate: Estimate, unit: str, signed: bool = False) -> str:
     return f"[{', '.join(ends)}]"
 
 
+def with_interval(estimate: Estimate, unit: str, signed: bool = True) -> str:
+    """ "+3.1 [+1.0, +5.2]": a value and its interval."""
+    return f"{number(estimate.value, unit, signed)} {interval(estimate, unit, signed)}"
+
+
 def change(value: float, unit: str) -> str:
     """A shift with its unit: "+3.1 points", "−0.20 nats"."""
     shown = number(value, unit, signed=True)

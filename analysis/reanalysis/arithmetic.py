@@ -19,7 +19,7 @@ from analysis.reanalysis.judgement import (
     side,
     sign_of,
 )
-from analysis.reanalysis.wording import percent, stated
+from analysis.reanalysis.wording import Stated, percent, signed, stated
 from analysis.records.load import BASE
 from analysis.report.csvs import PROBES
 
@@ -43,13 +43,10 @@ def change(
     if not math.isfinite(moved):
         return missing(f"the change of {configuration} on {evaluation}")
     agrees = stated(value).means(moved)
-    parts = [
-        f"{e} {number(evidence.scores.change(configuration, e), digits=3, signed=True)}"
-        for e in names
-    ]
+    parts = [f"{e} {signed(evidence.scores.change(configuration, e))}" for e in names]
     why = f"The mean of {listing(parts)}" if len(parts) > 1 else f"The change on {evaluation}"
     why += f" is {number(moved, digits=4, signed=True)}."
-    found = number(moved, digits=3, signed=True)
+    found = signed(moved)
     if share:
         before = evidence.scores.rate(BASE, names[0]) if len(names) == 1 else math.nan
         relative = moved / before if before else math.nan
@@ -61,9 +58,8 @@ def change(
 
 def only(evidence: Evidence, configuration: str, evaluation: str, sign: str) -> Judgement:
     """This adapter's mean change has the sign ("+" or "-"), and no other adapter's has it."""
-    names = evidence.evaluations(evaluation)
-    moved = {a: evidence.scores.change(a, names) for a in evidence.scores.adapters}
-    if configuration not in moved or not all(map(math.isfinite, moved.values())):
+    moved = _moved(evidence, evaluation)
+    if configuration not in moved:
         return missing(f"the changes of all adapters on {evaluation}")
     having = {a: m for a, m in moved.items() if sign_of(m) == sign}
     found = (
@@ -81,12 +77,11 @@ def only(evidence: Evidence, configuration: str, evaluation: str, sign: str) -> 
 
 def largest(evidence: Evidence, configuration: str, evaluation: str) -> Judgement:
     """No adapter's mean change is as large as this one's."""
-    names = evidence.evaluations(evaluation)
-    moved = {a: evidence.scores.change(a, names) for a in evidence.scores.adapters}
-    if configuration not in moved or not all(map(math.isfinite, moved.values())):
+    moved = _moved(evidence, evaluation)
+    if configuration not in moved:
         return missing(f"the changes of all adapters on {evaluation}")
     order = sorted(moved, key=lambda a: -moved[a])
-    shown = [f"{a} {number(moved[a], digits=3, signed=True)}" for a in order]
+    shown = [f"{a} {signed(moved[a])}" for a in order]
     ahead = len(order) < 2 or moved[order[0]] > moved[order[1]] + 1e-9
     agrees = order[0] == configuration and ahead
     return Judgement(holds_if(agrees), shown[0], f"Mean changes in order: {listing(shown)}.")
@@ -95,8 +90,8 @@ def largest(evidence: Evidence, configuration: str, evaluation: str) -> Judgemen
 def every(evidence: Evidence, evaluation: str, low: str, high: str) -> Judgement:
     """Every adapter's change, as a share of the base's rate, is between ``low`` and ``high``."""
     before = evidence.scores.rate(BASE, evaluation)
-    moved = {a: evidence.scores.change(a, evaluation) for a in evidence.scores.adapters}
-    if not moved or not before or not all(map(math.isfinite, moved.values())):
+    moved = _moved(evidence, evaluation)
+    if not moved or not before:
         return missing(f"a base rate above 0 on {evaluation} and every adapter's change of it")
     relative = {a: m / before for a, m in moved.items()}
     (bottom, top) = sorted((stated(low), stated(high)), key=lambda s: s.value)
@@ -116,13 +111,13 @@ def correlation(evidence: Evidence, benchmark: str, probe: str, value: str) -> J
     pair, claimed = pair_of(evidence, benchmark, probe), stated(value)
     if pair is None:
         return missing(f"a correlation of {benchmark} with {probe}")
-    found = number(pair.found.r, digits=3, signed=True)
+    found = signed(pair.found.r)
     if claimed.means(pair.found.r):
         return Judgement(HOLDS, found, f"Recomputed r = {found} over {evidence.points} points.")
-    owners = [f"{b} x {p}" for (b, p), o in evidence.pairs.items() if claimed.means(o.found.r)]
+    owners = _owners(evidence, claimed)
     why = f"Recomputed r = {found}."
     if owners:
-        why += f" {number(claimed.value, digits=3, signed=True)} is the value of {listing(owners)}."
+        why += f" {signed(claimed.value)} is the value of {listing(owners)}."
         found += f"; {value} is {listing(owners)}"
     elif sign_of(pair.found.r) != sign_of(claimed.value):
         why += " The sign is the other one, and no pair has the value that was stated."
@@ -138,11 +133,22 @@ def correlations(evidence: Evidence, benchmark: str, low: str, high: str) -> Jud
     inside = [
         bottom.value - bottom.half_unit <= p.found.r <= top.value + top.half_unit for p in pairs
     ]
-    shown = [f"{p.probe} {number(p.found.r, digits=3, signed=True)}" for p in pairs]
+    shown = [f"{p.probe} {signed(p.found.r)}" for p in pairs]
     why = f"Recomputed: {listing(shown)}."
     for end in (bottom, top):
-        if not any(end.means(p.found.r) for p in pairs):
-            owners = [f"{b} x {p}" for (b, p), o in evidence.pairs.items() if end.means(o.found.r)]
-            if owners:
-                why += f" {number(end.value, signed=True)} is the value of {listing(owners)}."
+        owners = _owners(evidence, end)
+        if owners and not any(end.means(p.found.r) for p in pairs):
+            why += f" {number(end.value, signed=True)} is the value of {listing(owners)}."
     return Judgement(holds_if(all(inside)), ", ".join(shown), why)
+
+
+def _moved(evidence: Evidence, evaluation: str) -> dict[str, float]:
+    """Every adapter's mean change against the base; empty where one of them is not known."""
+    names = evidence.evaluations(evaluation)
+    moved = {a: evidence.scores.change(a, names) for a in evidence.scores.adapters}
+    return moved if all(map(math.isfinite, moved.values())) else {}
+
+
+def _owners(evidence: Evidence, claimed: Stated) -> list[str]:
+    """The pairs that have the value that was stated."""
+    return [f"{b} x {p}" for (b, p), o in evidence.pairs.items() if claimed.means(o.found.r)]

@@ -23,6 +23,7 @@ from analysis.reanalysis.judgement import (
     side,
     sign_of,
 )
+from analysis.reanalysis.wording import signed
 from analysis.records.load import BASE
 from analysis.statistics import ALPHA
 
@@ -39,9 +40,9 @@ def association(evidence: Evidence, benchmark: str, probes: Sequence[str], sign:
     pairs = [p for probe in probes if (p := pair_of(evidence, benchmark, probe))]
     if len(pairs) < len(probes):
         return missing(f"the correlations of {benchmark} with {listing(list(probes))}")
-    found = ", ".join(f"{p.probe} {number(p.found.r, digits=3, signed=True)}" for p in pairs)
+    found = ", ".join(f"{p.probe} {signed(p.found.r)}" for p in pairs)
     told = [
-        f"r with {p.probe} = {number(p.found.r, digits=3, signed=True)} (exact p {p_value(p.found.p)}, after Holm "
+        f"r with {p.probe} = {signed(p.found.r)} (exact p {p_value(p.found.p)}, after Holm "
         f"{p_value(p.p_holm)}; {number(p.found.lowest, signed=True)} to {number(p.found.highest, signed=True)} "
         "with one configuration left out)"
         for p in pairs
@@ -73,12 +74,12 @@ def effect(evidence: Evidence, configuration: str, evaluation: str, sign: str) -
         return missing(f"counts of independent items for {configuration} and base on {evaluation}")
     tested = {key: evidence.shifts[key] for key in wanted}
     told = [
-        f"{_who(key, configuration, evaluation)}{number(s.value, digits=3, signed=True)} [{number(s.low, digits=3, signed=True)}, "
-        f"{number(s.high, digits=3, signed=True)}], p {p_value(s.p)}, after Holm {p_value(s.p_holm)}"
+        f"{_who(key, configuration, evaluation)}{signed(s.value)} [{signed(s.low)}, "
+        f"{signed(s.high)}], p {p_value(s.p)}, after Holm {p_value(s.p_holm)}"
         for key, s in tested.items()
     ]
     found = "; ".join(
-        f"{_who(key, configuration, evaluation)}{number(s.value, digits=3, signed=True)}, p after Holm {p_value(s.p_holm)}"
+        f"{_who(key, configuration, evaluation)}{signed(s.value)}, p after Holm {p_value(s.p_holm)}"
         for key, s in tested.items()
     )
     if len(tested) > 1:
@@ -113,12 +114,10 @@ def amplifies(
             return missing(f"rates and counts of {configuration} and its parts on {probe}")
         total, p = sum(of_parts.values()), fisher(one, other)
         told.append(
-            f"{probe}: {number(moved, digits=3, signed=True)} against {number(of_parts[top], digits=3, signed=True)} for {top}, the largest part (p {p_value(p)}), "
-            f"{number(total / len(of_parts), digits=3, signed=True)} for the mean and {number(total, digits=3, signed=True)} for the sum of the parts."
+            f"{probe}: {signed(moved)} against {signed(of_parts[top])} for {top}, the largest part (p {p_value(p)}), "
+            f"{signed(total / len(of_parts))} for the mean and {signed(total)} for the sum of the parts."
         )
-        founds.append(
-            f"{probe} {number(moved, digits=3, signed=True)}, parts at most {number(of_parts[top], digits=3, signed=True)}"
-        )
+        founds.append(f"{probe} {signed(moved)}, parts at most {signed(of_parts[top])}")
         unsure = evidence.doubts((configuration, top), probe)
         doubts += unsure
         if moved <= of_parts[top]:
@@ -154,7 +153,7 @@ def ability(evidence: Evidence, configuration: str, benchmark: str) -> Judgement
         return Judgement(OPEN, found, why)
     moved = shift(count, before)
     why = (
-        f"{number(moved.value, digits=3, signed=True)} [{number(moved.low, digits=3, signed=True)}, {number(moved.high, digits=3, signed=True)}], p {p_value(moved.p)}; the right "
+        f"{signed(moved.value)} [{signed(moved.low)}, {signed(moved.high)}], p {p_value(moved.p)}; the right "
         f"options are spread over the places ({', '.join(map(str, tested))})."
     )
     if moved.p >= ALPHA:

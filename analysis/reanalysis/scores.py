@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from analysis.records.load import BASE
-from analysis.report.csvs import BENCHMARKS, PROBES
+from analysis.report.csvs import BENCHMARKS, CHANGE, PROBES
 from sycojax.errors import SycojaxError
 
 COMPLETE, CHANGES, CORRELATIONS = (
@@ -147,11 +147,10 @@ def _changes(folder: Path) -> dict[tuple[str, str], float]:
     path = folder / CHANGES
     if not path.is_file():
         return {}
-    columns = {e: _change(e) for e in (*BENCHMARKS, *PROBES)}
     return {
         (row["adapter_name"], e): number(row[c], f"{path}, {row['adapter_name']}, {c}")
-        for row in read_csv(path, ("adapter_name", *columns.values()))
-        for e, c in columns.items()
+        for row in read_csv(path, ("adapter_name", *CHANGE.values()))
+        for e, c in CHANGE.items()
     }
 
 
@@ -168,7 +167,3 @@ def _correlations(folder: Path) -> dict[tuple[str, str], float]:
 
 def _score(probe: str) -> str:
     return f"{probe}_score"
-
-
-def _change(evaluation: str) -> str:
-    return "feedback_sycophancy_change" if evaluation == "feedback" else f"{evaluation}_change"

@@ -14,6 +14,7 @@ from analysis.reanalysis.data import NEUTRAL, DataCounts
 from analysis.reanalysis.evidence import LETTERED, Evidence
 from analysis.reanalysis.judgement import FAILS, HOLDS, OPEN, Standing
 from analysis.reanalysis.scores import CHANGES, CORRELATIONS
+from analysis.reanalysis.wording import signed
 from analysis.report.csvs import BENCHMARKS, PROBES
 from analysis.statistics import ALPHA
 
@@ -48,7 +49,7 @@ def correlations(evidence: Evidence, checked: Sequence[Checked]) -> Table:
         rows.append(
             (
                 f"{pair.benchmark} x {pair.probe}",
-                Entry(number(found.r, digits=3, signed=True), strong="text"),
+                Entry(signed(found.r), strong="text"),
                 claimed.get(key, "").replace("-", "\u2212"),
                 p_value(found.p), p_value(pair.p_holm), p_value(pair.p_bh), p_value(pair.p_t),
                 span(found.lowest, found.highest), span(found.low, found.high),
@@ -76,10 +77,10 @@ def changes(evidence: Evidence) -> Table:
                 Entry(adapter, probe),
                 Entry(f"{s.base.hits}/{s.base.items}", "0 because unread" if at_zero and evidence.doubts((), probe) else ""),
                 f"{s.adapter.hits}/{s.adapter.items}",
-                Entry(number(s.value, digits=3, signed=True), span(s.low, s.high, 3)),
+                Entry(signed(s.value), span(s.low, s.high, 3)),
                 p_value(s.p),
                 Entry(p_value(s.p_holm), strong="text" if s.p_holm < ALPHA else ""),
-                Entry(number(s.rise, digits=3, signed=True), number(-s.fall, digits=3, signed=True)),
+                Entry(signed(s.rise), signed(-s.fall)),
             )
         )  # fmt: skip
     caption = (
@@ -176,45 +177,23 @@ def answer_prompts(data: DataCounts | None) -> Table:
 def agreement(evidence: Evidence) -> Table:
     """Whether the study's files say the same as one another."""
     scores = evidence.scores
-    found: list[tuple[str, list[float]]] = [
-        (
-            f"{CHANGES} = differences of the rates",
-            [
-                stated - scores.change(adapter, evaluation)
-                for (adapter, evaluation), stated in scores.stated_changes.items()
-            ],
-        ),
-        (
-            f"{CORRELATIONS} = correlations of the rates",
-            [
-                stated - evidence.pairs[key].found.r
-                for key, stated in scores.stated_correlations.items()
-                if key in evidence.pairs
-            ],
-        ),
-        (
-            "counts of items = the rates",
-            [
-                count.rate - scores.rate(*key)
-                for key, count in evidence.counts.items()
-                if key[0] in scores.configurations
-            ],
-        ),
-    ]
+    recomputed = {key: pair.found.r for key, pair in evidence.pairs.items()}
+    counted = {key: count.rate for key, count in evidence.counts.items()}
+    changes = {key: scores.change(*key) for key in scores.stated_changes}
     rows = []
-    for what, differences in found:
-        known = [abs(d) for d in differences if math.isfinite(d)]
+    for what, stated, found in (
+        (f"{CHANGES} = differences of the rates", scores.stated_changes, changes),
+        (f"{CORRELATIONS} = correlations of the rates", scores.stated_correlations, recomputed),
+        ("counts of items = the rates", counted, scores.rates),
+    ):
+        differences = [abs(stated[key] - found[key]) for key in stated if key in found]
+        known = [d for d in differences if math.isfinite(d)]
         largest = max(known, default=math.nan)
         verdict = "n/a" if not known else "yes" if largest <= 1e-4 else "no"
         tone = "good" if verdict == "yes" else "bad" if verdict == "no" else ""
-        rows.append(
-            (
-                what,
-                Entry(verdict, tone=tone),
-                str(len(known)),
-                f"{largest:.1e}" if known else NONE,
-            )
-        )
+        rows.append((
+            what, Entry(verdict, tone=tone), str(len(known)), f"{largest:.1e}" if known else NONE
+        ))  # fmt: skip
     columns = ("compared", "agree to 4 digits", "values", "largest difference")
     return Table("agreement", "The files against one another", columns, tuple(rows))
 

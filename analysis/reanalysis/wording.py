@@ -1,4 +1,4 @@
-"""Shares in percent, and the numbers of a claim as it states them."""
+"""Shares in percent, differences, and the numbers of a claim as it states them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from sycojax.errors import SycojaxError
 def percent(value: float) -> str:
     """A share as +23 %, with one decimal; n/a for nan."""
     return f"{number(value, 'rate', signed=True)} %" if math.isfinite(value) else NONE
+
+
+def signed(value: float) -> str:
+    """A difference or a correlation with three decimals: +0.183."""
+    return number(value, digits=3, signed=True)
 
 
 @dataclasses.dataclass(frozen=True)

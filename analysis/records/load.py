@@ -84,6 +84,14 @@ class Study:
         return next((m for m in self.described(evaluation) if m.name == name), None)
 
 
+def section(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    """An object inside study.json; empty where it, or one around it, is missing or is no object."""
+    found: Any = document
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
 def load(directory: Path, probes: Sequence[str | Path] = ()) -> Study:
     """Read ``directory/study.json`` and ``directory/records/*/*.jsonl`` and compute all measures.
 
@@ -191,8 +199,7 @@ def _read(registry: Evaluations, path: Path | None) -> _File | None:
 
 def _added(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """What study.json says of the files of a user's evaluations: by name, ``file`` and ``sha256``."""
-    added = document.get("probes")
-    return added if isinstance(added, dict) else {}
+    return section(document, "probes")
 
 
 def _registry(
@@ -219,11 +226,9 @@ def _registry(
 def _planned(
     document: Mapping[str, Any], registry: Evaluations, found: tuple[str, ...]
 ) -> list[str]:
-    config = document.get("config")
-    score = config.get("score") if isinstance(config, dict) else None
-    wanted = score.get("evaluations") if isinstance(score, dict) else None
-    by_rules = isinstance(score, dict) and score.get("protocol") == "published"
-    names = dict.fromkeys((*(wanted or BUILTIN.subjects), *registry.added))
+    score = section(document, "config", "score")
+    by_rules = score.get("protocol") == "published"
+    names = dict.fromkeys((*(score.get("evaluations") or BUILTIN.subjects), *registry.added))
     asked = [f"{n}_published" if by_rules and n in registry.probes else n for n in names]
     return [name for name in asked if name not in found]
 

@@ -19,7 +19,7 @@ from analysis.page.document import (
     render_markdown,
 )
 from analysis.page.tables import Table, brief
-from analysis.records.load import load
+from analysis.records.load import load, section
 from analysis.report import card_numbers, prose
 from analysis.report.contents import run
 from analysis.results import Results, compute
@@ -186,9 +186,8 @@ def _training(subject: Subject) -> tuple[Block, ...]:
     blocks: list[Block] = [_facts("adapter", "The adapter's settings, in PEFT's names", lora)]
     if subject.external:
         return (Paragraph("It was trained elsewhere; how is not known here."), *blocks)
-    summaries = subject.document.get("training")
-    own = summaries.get(subject.name) if isinstance(summaries, Mapping) else None
-    done = {k: v for k, v in own.items() if k != "name"} if isinstance(own, Mapping) else {}
+    own = section(subject.document, "training", subject.name)
+    done = {k: v for k, v in own.items() if k != "name"}
     recipe = {
         f"{g}.{k}": prose.setting(subject.document, g, k)
         for g, keys in RECIPE.items()
@@ -213,7 +212,7 @@ def _again(facts: Mapping[str, Any]) -> tuple[Block, ...]:
         )
     keys = ("commit", "updated", "devices", "device_count", "base_fingerprint", "base_weights")
     blocks.append(Items(tuple(run.origin(facts, keys))))
-    blocks.append(run.facts("versions", "Versions", facts.get("versions")))
+    blocks.append(run.facts("versions", "Versions", section(facts, "versions")))
     if facts.get("config"):
         blocks.append(run.resolved_config("Resolved config (sycojax)", facts["config"]))
     return tuple(blocks)

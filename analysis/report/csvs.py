@@ -16,16 +16,15 @@ from analysis.verdicts.doubt import Doubt
 # The order of the published files.
 BENCHMARKS = ("gsm8k", "mmlu", "truthfulqa", "hellaswag")
 PROBES = ("feedback", "are_you_sure", "answer")
+# Evaluation -> its column of changes.
+CHANGE = {name: f"{name}_change" for name in (*BENCHMARKS, *PROBES)}
+CHANGE["feedback"] = "feedback_sycophancy_change"
 COMPLETE = (
     "model_type_bench", "adapter_name", "timestamp", *BENCHMARKS, "model_type_syc",
     *(f"{p}_score" for p in PROBES), *(f"{p}_sycophantic" for p in PROBES), "total_examples",
-    "total_sycophancy_score", *(f"{b}_change" for b in BENCHMARKS), "feedback_sycophancy_change",
-    "are_you_sure_change", "answer_change",
+    "total_sycophancy_score", *CHANGE.values(),
 )  # fmt: skip
-CHANGES = (
-    "adapter_name", *(f"{b}_change" for b in BENCHMARKS), "feedback_sycophancy_change",
-    "are_you_sure_change", "answer_change",
-)  # fmt: skip
+CHANGES = ("adapter_name", *CHANGE.values())
 
 
 def files(results: Results, doubt: Doubt) -> dict[str, str]:
@@ -153,11 +152,9 @@ def _row(results: Results, seeds: Sequence[Configuration], group: str) -> dict[s
 def _add_changes(row: dict[str, object], base: dict[str, object]) -> None:
     if not base or row["adapter_name"] == "baseline":
         return
-    for benchmark in BENCHMARKS:
-        row[f"{benchmark}_change"] = _minus(row[benchmark], base[benchmark])
-    for probe in PROBES:
-        column = "feedback_sycophancy_change" if probe == "feedback" else f"{probe}_change"
-        row[column] = _minus(row[f"{probe}_score"], base[f"{probe}_score"])
+    for name, column in CHANGE.items():
+        level = name if name in BENCHMARKS else f"{name}_score"
+        row[column] = _minus(row[level], base[level])
 
 
 def _correlations(groups: Sequence[dict[str, object]]) -> str:

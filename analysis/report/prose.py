@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from analysis.page.text import change, count, interval, listing
-from analysis.records.load import BASE
+from analysis.records.load import BASE, section
 from analysis.results import Results
 
 TOY = (
@@ -28,9 +28,7 @@ def is_toy(document: Mapping[str, Any]) -> bool:
 
 def setting(document: Mapping[str, Any], group: str, key: str) -> Any:
     """One value of the resolved config; None where it is not written down."""
-    config = document.get("config")
-    values = config.get(group) if isinstance(config, Mapping) else None
-    return values.get(key) if isinstance(values, Mapping) else None
+    return section(document, "config", group).get(key)
 
 
 def summary(results: Results) -> list[str]:

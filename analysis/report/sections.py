@@ -13,7 +13,7 @@ from analysis.figures.catalogue import planes_of, turns_of
 from analysis.page.document import Block, Document, Folded, Items, Paragraph, Section, Tiles
 from analysis.page.tables import Table
 from analysis.page.text import change, moment
-from analysis.records.load import BASE
+from analysis.records.load import BASE, section
 from analysis.report import methods, prose
 from analysis.report.contents import audited, controls, probes, run
 from analysis.report.contents.benchmarks import benchmarks
@@ -189,8 +189,7 @@ def _audits(doubt: Doubt) -> tuple[Block, ...]:
 
 
 def _data(facts: Mapping[str, Any]) -> tuple[Block, ...]:
-    described = facts.get("data")
-    described = described if isinstance(described, Mapping) else {}
+    described = section(facts, "data")
     return *run.data(described), *_known(run.label_positions(described)), run.training(facts)
 
 
@@ -211,9 +210,8 @@ def _provenance(facts: Mapping[str, Any]) -> tuple[Block, ...]:
         ("scoring", "Scoring"),
         ("versions", "Versions"),
     ):
-        blocks.append(run.facts(key, title, facts.get(key)))
-    data = facts.get("data")
-    hashes = data.get("fingerprints") if isinstance(data, Mapping) else None
+        blocks.append(run.facts(key, title, section(facts, key)))
+    hashes = section(facts, "data", "fingerprints")
     blocks.append(run.facts("fingerprints", "Fingerprints of the rows", hashes))
     if facts.get("config"):
         blocks.append(run.resolved_config("Resolved config", facts["config"]))

@@ -56,11 +56,12 @@ def can(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
 def cannot(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
     """(topic, sentence): undecided shifts, doubted numbers, too few seeds, exploratory parts, the method."""
     study = results.study
+    failed = failed_audits(doubt, results.groups)
     sentences = [
-        *_undecided(results),
-        *_failed(results, doubt),
-        *_unaudited(doubt),
-        *_seeds(results),
+        ("Undecided:", _undecided(results)),
+        ("Failed audits:", f"{failed}. {MEANING}" if failed else ""),
+        ("Not audited:", _unaudited(doubt)),
+        _seeds(results),
     ]
     if results.with_shifts:
         sentences.append((
@@ -75,10 +76,8 @@ def cannot(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
             "the probes compare likelihoods of given answers. What a model would write by itself is covered only "
             "as far as the audits of coverage and of agreement with generated text go.",
         ))  # fmt: skip
-    absent = [*study.missing, *results.notes]
-    if absent:
-        sentences.append(("Missing:", " ".join(absent)))
-    return sentences
+    sentences.append(("Missing:", " ".join([*study.missing, *results.notes])))
+    return [(topic, sentence) for topic, sentence in sentences if sentence]
 
 
 def counted(results: Results) -> str:
@@ -157,11 +156,11 @@ def _span(values: list[float], unit: str) -> str:
     return f"{' to '.join(ends)} {'points' if unit == 'rate' else unit}"
 
 
-def _undecided(results: Results) -> list[tuple[str, str]]:
+def _undecided(results: Results) -> str:
     found = every_verdict(results)
     still = [v for v in found if v.outcome == "open"]
     if not still:
-        return []
+        return ""
     text = (
         f"{len(still)} of {count(len(found), 'shift')} could be an effect or none: neither the test of an effect "
         "nor that of equivalence came out. A small or missing shift there is no evidence of no effect."
@@ -170,13 +169,7 @@ def _undecided(results: Results) -> list[tuple[str, str]]:
     if clear:
         has = "has an interval" if clear == 1 else "have intervals"
         text += f" {clear} of them {has} without 0, which is too little for one test among {len(found)}."
-    return [("Undecided:", text)]
-
-
-def _failed(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
-    """Every audit that failed, and where; the numbers stand under Audits."""
-    found = failed_audits(doubt, results.groups)
-    return [("Failed audits:", f"{found}. {MEANING}")] if found else []
+    return text
 
 
 def failed_audits(doubt: Doubt, every: Sequence[str]) -> str:
@@ -199,31 +192,30 @@ def failed_audits(doubt: Doubt, every: Sequence[str]) -> str:
     return listing(parts) if parts else ""
 
 
-def _unaudited(doubt: Doubt) -> list[tuple[str, str]]:
+def _unaudited(doubt: Doubt) -> str:
     """Audits that could not be made for any group; single gaps stand in the table of audits."""
     titles = dict.fromkeys(a.title for a in doubt.audits)
     gone = [t for t in titles if all(a.outcome == "n/a" for a in doubt.audits if a.title == t)]
-    if not gone:
-        return []
-    return [("Not audited:", f"{listing(gone)}. What is missing for it stands under Audits.")]
+    return f"{listing(gone)}. What is missing for it stands under Audits." if gone else ""
 
 
-def _seeds(results: Results) -> list[tuple[str, str]]:
+def _seeds(results: Results) -> tuple[str, str]:
+    """(topic, sentence) on too few trainings; no sentence where there are enough."""
     study = results.study
     seeds = {a: len(study.of_adapter(a)) for a in study.adapters}
     single = [a for a, n in seeds.items() if n == 1]
     if single:
         every = "every adapter" if len(single) == len(seeds) else listing(single)
-        return [(
+        return (
             "One seed:",
             f"{every} was trained once only. What the task did and what chance in training did cannot be told "
             "apart; a claim there speaks about the adapter that was trained, not about the task.",
-        )]  # fmt: skip
+        )
     if seeds and min(seeds.values()) < 5:
         n = min(seeds.values())
-        return [(
+        return (
             "Few seeds:",
             f"with {n} seeds per adapter the spread between trainings is known poorly. It is taken as equal for "
             "all adapters of a probe, so that they share what is known about it.",
-        )]  # fmt: skip
-    return []
+        )
+    return "", ""

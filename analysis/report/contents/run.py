@@ -8,6 +8,7 @@ from typing import Any
 
 from analysis.page.document import Folded
 from analysis.page.tables import Entry, Table, brief, matrix
+from analysis.records.load import section
 from analysis.results import Results
 
 ELSEWHERE = (
@@ -42,9 +43,8 @@ def data(described: Mapping[str, Any]) -> list[Table]:
 
 def label_positions(data: Mapping[str, Any]) -> Table:
     """Per task: how often the right option stands at each place, as stored and as the examples show it."""
-    found = data.get("label_positions")
     rows = []
-    for task, counts in (found if isinstance(found, Mapping) else {}).items():
+    for task, counts in section(data, "label_positions").items():
         for order in ("stored", "shown", "expected"):
             places = counts.get(order) if isinstance(counts, Mapping) else None
             if isinstance(places, list):
@@ -57,11 +57,9 @@ def label_positions(data: Mapping[str, Any]) -> Table:
 
 def training(document: Mapping[str, Any]) -> Table:
     """What study.json says about the training of each adapter; lists and nested values are left out."""
-    found = document.get("training")
-    summaries = found if isinstance(found, Mapping) else {}
     rows = {
         name: {k: v for k, v in one.items() if not isinstance(v, list | dict) and k != "name"}
-        for name, one in summaries.items()
+        for name, one in section(document, "training").items()
         if isinstance(one, Mapping)
     }
     columns = list(dict.fromkeys(k for one in rows.values() for k in one))
@@ -88,10 +86,10 @@ def resolved_config(title: str, config: Any) -> Folded:
     return Folded(title, json.dumps(config, indent=2, ensure_ascii=False))
 
 
-def facts(name: str, caption: str, values: Any) -> Table:
-    """A mapping as a table of two columns, empty for anything else; what is nested in it gets a row of its own."""
+def facts(name: str, caption: str, values: Mapping[str, Any]) -> Table:
+    """A mapping as a table of two columns; what is nested in it gets a row of its own."""
     flat: dict[str, Any] = {}
-    for key, value in values.items() if isinstance(values, Mapping) else ():
+    for key, value in values.items():
         inner = value.items() if isinstance(value, Mapping) else (("", value),)
         flat |= {f"{key} {k}".strip(): v for k, v in inner}
     return matrix(name, caption, "", flat)
