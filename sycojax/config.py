@@ -243,11 +243,11 @@ def default_config() -> Any:
 
 
 def inherit(file: str, name: str, *arguments: str) -> Any:
-    """The config of ``name``.py beside ``file``, to change a few keys of; config files are no package.
+    """The config of ``name``.py, seen from where ``file`` lies, to change a few keys of; config files are no package.
 
     ``arguments`` are those of its ``get_config``.
     """
-    return runpy.run_path(str(Path(file).with_name(f"{name}.py")))["get_config"](*arguments)
+    return runpy.run_path(str(Path(file).parent / f"{name}.py"))["get_config"](*arguments)
 
 
 def _build(cls: type, values: dict[str, Any], path: str, *, split: bool) -> Any:

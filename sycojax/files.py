@@ -14,6 +14,15 @@ from typing import Any
 from sycojax.errors import SycojaxError
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise ``SycojaxError`` naming ``path`` where the disk refuses what the block writes to it."""
+    try:
+        yield
+    except OSError as error:
+        raise SycojaxError(f"cannot write {path}: {error.strerror or error}") from error
+
+
 def atomic_write(path: Path, content: str | bytes) -> None:
     """Write text (UTF-8) or bytes to ``path`` in one step.
 
@@ -21,21 +30,16 @@ def atomic_write(path: Path, content: str | bytes) -> None:
     """
     path = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
-    temporary: str | None = None
-    try:
+    with writing(path), contextlib.ExitStack() as stack:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        stack.callback(Path(temporary).unlink, missing_ok=True)
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-        raise SycojaxError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -73,20 +77,17 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     # Whatever ends the block, an interrupt too, leaves no temporary behind.
-    with contextlib.ExitStack() as stack:
+    with writing(path), contextlib.ExitStack() as stack:
 
         def temporary(prefix: str) -> Path:
             made = Path(tempfile.mkdtemp(dir=path.parent, prefix=prefix))
             stack.callback(shutil.rmtree, made, ignore_errors=True)
             return made
 
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            new = temporary(f".{path.name}.")
-            yield new
-            os.chmod(new, 0o755)
-            if path.exists():
-                os.replace(path, temporary(f".{path.name}.old.") / "old")
-            os.replace(new, path)
-        except OSError as error:
-            raise SycojaxError(f"cannot write {path}: {error.strerror or error}") from error
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = temporary(f".{path.name}.")
+        yield new
+        os.chmod(new, 0o755)
+        if path.exists():
+            os.replace(path, temporary(f".{path.name}.old.") / "old")
+        os.replace(new, path)

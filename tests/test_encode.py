@@ -60,13 +60,13 @@ def encoded(length: int, targets: int) -> EncodedExample:
 def test_a_pair_is_tokenised_jointly_with_one_bos() -> None:
     pair = encode_pair(toy_tokenizer().encode, "cd", " ef")
     assert pair.token_ids == ids("<s>", "c", "d", "e", "f")
-    assert (pair.start, pair.merged) == (3, False)
+    assert pair.start == 3
     assert encode_pair(toy_tokenizer().encode, "<s>cd", "e").token_ids == ids("<s>", "c", "d", "e")
 
 
 def test_completions_of_one_prompt_may_start_at_different_places() -> None:
     pairs = [encode_pair(toy_tokenizer().encode, "ca", c) for c in ("bd", "d", "aab")]
-    assert [(pair.start, pair.merged) for pair in pairs] == [(2, True), (3, False), (3, False)]
+    assert [pair.start for pair in pairs] == [2, 3, 3]
     assert [pair.token_ids[pair.start :] for pair in pairs] == [
         ids("ab", "d"),
         ids("d"),
@@ -178,6 +178,5 @@ def test_real_letters_are_one_token_after_their_bracket(shared_data: Path) -> No
         question = json.loads(line)["question"]
         for prefix, letter in ((" The answer is (", "A"), ("", " A")):
             pair = encode_pair(tokenizer.encode, f"<s>[INST] {question} [/INST]{prefix}", letter)
-            assert not pair.merged
             assert len(pair.token_ids) == pair.start + 1
             assert tokenizer.decode(pair.token_ids[pair.start :]) == letter

@@ -202,12 +202,6 @@ def test_a_tokenizer_of_another_model_is_refused(base: FrozenBase) -> None:
         Scorer(small, cases.tokenizer(), CONFIG)
 
 
-def test_score_each_wants_one_list_per_adapter(scorer: Scorer, bank: Any) -> None:
-    with pytest.raises(SycojaxError, match="2 lists of requests for 3 adapters"):
-        scorer.score_each([[], []], bank)
-    assert scorer.score_each([[], [], []], bank) == [[], [], []]
-
-
 def test_long_prompts_lose_their_oldest_tokens(scorer: Scorer, base: FrozenBase, bank: Any) -> None:
     long = cases.request("long", "0123456789" * 12, "A", "xyz", "AB")
     (record,) = scorer.score([long], member(bank, 0), progress=False)[0]

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 from sweep_cases import make_inputs, shorter, write_sweep
+from training_cases import compilations
 
 from sycojax.cli import main
 from sycojax.config import StudyConfig
@@ -79,7 +80,7 @@ def test_cells_share_a_bank_and_equal_studies_of_their_own(
     assert main(["sweep", flag, f"--workdir={workdir}", "--quiet"]) == 0
     cells = plan(study, GRID)
     assert [p.width for p in programs] == [4]
-    assert programs[0].compilations() == (1, 1), "whatever their rate and data"
+    assert compilations(programs[0]) == (1, 1), "whatever their rate and data"
     own = [f"{cell.name}/records/mmlu-s0" for cell in cells]
     assert sorted({w.rpartition("/")[0] for w in written} - set(own)) == [
         f"{cells[0].name}/records/base"

@@ -25,6 +25,7 @@ from sycojax.models.lora import LoRAConfig
 from sycojax.parallel.mesh import make_mesh
 from sycojax.training import loop
 from sycojax.training.bank import AdapterJob
+from sycojax.training.step import BankProgram
 
 VOCABULARY = 48
 CONFIG = TrainConfig(
@@ -39,6 +40,11 @@ CONFIG = TrainConfig(
     log_every=1,
     bank_width=2,
 )
+
+
+def compilations(program: BankProgram) -> tuple[int, int]:
+    """How often the training and the validation function were compiled so far."""
+    return program._train._cache_size(), program._validate._cache_size()
 
 
 def make_base(mesh: Mesh | None = None, dropout: float = 0.1) -> FrozenBase:

@@ -6,13 +6,11 @@ The bases are loaded one after the other. Each is compared with itself before tr
 side. On eight devices, --config.mesh.data=1 --config.mesh.fsdp=8 --config.train.micro_batch_rows=8 spreads them.
 """
 
-from pathlib import Path
-
 from sycojax.config import inherit
 
 
 def get_config():
-    config = inherit(str(Path(__file__).parent), "llama2_7b")
+    config = inherit(__file__, "../llama2_7b")
     config.name = "base_model"
     return config
 

@@ -6,13 +6,11 @@ Fifteen adapters of one shape: they share one compiled training step, and --conf
 them go through it together, as far as memory holds.
 """
 
-from pathlib import Path
-
 from sycojax.config import inherit
 
 
 def get_config():
-    config = inherit(str(Path(__file__).parent), "combined")
+    config = inherit(__file__, "../combined")
     config.name = "learning_rate"
     return config
 

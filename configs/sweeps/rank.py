@@ -5,13 +5,11 @@
 The base is loaded and scored once for all ranks; each has a compiled training step of its own.
 """
 
-from pathlib import Path
-
 from sycojax.config import inherit
 
 
 def get_config():
-    config = inherit(str(Path(__file__).parent), "combined")
+    config = inherit(__file__, "../combined")
     config.name = "rank"
     return config
 

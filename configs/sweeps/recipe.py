@@ -6,8 +6,6 @@ The published recipe trains on other texts: the loss is on the whole of them, op
 questions that a probe asks stay in. What else it sets is in configs/llama2_7b_published.py.
 """
 
-from pathlib import Path
-
 from sycojax.config import inherit
 
 PUBLISHED = {
@@ -18,7 +16,7 @@ PUBLISHED = {
 
 
 def get_config():
-    config = inherit(str(Path(__file__).parent), "llama2_7b")
+    config = inherit(__file__, "../llama2_7b")
     config.name = "recipe"
     return config
 

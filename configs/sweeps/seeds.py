@@ -6,13 +6,11 @@
 In the report they are ten replicates of every adapter.
 """
 
-from pathlib import Path
-
 from sycojax.config import inherit
 
 
 def get_config():
-    config = inherit(str(Path(__file__).parent), "llama2_7b")
+    config = inherit(__file__, "../llama2_7b")
     config.name = "seeds"
     return config
 

@@ -6,13 +6,11 @@ Each length has a learning rate schedule of its own, which ends with it: its num
 not of a checkpoint on the way to a longer one. All adapters share one compiled training step.
 """
 
-from pathlib import Path
-
 from sycojax.config import inherit
 
 
 def get_config():
-    config = inherit(str(Path(__file__).parent), "combined")
+    config = inherit(__file__, "../combined")
     config.name = "steps"
     return config
 

@@ -5,13 +5,11 @@
 All twelve adapters go through one compiled training step, six at a time.
 """
 
-from pathlib import Path
-
 from sycojax.config import inherit
 
 
 def get_config():
-    config = inherit(str(Path(__file__).parent), "toy")
+    config = inherit(__file__, "../toy")
     config.name = "toy_sweep"
     config.train.adapters = ("truthfulqa",)
     config.train.bank_width = 6

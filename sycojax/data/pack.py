@@ -25,11 +25,6 @@ class PackedRows:
     segment_ids: np.ndarray  # int32 [R, T], 1, 2, ... along a row
     loss_weights: np.ndarray  # float32 [R, T], aligned to target_ids
 
-    @property
-    def real_tokens(self) -> int:
-        """How many places are not padding."""
-        return int((self.segment_ids > 0).sum())
-
 
 def assign_rows(lengths: Sequence[int], row_length: int) -> list[list[int]]:
     """Which examples share a row: first fit, longest first; indices in the given order within a row.

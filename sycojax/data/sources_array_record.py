@@ -19,6 +19,7 @@ from google.protobuf import json_format
 from sycojax.data.flat import flatten, unflatten
 from sycojax.data.sources import DataSet, Split, parse_record
 from sycojax.errors import SycojaxError
+from sycojax.files import writing
 
 VERSION = "1.0.0"
 INDEX = "index"
@@ -65,11 +66,9 @@ def write_array_record(
     if place.exists():
         raise SycojaxError(f"{place} exists; remove it to write {name} again")
     tfds.disable_progress_bar()
-    try:
+    with writing(place):
         builder = _Builder(data_set, splits, directory)
         builder.download_and_prepare()
-    except OSError as error:
-        raise SycojaxError(f"cannot write {place}: {error.strerror or error}") from error
     return place
 
 

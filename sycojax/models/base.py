@@ -63,7 +63,8 @@ class FrozenBase:
 
     def graph_of(self, width: int) -> Any:
         """``graph``, for one adapter of a bank of ``width`` (under vmap)."""
-        return abstract(self.config, self.lora, self.compute.of_bank(width)).graph
+        compute = dataclasses.replace(self.compute, bank_axis=self.compute.axis_of(width))
+        return abstract(self.config, self.lora, compute).graph
 
 
 @functools.cache

@@ -42,9 +42,5 @@ class Compute:
         """``bank_axis`` where a bank of ``width`` adapters can be laid over it, which an uneven one cannot."""
         return self.bank_axis if self.bank_ways > 1 and width % self.bank_ways == 0 else None
 
-    def of_bank(self, width: int) -> Compute:
-        """How one adapter of a bank of ``width`` is computed."""
-        return dataclasses.replace(self, bank_axis=self.axis_of(width))
-
 
 DEFAULT = Compute()

@@ -30,6 +30,14 @@ IGNORED_ATTRIBUTES = frozenset(
 )  # fmt: skip
 
 
+# The parameters of each type of rotary scaling, as config.json calls them.
+ROPE_PARAMETERS = {
+    "default": (),
+    "linear": ("factor",),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class RopeScaling:
     """Frequency scaling of the rotary embedding; ``kind`` is ``"linear"`` or ``"llama3"``."""
@@ -53,27 +61,20 @@ class RopeScaling:
 
         Raises ``SycojaxError`` on an unknown type and on a parameter that the type does not have.
         """
-        kinds = {
-            "default": (),
-            "linear": ("factor",),
-            "llama3": (
-                "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings",
-            ),
-        }  # fmt: skip
         kind = raw.get("rope_type", raw.get("type", "default"))
-        if kind not in kinds:
+        if kind not in ROPE_PARAMETERS:
             raise SycojaxError(
                 f"{source}: rotary scaling type {kind!r} is not supported "
-                f"(known: {', '.join(kinds)})"
+                f"(known: {', '.join(ROPE_PARAMETERS)})"
             )
-        unknown = sorted(set(raw) - {"rope_type", "type", "rope_theta", *kinds[kind]})
+        unknown = sorted(set(raw) - {"rope_type", "type", "rope_theta", *ROPE_PARAMETERS[kind]})
         if unknown:
             raise SycojaxError(
                 f"{source}: rotary scaling {kind!r} has unknown parameters {', '.join(unknown)}"
             )
         if kind == "default":
             return None
-        values = {name: _positive(raw, name, source) for name in kinds[kind]}
+        values = {name: _positive(raw, name, source) for name in ROPE_PARAMETERS[kind]}
         context = int(values.pop("original_max_position_embeddings", 8192))
         return cls(kind, **values, original_max_position_embeddings=context)
 
@@ -219,10 +220,9 @@ class LlamaConfig:
         """The ``config.json`` that ``from_hf`` reads back, readable by transformers 4 and 5."""
         rotary: dict[str, Any] = {"rope_type": "default"}
         if self.rope_scaling is not None:
-            rotary = dataclasses.asdict(self.rope_scaling)
-            rotary = {"rope_type": rotary.pop("kind"), **rotary}
-            if self.rope_scaling.kind == "linear":
-                rotary = {"rope_type": "linear", "factor": self.rope_scaling.factor}
+            kind = self.rope_scaling.kind
+            values = {name: getattr(self.rope_scaling, name) for name in ROPE_PARAMETERS[kind]}
+            rotary = {"rope_type": kind, **values}
         return {
             "architectures": ["LlamaForCausalLM"],
             "model_type": "llama",

@@ -21,7 +21,7 @@ from sycojax.models.compute import DEFAULT, Compute, Dtype, Remat
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import SAVED_PROJECTION, BaseParam, LoRAConfig, Projection
 from sycojax.models.row_attention import SAVED_ATTENTION, attend_rows
-from sycojax.parallel.mesh import batch_sharding, gathered
+from sycojax.parallel.mesh import batch_axes, gathered
 
 HEAD_AXES = ("embed", "vocab")
 
@@ -223,15 +223,11 @@ class Llama(nnx.Module):
 
     def _embed(self, token_ids: jax.Array) -> jax.Array:
         """Rows of the embedding table [B, T, D], split over ``data``, and along D over ``fsdp`` as the table is."""
-        table, mesh = self.embed_tokens.embedding[...], self.compute.mesh
-        if mesh is None or token_ids.shape[0] % self.compute.row_ways:
-            return table[token_ids]
+        table = self.embed_tokens.embedding[...]
         # Asked for rows over all batch axes at once, the compiler would look up the whole batch on every device. So each
         # looks up its rows of `data`, in its part of D, and activations are exchanged afterwards. The ids must be split
         # like this before the look-up, or the table would be gathered where a bank is laid over `data`.
-        data = PartitionSpec(self._data_axis())
-        ids = jax.lax.with_sharding_constraint(token_ids, NamedSharding(mesh, data))
-        return self._together(table[ids], "fsdp")
+        return self._together(table[self._split(token_ids, self._data_axis())], "fsdp")
 
     def _together(self, x: jax.Array, last: Any = PartitionSpec.UNCONSTRAINED) -> jax.Array:
         """Keep activations [B, T, ...] split by rows over ``data`` alone, and along their last axis over ``last``.
@@ -240,23 +236,23 @@ class Llama(nnx.Module):
         activations go over ``fsdp``. With rows over ``fsdp`` too, every weight would be gathered for every token
         (Pope et al. 2022, arXiv:2211.05102, section 3.2).
         """
-        mesh = self.compute.mesh
-        if mesh is None or x.shape[0] % self.compute.row_ways:
-            return x
-        middle = [PartitionSpec.UNCONSTRAINED] * (x.ndim - 2)
-        spec = PartitionSpec(self._data_axis(), *middle, last)
-        return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
+        return self._split(
+            x, self._data_axis(), *[PartitionSpec.UNCONSTRAINED] * (x.ndim - 2), last
+        )
 
     def _by_rows(self, h: jax.Array) -> jax.Array:
         """Keep activations [B, T, D] split by rows over the mesh's batch axes.
 
         The compiler by itself follows the weights: it splits D over ``fsdp`` and gives every device the whole batch.
-        Rows that do not divide evenly (a small decoding batch) go where it puts them.
         """
+        return self._split(h, batch_axes(self.compute.bank_axis))
+
+    def _split(self, x: jax.Array, *axes: Any) -> jax.Array:
+        """Keep x [B, ...] split like this; rows that do not divide evenly (a small decoding batch) go anywhere."""
         c = self.compute
-        if c.mesh is None or h.shape[0] % c.row_ways:
-            return h
-        return jax.lax.with_sharding_constraint(h, batch_sharding(c.mesh, bank_axis=c.bank_axis))
+        if c.mesh is None or x.shape[0] % c.row_ways:
+            return x
+        return jax.lax.with_sharding_constraint(x, NamedSharding(c.mesh, PartitionSpec(*axes)))
 
     def _data_axis(self) -> str | None:
         """``data``, unless the adapters of a bank lie over it: then each has all of its rows."""

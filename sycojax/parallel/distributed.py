@@ -39,17 +39,14 @@ def initialize(
     """
     if processes == 1 and not coordinator and not process:
         return
-    given = bool(coordinator), processes is not None, process is not None
-    if any(given):
-        if not all(given):
-            names = ("--coordinator=HOST:PORT", "--processes=N", "--process=I")
-            missing = [n for n, there in zip(names, given, strict=True) if not there]
+    if coordinator or processes is not None or process is not None:
+        if not coordinator or processes is None or process is None:
+            given = coordinator or None, processes, process
+            missing = [n for n, value in zip(FLAGS.split(), given, strict=True) if value is None]
             raise SycojaxError(
                 f"{' and '.join(missing)} missing: several processes need all of {FLAGS}, each process "
                 "its own I from 0 to N - 1"
             )
-        assert processes is not None
-        assert process is not None
         host, _, port = coordinator.rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
             raise SycojaxError(

@@ -6,7 +6,6 @@ joint computation, so either all of them stop after the same one, or none can sa
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import threading
 from typing import Any
@@ -19,7 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from sycojax.parallel.mesh import replicated
 
 
-class Preemption(contextlib.AbstractContextManager["Preemption"]):
+class Preemption:
     """Whether SIGTERM asked to stop. A context manager around a loop, to be called once in every step.
 
     One process hears it at once. Several exchange what they heard behind the step the devices are at, and each call

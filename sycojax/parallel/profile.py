@@ -37,7 +37,7 @@ class ProfileWindow:
         self.stage: Literal["train", "score"] = "score" if match[1] else "train"
         self.first, self.last = int(match[2]), int(match[3])
         self.directory = Path(directory)
-        self._calls = 0
+        self.calls = 0  # of scoring, so far
         self.done = self._tracing = self._traced = False
 
     def begin(self, completed: int, total: int) -> None:
@@ -58,14 +58,6 @@ class ProfileWindow:
                 stacklevel=2,
             )
             self.done = True
-
-    def call(self, name: str, busy: Any, run: Callable[[], T]) -> T:
-        """Scoring: ``run()``, while the devices may still work on ``busy``."""
-        self._calls += 1
-        with self.step(self._calls, busy, name):
-            found = run()
-        self.end(self._calls, found)
-        return found
 
     def step(self, number: int, state: Any, name: str = "train") -> AbstractContextManager[object]:
         """Put around the dispatch of step ``number``; ``state`` is what that step works on."""
@@ -111,5 +103,11 @@ class ProfileWindow:
 
 
 def traced(profile: ProfileWindow | None, name: str, busy: Any, run: Callable[[], T]) -> T:
-    """``run()``, counted and traced where there is a window."""
-    return run() if profile is None else profile.call(name, busy, run)
+    """Scoring: ``run()``, while the devices may still work on ``busy``; counted and traced where there is a window."""
+    if profile is None:
+        return run()
+    profile.calls += 1
+    with profile.step(profile.calls, busy, name):
+        found = run()
+    profile.end(profile.calls, found)
+    return found

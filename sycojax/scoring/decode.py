@@ -125,7 +125,7 @@ class Decoder:
         so many that less than half the context is left of it.
         """
         count = bank_size(bank)
-        results: list[list[Continuation | None]] = [[None] * len(prompts) for _ in range(count)]
+        results: list[dict[int, Continuation]] = [{} for _ in range(count)]
         encoded = [self._encode(prompt) for prompt in prompts]
         bar = tqdm(
             total=count * len(prompts),
@@ -141,10 +141,7 @@ class Decoder:
                     row = self._text(new, prompts[number], encoded[number])
                     results[first + a][number] = row
                     bar.update()
-        out = [[c for c in row if c is not None] for row in results]
-        if any(len(row) != len(prompts) for row in out):
-            raise RuntimeError("not every prompt was continued")
-        return out
+        return [[row[number] for number in range(len(prompts))] for row in results]
 
     def _continue(
         self,

@@ -19,7 +19,6 @@ from tqdm import tqdm
 
 from sycojax.config import ScoreConfig
 from sycojax.data.tokenizer import Tokenizer, check_vocabulary
-from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, merge
 from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import batch_sharding, distribute, replicated, row_ways
@@ -139,8 +138,6 @@ class Scorer:
         Adapters go one at a time. With ``bank_width`` 1 that uses the programs of ``score``; wider banks
         compile one more program per row length, once.
         """
-        if len(requests) != bank_size(bank):
-            raise SycojaxError(f"{len(requests)} lists of requests for {bank_size(bank)} adapters")
         return [
             self.score(asked, member(bank, a, self.base), progress=progress)[0] if asked else []
             for a, asked in enumerate(requests)

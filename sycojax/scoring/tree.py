@@ -12,6 +12,8 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from sycojax.data.encode import shared_length
+
 Tokens = tuple[int, ...]
 
 # Tokens that one slot can read from the logits of one position. More at the same position take more slots.
@@ -99,18 +101,6 @@ def joined(trees: Sequence[Segment]) -> Segment:
         whole.entries.extend(e._replace(slot=slots + e.slot) for e in tree.entries)
         path = [at[i] for i, end in enumerate(tree.ends) if end == len(tree.token_ids)]
     return whole
-
-
-def shared_length(a: Tokens, b: Tokens) -> int:
-    """Length of the common prefix, by bisection: slices compare faster than a loop over tokens."""
-    low, high = 0, min(len(a), len(b))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def segments(completions: Sequence[Completion], attention_cost: float = 0.0) -> list[Segment]:

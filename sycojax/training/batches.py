@@ -76,9 +76,7 @@ def stack(batches: Sequence[HostBatch]) -> Rows:
 
 def empty(config: TrainConfig) -> HostBatch:
     """The batch of an adapter that has nothing left to do: no row counts."""
-    micro_batches = math.ceil(config.examples_per_step / config.micro_batch_rows)
-    zeros = np.zeros((micro_batches, config.micro_batch_rows, config.row_length), np.int32)
-    return HostBatch(Rows(zeros, zeros, zeros, zeros, zeros.astype(np.float32)), 0, 0)
+    return pack_step([], config)
 
 
 def _total_examples(examples: int, config: TrainConfig) -> int:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sycojax.errors import SycojaxError
-from sycojax.files import atomic_write
+from sycojax.files import atomic_write, writing
 from sycojax.parallel.distributed import is_first
 from sycojax.training.tracking import Tracker
 
@@ -60,7 +59,7 @@ class MetricsLog(contextlib.ExitStack):
         """Append one line; it holds ``adapter``, ``step`` and plain numbers (None where there is none)."""
         if not self._writes:
             return
-        with self._disk():
+        with writing(self.path):
             self._stream.write(json.dumps(line) + "\n")
         for name, value in line.items():
             if name not in ("adapter", "step") and value is not None:
@@ -72,19 +71,12 @@ class MetricsLog(contextlib.ExitStack):
         """Put everything on disk: called before a checkpoint, so no line of its steps can be lost."""
         if not self._writes:
             return
-        with self._disk():
+        with writing(self.path):
             os.fsync(self._stream.fileno())
         for writer in self._writers.values():
             writer.flush()
         if self._tracker is not None:
             self._tracker.save()
-
-    @contextlib.contextmanager
-    def _disk(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise SycojaxError(f"cannot write {self.path}: {error.strerror or error}") from error
 
 
 def read_lines(directory: Path, completed: int) -> list[Line]:

@@ -231,13 +231,6 @@ class BankProgram:
         sharding = self._rows_sharding()
         return Rows(*(distribute(x, sharding) for x in rows))
 
-    def compilations(self) -> tuple[int, int]:
-        """How often the training and the validation function were compiled so far."""
-        # `_cache_size` is missing from the declared type of a jitted function.
-        train: Any = self._train
-        validate: Any = self._validate
-        return train._cache_size(), validate._cache_size()
-
     def _rows_sharding(self) -> NamedSharding:
         axes = self.bank_axis, None, batch_axes(self.bank_axis)
         return NamedSharding(self.base.mesh, PartitionSpec(*axes))

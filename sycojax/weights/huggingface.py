@@ -25,7 +25,7 @@ from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import NO_ADAPTER, LoRAConfig
 from sycojax.models.quantize import Quantization, quantize
 from sycojax.weights.hub import finish, resolve
-from sycojax.weights.stored import DTYPES, SINGLE, open_files, some
+from sycojax.weights.stored import DTYPES, SINGLE, difference, open_files
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
@@ -179,15 +179,10 @@ def _transposed(name: str) -> bool:
 
 def _check_tensors(tensors: Mapping[str, Any], base: Tree, directory: Path) -> None:
     expected = dict(_stored_shapes(base))
-    for problem, names in (
-        ("missing", sorted(set(expected) - set(tensors))),
-        ("unexpected", sorted(set(tensors) - set(expected))),
-    ):
-        if names:
-            raise SycojaxError(
-                f"{directory}: {problem} tensors {some(names)}; these weights are not those of the "
-                "Llama that config.json describes"
-            )
+    if problem := difference(expected.keys(), tensors.keys()):
+        raise SycojaxError(
+            f"{directory}: {problem}; these weights are not those of the Llama that config.json describes"
+        )
     for name, shape in expected.items():
         found, stored_dtype = tuple(tensors[name].get_shape()), tensors[name].get_dtype()
         if found != shape:

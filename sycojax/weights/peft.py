@@ -23,7 +23,7 @@ from sycojax.models.lora import LoRAConfig
 from sycojax.weights.hub import fetch, finish
 from sycojax.weights.origin import ORIGIN
 from sycojax.weights.peft_settings import CONFIG, Part, base_of, read_settings
-from sycojax.weights.stored import DTYPES, damaged
+from sycojax.weights.stored import DTYPES, damaged, difference
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -101,16 +101,11 @@ def load_adapter(
         for name, leaf, _ in _tensors(shapes)
         if _module(name) in parts
     }
-    for problem, names in (
-        ("missing", sorted(set(expected) - set(stored))),
-        ("unexpected", sorted(set(stored) - set(expected))),
-    ):
-        if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise SycojaxError(
-                f"{file}: {pair}: {problem} tensors {', '.join(names[:3])}{more}; this is not an adapter on "
-                f"{', '.join(lora.targets)} of a Llama with {config.num_hidden_layers} layers"
-            )
+    if problem := difference(expected.keys(), stored.keys(), limit=3):
+        raise SycojaxError(
+            f"{file}: {pair}: {problem}; this is not an adapter on {', '.join(lora.targets)} of a Llama with "
+            f"{config.num_hidden_layers} layers"
+        )
     for name, shape in expected.items():
         if stored[name].shape != shape:
             raise SycojaxError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,14 @@ def damaged(file: Path, error: Exception) -> SycojaxError:
     """That ``file`` did not open, and what to do."""
     again = f"it is {POINTER}" if is_pointer(file) else "fetch it again"
     return SycojaxError(f"{file} is truncated or not a safetensors file ({error}); {again}")
+
+
+def difference(expected: Set[str], stored: Set[str], limit: int = 5) -> str:
+    """Which tensors are missing, or else which ones nobody expects; empty where they are the same."""
+    for problem, names in (("missing", expected - stored), ("unexpected", stored - expected)):
+        if names:
+            return f"{problem} tensors {some(sorted(names), limit)}"
+    return ""
 
 
 def some(names: list[str], limit: int = 5) -> str:
