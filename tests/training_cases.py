@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -44,7 +45,10 @@ CONFIG = TrainConfig(
 
 def compilations(program: BankProgram) -> tuple[int, int]:
     """How often the training and the validation function were compiled so far."""
-    return program._train._cache_size(), program._validate._cache_size()
+    # `_cache_size` is missing from the declared type of a jitted function.
+    train: Any = program._train
+    validate: Any = program._validate
+    return train._cache_size(), validate._cache_size()
 
 
 def make_base(mesh: Mesh | None = None, dropout: float = 0.1) -> FrozenBase:
