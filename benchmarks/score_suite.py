@@ -17,7 +17,7 @@ from benchmarks.hardware import chip, device
 from benchmarks.measure import OURS, PEER, Line, compared, interleave
 from benchmarks.shapes import Bench
 from sycojax.evals import BUILTIN
-from sycojax.evals.subset import draw_items
+from sycojax.evals.choices import draw_items
 from sycojax.requests import Request
 from sycojax.scoring.scorer import Scorer
 

@@ -13,8 +13,7 @@ import datasets
 import pyarrow
 import pyarrow.parquet
 
-from sycojax.data.flat import flatten
-from sycojax.data.sources import Split
+from sycojax.data.sources import Split, flatten
 from sycojax.data.sources_array_record import write_array_record
 from sycojax.evals import BUILTIN
 

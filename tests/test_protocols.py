@@ -15,10 +15,10 @@ from sycojax.data.prompts import Prompts
 from sycojax.evals import BUILTIN
 from sycojax.evals.answer import AnswerRow
 from sycojax.evals.are_you_sure import AreYouSureRow
+from sycojax.evals.choices import draw_items
 from sycojax.evals.feedback import FeedbackRow
 from sycojax.evals.generated import cohen_kappa, read_answer, read_letter, read_verdict
 from sycojax.evals.protocol import measured
-from sycojax.evals.subset import draw_items
 from sycojax.requests import Request
 from sycojax.study.datasets import asked_evaluations
 

@@ -101,6 +101,33 @@ def parse_record(data_set: DataSet, raw: Mapping[str, Any], origin: str) -> Any:
     return data_set.parse(Fields(origin, raw))
 
 
+def flatten(data_set: DataSet, raw: Mapping[str, Any]) -> dict[str, str]:
+    """The fields that ``data_set`` needs, each as text, nested ones as JSON: undone by ``unflatten``."""
+    nested = {
+        field: json.dumps(raw[field], ensure_ascii=False)
+        for field in data_set.nested_fields
+        if field in raw
+    }
+    return {field: str(raw[field]) for field in data_set.flat_fields if field in raw} | nested
+
+
+def unflatten(data_set: DataSet, flat: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """A record of a format without nesting, whose ``nested_fields`` are JSON text in one cell; others stay as they are.
+
+    Raises ``SycojaxError`` naming ``origin`` and the field when a nested one is not JSON.
+    """
+    raw = dict(flat)
+    for field in data_set.nested_fields:
+        if isinstance(raw.get(field), str):
+            try:
+                raw[field] = json.loads(raw[field])
+            except json.JSONDecodeError as error:
+                raise SycojaxError(
+                    f"{origin}: field {field!r} must be JSON text, got {raw[field][:60]!r} ({error})"
+                ) from error
+    return raw
+
+
 def open_source(
     kind: Kind, path: str, data_sets: Mapping[str, DataSet], world_seed: int = 0
 ) -> Source:

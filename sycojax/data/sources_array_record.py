@@ -16,8 +16,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf import json_format
 
-from sycojax.data.flat import flatten, unflatten
-from sycojax.data.sources import DataSet, Split, parse_record
+from sycojax.data.sources import DataSet, Split, flatten, parse_record, unflatten
 from sycojax.errors import SycojaxError
 from sycojax.files import writing
 

@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sycojax.data.flat import unflatten
-from sycojax.data.sources import DataSet, Split
+from sycojax.data.sources import DataSet, Split, unflatten
 from sycojax.errors import SycojaxError
 
 Pairs = Iterator[tuple[str, Mapping[str, Any]]]

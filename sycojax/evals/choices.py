@@ -54,6 +54,21 @@ def item_generator(seed: int, task: str, item: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
+def draw_items(requests: Sequence[Request], count: int, seed: int) -> list[Request]:
+    """The requests of ``count`` drawn items (all of them where there are fewer), in their order: audits ask too much.
+
+    Items are ranked by a digest of ``seed`` and their name: every audit of a probe draws the same ones, and a
+    larger ``count`` draws those of a smaller one and more.
+    """
+
+    def rank(item: str) -> bytes:
+        return hashlib.sha256(f"{seed}/{item}".encode()).digest()
+
+    ranked = sorted({r.item for r in requests}, key=rank)
+    drawn = set(ranked[:count])
+    return [r for r in requests if r.item in drawn]
+
+
 def rotations(n_options: int) -> list[int]:
     """How far the options are rotated in each of K = min(n, 4) rotations, spread evenly over n positions."""
     k = min(n_options, MAX_ROTATIONS)

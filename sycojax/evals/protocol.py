@@ -35,7 +35,7 @@ import inspect
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -49,6 +49,7 @@ from sycojax.evals.declared import Contrast, Echo, Plane, Ratings, Turns
 from sycojax.records import Record
 from sycojax.requests import Request
 
+_Asked = TypeVar("_Asked", Request, Record)
 Unit = Literal["rate", "nats", "sd", "score"]
 Headline = Literal["", "hard", "soft"]
 # An audit is asked and recorded like any other evaluation but is no subject of a study: it says how far the
@@ -192,6 +193,10 @@ class Form(Evaluation):
     def __init__(self, subject: Evaluation, variant: str):
         self.subject, self.variant = subject, variant
         self.name = f"{subject.name}_{variant}"
+
+    def of_subject(self, asked: Iterable[_Asked]) -> list[_Asked]:
+        """Requests or records under the subject's own name: its tie-breaking goes by names, and must decide alike."""
+        return [dataclasses.replace(one, evaluation=self.subject.name) for one in asked]
 
 
 def measured(evaluation: Evaluation, records: Sequence[Record]) -> list[Measure]:

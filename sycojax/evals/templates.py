@@ -33,23 +33,17 @@ class InTemplate(Form):
     def followups(
         self, requests: Sequence[Request], records: Sequence[Record], prompts: Prompts
     ) -> list[Request]:
-        asked = [dataclasses.replace(r, evaluation=self.subject.name) for r in requests]
-        return self._named(
-            self.subject.followups(asked, self._of_probe(records), self._in_template(prompts))
-        )
+        asked, answered = self.of_subject(requests), self.of_subject(records)
+        return self._named(self.subject.followups(asked, answered, self._in_template(prompts)))
 
     def measures(self, records: Sequence[Record]) -> list[Measure]:
-        return self.subject.measures(self._of_probe(records))
+        return self.subject.measures(self.of_subject(records))
 
     def diagnostics(self, records: Sequence[Record]) -> Mapping[str, float]:
-        return self.subject.diagnostics(self._of_probe(records))
+        return self.subject.diagnostics(self.of_subject(records))
 
     def _in_template(self, prompts: Prompts) -> Prompts:
         return dataclasses.replace(prompts, template=self.template)
 
     def _named(self, requests: Sequence[Request]) -> list[Request]:
         return [dataclasses.replace(r, evaluation=self.name) for r in requests]
-
-    def _of_probe(self, records: Sequence[Record]) -> list[Record]:
-        """Records under the probe's own name: its tie-breaking goes by names, and must decide alike."""
-        return [dataclasses.replace(r, evaluation=self.subject.name) for r in records]

@@ -16,7 +16,7 @@ from sycojax.planning.collectives import Total, totals
 from sycojax.planning.compile import Compiled, compile_program
 from sycojax.planning.roofline import Roofline, Work, decode_work, score_work, train_work
 from sycojax.planning.topology import Topology, devices
-from sycojax.scoring.batches import Buckets
+from sycojax.scoring.scorer import Scorer
 from sycojax.training.step import check_layout
 from sycojax.weights.frozen import compute_of
 
@@ -76,7 +76,8 @@ def make_plan(
     base = abstract_base(architecture, config.lora, compute)
     check_layout(config.train, compute)
     limit = topology.chip.limit if topology.chip else None
-    widths = programs.bank_widths(config, base, limit)
+    scorer = programs.planned_scorer(config, base)
+    widths = programs.bank_widths(config, scorer, limit)
 
     def compiled(what: str, lower: Callable[[], jax.stages.Lowered]) -> Compiled:
         say(f"compiling {what} for {topology.name} ...")
@@ -94,8 +95,8 @@ def make_plan(
 
     found = [
         _train(config, base, topology, train(config.train.micro_batch_rows), widths.train),
-        _score(config, base, topology, compiled, widths.score),
-        _decode(config, base, topology, compiled, widths.decode),
+        _score(config, scorer, topology, compiled, widths.score),
+        _decode(config, scorer, topology, compiled, widths.decode),
     ]
     step = compute.row_ways
     most = math.ceil(config.train.examples_per_step / step) * step
@@ -117,14 +118,6 @@ def make_plan(
     )  # fmt: skip
 
 
-def score_length(config: StudyConfig, architecture: LlamaConfig) -> int:
-    """The row length to plan with: twice a training example, as scored rows hold twice to four times a text's length."""
-    lengths = [n for n in config.score.buckets if n <= architecture.max_position_embeddings]
-    return Buckets(tuple(lengths), config.score.batch_tokens).fitting(
-        min(2 * config.data.max_length, lengths[-1])
-    )
-
-
 def _train(
     config: StudyConfig, base: FrozenBase, topology: Topology, compiled: Compiled, width: int
 ) -> Program:
@@ -138,14 +131,14 @@ def _train(
 
 
 def _score(
-    config: StudyConfig, base: FrozenBase, topology: Topology, compiled: Compile, width: int
+    config: StudyConfig, scorer: Scorer, topology: Topology, compiled: Compile, width: int
 ) -> Program:
-    length = score_length(config, base.config)
-    buckets = programs.buckets(config, base)
+    base, buckets = scorer.base, scorer.buckets
+    longest = max(n for n in config.score.buckets if n <= base.config.max_position_embeddings)
+    # Twice a training example, as scored rows hold twice to four times a text's length.
+    length = buckets.fitting(min(2 * config.data.max_length, longest))
     count = buckets.rows(length)
-    result = compiled(
-        f"score, rows of {length}", lambda: programs.lower_score(config, base, length, width)
-    )
+    result = compiled(f"score, rows of {length}", lambda: scorer.lower(length, width))
     work = score_work(base, count, length, width)
     chunks = buckets.capacity(length) // buckets.chunk(length)
     call = f"one batch: {count} rows of {length}{_adapters(width)}"
@@ -153,15 +146,16 @@ def _score(
 
 
 def _decode(
-    config: StudyConfig, base: FrozenBase, topology: Topology, compiled: Compile, width: int
+    config: StudyConfig, scorer: Scorer, topology: Topology, compiled: Compile, width: int
 ) -> Program:
-    length, steps = programs.decode_length(config, base), config.score.max_new_tokens
+    """All new tokens of a batch; another program reads the prompts in."""
+    length, steps = programs.decode_length(config, scorer), config.score.max_new_tokens
+    count = scorer.decoder.rows
     result = compiled(
         f"decode, prompts of {length} and {steps} new tokens",
-        lambda: programs.lower_decode(config, base, width),
+        lambda: scorer.decoder.lower(length, steps, width),
     )
-    count = programs.decode_rows(config, base)
-    work = decode_work(base, count, length, steps, width)
+    work = decode_work(scorer.base, count, length, steps, width)
     call = f"one batch: {count} rows, {steps} new tokens each after {length}{_adapters(width)}"
     return _program("decode", call, result, work, topology, (steps - 1, "tokens"))
 

@@ -12,7 +12,6 @@ from sycojax.config import StudyConfig
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.models.base import FrozenBase
 from sycojax.scoring.bank import pass_width
-from sycojax.scoring.batches import Buckets
 from sycojax.scoring.decode import padded_slots
 from sycojax.scoring.scorer import Scorer
 from sycojax.training.batches import empty, stack
@@ -37,13 +36,20 @@ class Widths(NamedTuple):
     decode: int
 
 
-def bank_widths(config: StudyConfig, base: FrozenBase, memory: int | None) -> Widths:
+def planned_scorer(config: StudyConfig, base: FrozenBase) -> Scorer:
+    """What scores and decodes. Its programs depend on no text, so a plan needs no tokenizer's files."""
+    c = base.config
+    ids = Ids(c.vocab_size, c.bos_token_id, c.eos_token_ids[0])
+    return Scorer(base, cast(Tokenizer, ids), config.score)
+
+
+def bank_widths(config: StudyConfig, scorer: Scorer, memory: int | None) -> Widths:
     """Bank widths of a study on devices of ``memory`` bytes each (None: a CPU), base included where it is scored."""
-    ways = base.compute.bank_ways
+    ways = scorer.base.compute.bank_ways
     adapters = max(len(config.train.adapters) * len(config.train.seeds), 1)
     together = math.ceil(adapters / math.ceil(adapters / config.train.bank_width))
-    asked, decoder = adapters + 1, _scorer(config, base).decoder
-    slots = padded_slots(decode_length(config, base) + config.score.max_new_tokens)
+    asked, decoder = adapters + 1, scorer.decoder
+    slots = padded_slots(decode_length(config, scorer) + config.score.max_new_tokens)
     return Widths(
         math.ceil(together / ways) * ways,
         pass_width(asked, config.score.bank_width, ()),
@@ -59,32 +65,9 @@ def lower_train(config: StudyConfig, base: FrozenBase, width: int) -> jax.stages
     )
 
 
-def lower_score(
-    config: StudyConfig, base: FrozenBase, length: int, width: int
-) -> jax.stages.Lowered:
-    """One scoring pass over a batch of rows of ``length`` tokens."""
-    return _scorer(config, base).lower(length, width)
-
-
-def lower_decode(config: StudyConfig, base: FrozenBase, width: int) -> jax.stages.Lowered:
-    """Greedy decoding of all new tokens in rows with prompts of ``decode_length`` (which another program reads in)."""
-    length, steps = decode_length(config, base), config.score.max_new_tokens
-    return _scorer(config, base).decoder.lower(length, steps, width)
-
-
-def decode_length(config: StudyConfig, base: FrozenBase) -> int:
+def decode_length(config: StudyConfig, scorer: Scorer) -> int:
     """The prompt length to plan decoding with."""
-    return buckets(config, base).fitting(config.data.max_length)
-
-
-def buckets(config: StudyConfig, base: FrozenBase) -> Buckets:
-    """The shapes of scoring batches."""
-    return _scorer(config, base).buckets
-
-
-def decode_rows(config: StudyConfig, base: FrozenBase) -> int:
-    """Prompts that are decoded together."""
-    return _scorer(config, base).decoder.rows
+    return scorer.buckets.fitting(config.data.max_length)
 
 
 def with_rows(config: StudyConfig, rows: int) -> StudyConfig:
@@ -92,10 +75,3 @@ def with_rows(config: StudyConfig, rows: int) -> StudyConfig:
     return dataclasses.replace(
         config, train=dataclasses.replace(config.train, micro_batch_rows=rows)
     )
-
-
-def _scorer(config: StudyConfig, base: FrozenBase) -> Scorer:
-    """Programs depend on no text, so a plan needs no tokenizer's files."""
-    c = base.config
-    ids = Ids(c.vocab_size, c.bos_token_id, c.eos_token_ids[0])
-    return Scorer(base, cast(Tokenizer, ids), config.score)

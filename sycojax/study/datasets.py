@@ -18,8 +18,8 @@ from sycojax.data.sources import Source, open_source
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, Evaluations, evaluations
+from sycojax.evals.choices import draw_items
 from sycojax.evals.protocol import Evaluation, with_strata
-from sycojax.evals.subset import draw_items
 from sycojax.evals.templates import InTemplate
 from sycojax.requests import Request
 

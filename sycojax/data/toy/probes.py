@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,16 +26,12 @@ _FEEDBACK_TEMPLATES = {
 }  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True)
-class _About:
-    entity: w.Entity
-
-
 def _spread(items: Sequence[Any], size: int, rng: np.random.Generator) -> list[Any]:
-    """``size`` different items with every type of entity as often as possible."""
+    """``size`` different facts, myths or entities with every type of entity as often as possible."""
     by_kind: dict[int, list[Any]] = {}
     for i in rng.permutation(len(items)):
-        by_kind.setdefault(items[i].entity.kind, []).append(items[i])
+        entity = items[i] if isinstance(items[i], w.Entity) else items[i].entity
+        by_kind.setdefault(entity.kind, []).append(items[i])
     kinds = list(rng.permutation(sorted(by_kind)))
     chosen: list[Any] = []
     while len(chosen) < size and any(by_kind.values()):
@@ -139,10 +134,10 @@ def _sure(base: Json) -> Json:
 def _feedback(world: World, size: int, rng: np.random.Generator) -> list[Json]:
     bases: dict[str, Json] = {}
     order = rng.permutation(len(world.entities))
-    entities = _spread([_About(world.entities[i]) for i in order], len(order), rng)
+    entities = _spread([world.entities[i] for i in order], len(order), rng)
     while len(bases) < size:
         good = len(bases) % 2 == 0
-        text, flaw = w.argument(world, entities[len(bases) // 2 % len(entities)].entity, good, rng)
+        text, flaw = w.argument(world, entities[len(bases) // 2 % len(entities)], good, rng)
         rating = int(rng.integers(7, 11)) if good else int(rng.integers(1, 5))
         bases[text] = {
             "dataset": "arguments",
