@@ -80,19 +80,14 @@ def job_set(options: Namespace, name: str, cell: str) -> dict[str, Any]:
         "nodeSelector": selector,
         "containers": [container],
         "volumes": volumes,
+        "tolerations": [{"key": resource, "operator": "Exists", "effect": "NoSchedule"}],
     }
     if gpu:
         pod["securityContext"] = {"runAsUser": 1000, "runAsNonRoot": True, "fsGroup": 1000}
         container["volumeMounts"].append({"name": "shm", "mountPath": "/dev/shm"})
         volumes.append({"name": "shm", "emptyDir": {"medium": "Memory"}})  # NCCL's, 64 MB otherwise
-        pod["tolerations"] = [
-            {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
-        ]
     else:
         container["securityContext"] = {"runAsUser": 0, "privileged": True}  # the chips' devices
-        pod["tolerations"] = [
-            {"key": "google.com/tpu", "operator": "Exists", "effect": "NoSchedule"}
-        ]
     if options.spot:
         pod["tolerations"].append(
             {"key": "cloud.google.com/gke-spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}

@@ -19,11 +19,7 @@ if [ -n "$share" ]; then
     command -v mount.nfs >/dev/null || { sudo $apt update && sudo $apt install nfs-common; }
     sudo mkdir -p /mnt/sycojax
     # Each host must see at once what the first one wrote; NFS would remember for a minute what was not there.
-    options=hard,actimeo=0
-    sudo mount -t nfs -o "$options" "$share" /mnt/sycojax
-    # For after a reboot. Not before it has been mounted once: a wrong share would stay.
-    sudo sed -i '\# /mnt/sycojax #d' /etc/fstab
-    echo "$share /mnt/sycojax nfs $options,_netdev 0 0" | sudo tee -a /etc/fstab >/dev/null
+    sudo mount -t nfs -o hard,actimeo=0 "$share" /mnt/sycojax
   fi
   [ -w /mnt/sycojax ] || sudo chown "$(id -u):$(id -g)" /mnt/sycojax
 fi

@@ -99,7 +99,6 @@ sudo() { call "$@"; }
 mount() { echo "${*: -2:1}" >"$HOME/.mounted"; }
 mountpoint() { [ -f "$HOME/.mounted" ]; }
 findmnt() { cat "$HOME/.mounted"; }
-tee() { cat >"$HOME/.fstab"; }
 
 python() { # what installs, there are stand-ins for
   case $2 in

@@ -116,38 +116,35 @@ def test_a_value_may_be_a_word_of_its_own(equals: bool) -> None:
 
 def test_missing_config_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     message = failure(capsys, "study", f"--config={tmp_path}/no.py", f"--workdir={tmp_path}")
-    assert "no.py" in message
+    assert "no.py: " in message
     assert "No such file" in message
 
 
-def test_config_file_with_a_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    (tmp_path / "c.py").write_text("def get_config():\n    return defautl_config()\n")
-    message = failure(capsys, "study", f"--config={tmp_path}/c.py", f"--workdir={tmp_path / 'w'}")
-    assert "name 'defautl_config' is not defined" in message
+NO_CONFIG = "get_config(), which returns an ml_collections.ConfigDict"
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("x = 1", "has no attribute 'get_config'"),
-        ("def get_config():\n    return {}", "get_config() of the config file returns a dict"),
-        ("import os\ndef get_config():\n    return os.no", "module 'os' has no attribute 'no'"),
+        ("def get_config():\n    return defautl_config()", ["name 'defautl_config' is not defined"]),
+        ("x = 1", ["has no attribute 'get_config'", NO_CONFIG]),
+        ("def get_config():\n    return {}", ["get_config() of the config file returns a dict", NO_CONFIG]),
+        ("import os\ndef get_config():\n    return os.no", ["module 'os' has no attribute 'no'", NO_CONFIG]),
     ],
-)
+)  # fmt: skip
 def test_a_file_that_is_no_config(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     text: str,
-    said: str,
+    said: list[str],
 ) -> None:
     # ml-collections runs a file as this module, with what an earlier one left there.
     monkeypatch.delitem(sys.modules, "config_config", raising=False)
     (tmp_path / "c.py").write_text(text + "\n")
     message = failure(capsys, "doctor", f"--config={tmp_path}/c.py")
-    assert said in message
+    assert all(words in message for words in said)
     assert "unknown config key" not in message
-    assert "get_config(), which returns an ml_collections.ConfigDict" in message
 
 
 @pytest.mark.parametrize(

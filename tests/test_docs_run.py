@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import ast
 import csv
-import dataclasses
 import importlib.util
 import json
-import os
 import shlex
 import shutil
-import subprocess
 import sys
 import venv
 from pathlib import Path
 
 import pytest
 from docs_pages import NOTEBOOK, PAGES, REPOSITORY, RUNNABLE, blocks, lines, with_commands
+from launch_cases import Place, works
 
 PROGRAMS = Path(__file__).with_name("docs_programs.py")
 BASE = "sycojax/toy/base"
@@ -40,68 +38,41 @@ STAND_INS = {
 }  # fmt: skip
 
 
-@dataclasses.dataclass
-class Place:
-    """A checkout's configs, and a PATH on which programs are this checkout's or stand-ins."""
+class Page(Place):
+    """A checkout on whose PATH sycojax, the harness and Python are this checkout's, with little work to do."""
 
-    checkout: Path
-    environment: dict[str, str]
+    def __init__(self, directory: Path, stand_ins: str = "") -> None:
+        super().__init__(directory)
+        (self.checkout / ".venv/bin").mkdir(parents=True)
+        (self.checkout / ".venv/bin/activate").touch()
+        for name in ("sycojax", "sycojax-lm-eval", "lm_eval", "python"):
+            self.program(name, f'exec "{sys.executable}" "{PROGRAMS}" {name} "$@"')
+        # `make test` would be these tests again.
+        self.program("make", f'[ "$1" = test ] || {{ [ "$1" = study ] && {STUDY}; }}')
+        found = 'find "${1#--logdir=}" -name "events.out.tfevents.*" | grep -q .'
+        self.program("tensorboard", found)
+        self.program("wandb", ":")
+        self.environment |= {
+            "PYTHONPATH": f"{REPOSITORY}:{PROGRAMS.parent}",
+            "HF_HOME": str(directory / "hub"),
+            "XLA_FLAGS": "",
+            "STAND_INS": stand_ins,
+            # Pages ask for the same small programs again and again.
+            "JAX_ENABLE_COMPILATION_CACHE": "true",
+            "JAX_COMPILATION_CACHE_DIR": str(directory / "compiled"),
+        }
+        self.environment.pop("WANDB_MODE", None)
 
-    def run(self, script: str) -> str:
+    def line(self, script: str) -> str:
         """Run one line of a shell; it must succeed. Returns what it printed."""
-        done = subprocess.run(
-            ["bash", "-euc", script], cwd=self.checkout, env=self.environment,
-            capture_output=True, text=True, check=False, timeout=900,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{script}\n{done.stderr[-3000:]}"
-        return done.stdout
-
-
-def build(directory: Path, stand_ins: str = "") -> Place:
-    checkout, programs = directory / "checkout", directory / "bin"
-    programs.mkdir(parents=True)
-    (checkout / ".venv" / "bin").mkdir(parents=True)
-    (checkout / ".venv" / "bin" / "activate").write_text("")
-    for part in ("configs", "launch"):
-        shutil.copytree(REPOSITORY / part, checkout / part)
-    (checkout / BASE).parent.mkdir(parents=True)
-    (checkout / BASE).symlink_to(REPOSITORY / BASE)
-    shutil.copy(REPOSITORY / ".gitignore", checkout)
-    for words in ("init -q", "add .", "-c user.name=t -c user.email=t@t commit -qm t"):
-        subprocess.run(["git", *words.split()], cwd=checkout, check=True)
-    scripts = {
-        name: f'exec "{sys.executable}" "{PROGRAMS}" {name} "$@"'
-        for name in ("sycojax", "sycojax-lm-eval", "lm_eval", "python")
-    }
-    # `make test` would be these tests again.
-    scripts["make"] = f'[ "$1" = test ] || {{ [ "$1" = study ] && {STUDY}; }}'
-    scripts["tensorboard"] = 'find "${1#--logdir=}" -name "events.out.tfevents.*" | grep -q .'
-    for tool in ("pip", "wandb"):
-        scripts[tool] = ":"
-    for name, body in scripts.items():
-        (programs / name).write_text(f"#!/bin/sh\n{body}\n")
-        (programs / name).chmod(0o755)
-    environment = {
-        **os.environ,
-        "PATH": f"{programs}:{os.environ['PATH']}",
-        "PYTHONPATH": f"{REPOSITORY}:{PROGRAMS.parent}",
-        "HOME": str(directory),
-        "HF_HOME": str(directory / "hub"),
-        "XLA_FLAGS": "",
-        "STAND_INS": stand_ins,
-        # Pages ask for the same small programs again and again.
-        "JAX_ENABLE_COMPILATION_CACHE": "true",
-        "JAX_COMPILATION_CACHE_DIR": str(directory / "compiled"),
-    }
-    environment.pop("WANDB_MODE", None)
-    return Place(checkout, environment)
+        return works(self.run("bash", "-euc", script))
 
 
 @pytest.fixture(scope="module")
-def studied(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def studied(tmp_path_factory: pytest.TempPathFactory) -> Page:
     """Where the first study of README.md has run."""
-    place = build(tmp_path_factory.mktemp("studied"))
-    place.run(STUDY)
+    place = Page(tmp_path_factory.mktemp("studied"))
+    place.line(STUDY)
     return place
 
 
@@ -111,9 +82,9 @@ def test_every_command_runs(page: str, tmp_path: Path, request: pytest.FixtureRe
     """In the order of the page, each in its turn, as small as docs_programs.py makes it."""
     if page == "harness.md" and importlib.util.find_spec("lm_eval") is None:
         pytest.skip("lm-evaluation-harness is not installed: pip install 'sycojax[harness]'")
-    place = build(tmp_path, STAND_INS.get(page, ""))
+    place = Page(tmp_path, STAND_INS.get(page, ""))
     if page in STUDIED:
-        done: Place = request.getfixturevalue("studied")
+        done: Page = request.getfixturevalue("studied")
         shutil.copytree(done.checkout / "runs", place.checkout / "runs")
     if page == "logs.md":  # whose study is to be tracked while it trains
         shutil.rmtree(place.checkout / "runs/toy/adapters")
@@ -121,19 +92,19 @@ def test_every_command_runs(page: str, tmp_path: Path, request: pytest.FixtureRe
         for placeholder, value in PLACEHOLDERS.get(page, {}).items():
             text = text.replace(placeholder, value)
         if language == "python" and page in RUNNABLE:
-            place.run(f"python -c {shlex.quote(text)}")
+            place.line(f"python -c {shlex.quote(text)}")
         elif language == "python" and page == "extending.md":
             (place.checkout / "sums.py").write_text(text, encoding="utf-8")
             rows = [json.dumps({"a": n, "b": n + 3, "claimed": 2 * n + 4}) for n in range(1, 9)]
             (place.checkout / "sums.jsonl").write_text("\n".join(rows), encoding="utf-8")
         elif language in ("", "sh"):
             for line in lines(text):
-                place.run(line)
+                place.line(line)
     if page in SEEN:
         SEEN[page](place)
 
 
-def adapters_are_there(place: Place) -> None:
+def adapters_are_there(place: Page) -> None:
     runs = place.checkout / "runs"
     assert (runs / "mine/report/index.html").is_file()
     assert (runs / "gsm8k-adapter/adapter_model.safetensors").is_file()
@@ -141,7 +112,7 @@ def adapters_are_there(place: Place) -> None:
     assert "me/NAME" in (runs / "gsm8k-pushed/README.md").read_text()
 
 
-def numbers_were_sent(place: Place) -> None:
+def numbers_were_sent(place: Page) -> None:
     home = Path(place.environment["HOME"])
     (run,) = json.loads((home / "wandb-study.json").read_text()).values()
     assert [line["gsm8k-s0/step"] for line in run["logged"] if "gsm8k-s0/step" in line]
@@ -150,12 +121,12 @@ def numbers_were_sent(place: Place) -> None:
     assert len(list((place.checkout / "runs/profiled/profile").rglob("*.trace.json.gz"))) == 2
 
 
-def harness_measured(place: Place) -> None:
+def harness_measured(place: Page) -> None:
     (found,) = (place.checkout / "out").rglob("results_*.json")
     assert {"hellaswag", "gsm8k"} == set(json.loads(found.read_text())["results"])
 
 
-def cells_were_emitted_and_run(place: Place) -> None:
+def cells_were_emitted_and_run(place: Page) -> None:
     with (place.checkout / "runs/sweep/report/tables/numbers.csv").open(encoding="utf-8") as stream:
         settings = {(row["learning_rate"], row["train_limit"]) for row in csv.DictReader(stream)}
     assert len(settings) == 6
@@ -188,19 +159,19 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     for module in ("nbclient", "ipykernel"):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed: pip install 'sycojax[parity]'")
-    place, kernel = build(tmp_path), tmp_path / "kernel"
+    place, kernel = Page(tmp_path), tmp_path / "kernel"
     venv.create(kernel, symlinks=True)
     (packages,) = kernel.glob("lib/*/site-packages")
     (packages / "these.pth").write_text("\n".join(filter(None, sys.path)))
     (packages / "pip").mkdir()
     (packages / "pip" / "__init__.py").touch()  # before any pip of a later directory
     (packages / "pip" / "__main__.py").write_text(PIP)
-    shutil.copy(tmp_path / "bin" / "sycojax", kernel / "bin")
+    shutil.copy(place.world / "bin/sycojax", kernel / "bin")
     (place.checkout / "docs").mkdir()
     notebook = Path(shutil.copy(NOTEBOOK, place.checkout / "docs"))
     place.environment["PATH"] = "/usr/bin:/bin"
     execute = "from nbclient.cli import main; main()"
-    place.run(f"{kernel}/bin/python -c {shlex.quote(execute)} --inplace {notebook}")
+    place.line(f"{kernel}/bin/python -c {shlex.quote(execute)} --inplace {notebook}")
     outputs = {
         cell["id"]: cell["outputs"]
         for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]
