@@ -6,6 +6,7 @@ Where a method is known to leave the band its corner is named, with the bound th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -30,14 +31,9 @@ def sample(
     )
 
 
+@functools.cache
 def names(n: int, size: int) -> tuple[str, ...]:
-    key = n, size
-    if key not in NAMES:
-        NAMES[key] = tuple(f"{i // size:04d}" for i in range(n))
-    return NAMES[key]
-
-
-NAMES: dict[tuple[int, int], tuple[str, ...]] = {}
+    return tuple(f"{i // size:04d}" for i in range(n))
 
 
 def coverage(draw: Draw, truth: float, simulations: int = SIMULATIONS) -> float:

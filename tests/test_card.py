@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import re
 from pathlib import Path
@@ -148,19 +147,3 @@ def test_text_from_data_stays_text(directory: Path, results: Results) -> None:
     assert [line for line in outside.splitlines() if line.startswith("## ")] == [
         "## What was measured", "## How to use it", "## How it was trained", "## How to make it again", "## Licence",
     ]  # fmt: skip
-
-
-def test_the_card_agrees_with_the_table_of_the_report(directory: Path, results: Results) -> None:
-    """Against the CSV that the report writes: another road to the same number."""
-    from analysis.report import csvs
-
-    files = csvs.published(results)
-    row = next(
-        r
-        for r in csv.DictReader(files["complete_results.csv"].splitlines())
-        if r["adapter_name"] == "mmlu"
-    )
-    shown = f"{100 * float(row['mmlu']):.1f}"
-    text = section(card.render(subject(directory), results), "What was measured")
-    line = next(line for line in text.splitlines() if line.startswith("| mmlu 2 seeds | "))
-    assert f"| {shown}" in line

@@ -94,34 +94,29 @@ def filtered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Audit, ...]:
     return audited(tmp_path_factory.mktemp("filtered") / "w", "truthfulqa", "are_you_sure")
 
 
-def verdict(found: tuple[Audit, ...], name: str, group: str, evaluation: str) -> str:
-    (audit,) = [a for a in found if (a.name, a.group, a.evaluation) == (name, group, evaluation)]
-    return audit.outcome
-
-
-def test_a_right_option_that_is_always_first_is_caught_in_the_data(
-    first: tuple[Audit, ...], fair: tuple[Audit, ...]
+@pytest.mark.parametrize(
+    ("study", "name", "adapter", "evaluation", "outcome"),
+    [
+        ("first", "label_position", "mmlu", "mmlu", "fail"),  # in the data
+        ("fair", "label_position", "mmlu", "mmlu", "pass"),
+        ("first", "always_a", "mmlu", "mmlu", "fail"),  # by the answers of what learned it
+        ("fair", "always_a", "mmlu", "mmlu", "pass"),
+        ("unfiltered", "label_position", "truthfulqa", "truthfulqa", "fail"),
+        ("unfiltered", "contamination", "truthfulqa", "are_you_sure", "fail"),
+        ("filtered", "contamination", "truthfulqa", "are_you_sure", "pass"),
+    ],
+)
+def test_what_is_wrong_is_caught_and_nothing_else(
+    request: pytest.FixtureRequest,
+    study: str,
+    name: str,
+    adapter: str,
+    evaluation: str,
+    outcome: str,
 ) -> None:
-    assert verdict(first, "label_position", "mmlu", "mmlu") == "fail"
-    assert verdict(fair, "label_position", "mmlu", "mmlu") == "pass"
-
-
-def test_the_adapter_that_learned_it_is_caught_by_its_answers(
-    first: tuple[Audit, ...], fair: tuple[Audit, ...]
-) -> None:
-    assert verdict(first, "always_a", "mmlu", "mmlu") == "fail"
-    assert verdict(fair, "always_a", "mmlu", "mmlu") == "pass"
-    assert ("mmlu", "mmlu") in audits.marked(first)
-    assert ("mmlu", "mmlu") not in audits.marked(fair)
-
-
-def test_an_adapter_trained_on_probe_questions_is_caught(
-    unfiltered: tuple[Audit, ...], filtered: tuple[Audit, ...]
-) -> None:
-    assert verdict(unfiltered, "contamination", "truthfulqa", "are_you_sure") == "fail"
-    assert verdict(filtered, "contamination", "truthfulqa", "are_you_sure") == "pass"
-    assert ("truthfulqa", "are_you_sure") in audits.marked(unfiltered)
-
-
-def test_the_published_recipe_shows_the_right_option_first(unfiltered: tuple[Audit, ...]) -> None:
-    assert verdict(unfiltered, "label_position", "truthfulqa", "truthfulqa") == "fail"
+    found = request.getfixturevalue(study)
+    key = (name, adapter, evaluation)
+    (audit,) = [a for a in found if (a.name, a.group, a.evaluation) == key]
+    assert audit.outcome == outcome
+    if name != "label_position":
+        assert ((adapter, evaluation) in audits.marked(found)) == (outcome == "fail")

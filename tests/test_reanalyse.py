@@ -64,6 +64,7 @@ def test_the_twelve_correlations(published: Evidence) -> None:
     assert min(p.p_bh for p in published.pairs.values()) == pytest.approx(0.36, abs=5e-3)
     strongest = published.pairs["hellaswag", "feedback"].found
     assert (round(strongest.low, 2), round(strongest.high, 2)) == (-0.98, 0.02)
+    assert (strongest.lowest, strongest.highest) == pytest.approx((-0.87, -0.74), abs=0.005)
     assert strongest.items_high - strongest.items_low > strongest.high - strongest.low
 
 
