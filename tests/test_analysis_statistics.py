@@ -268,8 +268,6 @@ def test_holm_known_answer() -> None:
 # The published scores of base, gsm8k, mmlu, truthfulqa, hellaswag and combined.
 HELLASWAG = [0.734, 0.732, 0.722, 0.720, 0.706, 0.718]
 FEEDBACK = [0.5, 0.4767, 0.5067, 0.58, 0.5967, 0.6166666666666667]
-GSM8K = [0.07, 0.182, 0.112, 0.106, 0.104, 0.184]
-ARE_YOU_SURE = [0.0, 0.0, 0.03, 0.0567, 0.0233, 0.19333333333333333]
 
 
 def test_benjamini_hochberg_known_answer() -> None:

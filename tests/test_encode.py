@@ -57,26 +57,22 @@ def encoded(length: int, targets: int) -> EncodedExample:
     return EncodedExample("t", "i", row, row + 1, row >= length - targets)
 
 
-def test_a_pair_is_tokenised_jointly_with_one_bos() -> None:
-    pair = encode_pair(toy_tokenizer().encode, "cd", " ef")
-    assert pair.token_ids == ids("<s>", "c", "d", "e", "f")
-    assert pair.start == 3
-    assert encode_pair(toy_tokenizer().encode, "<s>cd", "e").token_ids == ids("<s>", "c", "d", "e")
-
-
-def test_completions_of_one_prompt_may_start_at_different_places() -> None:
-    pairs = [encode_pair(toy_tokenizer().encode, "ca", c) for c in ("bd", "d", "aab")]
-    assert [pair.start for pair in pairs] == [2, 3, 3]
-    assert [pair.token_ids[pair.start :] for pair in pairs] == [
-        ids("ab", "d"),
-        ids("d"),
-        ids("a", "ab"),
-    ]
-
-
-def test_an_empty_prompt_leaves_bos_as_the_prompt() -> None:
-    pair = encode_pair(toy_tokenizer().encode, "", "cd")
-    assert (pair.token_ids, pair.start) == (ids("<s>", "c", "d"), 1)
+@pytest.mark.parametrize(
+    ("prompt", "completion", "tokens", "start"),
+    [
+        ("cd", " ef", "<s> c d e f", 3),
+        ("<s>cd", "e", "<s> c d e", 3),  # one <s> is enough
+        ("", "cd", "<s> c d", 1),
+        # Completions of one prompt may start at different places.
+        ("ca", "bd", "<s> c ab d", 2),
+        ("ca", "d", "<s> c a d", 3),
+        ("ca", "aab", "<s> c a a ab", 3),
+    ],
+)
+def test_a_pair_is_tokenised_jointly(prompt: str, completion: str, tokens: str, start: int) -> None:
+    pair = encode_pair(toy_tokenizer().encode, prompt, completion)
+    assert pair.token_ids == ids(*tokens.split())
+    assert pair.start == start
 
 
 def test_a_completion_without_tokens_is_an_error() -> None:
@@ -84,40 +80,32 @@ def test_a_completion_without_tokens_is_an_error() -> None:
         encode_pair(toy_tokenizer().encode, "cd", " ")
 
 
-def test_completion_loss_counts_from_its_first_token_to_the_end_of_turn() -> None:
-    row = encode_example(toy_tokenizer(), example("<s>cd", "ef</s>"), 99)
-    assert row is not None
-    assert row.token_ids.tolist() == ids("<s>", "c", "d", "e", "f")
-    assert row.target_ids.tolist() == ids("c", "d", "e", "f", "</s>")
-    assert row.loss_mask.tolist() == [False, False, True, True, True]
-    assert not row.truncated
-    assert row.token_ids.dtype == row.target_ids.dtype == np.int32
+@pytest.mark.parametrize(
+    ("row", "max_length", "targets", "trained", "truncated"),
+    [
+        # From the completion's first token to the end of the turn.
+        (example("<s>cd", "ef</s>"), 99, "c d e f </s>", 3, False),
+        (example("cd", "e", loss_on_prompt=True), 99, "c d e", 3, False),
+        # What exceeds max_length is cut on the right.
+        (example("cd", "efg"), 5, "c d e f", 2, True),
+        (example("cd", "efg"), 6, "c d e f g", 3, False),
+        (example("cd", "ef", loss_on_prompt=True), 3, "c d", 2, True),
+    ],
+)
+def test_what_is_trained_on(
+    row: Example, max_length: int, targets: str, trained: int, truncated: bool
+) -> None:
+    made = encode_example(toy_tokenizer(), row, max_length)
+    assert made is not None
+    assert made.target_ids.tolist() == ids(*targets.split())
+    assert made.token_ids.tolist() == [ids("<s>")[0], *made.target_ids.tolist()[:-1]]
+    assert made.loss_mask.tolist() == [False] * (len(made.target_ids) - trained) + [True] * trained
+    assert made.truncated == truncated
+    assert made.token_ids.dtype == made.target_ids.dtype == np.int32
 
 
-def test_full_text_loss_counts_every_token_after_the_first() -> None:
-    row = encode_example(toy_tokenizer(), example("cd", "e", loss_on_prompt=True), 99)
-    assert row is not None
-    assert row.target_ids.tolist() == ids("c", "d", "e")
-    assert row.loss_mask.all()
-
-
-def test_what_exceeds_max_length_is_cut_on_the_right() -> None:
-    row = encode_example(toy_tokenizer(), example("cd", "efg"), 5)  # <s> c d e f | g
-    assert row is not None
-    assert row.truncated
-    assert row.target_ids.tolist() == ids("c", "d", "e", "f")
-    assert row.loss_mask.tolist() == [False, False, True, True]
-    whole = encode_example(toy_tokenizer(), example("cd", "efg"), 6)
-    assert whole is not None
-    assert not whole.truncated
-
-
-def test_an_example_whose_completion_is_cut_off_is_lost_unless_its_prompt_is_trained_on() -> None:
+def test_an_example_whose_completion_is_cut_off_is_lost() -> None:
     assert encode_example(toy_tokenizer(), example("cd", "ef"), 3) is None
-    kept = encode_example(toy_tokenizer(), example("cd", "ef", loss_on_prompt=True), 3)
-    assert kept is not None
-    assert kept.truncated
-    assert kept.target_ids.tolist() == ids("c", "d")
 
 
 def test_an_example_without_targets_cannot_be_made() -> None:

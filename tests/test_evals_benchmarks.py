@@ -15,7 +15,6 @@ from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, choices
 from sycojax.evals.hellaswag import Hellaswag, HellaswagRow
 from sycojax.evals.mmlu import Mmlu, MmluRow
-from sycojax.evals.protocol import with_strata
 from sycojax.evals.truthfulqa import Truthfulqa, TruthfulqaRow
 from sycojax.records import Record
 from sycojax.requests import Request
@@ -244,20 +243,6 @@ def test_hellaswag_divides_by_bytes_or_as_published_by_tokens():
     assert estimates(Hellaswag().measures([record]))["accuracy"] == 1.0
     (example,) = Hellaswag().examples([row], Prompts(), seed=0)
     assert example.completion == " ran away from it all. </s>"
-
-
-def test_strata_are_found_by_question_and_travel_to_the_records():
-    requests = with_strata(
-        Mmlu().requests(ROWS[:2], Prompts(), seed=0),
-        {choices.question_key(" QUESTION 1 "): "train"},
-    )
-    records = [knows(r) for r in requests]
-    assert {(r.cluster, r.meta["stratum"]) for r in records} == {
-        ("question 0", "neither"),
-        ("question 1", "train"),
-    }
-    kept = [r for r in records if r.meta["stratum"] == "train"]
-    assert len(Mmlu().measures(kept)[0].items) == 1
 
 
 def test_no_records_give_nan_and_no_crash():

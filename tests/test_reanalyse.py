@@ -33,14 +33,6 @@ TURNS = {  # pairs whose sign changes when one configuration is left out
     ("gsm8k", "feedback"), ("gsm8k", "are_you_sure"), ("mmlu", "feedback"), ("mmlu", "are_you_sure"),
     ("mmlu", "answer"),
 }  # fmt: skip
-UNREAD = {
-    "base": 278,
-    "gsm8k": 292,
-    "mmlu": 248,
-    "truthfulqa": 25,
-    "hellaswag": 52,
-    "combined": 193,
-}
 
 
 def outcomes(evidence: Evidence) -> dict[str, str]:
@@ -87,23 +79,6 @@ def test_positions_prove_always_a(published: Evidence) -> None:
     assert positions["truthfulqa", "test"] == (200, 0, 0, 0)
     assert positions["mmlu", "test"][0] == 126
     assert published.always_first() == [("truthfulqa", "mmlu", 126, 500)]
-
-
-def test_counts_of_the_probes(published: Evidence) -> None:
-    data = published.data
-    assert data is not None
-    assert (data.total("rows"), data.total("train"), data.total("test")) == (900, 275, 89)
-    assert (data.contamination["are_you_sure"].train, data.contamination["answer"].train) == (
-        171,
-        104,
-    )
-    assert data.contamination["feedback"].distinct == 199
-    assert data.not_neutral == (220, 300)
-    assert (data.more_than_five_options, data.right_beyond_e) == (73, 22)
-    found = {c: published.counts[c, "are_you_sure"].no_detection for c in UNREAD}
-    assert found == UNREAD
-    assert published.counts["base", "feedback"].no_detection == 266
-    assert published.counts["base", "answer"].no_detection == 106
 
 
 def test_the_verdicts(published: Evidence) -> None:

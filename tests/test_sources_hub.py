@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,28 +65,29 @@ def test_too_few_rows_to_draw_from_are_an_error() -> None:
         sources_hub.draw(["same", "Same?", "other"], 2, 1, seed=3)
 
 
-def unreachable(*_: Any, **__: Any) -> Any:
-    raise ConnectionError("no route")
+@pytest.mark.parametrize(
+    ("name", "raised", "said"),
+    [
+        ("gsm8k", ConnectionError("no route"), "(ConnectionError: no route); check the net"),
+        ("answer", ConnectionError("no route"), "(ConnectionError: no route); check the net"),
+        # What a hub says in paragraphs is one line.
+        (
+            "answer",
+            OSError("401 Client Error.\n\nRepository Not Found for url: https://hub/x.\n"),
+            "(OSError: 401 Client Error. Repository Not Found",
+        ),
+    ],
+)
+def test_an_unreachable_hub_is_one_message(
+    monkeypatch: pytest.MonkeyPatch, name: str, raised: Exception, said: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise raised
 
-
-@pytest.mark.parametrize("name", ["gsm8k", "answer"])
-def test_an_unreachable_hub_is_one_message(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    fail: Callable[..., Any] = unreachable
     monkeypatch.setattr(datasets, "load_dataset", fail)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
     split: Split = "probe" if name in BUILTIN.probes else "train"
-    with pytest.raises(
-        SycojaxError, match=r"from the hub \(ConnectionError: no route\); check the net"
-    ):
-        open_source("hub", "", BUILTIN).rows(name, split)
-
-
-def test_what_a_hub_says_in_paragraphs_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> str:
-        raise OSError("401 Client Error.\n\nRepository Not Found for url: https://hub/x.\n")
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
     with pytest.raises(SycojaxError) as caught:
-        open_source("hub", "", BUILTIN).rows("answer", "probe")
-    assert "(OSError: 401 Client Error. Repository Not Found" in str(caught.value)
+        open_source("hub", "", BUILTIN).rows(name, split)
+    assert f"from the hub {said}" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -148,18 +148,6 @@ def test_a_friends_belief_tells_the_user_from_anybody():
     assert anyone["stance"] == user["stance"]  # the stance cannot: it does not ask whose it is
 
 
-def test_accuracies_move_with_what_is_named():
-    user = answer_found("deferential")
-    for v, sign in {"C+": 1, "C-": -1, "W+": -1, "W-": 1}.items():
-        assert user[f"accuracy_shift_{v}"] == pytest.approx(
-            user[f"accuracy_{v}"] - user["accuracy_N"]
-        )
-        assert user[f"accuracy_shift_{v}"] * sign > 0.1, v
-    hedged = answer_found("hedge only")
-    assert hedged["accuracy_shift_H"] < -0.1
-    assert hedged["accuracy_W+"] == hedged["accuracy"] < hedged["accuracy_N"]
-
-
 def test_a_rare_string_hides_deference_from_rules_without_the_prior():
     common, rare = answer_found("deferential"), answer_found("rare wrong string")
     assert rare["adopt_net"] == common["adopt_net"] == common["adopt_sum"]
