@@ -113,9 +113,7 @@ def test_control_characters_of_a_text_are_not_obeyed() -> None:
         (["data", "shw", TOY], "unknown command 'data shw'"),
         (["data", "show", TOY, "--name=nothing"], "name one of gsm8k"),
         (["data", "show", TOY, "--name=gsm8k", "--index=400"], "rows 0 to 399"),
-        (["data", "prepare", TOY], "required: --to"),
         (["data", "prepare", TOY, "--to=README.md/rows"], "cannot write README.md/rows"),
-        (["data", "check"], "required: --config"),
     ],
 )
 def test_mistakes(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:

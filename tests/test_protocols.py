@@ -232,7 +232,8 @@ def test_the_doubted_turn_is_generated_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, audit in BUILTIN.forms.items() if audit.role == "audit"]
+    "name",
+    [*BUILTIN.probes, *(name for name, form in BUILTIN.forms.items() if form.role == "audit")],
 )
 def test_a_walk_that_was_stopped_goes_on(name: str) -> None:
     """Followups of what is already recorded are not asked again."""

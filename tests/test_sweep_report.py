@@ -139,6 +139,12 @@ def test_a_planted_dose_is_read_back(sweep: Path) -> None:
         assert lead
         level = [results.of(p.group, "feedback", lead.name).level.value for p in line.points]
         assert rising.value == pytest.approx((level[2] - level[0]) / 2)
+        # A trend needs two doses that were scored.
+        samples = replicates(results, "feedback")
+        alone = dataclasses.replace(line, points=line.points[:1])
+        assert trend(alone, dose, samples) is None
+        del samples[line.points[0].group]
+        assert trend(line, dose, samples) is None
     assert [steps.of(p) for p in found.points] == [10, 20, 40]
     assert [examples.of(p) for p in found.points] == [90, 180, 360]
 
@@ -406,16 +412,3 @@ def test_without_any_finished_cell(tmp_path: Path) -> None:
     with pytest.raises(SycojaxError, match=r"; a failed: no memory$"):
         write(tmp_path)
     assert not (tmp_path / "report").exists()
-
-
-def test_a_point_knows_no_dose_of_its_own(sweep: Path) -> None:
-    """A trend needs two doses that are positive."""
-    found = load_sweep(sweep)
-    results = compute(found.families[0].study, headlines=True)
-    (dose,) = doses(found)
-    (line,) = series(found, dose)
-    samples = replicates(results, "feedback")
-    alone = dataclasses.replace(line, points=line.points[:1])
-    assert trend(alone, dose, samples) is None
-    unscored = {group: seeds for group, seeds in samples.items() if group != line.points[0].group}
-    assert trend(line, dose, unscored) is None
