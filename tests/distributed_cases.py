@@ -159,10 +159,10 @@ def _signal_when_saving(at: int, what: int) -> None:
 
 def _count_weights() -> list[int]:
     """A list that grows by the bytes of every piece of a tensor that is read from a safetensors file."""
-    from sycojax.weights import huggingface
+    from sycojax.weights import stored  # before what reads with it is imported
 
     read: list[int] = []
-    opened = huggingface.open_files
+    opened = stored.open_files
 
     class Counted:
         def __init__(self, tensor: Any):
@@ -177,7 +177,7 @@ def _count_weights() -> list[int]:
     def counted(*arguments: Any) -> dict[str, Any]:
         return {name: Counted(tensor) for name, tensor in opened(*arguments).items()}
 
-    huggingface.open_files = counted
+    stored.open_files = counted
     return read
 
 
