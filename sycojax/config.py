@@ -125,7 +125,7 @@ class TrainConfig:
     # `micro_examples` consecutive examples, then over those groups (transformers before 4.46).
     loss_average: Literal["example", "token", "micro"] = setting("example", "adapter")
     micro_examples: int = setting(2, "adapter")
-    # Optimiser steps between validation losses, of which the lowest decides what is kept; also measured at the end.
+    # Optimiser steps between validation losses, the lowest of which says which adapter is written; also measured at the end.
     eval_every: int = setting(25, "adapter")
     checkpoint_every: int = setting(50, "nothing")  # optimiser steps
     log_every: int = setting(10, "continuation")  # one run has one interval in its log
