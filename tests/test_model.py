@@ -14,7 +14,8 @@ import tiny_models as tiny
 from flax import nnx
 
 from sycojax.models.attention import packed_mask, rotary_table, rotate
-from sycojax.models.base import abstract, initial_lora, merge, parameter_count
+from sycojax.models.base import abstract, initial_lora, merge, parameter_count, unstack
+from sycojax.models.cache import KVCache
 from sycojax.models.compute import Compute
 from sycojax.models.lora import ATTENTION_TARGETS, TARGETS, LoRAConfig, Projection
 from sycojax.parallel.mesh import make_mesh
@@ -96,6 +97,63 @@ def test_mask_of_a_small_tree():
     np.testing.assert_array_equal(packed_mask(segments, ends)[0, 0], expected)
     expected[[2, 3], [1, 1]] = True
     np.testing.assert_array_equal(packed_mask(segments)[0, 0], expected)
+
+
+def test_cache_gives_what_the_full_pass_gives(base, adapter):
+    """Prompts of different lengths, then one token after the other, each row at its own place."""
+    one = tokens()
+    full = forward(base, adapter, one)
+    count, slots = base.config.num_hidden_layers, 40
+    lengths = 20 - 3 * np.arange(B)
+
+    @jax.jit
+    def prefill(lora, params, ids):
+        model = merge(base.graph, lora, params)
+        hidden, cache = model.prefill(ids)
+        return model.logits(hidden), cache
+
+    @jax.jit
+    def step(lora, params, ids, at, caches):
+        model = merge(base.graph, lora, params)
+        layers = list(
+            zip(unstack(lora["layers"], count), unstack(params["layers"], count), strict=True)
+        )
+        hidden, caches = model.step(ids, at, caches, layers)
+        return model.logits(hidden), caches
+
+    out, made = prefill(adapter, base.params, one[:, :20])
+    np.testing.assert_allclose(out, full[:, :20], atol=2e-5)
+    heads = (B, base.config.num_key_value_heads, slots, base.config.head_dim)
+    empty = KVCache(jnp.zeros(heads), jnp.zeros(heads))
+    rows = np.arange(B)
+    caches = tuple(empty.replace(made.keys[n], made.values[n], rows) for n in range(count))
+    for t in range(4):
+        at = lengths + t
+        out, caches = step(adapter, base.params, one[rows, at], at, caches)
+        np.testing.assert_allclose(out, full[rows, at], atol=2e-5)
+    assert not np.asarray(caches[0].keys[:, :, 24:]).any()
+
+
+def test_grouped_heads_equal_repeated_ones(base, adapter):
+    config = dataclasses.replace(tiny.GQA, num_key_value_heads=4)
+    params = jax.tree.map(lambda x: x, base.params)
+    lora = jax.tree.map(lambda x: x, adapter)
+
+    def repeated(x):  # [..., K * H] -> [..., N * H], kv head k serving query heads 2k and 2k + 1
+        return np.repeat(np.asarray(x).reshape(*x.shape[:-1], 2, 16), 2, axis=-2).reshape(
+            *x.shape[:-1], 64
+        )
+
+    for name in ("k_proj", "v_proj"):
+        kernel = params["layers"]["self_attn"][name]["kernel"]
+        params["layers"]["self_attn"][name] = {"kernel": repeated(kernel)}
+        module = lora["layers"]["self_attn"][name]
+        lora["layers"]["self_attn"][name] = module | {"lora_b": repeated(module["lora_b"])}
+    wide = dataclasses.replace(base, config=config, params=params)
+    one = tokens()
+    np.testing.assert_allclose(
+        forward(wide, lora, one), forward(base, adapter, one), rtol=0, atol=2e-5
+    )
 
 
 # --- dtypes, recomputation, devices -----------------------------------------
