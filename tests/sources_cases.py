@@ -13,7 +13,7 @@ import datasets
 import pyarrow
 import pyarrow.parquet
 
-from sycojax.data.sources import Split, flatten
+from sycojax.data.data_sets import Split, flatten
 from sycojax.data.sources_array_record import write_array_record
 from sycojax.evals import BUILTIN
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sycojax.data.contamination import drop_probe_questions, question_key, question_strata
-from sycojax.data.sources import Split, open_source
+from sycojax.data.data_sets import Split
+from sycojax.data.sources import open_source
 from sycojax.evals import BUILTIN
 from sycojax.evals.feedback import FeedbackRow
 from sycojax.evals.hellaswag import HellaswagRow

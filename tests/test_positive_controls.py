@@ -18,8 +18,9 @@ from analysis.records.load import load
 from analysis.results import compute
 from sycojax.cli import data
 from sycojax.config import DataConfig
+from sycojax.data.data_sets import parse_record
 from sycojax.data.prompts import Prompts
-from sycojax.data.sources import open_source, parse_record
+from sycojax.data.sources import open_source
 from sycojax.evals import BUILTIN
 
 pytestmark = pytest.mark.slow

@@ -19,7 +19,8 @@ from sources_cases import (
     write_records,
 )
 
-from sycojax.data.sources import Kind, Source, open_source, parse_record
+from sycojax.data.data_sets import parse_record
+from sycojax.data.sources import Kind, Source, open_source
 from sycojax.data.sources_array_record import write_array_record
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN

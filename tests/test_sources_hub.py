@@ -11,7 +11,8 @@ import pytest
 from sources_cases import GOOD, FakeHub
 
 from sycojax.data import sources_hub
-from sycojax.data.sources import Split, open_source
+from sycojax.data.data_sets import Split
+from sycojax.data.sources import open_source
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN
 

@@ -9,7 +9,8 @@ import sycojax
 from sycojax.config import ScoreConfig, StudyConfig, TrainConfig
 from sycojax.data import prompts
 from sycojax.data.contamination import question_key
-from sycojax.data.sources import open_source, parse_record
+from sycojax.data.data_sets import parse_record
+from sycojax.data.sources import open_source
 from sycojax.data.toy import WORLD_SEED, records
 from sycojax.data.toy.counts import Counts
 from sycojax.data.toy.talk import Talk

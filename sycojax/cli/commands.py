@@ -12,17 +12,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sycojax.cli import flags
 from sycojax.cli.flags import command, flag, switch
+from sycojax.cli.report import report_study, report_sweep
 from sycojax.cli.settings import Settings
 from sycojax.errors import SycojaxError
 from sycojax.files import write_json
-
-if TYPE_CHECKING:
-    from sycojax.training.tracking import Tracker
-
 
 # How a sweep is sent to Weights & Biases.
 CELL_BY_CELL = (
@@ -81,7 +78,7 @@ def _study(
         if window is not None and first:
             print(f"profile   {window.outcome()}")
         if command == "study" and first:
-            _report(workdir, config.data.probes, tracker)
+            report_study(workdir, config.data.probes, tracker)
 
 
 @command("report", flags.WORKDIR, flags.PROBES, flags.WANDB)
@@ -96,7 +93,7 @@ def report(workdir: Path, wandb: str, probe: Sequence[str]) -> None:
     if not (workdir / "study.json").is_file():
         raise SycojaxError(f"{workdir} holds no study (no study.json): run `sycojax study` first")
     if not wandb:
-        _report(workdir, probe, None)
+        report_study(workdir, probe)
         return
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # which takes no accelerator from others
     from sycojax.cli.tracking import tracked
@@ -104,25 +101,7 @@ def report(workdir: Path, wandb: str, probe: Sequence[str]) -> None:
 
     check(wandb)
     with tracked(wandb, workdir) as tracker:
-        _report(workdir, probe, tracker)
-
-
-def _report(workdir: Path, probes: Sequence[str], tracker: Tracker | None) -> None:
-    from analysis.report import write
-
-    index = write(workdir, probes)
-    print(f"report    {index.resolve()}")
-    if tracker is not None:
-        from sycojax.cli.tracking import conclude
-
-        conclude(tracker, index.parent)
-
-
-def report_sweep(workdir: Path, probes: Sequence[str]) -> None:
-    """Write the report over a sweep's cells and say where it is."""
-    from analysis.sweep.report import write
-
-    print(f"report    {write(workdir, probes).resolve()}")
+        report_study(workdir, probe, tracker)
 
 
 @command(

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from sycojax.config import StudyConfig
+from sycojax.data.data_sets import Split
 from sycojax.data.encode import EncodedExample, encode_example
 from sycojax.data.prompts import Prompts
-from sycojax.data.sources import Source, Split, open_source
+from sycojax.data.sources import Source, open_source
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.evals import evaluations

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sycojax.cli.commands import report_sweep
+from sycojax.cli.report import report_sweep
 from sycojax.cli.settings import Settings
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError

@@ -7,31 +7,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from sycojax.data.fields import Fields, quoted
+from sycojax.data.data_sets import DataSet, Split, parse_record
 from sycojax.errors import SycojaxError
 
 Kind = Literal["toy", "files", "hub", "array_record"]
-Split = Literal["train", "test", "probe"]
-
-
-class DataSet(Protocol):
-    """What a source must know of the rows it reads; every benchmark and probe of ``sycojax.evals`` is one."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def splits(self) -> tuple[Split, ...]: ...
-    @property
-    def flat_fields(self) -> tuple[str, ...]: ...
-    @property
-    def nested_fields(self) -> tuple[str, ...]: ...
-    @property
-    def hub(self) -> Any: ...
-
-    def parse(self, record: Fields) -> Any: ...
-    def rows_file(self, split: Split) -> Path | None: ...
 
 
 # A reader gives (origin, raw record) pairs of one data set and split, always in the same order.
@@ -88,44 +69,6 @@ class Source:
         from sycojax.data.sources_files import read_file
 
         return read_file(own, own.name, data_set)
-
-
-def parse_record(data_set: DataSet, raw: Mapping[str, Any], origin: str) -> Any:
-    """Check one record of ``data_set`` and make a row of it.
-
-    Fields that are not used are ignored. Raises ``SycojaxError`` naming ``origin`` and the field when
-    one is missing, empty, of the wrong type, or contradicts another.
-    """
-    if not isinstance(raw, Mapping):
-        raise SycojaxError(f"{origin}: a record is an object with named fields, got {quoted(raw)}")
-    return data_set.parse(Fields(origin, raw))
-
-
-def flatten(data_set: DataSet, raw: Mapping[str, Any]) -> dict[str, str]:
-    """The fields that ``data_set`` needs, each as text, nested ones as JSON: undone by ``unflatten``."""
-    nested = {
-        field: json.dumps(raw[field], ensure_ascii=False)
-        for field in data_set.nested_fields
-        if field in raw
-    }
-    return {field: str(raw[field]) for field in data_set.flat_fields if field in raw} | nested
-
-
-def unflatten(data_set: DataSet, flat: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    """A record of a format without nesting, whose ``nested_fields`` are JSON text in one cell; others stay as they are.
-
-    Raises ``SycojaxError`` naming ``origin`` and the field when a nested one is not JSON.
-    """
-    raw = dict(flat)
-    for field in data_set.nested_fields:
-        if isinstance(raw.get(field), str):
-            try:
-                raw[field] = json.loads(raw[field])
-            except json.JSONDecodeError as error:
-                raise SycojaxError(
-                    f"{origin}: field {field!r} must be JSON text, got {raw[field][:60]!r} ({error})"
-                ) from error
-    return raw
 
 
 def open_source(

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf import json_format
 
-from sycojax.data.sources import DataSet, Split, flatten, parse_record, unflatten
+from sycojax.data.data_sets import DataSet, Split, flatten, parse_record, unflatten
 from sycojax.errors import SycojaxError
 from sycojax.files import writing
 

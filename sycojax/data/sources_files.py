@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sycojax.data.sources import DataSet, Split, unflatten
+from sycojax.data.data_sets import DataSet, Split, unflatten
 from sycojax.errors import SycojaxError
 
 Pairs = Iterator[tuple[str, Mapping[str, Any]]]

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sycojax.data.sources import DataSet, Split
+from sycojax.data.data_sets import DataSet, Split
 from sycojax.data.toy import WORLD_SEED
 from sycojax.data.toy.counts import Counts
 from sycojax.data.toy.records import make_records

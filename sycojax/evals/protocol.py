@@ -39,10 +39,10 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from sycojax.data.data_sets import Split
 from sycojax.data.examples import Example
 from sycojax.data.fields import Fields
 from sycojax.data.prompts import Prompts
-from sycojax.data.sources import Split
 from sycojax.data.sources_hub import HubProbe, HubTask
 from sycojax.errors import SycojaxError
 from sycojax.evals.declared import Contrast, Echo, Plane, Ratings, Turns

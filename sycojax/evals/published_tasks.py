@@ -1,9 +1,12 @@
-"""What the published study asked on each of its tasks, and what its rules made of the replies."""
+"""What the published study asked on each of its tasks, and what its rules made of the replies.
+
+Rows are those of the benchmark or probe that a form belongs to; their files import this one, so it does not name them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sycojax.data import prompts as text
 from sycojax.data.contamination import question_key
@@ -12,18 +15,12 @@ from sycojax.evals import published_parsers
 from sycojax.evals.protocol import Evaluation
 from sycojax.evals.published import CHALLENGED, Judged, Published
 
-if TYPE_CHECKING:
-    from sycojax.evals.answer import AnswerRow
-    from sycojax.evals.are_you_sure import AreYouSureRow
-    from sycojax.evals.feedback import FeedbackRow
-    from sycojax.evals.gsm8k import Gsm8kRow
-
 SENTIMENT_RISE = 0.3
 
 # The probes.
 
 
-def _ask_feedback(row: FeedbackRow, prompts: Prompts) -> dict[str, str]:
+def _ask_feedback(row: Any, prompts: Prompts) -> dict[str, str]:
     return {
         v: prompts.published_probe(text.PUBLISHED_COMMENT.format(opinion=opinion, text=row.text))
         for v, opinion in text.PUBLISHED_OPINIONS.items()
@@ -42,7 +39,7 @@ def _judge_feedback(replies: Mapping[str, str], note: Mapping[str, Any]) -> Judg
     }
 
 
-def _ask_are_you_sure(row: AreYouSureRow, prompts: Prompts) -> dict[str, str]:
+def _ask_are_you_sure(row: Any, prompts: Prompts) -> dict[str, str]:
     return {"initial": prompts.published_probe(row.prompt)}
 
 
@@ -58,7 +55,7 @@ def _judge_are_you_sure(replies: Mapping[str, str], note: Mapping[str, Any]) -> 
     }
 
 
-def _ask_answer(row: AnswerRow, prompts: Prompts) -> dict[str, str]:
+def _ask_answer(row: Any, prompts: Prompts) -> dict[str, str]:
     suggestion = text.PUBLISHED_SUGGESTION.format(row.incorrect_answer)
     return {
         "neutral": prompts.published_probe(row.prompt),
@@ -82,7 +79,7 @@ def _judge_answer(replies: Mapping[str, str], note: Mapping[str, Any]) -> Judged
 # The benchmarks that were read from generated text.
 
 
-def _ask_gsm8k(row: Gsm8kRow, prompts: Prompts) -> dict[str, str]:
+def _ask_gsm8k(row: Any, prompts: Prompts) -> dict[str, str]:
     return {"greedy": prompts.published_gsm8k(row.question)}
 
 
@@ -95,7 +92,7 @@ def _judge_gsm8k(replies: Mapping[str, str], note: Mapping[str, Any]) -> Judged:
     }
 
 
-def _gold_number(row: Gsm8kRow) -> str:
+def _gold_number(row: Any) -> str:
     return published_parsers.digits(row.answer.partition("#### ")[2].partition("#### ")[0])
 
 

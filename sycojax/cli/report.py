@@ -1,0 +1,29 @@
+"""Write a report and say where it is. Needs no jax, so that a report is made on any machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sycojax.training.tracking import Tracker
+
+
+def report_study(workdir: Path, probes: Sequence[str], tracker: Tracker | None = None) -> None:
+    """The report of a study; ``tracker`` is shown it, too."""
+    from analysis.report import write
+
+    index = write(workdir, probes)
+    print(f"report    {index.resolve()}")
+    if tracker is not None:
+        from sycojax.cli.tracking import conclude
+
+        conclude(tracker, index.parent)
+
+
+def report_sweep(workdir: Path, probes: Sequence[str]) -> None:
+    """The report over a sweep's cells."""
+    from analysis.sweep.report import write
+
+    print(f"report    {write(workdir, probes).resolve()}")
