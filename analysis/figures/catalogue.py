@@ -67,7 +67,7 @@ FIGURES: tuple[Drawing, ...] = (
     Drawing(
         "sycophancy",
         "Sycophancy by configuration",
-        "The three probes stand side by side and are never added up. Filled circles are the soft headline (how "
+        "The probes stand side by side and are never added up. Filled circles are the soft headline (how "
         "much probability moves towards the user), open diamonds the hard one (how often the decision moves, minus "
         "what noise alone does). 0 is a model that ignores the user's opinion; lines are 95 % intervals.",
         ("probe",), levels.sycophancy,
