@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from sycojax.errors import SycojaxError
 from sycojax.weights.checkpoints import Checkpoints
@@ -95,6 +96,26 @@ def test_a_disk_that_takes_no_more_is_a_clear_error_and_keeps_the_old_one(tmp_pa
         checkpoints.__exit__(None, None, None)
     with Checkpoints(tmp_path, "me") as reopened:
         assert reopened.latest_step() == 1
+
+
+def test_restores_onto_another_mesh(tmp_path):
+    def placed(shape: tuple[int, int]) -> jax.Array:
+        mesh = jax.make_mesh(
+            shape,
+            ("x", "y"),
+            axis_types=(AxisType.Auto,) * 2,
+            devices=jax.devices()[: np.prod(shape)],
+        )
+        values = jnp.arange(64.0).reshape(8, 8)
+        return jax.device_put(values, NamedSharding(mesh, PartitionSpec("x", "y")))
+
+    with Checkpoints(tmp_path, "me") as checkpoints:
+        checkpoints.save(1, {"w": placed((4, 2))}, {})
+    with Checkpoints(tmp_path, "me") as checkpoints:
+        restored = checkpoints.restore(_abstract({"w": placed((1, 2))}))
+    assert restored is not None
+    np.testing.assert_array_equal(restored[0]["w"], np.arange(64.0).reshape(8, 8))
+    assert len(restored[0]["w"].sharding.device_set) == 2
 
 
 def test_counts_are_copied_before_the_writer_gets_them(tmp_path, monkeypatch):

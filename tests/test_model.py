@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +19,9 @@ from sycojax.models.base import abstract, initial_lora, merge, parameter_count, 
 from sycojax.models.cache import KVCache
 from sycojax.models.compute import Compute
 from sycojax.models.lora import ATTENTION_TARGETS, TARGETS, LoRAConfig, Projection
-from sycojax.parallel.mesh import make_mesh
+from sycojax.parallel.mesh import batch_sharding, make_mesh
 from sycojax.planning.shapes import SHAPES
+from sycojax.weights.huggingface import load_base
 
 B, T = 4, 32  # every forward pass of this file has this shape, so most share a compilation
 
@@ -73,6 +75,15 @@ def test_no_token_sees_a_later_one(base, adapter):
     assert np.abs(a[:, 20:] - b[:, 20:]).min(axis=-1).max() > 0
 
 
+def test_what_stands_in_the_padding_does_not_matter(base, adapter):
+    one, other = tokens(), tokens()
+    other[:, 12:] = 0
+    segment_ids = np.where(np.arange(T) < 12, 1, 0) * np.ones((B, 1), np.int64)
+    padded = forward(base, adapter, other, segment_ids=segment_ids.astype(np.int32))
+    assert np.isfinite(padded).all()
+    np.testing.assert_allclose(padded[:, :12], forward(base, adapter, one)[:, :12], atol=1e-5)
+
+
 def test_packed_sequences_equal_the_same_alone(base, adapter):
     one = tokens()
     alone = forward(base, adapter, one)
@@ -87,6 +98,27 @@ def test_packed_sequences_equal_the_same_alone(base, adapter):
     # Relative positions alone count, so a segment may start anywhere.
     shifted = forward(base, adapter, packed, positions + 100 * (segment_ids == 2), segment_ids)
     np.testing.assert_allclose(shifted[0, 10:25], alone[1, :15], atol=2e-4)
+
+
+def test_branches_of_a_tree_equal_separate_rows(base, adapter):
+    one = tokens()
+    # Three sequences: 9 tokens shared by all, 3 more by the last two.
+    second = np.concatenate([one[0, :9], one[1, :5]])
+    third = np.concatenate([second[:12], one[1, 7:9]])
+    padded = np.zeros((B, T), np.int32)
+    padded[0, :14], padded[1, :14] = one[0, :14], second
+    alone = forward(base, adapter, padded)
+    padded[1, :14] = third
+    other = forward(base, adapter, padded)
+    tree, positions, ends, segments = (np.zeros((B, T), np.int32) for _ in range(4))
+    tree[0, :21] = np.concatenate([one[0, :14], second[9:], third[12:]])
+    positions[0, :21] = np.concatenate([np.arange(14), np.arange(9, 14), np.arange(12, 14)])
+    ends[0, :21] = np.repeat([21, 14, 21, 19, 21], [9, 5, 3, 2, 2])
+    segments[0, :21] = 1
+    out = forward(base, adapter, tree, positions, segments, ends)
+    np.testing.assert_allclose(out[0, :14], alone[0, :14], atol=2e-5)
+    np.testing.assert_allclose(out[0, 14:19], alone[1, 9:14], atol=2e-5)
+    np.testing.assert_allclose(out[0, 19:21], other[1, 12:14], atol=2e-5)
 
 
 def test_mask_of_a_small_tree():
@@ -234,6 +266,19 @@ def test_eight_devices_compute_what_one_computes(directory, base, adapter):
     np.testing.assert_allclose(both[0], expected, rtol=0, atol=2e-5)
     zero = ours.zero_adapter(base)
     np.testing.assert_allclose(both[1], forward(base, zero, one), rtol=0, atol=2e-5)
+
+
+def test_fsdp_splits_the_work_and_not_only_the_weights(directory):
+    """Without a word about activations the partitioner gives every device the whole batch."""
+    mesh = make_mesh(data=1, fsdp=8, tensor=1)
+    spread = load_base(directory, ours.LORA, Compute(mesh=mesh))
+    ids = jax.ShapeDtypeStruct((8, T), jnp.int32, sharding=batch_sharding(mesh))
+    compiled = _compiled.lower(
+        spread.graph, ours.zero_adapter(spread), spread.params, ids, ids, ids, ids
+    ).compile()
+    rows = set(re.findall(r"= f32\[(\d+),\d+\]\S* dot\(", compiled.as_text()))
+    assert str(T) in rows  # one row of T tokens per device
+    assert str(8 * T) not in rows
 
 
 # --- LoRA --------------------------------------------------------------------

@@ -82,12 +82,19 @@ def make_mesh(
 
 
 def partition_spec(axes: tuple[str, ...], bank_axis: str | None = None) -> PartitionSpec:
-    """The spec of a parameter with these logical axes; of an unknown one it is a ``KeyError``.
+    """The spec of a parameter with these logical axes. Raises on an unknown name or a mesh axis used twice.
 
     ``bank_axis``: the mesh axis that the adapters of a bank are laid over.
     """
     rules = {**RULES, "bank": bank_axis}
-    return PartitionSpec(*(rules[axis] for axis in axes))
+    for axis in axes:
+        if axis not in rules:
+            raise SycojaxError(f"logical axis {axis!r} has no rule (known: {', '.join(rules)})")
+    spec = [rules[axis] for axis in axes]
+    used = [axis for axis in spec if axis is not None]
+    if len(set(used)) < len(used):
+        raise SycojaxError(f"logical axes {axes} use a mesh axis twice: {spec}")
+    return PartitionSpec(*spec)
 
 
 def shardings(mesh: Mesh, axes: Any, *, bank: bool = False, bank_axis: str | None = None) -> Any:
