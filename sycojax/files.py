@@ -89,5 +89,13 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         yield new
         os.chmod(new, 0o755)
         if path.exists():
-            os.replace(path, temporary(f".{path.name}.old.") / "old")
+            old = temporary(f".{path.name}.old.") / "old"
+            stack.callback(_put_back, old, path)
+            os.replace(path, old)
         os.replace(new, path)
+
+
+def _put_back(old: Path, path: Path) -> None:
+    """What was to be replaced, where nothing has taken its place."""
+    if old.exists() and not path.exists():
+        os.replace(old, path)

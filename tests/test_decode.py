@@ -114,11 +114,12 @@ def test_waiting_prompts_take_free_rows(base: FrozenBase, bank: Any) -> None:
             looked_at += sum(len(ids) + i for i in range(1, len(out)))
     counts = decoder.counts
     assert counts.generated_tokens == fed + 2 * len(asked)
+    assert counts.decode_step_rows == 8 * counts.decode_steps
     assert counts.decode_step_adapters == 2 * counts.decode_steps
     assert counts.decode_step_slots == looked_at
     # In batches of four the longest of each would set the pace: 12 + 11 + 4 tokens and more.
     assert counts.decode_steps < 20
-    assert fed > 0.6 * 8 * counts.decode_steps
+    assert fed > 0.6 * counts.decode_step_rows
 
 
 def test_what_decoding_has_to_read(base: FrozenBase, bank: Any) -> None:
@@ -256,6 +257,10 @@ def test_generation_and_likelihood_requests_mix(
             (c.text, c.finished) for c in expected[a]
         ]
         assert all(len(r.logprobs) == 2 for r in scored[a] if r.text is None)
+    report = scorer.report()
+    assert report["generated_requests"] == ADAPTERS * len(TEXTS)
+    assert 0 < report["prompt_tokens"] < report["padded_prompt_tokens"]
+    assert report["requests"] == ADAPTERS * len(requests)
 
 
 def test_trained_model_tells_its_story(shared_data: Path) -> None:

@@ -58,21 +58,23 @@ def encoded(length: int, targets: int) -> EncodedExample:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "completion", "tokens", "start"),
+    ("prompt", "completion", "tokens", "start", "merged"),
     [
-        ("cd", " ef", "<s> c d e f", 3),
-        ("<s>cd", "e", "<s> c d e", 3),  # one <s> is enough
-        ("", "cd", "<s> c d", 1),
+        ("cd", " ef", "<s> c d e f", 3, False),
+        ("<s>cd", "e", "<s> c d e", 3, False),  # one <s> is enough
+        ("", "cd", "<s> c d", 1, False),
         # Completions of one prompt may start at different places.
-        ("ca", "bd", "<s> c ab d", 2),
-        ("ca", "d", "<s> c a d", 3),
-        ("ca", "aab", "<s> c a a ab", 3),
+        ("ca", "bd", "<s> c ab d", 2, True),
+        ("ca", "d", "<s> c a d", 3, False),
+        ("ca", "aab", "<s> c a a ab", 3, False),
     ],
 )
-def test_a_pair_is_tokenised_jointly(prompt: str, completion: str, tokens: str, start: int) -> None:
+def test_a_pair_is_tokenised_jointly(
+    prompt: str, completion: str, tokens: str, start: int, merged: bool
+) -> None:
     pair = encode_pair(toy_tokenizer().encode, prompt, completion)
     assert pair.token_ids == ids(*tokens.split())
-    assert pair.start == start
+    assert (pair.start, pair.merged) == (start, merged)
 
 
 def test_a_completion_without_tokens_is_an_error() -> None:
@@ -166,5 +168,6 @@ def test_real_letters_are_one_token_after_their_bracket(shared_data: Path) -> No
         question = json.loads(line)["question"]
         for prefix, letter in ((" The answer is (", "A"), ("", " A")):
             pair = encode_pair(tokenizer.encode, f"<s>[INST] {question} [/INST]{prefix}", letter)
+            assert not pair.merged
             assert len(pair.token_ids) == pair.start + 1
             assert tokenizer.decode(pair.token_ids[pair.start :]) == letter

@@ -94,3 +94,22 @@ def test_bad_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "b.json").mkdir()
     with pytest.raises(SycojaxError, match=r"cannot read .*b\.json: Is a directory"):
         read_json(tmp_path / "b.json")
+
+
+def test_a_directory_that_cannot_be_replaced_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, replace = tmp_path / "d", os.replace
+    with atomic_directory(target) as temporary:
+        (temporary / "a").write_text("old")
+
+    def refused(source: Path, to: Path) -> None:
+        if Path(to) == target and (Path(source) / "a").read_text() == "new":
+            raise OSError(28, "No space left on device")
+        replace(source, to)
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(SycojaxError, match="No space left"), atomic_directory(target) as temporary:
+        (temporary / "a").write_text("new")
+    assert (target / "a").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["d"]

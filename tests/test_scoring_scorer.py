@@ -94,6 +94,8 @@ def test_repeated_work_is_done_once(scorer: Scorer, bank: Any) -> None:
     two = scorer.score([*REQUESTS, *again], member(bank, 0), progress=False)
     assert_same([two[0][: len(REQUESTS)]], one)
     assert [r.logprobs for r in two[0][len(REQUESTS) :]] == [r.logprobs for r in one[0]]
+    pairs = {(q.prompt, c) for q in REQUESTS for c in q.candidates}
+    assert before.completions == scorer.counts.completions - before.completions == len(pairs)
     assert scorer.counts.real_tokens == 2 * before.real_tokens
     assert before.unique_tokens <= before.real_tokens < before.naive_tokens
 
@@ -202,11 +204,19 @@ def test_a_tokenizer_of_another_model_is_refused(base: FrozenBase) -> None:
         Scorer(small, cases.tokenizer(), CONFIG)
 
 
+def test_score_each_wants_one_list_per_adapter(scorer: Scorer, bank: Any) -> None:
+    with pytest.raises(SycojaxError, match="2 lists of requests for 3 adapters"):
+        scorer.score_each([[], []], bank)
+    assert scorer.score_each([[], [], []], bank) == [[], [], []]
+
+
 def test_long_prompts_lose_their_oldest_tokens(scorer: Scorer, base: FrozenBase, bank: Any) -> None:
     long = cases.request("long", "0123456789" * 12, "A", "xyz", "AB")
+    dropped = scorer.counts.dropped_tokens
     (record,) = scorer.score([long], member(bank, 0), progress=False)[0]
     # 1 + 120 prompt tokens, and two of "xyz" are fed: 123 against a context of 96.
     assert record.dropped_tokens == 123 - cases.LONGEST == 27
+    assert scorer.counts.dropped_tokens == dropped + 27
     for candidate, logprob in zip(long.candidates, record.logprobs, strict=True):
         ids = encode_pair(cases.tokenizer().encode, long.prompt, candidate).token_ids
         kept = [ids[0], *ids[28:]]
@@ -233,10 +243,12 @@ def test_broken_weights_are_reported(base: FrozenBase, bank: Any, scorer: Scorer
         scorer.score(REQUESTS, broken, progress=False)
 
 
-def test_a_token_that_spans_the_boundary_is_scored(scorer: Scorer, bank: Any) -> None:
+def test_boundary_inside_a_token_is_counted(scorer: Scorer, bank: Any) -> None:
+    before = scorer.counts.merged_pairs
     request: Request = cases.request("merged", "pick (", "A", "B")
     (record,) = scorer.score([request], member(bank, 0), progress=False)[0]
     assert record.n_tokens == (1, 1)  # "(A" is one token and is scored whole
+    assert scorer.counts.merged_pairs == before + 1
 
 
 def test_progress_is_shown_to_people_unless_quiet(

@@ -24,12 +24,13 @@ LossAverage = Literal["example", "token", "micro"]
 class EncodedPair:
     """``token_ids[:start]`` is the prompt (BOS included), ``token_ids[start:]`` the completion, never empty.
 
-    Where a token of the joint text spans the boundary, it belongs to the completion, so that no part of the
-    completion is given away.
+    ``merged`` says that a token of the joint text spans the boundary; it then belongs to the completion,
+    so that no part of the completion is given away.
     """
 
     token_ids: list[int]
     start: int
+    merged: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,13 +58,13 @@ def encode_pair(encode: Encode, prompt: str, completion: str) -> EncodedPair:
     other ids: a SentencePiece model puts a space in front of every text. Raises ``SycojaxError`` when the
     completion adds no token.
     """
-    token_ids = encode(prompt + completion)
-    start = shared_length(encode(prompt), token_ids)
+    before, token_ids = encode(prompt), encode(prompt + completion)
+    start = shared_length(before, token_ids)
     if start == len(token_ids):
         raise SycojaxError(
             f"completion {completion!r} adds no token after the prompt ending in {prompt[-40:]!r}"
         )
-    return EncodedPair(token_ids, start)
+    return EncodedPair(token_ids, start, merged=start < len(before))
 
 
 def shared_length(a: Sequence[int], b: Sequence[int]) -> int:

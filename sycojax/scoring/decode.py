@@ -57,10 +57,15 @@ class Continuation(NamedTuple):
 class DecodeCounts:
     """Summed over configurations."""
 
+    generated_requests: int = 0
+    prompt_tokens: int = 0
+    padded_prompt_tokens: int = 0
     generated_tokens: int = 0
+    decode_dropped_tokens: int = 0  # prompt tokens cut on the left (once, not per configuration)
     # A step feeds one token of every row of every adapter of the pass; prefill is no step.
     decode_steps: int = 0
     decode_step_adapters: int = 0  # summed over steps
+    decode_step_rows: int = 0  # summed over steps, rows that are done included
     decode_step_slots: int = (
         0  # keys that the tokens fed to unfinished rows look at, themselves included
     )
@@ -125,8 +130,11 @@ class Decoder:
         so many that less than half the context is left of it.
         """
         count = bank_size(bank)
-        results: list[dict[int, Continuation]] = [{} for _ in range(count)]
+        results: list[list[Continuation | None]] = [[None] * len(prompts) for _ in range(count)]
         encoded = [self._encode(prompt) for prompt in prompts]
+        self.counts.decode_dropped_tokens += sum(prompt.dropped for prompt in encoded)
+        self.counts.generated_requests += count * len(prompts)
+        self.counts.prompt_tokens += count * sum(len(prompt.token_ids) for prompt in encoded)
         bar = tqdm(
             total=count * len(prompts),
             unit="item",
@@ -141,7 +149,10 @@ class Decoder:
                     row = self._text(new, prompts[number], encoded[number])
                     results[first + a][number] = row
                     bar.update()
-        return [[row[number] for number in range(len(prompts))] for row in results]
+        out = [[c for c in row if c is not None] for row in results]
+        if any(len(row) != len(prompts) for row in out):
+            raise RuntimeError("not every prompt was continued")
+        return out
 
     def _continue(
         self,
@@ -191,6 +202,7 @@ class Decoder:
             done, new, made, steps = jax.device_get(view)
             self.counts.decode_steps += int(steps)
             self.counts.decode_step_adapters += int(steps) * width
+            self.counts.decode_step_rows += int(steps) * held.size
             new, made = new.reshape(*held.shape, -1), made.reshape(held.shape)
             ended, said = done.reshape(held.shape).copy(), np.zeros(held.shape, bool)
             for a, row in np.argwhere(~ended & (held >= 0)).tolist():
@@ -228,6 +240,7 @@ class Decoder:
         for a, i, row, prompt in taken:
             token_ids[a, i, : len(prompt.token_ids)] = prompt.token_ids
             lengths[a, i], limits[a, i], at[a, i] = len(prompt.token_ids), prompt.limit, row
+        self.counts.padded_prompt_tokens += token_ids.size
         return Arrivals(token_ids, lengths, limits, at)
 
     def _place(self, arrivals: Arrivals, width: int) -> Arrivals:

@@ -36,6 +36,7 @@ class Work(NamedTuple):
     naive_tokens: int  # one row per candidate of each request, unpadded
     at: list[int]  # number of the distinct completion, per completion asked
     answers: list[Answer]  # one per request
+    merged: int  # distinct (prompt, candidate) pairs with a token that spans both
 
 
 class Encoder:
@@ -43,6 +44,7 @@ class Encoder:
 
     def __init__(self, tokenizer: Tokenizer, vocab_size: int, context: int):
         self.context = context
+        self.merged = 0
         self._tokenizer = tokenizer
         # One object per id: a long job's ids take 8 bytes each, and compare by identity.
         self._ids = list(range(vocab_size))
@@ -71,6 +73,7 @@ class Encoder:
                 raise SycojaxError(f"request {request.key}: {error}") from error
             if pair.start == 0:
                 raise SycojaxError(f"request {request.key}: nothing stands before its candidates")
+            self.merged += pair.merged
             token_ids = tuple(map(self._ids.__getitem__, pair.token_ids))
             self._pairs[prompt, candidate] = Completion(token_ids, pair.start)
 
@@ -100,7 +103,7 @@ def prepare(requests: Sequence[Request], encoder: Encoder, programs: Programs) -
         Answer([next(at) for _ in completions], [c.n_tokens for c in completions], dropped)
         for completions, dropped in encoded
     ]
-    return work._replace(answers=answers)
+    return work._replace(answers=answers, merged=encoder.merged)
 
 
 def arrange_completions(completions: Sequence[Completion], programs: Programs) -> Work:
@@ -110,4 +113,4 @@ def arrange_completions(completions: Sequence[Completion], programs: Programs) -
     naive = sum(len(c.inputs) for c in completions)
     distinct = list(numbers)
     arranged = plan(distinct, *programs(unique_tokens(distinct)))
-    return Work(arranged, len(numbers), naive, at, [])
+    return Work(arranged, len(numbers), naive, at, [], 0)

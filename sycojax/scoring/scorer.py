@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from sycojax.config import ScoreConfig
 from sycojax.data.tokenizer import Tokenizer, check_vocabulary
+from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, merge
 from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import batch_sharding, distribute, replicated, row_ways
@@ -41,10 +42,14 @@ REMEMBERED = 4
 class Counts:
     """What scoring took so far. Tokens are summed over configurations; generation is counted apart."""
 
+    requests: int = 0
+    completions: int = 0  # distinct (context, completion) pairs
     naive_tokens: int = 0  # one row per candidate of each request, unpadded
     unique_tokens: int = 0  # lower bound: nodes of the prefix trie of each call
     real_tokens: int = 0  # fed to the model
     padded_tokens: int = 0  # computed, padding included
+    dropped_tokens: int = 0  # prompt tokens cut on the left (once, not per configuration)
+    merged_pairs: int = 0  # a token spans prompt and candidate; it is scored with the candidate
 
 
 class Scores(NamedTuple):
@@ -113,6 +118,7 @@ class Scorer:
             progress=progress,
         )
         count = bank_size(bank)
+        self.counts.requests += count * len(requests)
         out = []
         for a in range(count):
             texts, likelihoods = iter(continuations[a]), iter(work.answers)
@@ -127,6 +133,8 @@ class Scorer:
                 at, n_tokens, dropped = next(likelihoods)
                 logprobs, greedy = scores.logprobs[a, at], scores.greedy[a, at]
                 records.append(Record.scored(request, logprobs, n_tokens, greedy, dropped))
+            if [r.key for r in records] != [r.key for r in requests]:
+                raise RuntimeError("the scored requests are not those that were asked")
             out.append(records)
         return out
 
@@ -138,6 +146,8 @@ class Scorer:
         Adapters go one at a time. With ``bank_width`` 1 that uses the programs of ``score``; wider banks
         compile one more program per row length, once.
         """
+        if len(requests) != bank_size(bank):
+            raise SycojaxError(f"{len(requests)} lists of requests for {bank_size(bank)} adapters")
         return [
             self.score(asked, member(bank, a, self.base), progress=progress)[0] if asked else []
             for a, asked in enumerate(requests)
@@ -175,6 +185,8 @@ class Scorer:
         config = self.base.config
         encoder = Encoder(self.tokenizer, config.vocab_size, config.max_position_embeddings)
         work = prepare(requests, encoder, self._shapes_for(bank))
+        self.counts.dropped_tokens += sum(answer.dropped for answer in work.answers)
+        self.counts.merged_pairs += work.merged
         self._works[key] = work
         if len(self._works) > REMEMBERED:
             self._works.popitem(last=False)
@@ -199,12 +211,12 @@ class Scorer:
     def _run(self, work: Work, bank: Any, progress: bool) -> Scores:
         count, n, width = bank_size(bank), work.n_completions, self._width(bank)
         sums = np.full((count, n), np.nan)
-        matches = np.zeros((count, n), bool)
+        matches, done = np.zeros((2, count, n), bool)
         pending: collections.deque[tuple[Batch, int, int, Any]] = collections.deque()
         program = self._programs[width > 1]
         loras = list(passes(bank, width, self.base)) if n else []
         bar = tqdm(
-            total=sums.size, unit="item", desc="scoring", leave=False,
+            total=done.size, unit="item", desc="scoring", leave=False,
             disable=None if progress and n and is_first() else True,
         )  # fmt: skip
 
@@ -215,6 +227,7 @@ class Scorer:
                 own = (a,) if width > 1 else ()
                 at = (first + a, batch.numbers)
                 sums[at], matches[at] = batch.collect(logprobs[own], argmax[own])
+                done[at] = True
             bar.update(adapters * len(batch.numbers))
 
         with bar:
@@ -231,6 +244,10 @@ class Scorer:
                         fetch()
             while pending:
                 fetch()
+        if not done.all():
+            raise RuntimeError("the scored completions are not those that were asked")
+
+        self.counts.completions += count * n
         self.counts.naive_tokens += count * work.naive_tokens
         self.counts.unique_tokens += count * work.plan.unique_tokens
         self.counts.real_tokens += count * work.plan.real_tokens
