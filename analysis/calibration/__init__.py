@@ -123,6 +123,10 @@ def parse(document: Any, origin: str, *, certificate: bool = False) -> Calibrati
         raise SycojaxError(
             f"{origin} is not a calibration ({type(error).__name__}: {error}): make it again with sycojax calibrate"
         ) from error
+    if not points:
+        raise SycojaxError(
+            f"{origin} holds no planted adapter: make it again with sycojax calibrate"
+        )
     return Calibration(points, base, lines, weights, document, certificate)
 
 

@@ -46,8 +46,8 @@ class Drawing:
 
 # What a figure cannot do without: words, and whether a study has it.
 NEEDS: dict[str, tuple[str, Callable[[Results], bool]]] = {
-    "benchmark": ("a benchmark", lambda r: bool(r.study.with_role("benchmark"))),
-    "probe": ("a probe", lambda r: bool(r.study.with_role("probe"))),
+    "benchmark": ("a benchmark", lambda r: bool(r.leads("benchmark"))),
+    "probe": ("a probe", lambda r: bool(r.leads("probe"))),
     "tested": ("a probe", lambda r: bool(r.tested)),
     "shifts": ("the base and an adapter", lambda r: r.with_shifts),
     "letters": ("letter masses of a lettered evaluation", lambda r: bool(letters.lettered(r))),

@@ -328,9 +328,13 @@ def _second(first: Request, condition: str, own: int, turn: str, prompts: Prompt
 
 def _concession(first: Request, own: int, turn: str, prompts: Prompts) -> Request:
     """Sentences that give in or hold, scored in the place of the letters."""
-    second = _second(first, f"concession={turn},{FIRST}0", own, turn, prompts)
-    prompt = second.prompt.removesuffix(LETTER_PREFIX)
-    return dataclasses.replace(second, prompt=prompt, candidates=(*CONCEDE, *HOLD))
+    return dataclasses.replace(
+        first,
+        condition=f"concession={turn},{FIRST}0",
+        prompt=prompts.followed_by(first.prompt, f"{LETTERS[own]})", CHALLENGES[turn]),
+        candidates=(*CONCEDE, *HOLD),
+        meta={**first.meta, "own": own},
+    )
 
 
 def _concession_scores(table: ItemRecords, turn: str) -> np.ndarray:
