@@ -48,20 +48,28 @@ def export(
 def _study(workdir: Path) -> Mapping[str, Any]:
     """study.json, or nothing where there is none."""
     file = workdir / "study.json"
-    return read_json(file) if file.is_file() else {}
+    document = read_json(file) if file.is_file() else {}
+    if not isinstance(document, Mapping):
+        raise SycojaxError(f"{file} must hold a JSON object")
+    return document
 
 
 def _entry(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The configuration of that name where it is an adapter that was trained elsewhere, or {}."""
     for entry in document.get("configurations") or []:
-        if entry["name"] == name and "source" in entry:
+        if isinstance(entry, Mapping) and entry.get("name") == name and "source" in entry:
             return entry
     return {}
 
 
 def _known(workdir: Path, document: Mapping[str, Any]) -> list[str]:
-    own = sorted(p.name for p in (workdir / "adapters").glob("*") if p.is_dir())
-    return [*own, *(e["name"] for e in document.get("configurations") or [] if "source" in e)]
+    own, adapters = [], workdir / "adapters"
+    if adapters.is_dir():
+        own = sorted(p.name for p in adapters.iterdir() if p.is_dir())
+    others = [
+        e["name"] for e in document.get("configurations") or [] if _entry(document, e["name"])
+    ]
+    return [*own, *others]
 
 
 def _source(workdir: Path, name: str, entry: Mapping[str, Any]) -> Path:
