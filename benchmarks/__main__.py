@@ -7,7 +7,7 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import bank5, decode, lora_train, score_suite
+from benchmarks import decode, lora_train, score_suite
 from benchmarks.measure import report
 from benchmarks.shapes import SHAPES, opened
 
@@ -16,7 +16,6 @@ MEASURE = {
     lora_train.PUBLISHED: functools.partial(lora_train.measure, published=True),
     "score_suite": score_suite.measure,
     "decode": decode.measure,
-    "bank5": bank5.measure,
 }
 
 

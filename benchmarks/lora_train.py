@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks import peers
 from benchmarks.hardware import chip, device
 from benchmarks.measure import OURS, PEER, Line, compared, interleave
-from benchmarks.shapes import Bench, adapter, jobs, with_dropout
+from benchmarks.shapes import Bench, adapter, job, with_dropout
 from sycojax.config import TrainConfig
 from sycojax.data.encode import EncodedExample
 from sycojax.models.base import FrozenBase
@@ -24,6 +24,7 @@ from sycojax.weights.peft import export_adapter
 
 STEPS = {"toy": 4, "tiny": 1}  # optimiser steps of one repeat; one where not named
 MICRO_BATCHES = (2, 4, 8, 16)  # of the peer, tried
+SEED = 0  # of the adapter, which both sides begin with
 NAME, PUBLISHED = "lora_train", "lora_train_published_padding"
 
 
@@ -115,11 +116,11 @@ def measure(bench: Bench, repeats: int, peer: bool, published: bool = False) -> 
     # What transformers minimises: the mean over target tokens. The weights cost nothing.
     config: TrainConfig = dataclasses.replace(bench.shape.train, loss_average="token")
     data = bench.data("published" if published else "sycojax")
-    bank = Bank(jobs(data), config, 1, 0)
+    bank = Bank([job(data, SEED)], config, 1, 0)
     why = peers.missing("torch", "peft") or ("" if peer else "not asked for")
     details: dict[str, Any] = {"texts": bench.source, "peer": why or "transformers + PEFT"}
     directory = bench.scratch / "adapter"
-    export_adapter(directory, adapter(bench.base, 0), bench.base.lora, "base")
+    export_adapter(directory, adapter(bench.base, SEED), bench.base.lora, "base")
     if not why and bench.shape.dtype == "float32":
         details["loss_difference"] = check(bench, bank, directory, published)
     per = STEPS.get(bench.shape.name, 1)

@@ -8,13 +8,12 @@ import os
 import runpy
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from sycojax import toy
 from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
@@ -207,26 +206,16 @@ def random_base(shape: Shape) -> FrozenBase:
     return dataclasses.replace(base, params=jax.tree.unflatten(tree, filled))
 
 
-def adapter(base: FrozenBase, seed: int, b_scale: float = 0.0) -> Tree:
-    """An adapter as training starts it, or with B drawn at ``b_scale``: NumPy, no bank axis."""
+def adapter(base: FrozenBase, seed: int) -> Tree:
+    """An adapter as training starts it: NumPy, no bank axis."""
     key = jax.random.fold_in(jax.random.key(seed), 0)  # as training.step.initial_state does
-    lora = jax.device_get(initial_lora(base.config, base.lora, key))
-    if not b_scale:
-        return lora
-    random = np.random.default_rng(seed)
-
-    def fill(path: Any, leaf: np.ndarray) -> np.ndarray:
-        if path[-1].key != "lora_b":
-            return leaf
-        return random.normal(0, b_scale, leaf.shape).astype(np.float32)
-
-    return jax.tree_util.tree_map_with_path(fill, lora)
+    return jax.device_get(initial_lora(base.config, base.lora, key))
 
 
-def jobs(data: StudyData, seeds: Sequence[int] = (0,), name: str = "combined") -> list[AdapterJob]:
-    """One job per seed on the same examples."""
-    chosen = data.training[name]
-    return [AdapterJob(f"{name}-{s}", s, chosen.train, chosen.validation) for s in seeds]
+def job(data: StudyData, seed: int) -> AdapterJob:
+    """The adapter of all four tasks."""
+    chosen = data.training["combined"]
+    return AdapterJob(f"combined-{seed}", seed, chosen.train, chosen.validation)
 
 
 def with_dropout(base: FrozenBase, dropout: float) -> FrozenBase:

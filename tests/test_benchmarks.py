@@ -76,8 +76,8 @@ def test_lines_are_added_and_drawn(tmp_path: Path, capsys: Any) -> None:
     timings = interleave({OURS: clock.side("o", [2]), PEER: clock.side("p", [3])}, 1, clock)
     line = compared("decode", "tiny", "CPU", timings, 10, "tokens/s")
     report([line], out)
-    report([dataclasses.replace(line, name="bank5"), line], out)
-    assert [found["name"] for found in valid_lines(out)] == ["decode", "bank5", "decode"]
+    report([dataclasses.replace(line, name="score_suite"), line], out)
+    assert [found["name"] for found in valid_lines(out)] == ["decode", "score_suite", "decode"]
     assert out.with_suffix(".png").stat().st_size > 1000
     assert "1.5" in capsys.readouterr().out
 
@@ -110,7 +110,7 @@ def valid_lines(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the peers' own, with the versions of the day
 @pytest.mark.parametrize(
-    "name", ["lora_train", "lora_train_published_padding", "score_suite", "decode", "bank5"]
+    "name", ["lora_train", "lora_train_published_padding", "score_suite", "decode"]
 )
 def test_every_benchmark_runs(name: str, tmp_path: Path) -> None:
     pytest.importorskip("torch")
