@@ -19,7 +19,7 @@ lint: $(VENV)/dev.stamp
 parity: $(VENV)/parity.stamp $(VENV)/sky.stamp  ## live comparison with torch, transformers, PEFT; and the slow tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "parity or slow"
 
-bench: $(VENV)/parity.stamp         ## every benchmark beside its peer at two shapes; lines and a plot in runs/
+bench: $(VENV)/parity.stamp         ## every benchmark beside its peer at two shapes; JSON lines in runs/
 	for shape in toy small; do for name in lora_train lora_train_published_padding score_suite decode; do \
 	  JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/python -m benchmarks $$name --shape=$$shape --out=runs/benchmarks.jsonl || exit 1; \
 	done; done

@@ -25,9 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("name", choices=MEASURE)
     parser.add_argument("--shape", choices=SHAPES, default="toy")
     parser.add_argument("--repeats", type=int, default=5, help="medians are taken over these")
-    parser.add_argument(
-        "--out", type=Path, help="JSON lines are added to it; a plot goes beside it"
-    )
+    parser.add_argument("--out", type=Path, help="JSON lines are added to it")
     parser.add_argument("--no-peer", action="store_true", help="time ours alone")
     asked = parser.parse_args(argv)
     with opened(asked.shape) as bench:

@@ -1,4 +1,4 @@
-"""Interleaved timing, and what every benchmark writes: a JSON line, a table and a plot."""
+"""Interleaved timing, and what every benchmark writes: a JSON line and a table."""
 
 from __future__ import annotations
 
@@ -121,14 +121,13 @@ def compared(
 
 
 def report(lines: Sequence[Line], out: Path | None) -> None:
-    """Print the table; with ``out`` add the JSON lines to that file and redraw the plot beside it."""
+    """Print the table; with ``out`` add the JSON lines to that file."""
     print(table(lines))
     if out is None:
         return
     new = "".join(json.dumps(dataclasses.asdict(line)) + "\n" for line in lines)
     before = out.read_text(encoding="utf-8") if out.exists() else ""
     atomic_write(out, before + new)
-    draw([json.loads(text) for text in (before + new).splitlines()], out.with_suffix(".png"))
 
 
 def table(lines: Sequence[Line]) -> str:
@@ -149,31 +148,6 @@ def table(lines: Sequence[Line]) -> str:
             f"{line.name} {line.shape} on {line.device}, {line.repeats} repeats, load {line.load:.1f}: {details}"
         )
     return "\n".join(text)
-
-
-def draw(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Bars of the ratios, one per line, with the one that says "as fast as the peer" marked."""
-    from matplotlib.figure import Figure
-
-    drawn = [line for line in lines if line["ratio"] is not None]
-    figure = Figure(figsize=(7, 1.2 + 0.4 * max(len(drawn), 1)), layout="constrained")
-    axes = figure.subplots()
-    labels = [f"{line['name']} {line['shape']}" for line in drawn]
-    rows = range(len(drawn))
-    axes.barh(rows, [line["ratio"] for line in drawn], color="#0072B2", label="wall time")
-    axes.plot(
-        [line["cpu_ratio"] or 0 for line in drawn],
-        rows,
-        "D",
-        color="#E69F00",
-        label="processor time",
-    )
-    axes.axvline(1, color="#5f6673", linewidth=1)
-    axes.set_yticks(rows, labels)
-    axes.invert_yaxis()
-    axes.set_xlabel("times as fast as the peer")
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
 
 
 def _number(value: Any) -> str:

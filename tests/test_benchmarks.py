@@ -70,7 +70,7 @@ def test_a_line_without_a_peer_says_so(tmp_path: Path) -> None:
     assert valid_lines(tmp_path / "found.jsonl")[0]["ratio"] is None
 
 
-def test_lines_are_added_and_drawn(tmp_path: Path, capsys: Any) -> None:
+def test_lines_are_added(tmp_path: Path, capsys: Any) -> None:
     out = tmp_path / "found.jsonl"
     clock = FakeClock()
     timings = interleave({OURS: clock.side("o", [2]), PEER: clock.side("p", [3])}, 1, clock)
@@ -78,7 +78,6 @@ def test_lines_are_added_and_drawn(tmp_path: Path, capsys: Any) -> None:
     report([line], out)
     report([dataclasses.replace(line, name="score_suite"), line], out)
     assert [found["name"] for found in valid_lines(out)] == ["decode", "score_suite", "decode"]
-    assert out.with_suffix(".png").stat().st_size > 1000
     assert "1.5" in capsys.readouterr().out
 
 
