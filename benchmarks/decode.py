@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import peers
-from benchmarks.hardware import chip, device, read_bandwidth
+from benchmarks.hardware import chip, device
 from benchmarks.measure import OURS, PEER, Line, compared, interleave
 from benchmarks.shapes import Bench
 from sycojax.scoring.bandwidth import decode_bytes
@@ -52,11 +52,9 @@ def measure(bench: Bench, repeats: int, peer: bool) -> list[Line]:
     begun = decode_bytes(bench.base, decoder.counts)
     timings = interleave(sides, repeats)
     needed = (decode_bytes(bench.base, decoder.counts) - begun) / repeats
-    known = chip()
-    bandwidth = known.bandwidth if known else read_bandwidth()
+    if known := chip():
+        details["share_of_bandwidth"] = needed / timings[OURS].seconds / known.bandwidth
     return [compared(
         "decode", shape.name, device(), timings, tokens, "tokens/s",
         **details, prompts=len(texts), generated_tokens=tokens, batch=decoder.rows,
-        bandwidth_gb_s=bandwidth / 1e9,
-        share_of_bandwidth=needed / timings[OURS].seconds / bandwidth,
     )]  # fmt: skip

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
-import time
 
 import jax
-import jax.numpy as jnp
 
 from sycojax.planning.hardware import CHIPS, Chip
 
@@ -39,16 +37,3 @@ def chip() -> Chip | None:
     """The data sheet's figures of an accelerator that is known; None on a CPU."""
     kind = jax.devices()[0].device_kind
     return next((CHIPS[name] for part, name in KINDS.items() if part in kind), None)
-
-
-def read_bandwidth(bytes_read: int = 1 << 30) -> float:
-    """Measured bytes/s of reading device memory: the best of five sums over ``bytes_read`` bytes."""
-    values = jnp.ones(bytes_read // 4, jnp.float32)
-    total = jax.jit(jnp.sum)
-    total(values).block_until_ready()
-    best = float("inf")
-    for _ in range(5):
-        start = time.perf_counter()
-        total(values).block_until_ready()
-        best = min(best, time.perf_counter() - start)
-    return bytes_read / best
