@@ -24,11 +24,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", choices=MEASURE)
     parser.add_argument("--shape", choices=SHAPES, default="toy")
+    parser.add_argument("--data", type=Path, help="splits/, probes.json and a tokenizer's files")
     parser.add_argument("--repeats", type=int, default=5, help="medians are taken over these")
     parser.add_argument("--out", type=Path, help="JSON lines are added to it")
     parser.add_argument("--no-peer", action="store_true", help="time ours alone")
     asked = parser.parse_args(argv)
-    with opened(asked.shape) as bench:
+    with opened(asked.shape, asked.data) as bench:
         report(MEASURE[asked.name](bench, asked.repeats, not asked.no_peer), asked.out)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import runpy
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from sycojax import toy
 from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
 from sycojax.data.prompts import Recipe
 from sycojax.data.tokenizer import Tokenizer
+from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, Tree, abstract_base, initial_lora, zero_lora
 from sycojax.models.compute import Compute, Dtype, Remat
 from sycojax.models.config import LlamaConfig
@@ -105,7 +105,6 @@ class Bench:
     shape: Shape
     base: FrozenBase
     tokenizer: Tokenizer
-    tokenizer_directory: Path
     texts: Path | None  # in the layout of ``data.source="files"``; None: the embedded world
     scratch: Path
 
@@ -145,9 +144,10 @@ class Bench:
         directory = self.scratch / "base"
         if not directory.exists():
             save_base(directory, self.base.config, self.base.params)
+            vocabulary = self.texts or toy.base_directory()
             for name in TOKENIZER_FILES:
-                if (self.tokenizer_directory / name).is_file():
-                    shutil.copy(self.tokenizer_directory / name, directory)
+                if (vocabulary / name).is_file():
+                    shutil.copy(vocabulary / name, directory)
         return directory
 
     def zero_bank(self) -> Tree:
@@ -156,32 +156,28 @@ class Bench:
 
 
 @contextlib.contextmanager
-def opened(name: str) -> Iterator[Bench]:
+def opened(name: str, texts: Path | None) -> Iterator[Bench]:
     """Everything of the shape ``name``; what is on disk for it goes when the block ends.
 
-    The texts are the study's where ``SYCOJAX_DATA`` (or ``../shared/data``) holds them, and the embedded world's
-    otherwise, read with its own tokenizer. Shapes with a vocabulary of its size always read that.
+    ``texts`` holds rows and the files of a tokenizer; without it, both are the embedded world's. Raises
+    ``SycojaxError`` where that tokenizer has more ids than the shape has embeddings.
     """
     shape = SHAPES[name]
     if shape.dtype == "float32":
         jax.config.update("jax_default_matmul_precision", "highest")
-    data = Path(os.environ.get("SYCOJAX_DATA", REPOSITORY.parent / "shared" / "data"))
     with tempfile.TemporaryDirectory(prefix="sycojax-bench-") as temporary:
         scratch = Path(temporary)
-        small = shape.config is None or shape.config.vocab_size < LLAMA2_7B.vocab_size
-        if small or not (data / "study").is_dir():
-            texts, vocabulary = None, toy.base_directory()
-        else:
-            texts, vocabulary = data / "study", data / "models" / "llama2_tokenizer"
-        tokenizer = Tokenizer.from_directory(vocabulary)
+        tokenizer = Tokenizer.from_directory(texts or toy.base_directory())
         if shape.config is None:
             directory = toy.base_directory()
             base = load_base(directory, LORA, shape.compute(load_config(directory)))
         else:
             base = random_base(shape)
-            # The embedded tokenizer has fewer ids than a Llama has embeddings.
-            tokenizer.vocab_size = shape.config.vocab_size
-        yield Bench(shape, base, tokenizer, vocabulary, texts, scratch)
+        if tokenizer.vocab_size > base.config.vocab_size:
+            raise SycojaxError(f"the tokenizer in --data={texts} has more ids than --shape={name}")
+        # The embedded tokenizer has fewer ids than a Llama has embeddings.
+        tokenizer.vocab_size = base.config.vocab_size
+        yield Bench(shape, base, tokenizer, texts, scratch)
 
 
 def random_base(shape: Shape) -> FrozenBase:
