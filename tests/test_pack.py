@@ -68,25 +68,20 @@ def test_segments_stand_side_by_side_from_the_left() -> None:
     assert (packed.segment_ids[:, 0] == 1).all()
 
 
-def test_rows_are_filled_up_to_the_asked_number() -> None:
+def test_there_are_as_many_rows_as_needed() -> None:
     examples = random_examples(np.random.default_rng(0), 3, 5)
-    packed = pack(examples, loss_weights(examples, "token"), 8, rows=6)
-    assert packed.token_ids.shape == (6, 8)
+    packed = pack(examples, loss_weights(examples, "token"), 8)
+    needed = rows_needed([len(e.token_ids) for e in examples], 8)
+    assert packed.token_ids.shape == (needed, 8)
     for name in ("token_ids", "target_ids", "positions", "segment_ids"):
         assert getattr(packed, name).dtype == np.int32
     assert packed.loss_weights.dtype == np.float32
-    empty = pack([], [], 8, rows=2)
-    assert empty.token_ids.shape == (2, 8)
-    assert np.count_nonzero(empty.segment_ids) == 0
+    assert pack([], [], 8).token_ids.shape == (0, 8)
 
 
 def test_what_does_not_fit_is_an_error() -> None:
     examples = random_examples(np.random.default_rng(1), 10, 8)
     weights = loss_weights(examples, "token")
-    needed = rows_needed([len(e.token_ids) for e in examples], 8)
-    assert pack(examples, weights, 8, rows=needed).token_ids.shape[0] == needed
-    with pytest.raises(SycojaxError, match=f"need {needed} rows"):
-        pack(examples, weights, 8, rows=needed - 1)
     longest = max(len(e.token_ids) for e in examples)
     with pytest.raises(SycojaxError, match=f"{longest} tokens does not fit a row of {longest - 1}"):
         pack(examples, weights, longest - 1)

@@ -55,23 +55,14 @@ def rows_needed(lengths: Sequence[int], row_length: int) -> int:
 
 
 def pack(
-    examples: Sequence[EncodedExample],
-    weights: Sequence[np.ndarray],
-    row_length: int,
-    rows: int | None = None,
+    examples: Sequence[EncodedExample], weights: Sequence[np.ndarray], row_length: int
 ) -> PackedRows:
     """Pack examples with their target weights (``encode.loss_weights``) into rows of ``row_length`` tokens.
 
-    ``rows`` asks for exactly that many rows, the last ones empty where fewer are needed; without it there
-    are as many as needed. Raises ``SycojaxError`` when an example or the whole does not fit.
+    There are as many rows as needed. Raises ``SycojaxError`` when an example does not fit.
     """
     assigned = assign_rows([len(example.token_ids) for example in examples], row_length)
-    if rows is not None and len(assigned) > rows:
-        raise SycojaxError(
-            f"{len(examples)} examples need {len(assigned)} rows of {row_length} tokens, but there are "
-            f"{rows}: raise train.row_length or lower train.examples_per_step"
-        )
-    shape = (len(assigned) if rows is None else rows, row_length)
+    shape = (len(assigned), row_length)
     packed = PackedRows(
         *(np.zeros(shape, np.int32) for _ in range(4)), loss_weights=np.zeros(shape, np.float32)
     )
