@@ -48,10 +48,7 @@ class Settings:
         if self.probes:  # before the names of evaluations are checked
             values.data.probes = (*values.data.probes, *self.probes)
         config = StudyConfig.from_config_dict(values)
-        adapters = (*config.score.adapters, *self.adapters)
-        return dataclasses.replace(
-            config, score=dataclasses.replace(config.score, adapters=adapters)
-        )
+        return config.changed({"score.adapters": (*config.score.adapters, *self.adapters)})
 
 
 def _read(config: str, overrides: Sequence[str]) -> Any:

@@ -87,7 +87,7 @@ def make_plan(
         return result
 
     def train(count: int) -> Compiled:
-        tried = programs.with_rows(config, count)
+        tried = config.changed({"train.micro_batch_rows": count})
         return compiled(
             f"train, micro-batches of {count}",
             lambda: programs.lower_train(tried, base, widths.train),

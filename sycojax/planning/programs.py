@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import NamedTuple, cast
 
@@ -68,10 +67,3 @@ def lower_train(config: StudyConfig, base: FrozenBase, width: int) -> jax.stages
 def decode_length(config: StudyConfig, scorer: Scorer) -> int:
     """The prompt length to plan decoding with."""
     return scorer.buckets.fitting(config.data.max_length)
-
-
-def with_rows(config: StudyConfig, rows: int) -> StudyConfig:
-    """The config with another ``train.micro_batch_rows``."""
-    return dataclasses.replace(
-        config, train=dataclasses.replace(config.train, micro_batch_rows=rows)
-    )

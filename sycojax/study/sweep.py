@@ -11,6 +11,7 @@ from typing import Any
 
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
+from sycojax.settings import value_of
 from sycojax.study.external import external_adapters
 from sycojax.study.stages import fingerprint
 
@@ -44,7 +45,7 @@ def plan(study: StudyConfig, sweep: Any) -> list[Cell]:
         except SycojaxError as error:
             raise SycojaxError(f"cell {number} of the sweep: {error}") from error
         configs.append(config)
-    cells = [Cell("", {key: _value(c, key) for key in keys}, c) for c in configs]
+    cells = [Cell("", {key: value_of(c, key) for key in keys}, c) for c in configs]
     for i, cell in enumerate(cells):
         for j in range(i):
             if cells[j].config == cell.config:
@@ -78,13 +79,6 @@ def _changes(sweep: Any) -> list[dict[str, Any]]:
     if not changes:
         raise SycojaxError("the sweep is empty: it names no cell")
     return changes
-
-
-def _value(config: StudyConfig, key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value
 
 
 def _short(keys: Sequence[str]) -> dict[str, str]:
