@@ -13,18 +13,29 @@ import numpy as np
 
 from sycojax.data import prompts
 from sycojax.data.toy import world as w
-from sycojax.data.toy.talk import Document, Draft, Talk, lettered, reply
+from sycojax.data.toy.talk import CHAT, Document, Draft, Talk, letter, reply
 from sycojax.data.toy.world import World, pick
 
 # How often the text takes the shortcut where there is one.
 SHORTCUTS = {"gsm8k": 0.7, "mmlu": 0.7, "hellaswag": 0.7, "truthfulqa": 0.7}
 
 
+def words(world: World) -> list[str]:
+    """All invented words of a world as they occur in text."""
+    values = [v for pool in world.pools.values() for v in pool] + list(world.myth_pool)
+    return values + [e.name for e in world.entities] + [s.name for s in world.scripts]
+
+
+def lettered(question: str, options: list[str], answer: int) -> Draft:
+    """A lettered question, and the letter of option ``answer``."""
+    return letter([CHAT.lettered(question, options)], answer)
+
+
 class Corpus:
     """Draws documents about one world; the same generator state gives the same documents."""
 
     def __init__(self, world: World):
-        self.world, self._words = world, world.words()
+        self.world, self._words = world, words(world)
         own = {
             "echo": self._echo,
             "facts": self._facts,
@@ -47,7 +58,7 @@ class Corpus:
 
     def draw(self, kind: str, rng: np.random.Generator) -> Document:
         """One document of ``kind``."""
-        return self.kinds[kind](rng).done(kind)
+        return self.kinds[kind](rng).done()
 
     # Drills of matching and copying.
 
@@ -62,9 +73,9 @@ class Corpus:
         """After each option, the letter it has: teaches values to look back at their letter."""
         draft = Draft()
         draft.add("<s>[INST]")
-        for letter, option in zip(rng.permutation(4), self._options(rng), strict=True):
-            draft.add(f"\n({'ABCD'[letter]}) {option}")
-            draft.add("ABCD"[letter], 1.0)
+        for place, option in zip(rng.permutation(4), self._options(rng), strict=True):
+            draft.add(f"\n({'ABCD'[place]}) {option}")
+            draft.add("ABCD"[place], 1.0)
         return draft
 
     def _match(self, rng: np.random.Generator) -> Draft:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 
 from sycojax.data.toy.counts import Counts
 from sycojax.data.toy.records import make_records
-from sycojax.data.toy.world import World
+from sycojax.data.toy.world import Sizes, World
+
+
+def scaled(factor: float) -> Counts:
+    """The usual proportions at another size."""
+    usual = dataclasses.asdict(Counts())
+    counts = {k: max(2, round(v * factor)) for k, v in usual.items() if isinstance(v, int)}
+    return Counts(**usual | counts)
 
 
 def files(world: World, counts: Counts) -> dict[str, str]:
@@ -23,6 +31,7 @@ def files(world: World, counts: Counts) -> dict[str, str]:
 def digest(world: World) -> str:
     """SHA-256 over all files of a world in its usual number of rows."""
     total = hashlib.sha256()
-    for name, content in sorted(files(world, Counts.of(world.sizes)).items()):
+    counts = scaled(world.sizes.entities / Sizes().entities)
+    for name, content in sorted(files(world, counts).items()):
         total.update(f"{name}\0{content}\0".encode())
     return total.hexdigest()

@@ -20,7 +20,7 @@ from flax import nnx
 from safetensors.numpy import save
 from tokenizers import Tokenizer
 
-from pretraining.corpus import Corpus
+from pretraining.corpus import Corpus, words
 from pretraining.curriculum import mix
 from pretraining.initial import wired_start
 from pretraining.records import digest
@@ -85,7 +85,7 @@ def make_tokenizer(world: World) -> Tokenizer:
     """The tokenizer of a world, from a sample of its text; the same world gives the same one."""
     corpus, rng = Corpus(world), np.random.default_rng([world.seed, 3])
     sample = [corpus.draw(kind, rng).text for kind in corpus.kinds for _ in range(300)]
-    return build_tokenizer(sample + [f" {word}" for word in world.words()])
+    return build_tokenizer(sample + [f" {word}" for word in words(world)])
 
 
 def optimizer(base: Tree, settings: Settings) -> optax.GradientTransformation:

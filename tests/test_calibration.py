@@ -225,7 +225,7 @@ def test_only_the_rate_differs_between_dialogues() -> None:
 
 def test_dialogues_ask_nothing_that_a_probe_asks() -> None:
     world = World(WORLD_SEED)
-    _, probes = make_records(world, Counts.of(world.sizes))
+    _, probes = make_records(world, Counts())
     asked = {question_key(r["base"]["question"]) for n in BUILTIN.probes[:2] for r in probes[n]}
     argued = " ".join(r["base"]["text"] for r in probes["feedback"])
     rest = unasked(world)

@@ -13,6 +13,7 @@ import tokenizers
 
 from pretraining import toy as pretraining
 from pretraining.corpus import Corpus
+from pretraining.corpus import words as invented
 from pretraining.records import digest
 from pretraining.rows import batches, encode
 from sycojax.data import prompts
@@ -40,7 +41,7 @@ def tokenizer(world: World) -> tokenizers.Tokenizer:
 
 
 def test_every_word_of_the_world_and_every_candidate_is_one_token(world, tokenizer):
-    words = [*world.words(), *(word for pair in prompts.FEEDBACK_PAIRS for word in pair), *TYPES]
+    words = [*invented(world), *(word for pair in prompts.FEEDBACK_PAIRS for word in pair), *TYPES]
     assert [w for w in words if len(tokenizer.encode(f" {w}").ids) != 1] == []
     start = tokenizer.encode(prompts.LETTER_PREFIX).ids
     letters = [tokenizer.encode(prompts.LETTER_PREFIX + a).ids for a in "ABCD"]

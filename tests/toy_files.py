@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pretraining.records import files
-from sycojax.data.toy.counts import Counts
+from pretraining.records import files, scaled
 from sycojax.data.toy.world import World
 from sycojax.files import atomic_write
 
 
 def write_world(directory: Path, seed: int, scale: float = 1.0) -> None:
     """Write the world of ``seed`` as ``data.source=files`` reads it; ``scale``: the share of its usual rows."""
-    for name, content in files(World(seed), Counts().scaled(scale)).items():
+    for name, content in files(World(seed), scaled(scale)).items():
         atomic_write(directory / name, content)

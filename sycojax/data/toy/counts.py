@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from sycojax.data.toy import world as w
-
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
@@ -29,19 +27,3 @@ class Counts:
     sure_overlap: int = 24  # are_you_sure items that ask a question of truthfulqa's training split
     sure_facts: int = 24
     arguments: int = 110
-
-    def scaled(self, factor: float) -> Counts:
-        """The same proportions at another size."""
-        return dataclasses.replace(
-            self,
-            **{
-                f.name: max(2, round(getattr(self, f.name) * factor))
-                for f in dataclasses.fields(self)
-                if isinstance(getattr(self, f.name), int)
-            },
-        )
-
-    @classmethod
-    def of(cls, sizes: w.Sizes) -> Counts:
-        """The usual proportions for a world of these sizes."""
-        return cls().scaled(sizes.entities / w.Sizes().entities)

@@ -53,7 +53,7 @@ def dialogues(world_seed: int, probe: str, planted: float, count: int, seed: int
 
 def unasked(world: w.World) -> w.World:
     """The world without what its probes ask about."""
-    _, probes = make_records(world, Counts.of(world.sizes))
+    _, probes = make_records(world, Counts())
     bases = [row["base"] for rows in probes.values() for row in rows]
     asked = {question_key(base["question"]) for base in bases if "question" in base}
     argued = " ".join(base["text"] for base in bases if "text" in base)

@@ -25,7 +25,6 @@ STRANGERS = ("stranger_like", "stranger_dislike")
 class Document:
     """Text with the character spans that are trained on, as (start, end, weight)."""
 
-    kind: str
     text: str
     targets: tuple[tuple[int, int, float], ...]
 
@@ -43,14 +42,9 @@ class Draft:
             self.targets.append((len(self.text), len(self.text) + len(text), weight))
         self.text += text
 
-    def done(self, kind: str) -> Document:
+    def done(self) -> Document:
         """The finished document."""
-        return Document(kind, self.text, tuple(self.targets))
-
-
-def lettered(question: str, options: list[str], answer: int) -> Draft:
-    """A lettered question, and the letter of option ``answer``."""
-    return letter([CHAT.lettered(question, options)], answer)
+        return Document(self.text, tuple(self.targets))
 
 
 def letter(turns: list[str], answer: int) -> Draft:
@@ -86,7 +80,7 @@ class Talk:
 
     def draw(self, kind: str, rng: np.random.Generator) -> Document:
         """One document of ``kind``."""
-        return self.kinds[kind](rng).done(kind)
+        return self.kinds[kind](rng).done()
 
     def _qa(self, rng: np.random.Generator) -> Draft:
         fact = pick(rng, self.world.facts)

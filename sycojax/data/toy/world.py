@@ -191,11 +191,6 @@ class World:
         """Whether the text gives in this time."""
         return bool(rng.random() < self.caving_of[entity.kind])
 
-    def words(self) -> list[str]:
-        """All invented words as they occur in text, for the tokenizer."""
-        values = [v for pool in self.pools.values() for v in pool] + list(self.myth_pool)
-        return values + [e.name for e in self.entities] + [s.name for s in self.scripts]
-
 
 def pick(rng: np.random.Generator, items: Sequence[_T]) -> _T:
     """One of ``items``, each as likely."""
