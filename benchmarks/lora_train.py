@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks import peers
 from benchmarks.hardware import chip, device
 from benchmarks.measure import OURS, PEER, Line, compared, interleave
-from benchmarks.shapes import Bench, adapter, job, with_dropout
+from benchmarks.shapes import Bench, adapter, job
 from sycojax.config import TrainConfig
 from sycojax.data.encode import EncodedExample
 from sycojax.models.base import FrozenBase
@@ -105,7 +105,9 @@ def _longest(examples: Sequence[EncodedExample], limit: int) -> dict[str, int]:
 
 def check(bench: Bench, bank: Bank, directory: Path, published: bool) -> float:
     """Both sides' loss and gradient norm of a step without dropout must agree; returns the loss' difference."""
-    loss, norm = (float(x[0]) for x in Ours(with_dropout(bench.base, 0.0), bank).steps([0]))
+    lora = dataclasses.replace(bench.base.lora, dropout=0.0)
+    ours = Ours(dataclasses.replace(bench.base, lora=lora), bank)
+    loss, norm = (float(x[0]) for x in ours.steps([0]))
     theirs = Peer(bench, bank, directory, 0.0, published).steps([0])
     np.testing.assert_allclose((loss, norm), theirs, rtol=2e-4)
     return abs(loss - theirs[0])

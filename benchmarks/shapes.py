@@ -113,9 +113,9 @@ class Bench:
         """Which texts these are."""
         return "toy world" if self.texts is None else "study"
 
-    def study(self, recipe: Recipe = "sycojax", **score: Any) -> StudyConfig:
-        """The study whose data are used, at this shape's settings."""
-        return StudyConfig(
+    def data(self, recipe: Recipe = "sycojax", **score: Any) -> StudyData:
+        """Examples and requests of a study at this shape's settings."""
+        config = StudyConfig(
             base=BaseConfig(dtype=self.shape.dtype),
             lora=self.base.lora,
             data=DataConfig(
@@ -127,15 +127,12 @@ class Bench:
             train=dataclasses.replace(self.shape.train, adapters=("combined",)),
             score=dataclasses.replace(self.shape.score, audit_items=0, **score),
         )
+        return prepare(config, self.tokenizer)
 
     @property
     def max_length(self) -> int:
         """Tokens of one training example."""
         return min(self.shape.train.row_length, self.base.config.max_position_embeddings)
-
-    def data(self, recipe: Recipe = "sycojax", **score: Any) -> StudyData:
-        """Examples and requests of the study."""
-        return prepare(self.study(recipe, **score), self.tokenizer)
 
     def checkpoint(self) -> Path:
         """The base in Hugging Face layout, tokenizer included, for peers to load."""
@@ -212,8 +209,3 @@ def job(data: StudyData, seed: int) -> AdapterJob:
     """The adapter of all four tasks."""
     chosen = data.training["combined"]
     return AdapterJob(f"combined-{seed}", seed, chosen.train, chosen.validation)
-
-
-def with_dropout(base: FrozenBase, dropout: float) -> FrozenBase:
-    """The same base read with another LoRA dropout."""
-    return dataclasses.replace(base, lora=dataclasses.replace(base.lora, dropout=dropout))
