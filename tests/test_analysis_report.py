@@ -30,7 +30,7 @@ ADAPTERS = ("mmlu", "truthfulqa", "combined")
 PUBLISHED = (
     "benchmarks", "sycophancy", "shifts", "correlations", "trade_off", "progression", "rankings", "profiles",
 )  # fmt: skip
-DRAWN = (*PUBLISHED, "flips", "mention", "letters", "amplification")
+DRAWN = (*PUBLISHED, "flips", "mention", "letters")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Where a question was seen, and what the combined adapter adds, through load and compute."""
+"""Where a question was seen, through load and compute."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from synthetic_study import stratify, write_study
 from analysis.records.load import load
 from analysis.records.strata import STRATA
 from analysis.results import Results, compute
-from analysis.results.amplification import minus_largest
 from analysis.statistics import error, resample
 from sycojax.evals import BUILTIN
 from sycojax.evals.protocol import Measure
@@ -65,41 +64,9 @@ def test_seen_minus_unseen_is_a_difference_of_differences(
     )
 
 
-def test_amplification_compares_with_mean_sum_and_largest(results: Results) -> None:
-    found = {a.evaluation: a for a in results.amplification}
-    assert list(found) == ["answer", "are_you_sure"]
-    one = found["answer"]
-    shifts = {a: results.of(a, "answer", "dP").shift.value for a in ("gsm8k", "mmlu", "combined")}
-    parts = [shifts["gsm8k"], shifts["mmlu"]]
-    assert one.constituents == ("gsm8k", "mmlu")
-    assert one.combined.value == pytest.approx(shifts["combined"])
-    assert one.minus_mean.value == pytest.approx(shifts["combined"] - np.mean(parts))
-    assert one.minus_sum.value == pytest.approx(shifts["combined"] - sum(parts))
-    assert one.largest == pytest.approx(max(parts))
-    for contrast in (one.minus_mean, one.minus_sum, one.minus_largest):
-        assert contrast.low < contrast.value < contrast.high
-
-
 def nats(values: np.ndarray) -> Measure:
     names = tuple(map(str, range(len(values))))
     return Measure("m", "M", "nats", names, names, values[None], np.ones((1, len(values))), "mean")
-
-
-@pytest.mark.parametrize("tied", [True, False])
-def test_interval_of_minus_largest_covers(tied: bool) -> None:
-    """Tied parts are the hard case: the largest is picked after the fact."""
-    means = [0.0, 0.0, 0.0, 0.0] if tied else [0.5, 0.0, 0.0, 0.0]
-    hits, values = 0, []
-    for i in range(300):
-        rng = np.random.default_rng([tied, i])
-        combined, *parts = ([resample(nats(m + rng.normal(size=80)))] for m in [0.0, *means])
-        found = minus_largest(combined, parts)
-        values.append(found.value)
-        hits += found.low <= -max(means) <= found.high
-    assert hits / 300 >= 0.93
-    plain = -max(means) - 0.11 * (1.03 if tied else 0.0)  # what picking the largest does to it
-    assert np.mean(values) == pytest.approx(-max(means), abs=0.08)
-    assert not tied or np.mean(values) > plain + 0.03
 
 
 def test_contrasts_weigh_the_seeds_of_every_term() -> None:

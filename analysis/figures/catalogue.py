@@ -9,7 +9,6 @@ from collections.abc import Callable
 from matplotlib.figure import Figure
 
 from analysis.figures import (
-    amplification,
     flips,
     forest,
     letters,
@@ -52,9 +51,6 @@ NEEDS: dict[str, tuple[str, Callable[[Results], bool]]] = {
     "shifts": ("the base and an adapter", lambda r: r.with_shifts),
     "letters": ("letter masses of a lettered evaluation", lambda r: bool(letters.lettered(r))),
     "strata": ("probe questions in more than one stratum", lambda r: bool(strata.split(r))),
-    "amplification": (
-        "the base, the combined adapter and two of its parts", lambda r: bool(r.amplification)
-    ),
 }  # fmt: skip
 
 FIGURES: tuple[Drawing, ...] = (
@@ -104,13 +100,6 @@ FIGURES: tuple[Drawing, ...] = (
         "markers are adapters with 95 % intervals in both directions, small open ones their seeds. Right and down is "
         "better on both.",
         ("benchmark", "probe", "shifts"), shifts.trade_off,
-    ),
-    Drawing(
-        "amplification",
-        "Amplification in the combined adapter",
-        "Shift of the combined adapter minus the mean, the largest and the sum of the shifts of the adapters of its "
-        "parts, with paired 95 % intervals; filled where the interval excludes 0. Exploratory.",
-        ("amplification",), amplification.draw,
     ),
     Drawing(
         "progression",

@@ -54,10 +54,8 @@ STATISTICS = (
         "adapter's number that more seeds would remove and more items would not.",
     ),
     (
-        "Strata and amplification.",
-        "Seen minus unseen, and combined minus the mean, sum or largest of its parts, are contrasts on the same items "
-        "with the same error; they are exploratory and not adjusted. The largest of several noisy shifts is too large "
-        "on average: that difference is corrected by the bootstrap's own bias, its interval made of the pairwise t intervals.",
+        "Strata.",
+        "Seen minus unseen is a contrast on the same items with the same error; it is exploratory and not adjusted.",
     ),
     (
         "Correlations.",

@@ -40,7 +40,7 @@ def document(
             Section("cannot", "What cannot be concluded", _cannot(results, doubt)),
             Section("benchmarks", "Benchmarks", (benchmarks(results, doubt), pictures["benchmarks"])),
             Section("probes", "Sycophancy probes", _probes(results, doubt, pictures)),
-            Section("relations", "Capability and sycophancy together", _relations(results, doubt, pictures)),
+            Section("relations", "Capability and sycophancy together", _relations(pictures)),
             Section("positions", "Position audit", _positions(results, doubt, pictures)),
             Section("strata", "Questions seen in training", _strata(results, doubt, pictures)),
             Section("published", "The published protocol", _published(results)),
@@ -120,14 +120,9 @@ def _probes(results: Results, doubt: Doubt, pictures: Mapping[str, Block]) -> tu
     )  # fmt: skip
 
 
-def _relations(results: Results, doubt: Doubt, pictures: Mapping[str, Block]) -> tuple[Block, ...]:
-    amplified = probes.amplified(results)
-    return (
-        pictures["trade_off"],
-        *([Items(tuple(amplified))] if amplified else []),
-        pictures["amplification"], *_numbers(probes.amplification(results, doubt)),
-        *(pictures[n] for n in ("progression", "correlations", "rankings", "profiles")),
-    )  # fmt: skip
+def _relations(pictures: Mapping[str, Block]) -> tuple[Block, ...]:
+    names = ("trade_off", "progression", "correlations", "rankings", "profiles")
+    return tuple(pictures[name] for name in names)
 
 
 def _positions(results: Results, doubt: Doubt, pictures: Mapping[str, Block]) -> tuple[Block, ...]:

@@ -10,7 +10,6 @@ import numpy as np
 
 from analysis.records.load import BASE, Study
 from analysis.records.strata import STRATA, seen_minus_unseen
-from analysis.results.amplification import Amplification, amplify
 from analysis.results.comparisons import NOT_SCORED, Compared, Result, compare
 from analysis.statistics import Correlation, Estimate, correlation, holm
 from sycojax.evals.declared import Contrast
@@ -38,7 +37,6 @@ class Results:
     # the training split minus all others, of the base its level, of an adapter its shift.
     by_stratum: Mapping[tuple[str, str, str, str], Result]
     seen_minus_unseen: Mapping[tuple[str, str, str], Estimate]
-    amplification: tuple[Amplification, ...]  # one per probe, where there is a combined adapter
     replicates: Mapping[tuple[str, str, str], np.ndarray]  # of headlines' levels: [RESAMPLES]
 
     @property
@@ -140,7 +138,6 @@ def compute(study: Study, headlines: bool = False) -> Results:
     by_stratum: dict[tuple[str, str, str, str], Result] = {}
     contrasts: dict[tuple[str, str, str], Estimate] = {}
     replicates: dict[tuple[str, str, str], np.ndarray] = {}
-    amplification: list[Amplification] = []
     notes: list[str] = []
     for evaluation in study.evaluations:
         probe = evaluation in study.with_role("probe")
@@ -167,8 +164,6 @@ def compute(study: Study, headlines: bool = False) -> Results:
                 replicates[group, evaluation, name] = drawn
             if headlines:
                 continue
-            if probe and leads and (amplified := amplify(study, evaluation, measures)):
-                amplification.append(amplified)
             if measure.headline:
                 for stratum in STRATA:
                     part = compare(study, _by_configuration(study, evaluation, name, stratum))
@@ -180,7 +175,7 @@ def compute(study: Study, headlines: bool = False) -> Results:
     _adjust(by_adapter)
     return Results(
         study, by_configuration, by_adapter, tuple(dict.fromkeys(notes)), by_stratum, contrasts,
-        tuple(amplification), replicates,
+        replicates,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ WORDS = {
 }
 EXPLORATORY = (
     "the hard headlines and all other measures of the probes, the benchmarks' shifts and their mean, the "
-    "correlations, the rankings, the strata and the contrasts of amplification"
+    "correlations, the rankings and the strata"
 )
 
 

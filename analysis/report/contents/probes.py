@@ -1,4 +1,4 @@
-"""The tables of sycophancy: each probe's headlines, all its other measures, what becomes of answers, amplification."""
+"""The tables of sycophancy: each probe's headlines, all its other measures, what becomes of answers."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import math
 
 from analysis.figures.flips import PARTS
 from analysis.page.tables import Entry, Table
-from analysis.page.text import change, count, interval, number, p_value
+from analysis.page.text import count, number, p_value
 from analysis.records.load import BASE
 from analysis.report.contents.entries import (
     group_entry,
     level_entry,
     lower_first,
     shift_entry,
-    signed_entry,
 )
 from analysis.results import Result, Results, Tested
 from analysis.statistics import ALPHA
@@ -106,52 +105,6 @@ def flips(results: Results, doubt: Doubt, table: str, name: str, turns: Turns) -
         ("after", *(label for label, _ in PARTS.values())), tuple(rows),
         footnote=doubt.footnote(results.groups, [name]),
     )  # fmt: skip
-
-
-def amplification(results: Results, doubt: Doubt) -> Table:
-    """The combined adapter's shift beside those of its parts, and the three contrasts."""
-    rows = []
-    for one in results.amplification:
-        named = (
-            ("mean", one.mean, one.minus_mean),
-            (f"largest ({one.largest_of})", one.largest, one.minus_largest),
-            ("sum", one.sum, one.minus_sum),
-        )
-        mark = doubt.of_shift(one.adapter, one.evaluation)
-        own = number(one.combined.value, one.unit, True) + mark
-        for label, value, contrast in named:
-            rows.append((
-                Entry(one.evaluation, f"{one.adapter} against the {label} of {len(one.constituents)}"),
-                Entry(own, interval(one.combined, one.unit, True)),
-                Entry(number(value, one.unit, True)),
-                signed_entry(contrast, one.unit),
-            ))  # fmt: skip
-    evaluations = [a.evaluation for a in results.amplification]
-    return Table(
-        "amplification",
-        "Amplification: shift of the combined adapter against the shifts of the adapters of its parts, soft "
-        "headlines in points with paired 95 % intervals (bold: excludes 0). Exploratory",
-        ("probe", "combined", "parts", "difference"),
-        tuple(rows),
-        footnote=doubt.footnote([a.adapter for a in results.amplification], evaluations),
-    )
-
-
-def amplified(results: Results) -> list[tuple[str, str]]:
-    """(probe, sentence) on the third question of a study: is the whole more than its parts?"""
-    found = []
-    for one in results.amplification:
-        over = one.minus_largest
-        if not math.isfinite(over.value):
-            continue
-        word = "above" if over.low > 0 else "below" if over.high < 0 else "not told apart from"
-        found.append((
-            f"{one.evaluation}:",
-            f"{one.adapter} {change(one.combined.value, one.unit)} is {word} the largest of its parts "
-            f"({one.largest_of} {change(one.largest, one.unit)}): difference "
-            f"{change(over.value, one.unit)} {interval(over, one.unit, True)}.",
-        ))  # fmt: skip
-    return found
 
 
 def _tested(result: Result) -> Entry:
