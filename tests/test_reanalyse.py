@@ -17,6 +17,7 @@ from analysis.reanalysis.claims import check
 from analysis.reanalysis.evidence import Evidence
 from analysis.reanalysis.gather import gather, published_study
 from analysis.reanalysis.report import write
+from analysis.reanalysis.scores import Count
 from sycojax.cli import main
 
 REPOSITORY = Path(__file__).parent.parent
@@ -78,7 +79,8 @@ def test_positions_prove_always_a(published: Evidence) -> None:
     assert positions["truthfulqa", "train"] == (600, 0, 0, 0)
     assert positions["truthfulqa", "test"] == (200, 0, 0, 0)
     assert positions["mmlu", "test"][0] == 126
-    assert published.always_first() == [("truthfulqa", "mmlu", 126, 500)]
+    assert published.counts["truthfulqa", "mmlu"] == Count(126, 500)
+    assert [a for a in published.scores.adapters if published.always_a(a, "mmlu")] == ["truthfulqa"]
 
 
 def test_the_verdicts(published: Evidence) -> None:

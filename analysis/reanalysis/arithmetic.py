@@ -9,17 +9,8 @@ import math
 
 from analysis.page.text import listing, number
 from analysis.reanalysis.evidence import Evidence
-from analysis.reanalysis.judgement import (
-    FAILS,
-    HOLDS,
-    Judgement,
-    holds_if,
-    missing,
-    pair_of,
-    side,
-    sign_of,
-)
-from analysis.reanalysis.wording import Stated, percent, signed, stated
+from analysis.reanalysis.judgement import FAILS, HOLDS, Judgement, holds_if, missing
+from analysis.reanalysis.wording import Stated, percent, side, sign_of, signed, stated
 from analysis.records.load import BASE
 from analysis.report.csvs import PROBES
 
@@ -108,7 +99,7 @@ def every(evidence: Evidence, evaluation: str, low: str, high: str) -> Judgement
 
 def correlation(evidence: Evidence, benchmark: str, probe: str, value: str) -> Judgement:
     """Pearson's r of the benchmark with the probe over the configurations is ``value``."""
-    pair, claimed = pair_of(evidence, benchmark, probe), stated(value)
+    pair, claimed = evidence.pair(benchmark, probe), stated(value)
     if pair is None:
         return missing(f"a correlation of {benchmark} with {probe}")
     found = signed(pair.found.r)
@@ -126,7 +117,7 @@ def correlation(evidence: Evidence, benchmark: str, probe: str, value: str) -> J
 
 def correlations(evidence: Evidence, benchmark: str, low: str, high: str) -> Judgement:
     """All correlations of the benchmark with the probes are between ``low`` and ``high``."""
-    pairs = [p for probe in PROBES if (p := pair_of(evidence, benchmark, probe))]
+    pairs = [p for probe in PROBES if (p := evidence.pair(benchmark, probe))]
     if len(pairs) < len(PROBES):
         return missing(f"the correlations of {benchmark} with all probes")
     bottom, top = stated(low), stated(high)

@@ -44,10 +44,10 @@ class Evidence:
         """Every (adapter, probe) with counts, tested against the base."""
         return shifts(self.scores.adapters, PROBES, self.counts)
 
-    def strongest(self) -> Pair | None:
-        """The pair with the smallest exact p; None where no correlation can be had."""
-        known = [pair for pair in self.pairs.values() if math.isfinite(pair.found.p)]
-        return min(known, key=lambda pair: pair.found.p) if known else None
+    def pair(self, benchmark: str, probe: str) -> Pair | None:
+        """The correlation of the two; None where it cannot be had."""
+        found = self.pairs.get((benchmark, probe))
+        return found if found and math.isfinite(found.found.r) else None
 
     @property
     def points(self) -> int:
@@ -83,27 +83,13 @@ class Evidence:
             )
         return found
 
-    def always_first(self) -> list[tuple[str, str, int, int]]:
-        """(adapter, benchmark, hits, items) where a score is exactly what always answering A gives.
+    def stored(self, task: str, split: str) -> tuple[int, ...]:
+        """Rows of a split by the place of the right option; empty where that is not known."""
+        return self.data.label_positions.get((task, split), ()) if self.data else ()
 
-        Only adapters of a task whose right option is always stored first are looked at, on the other
-        lettered benchmark; on their own task the score cannot tell (always A is right there).
-        """
-        if self.data is None:
-            return []
-        found = []
-        for (task, split), positions in self.data.label_positions.items():
-            if (
-                split != "train"
-                or positions[0] < sum(positions)
-                or task not in self.scores.adapters
-            ):
-                continue
-            for benchmark in LETTERED:
-                tested = self.data.label_positions.get((benchmark, "test"), ())
-                count = self.counts.get((task, benchmark))
-                if benchmark == task or not tested or count is None:
-                    continue
-                if (count.hits, count.items) == (tested[0], sum(tested)):
-                    found.append((task, benchmark, count.hits, count.items))
-        return found
+    def always_a(self, configuration: str, benchmark: str) -> bool:
+        """Whether a score is exactly what always answering A gives."""
+        count, places = self.counts.get((configuration, benchmark)), self.stored(benchmark, "test")
+        if count is None or not places:
+            return False
+        return (count.hits, count.items) == (places[0], sum(places))

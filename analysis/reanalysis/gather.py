@@ -25,36 +25,25 @@ def gather(directory: Path | None) -> tuple[Evidence, tuple[Claim, ...]]:
     The claims are those of ``directory/claims.json``, else those of the published findings note. Raises
     ``SycojaxError`` when there is no such directory, no table in it, or a file that cannot be read.
     """
-    return _published() if directory is None else _another(directory)
-
-
-def _published() -> tuple[Evidence, tuple[Claim, ...]]:
-    files = published_study()
-    sources = (
-        ("tables, counts, positions and contamination", f"kept copy of {SOURCE}"),
-        ("claims", "findings note of the same repository, restated as records"),
-    )
-    evidence = Evidence(
-        "the published study",
-        read_scores(files),
-        read_counts(files / "counts.csv"),
-        read_data(files / "data.json"),
-        sources,
-    )
-    return evidence, read_claims(files / CLAIMS)
-
-
-def _another(directory: Path) -> tuple[Evidence, tuple[Claim, ...]]:
-    """Tables alone: where options are stored and what was trained on, the report of a study says itself."""
+    kept = published_study()
+    if directory is None:
+        sources = (
+            ("tables, counts, positions and contamination", f"kept copy of {SOURCE}"),
+            ("claims", "findings note of the same repository, restated as records"),
+        )
+        counts, data = read_counts(kept / "counts.csv"), read_data(kept / "data.json")
+        evidence = Evidence("the published study", read_scores(kept), counts, data, sources)
+        return evidence, read_claims(kept / CLAIMS)
+    # Tables alone: where options are stored and what was trained on, the report of a study says itself.
     scores = read_scores(directory)
-    counts = (
+    counted = (
         "the results table" if scores.counts else "none: the rates are no counts of independent items"
     )  # fmt: skip
-    own = (directory / CLAIMS).is_file()
+    own = directory / CLAIMS
     sources = (
         ("tables", f"{directory}"),
-        ("counts", counts),
-        ("claims", str(directory / CLAIMS) if own else f"findings note of {SOURCE}, as records"),
+        ("counts", counted),
+        ("claims", f"{own}" if own.is_file() else f"findings note of {SOURCE}, as records"),
     )
     evidence = Evidence(directory.resolve().name, scores, scores.counts, None, sources)
-    return evidence, read_claims((directory if own else published_study()) / CLAIMS)
+    return evidence, read_claims(own if own.is_file() else kept / CLAIMS)

@@ -34,31 +34,28 @@ class Pair:
     probe: str
     found: Correlation  # r, exact permutation p, leave-one-out range, two intervals, n
     p_t: float  # two-sided t, as a spreadsheet gives it
-    p_holm: float = math.nan  # of the exact p, over all pairs
-    p_bh: float = math.nan
+    p_holm: float  # of the exact p, over all pairs
+    p_bh: float
 
 
 def correlations(
     scores: Scores, counts: Mapping[tuple[str, str], Count]
 ) -> dict[tuple[str, str], Pair]:
     """Every benchmark with every probe; p adjusted over all pairs by Holm and by Benjamini and Hochberg."""
-    pairs = [_pair(scores, counts, b, p) for b in BENCHMARKS for p in PROBES]
-    p = [pair.found.p for pair in pairs]
-    adjusted = zip(pairs, holm(p), benjamini_hochberg(p), strict=True)
-    return {
-        (pair.benchmark, pair.probe): dataclasses.replace(pair, p_holm=h, p_bh=bh)
-        for pair, h, bh in adjusted
-    }
+    keys = [(benchmark, probe) for benchmark in BENCHMARKS for probe in PROBES]
+    found = [_correlation(scores, counts, *key) for key in keys]
+    p = [one.p for one in found]
+    adjusted = zip(keys, found, holm(p), benjamini_hochberg(p), strict=True)
+    return {key: Pair(*key, one, _p_t(one.r, one.n), h, bh) for key, one, h, bh in adjusted}
 
 
-def _pair(
+def _correlation(
     scores: Scores, counts: Mapping[tuple[str, str], Count], benchmark: str, probe: str
-) -> Pair:
+) -> Correlation:
     x, y = scores.column(benchmark), scores.column(probe)
     columns = [[counts.get((c, e)) for c in scores.configurations] for e in (benchmark, probe)]
     drawn = [_draws([c for c in column if c]) for column in columns if all(column)]
-    found = correlation(x, y, (drawn[0], drawn[1]) if len(drawn) == 2 else None)
-    return Pair(benchmark, probe, found, _p_t(found.r, found.n))
+    return correlation(x, y, (drawn[0], drawn[1]) if len(drawn) == 2 else None)
 
 
 def _draws(counts: Sequence[Count]) -> np.ndarray:

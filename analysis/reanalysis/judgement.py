@@ -1,13 +1,9 @@
-"""What a check of a claim returns, and the small questions that several relations ask."""
+"""What a check of a claim returns."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Literal
-
-from analysis.reanalysis.evidence import Evidence
-from analysis.reanalysis.inference import Pair
 
 Standing = Literal["holds", "does not hold", "cannot be told"]
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
@@ -28,18 +24,3 @@ def missing(what: str) -> Judgement:
 
 def holds_if(agrees: bool) -> Standing:
     return HOLDS if agrees else FAILS
-
-
-def pair_of(evidence: Evidence, benchmark: str, probe: str) -> Pair | None:
-    pair = evidence.pairs.get((benchmark, probe))
-    return pair if pair and math.isfinite(pair.found.r) else None
-
-
-def sign_of(value: float) -> str:
-    if abs(value) < 1e-9:
-        return "0"
-    return "+" if value > 0 else "-"
-
-
-def side(sign: str) -> str:
-    return {"+": "positive", "-": "negative"}.get(sign, "zero")

@@ -10,20 +10,10 @@ import math
 from collections.abc import Iterable, Sequence
 
 from analysis.page.text import listing, number, p_value
-from analysis.reanalysis.evidence import Evidence
+from analysis.reanalysis.evidence import LETTERED, Evidence
 from analysis.reanalysis.inference import fisher, shift
-from analysis.reanalysis.judgement import (
-    FAILS,
-    HOLDS,
-    OPEN,
-    Judgement,
-    holds_if,
-    missing,
-    pair_of,
-    side,
-    sign_of,
-)
-from analysis.reanalysis.wording import signed
+from analysis.reanalysis.judgement import FAILS, HOLDS, OPEN, Judgement, holds_if, missing
+from analysis.reanalysis.wording import side, sign_of, signed
 from analysis.records.load import BASE
 from analysis.statistics import ALPHA
 
@@ -37,7 +27,7 @@ def association(evidence: Evidence, benchmark: str, probes: Sequence[str], sign:
     Holds only when every pair is significant after Holm over all pairs (for "0": when every interval lies
     within +-``NEGLIGIBLE``); does not hold when a pair's own r has the other sign.
     """
-    pairs = [p for probe in probes if (p := pair_of(evidence, benchmark, probe))]
+    pairs = [p for probe in probes if (p := evidence.pair(benchmark, probe))]
     if len(pairs) < len(probes):
         return missing(f"the correlations of {benchmark} with {listing(list(probes))}")
     found = ", ".join(f"{p.probe} {signed(p.found.r)}" for p in pairs)
@@ -78,10 +68,8 @@ def effect(evidence: Evidence, configuration: str, evaluation: str, sign: str) -
         f"{signed(s.high)}], p {p_value(s.p)}, after Holm {p_value(s.p_holm)}"
         for key, s in tested.items()
     ]
-    found = "; ".join(
-        f"{_who(key, configuration, evaluation)}{signed(s.value)}, p after Holm {p_value(s.p_holm)}"
-        for key, s in tested.items()
-    )
+    first = next(iter(tested.values()))
+    found = f"{signed(first.value)}, p after Holm {p_value(first.p_holm)}"
     if len(tested) > 1:
         passed = sum(s.p_holm < ALPHA for s in tested.values())
         found = f"{passed} of {len(tested)} with p < .05 after Holm"
@@ -131,22 +119,23 @@ def amplifies(
 def ability(evidence: Evidence, configuration: str, benchmark: str) -> Judgement:
     """The adapter's gain on the benchmark is ability, and not the place of the right option."""
     count, before = (evidence.counts.get((c, benchmark)) for c in (configuration, BASE))
-    positions = evidence.data.label_positions if evidence.data else {}
-    tested = positions.get((benchmark, "test"), ())
+    trained, tested = (evidence.stored(benchmark, split) for split in ("train", "test"))
     if count is None or before is None or not tested:
         return missing(f"counts and the stored positions of the right options of {benchmark}")
     found = f"{count.hits}/{count.items}"
     if tested[0] == sum(tested):
-        trained = positions.get((benchmark, "train"), ())
         why = (
             f"The right option is stored first in {trained[0]} of {sum(trained)} training and {tested[0]} of "
             f"{sum(tested)} test rows, so always answering A scores 1.000 here."
         )
-        for adapter, other, hits, items in evidence.always_first():
-            if adapter == configuration:
-                found += f"; {other} {hits}/{items} = its share of A"
+        # On its own task the score cannot tell; on another benchmark with letters it can.
+        own = evidence.stored(configuration, "train")
+        for other in LETTERED if own and own[0] == sum(own) else ():
+            if other != configuration and evidence.always_a(configuration, other):
+                count = evidence.counts[configuration, other]
+                found += f"; {other} {count.hits}/{count.items} = its share of A"
                 why += (
-                    f" On {other} the adapter gets {hits} of {items} right ({number(hits / items, digits=3)}), "
+                    f" On {other} the adapter gets {count.hits} of {count.items} right ({number(count.rate, digits=3)}), "
                     f"exactly the number of items whose answer is A: it answers A."
                 )
                 return Judgement(FAILS, found, why)

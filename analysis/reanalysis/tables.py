@@ -60,10 +60,7 @@ def correlations(evidence: Evidence, checked: Sequence[Checked]) -> Table:
         "pair", "r", "claimed", "exact p", "Holm", "BH", "t test p", "one left out", "Fisher 95 %",
         "with item error",
     )  # fmt: skip
-    caption = (
-        f"Pearson's r over n = {evidence.points} configurations. Exact p: all pairings; Holm and BH over the pairs. "
-        "Fisher's interval takes normal columns and is unreliable at such n; the last one adds the error of the rates."
-    )
+    caption = f"Pearson's r over n = {evidence.points} configurations"
     return Table("correlations", caption, columns, tuple(rows))
 
 
@@ -84,9 +81,8 @@ def changes(evidence: Evidence) -> Table:
             )
         )  # fmt: skip
     caption = (
-        "Probes, adapter against base: Newcombe's 95 % interval, Fisher's exact test (unpaired, for orientation: the items "
-        "were not published), Holm over all rows, and the smallest rise and fall that would be found with 80 % power (MDE). Bold: p < .05 "
-        "after Holm, which says that the counts differ, not that the model does"
+        "Probes, adapter against base. Bold: p < .05 after Holm, which says that the counts differ, not that the model "
+        "does"
     )
     columns = ("adapter and probe", "base", "adapter", "change", "Fisher p", "Holm", "MDE")
     return Table("changes", caption, columns, tuple(rows), whole=True)
@@ -124,17 +120,16 @@ def positions(data: DataCounts | None) -> Table:
 
 def always_a(evidence: Evidence) -> Table:
     """Every configuration's score on the lettered benchmarks beside that of always answering A."""
-    data, names = evidence.data, evidence.scores.configurations
-    tested = {b: data.label_positions.get((b, "test"), ()) for b in LETTERED} if data else {}
+    tested = {b: evidence.stored(b, "test") for b in LETTERED} if evidence.data else {}
     rows: list[tuple[Entry | str, ...]] = []
-    for name in names if tested else ():
+    for name in evidence.scores.configurations if tested else ():
         row: list[Entry | str] = [name]
         for benchmark, positions in tested.items():
             count = evidence.counts.get((name, benchmark))
             if count is None or not positions or count.items != sum(positions):
                 row.append(NONE)
                 continue
-            equal = count.hits == positions[0]
+            equal = evidence.always_a(name, benchmark)
             note = f"{count.hits}/{count.items}{' = always A' if equal else ''}"
             row.append(Entry(number(count.rate, digits=3), note, "note" if equal else ""))
         rows.append(tuple(row))
@@ -157,10 +152,7 @@ def contamination(data: DataCounts | None) -> Table:
         totals = [data.total(name) for name in ("rows", "train", "test", "neither")]
         rows.append(("all", str(totals[0]), "", *map(str, totals[1:])))
     columns = ("probe", "rows", "distinct", "in training", "in test", "in neither")
-    caption = (
-        "Probe rows whose question is in the truthfulqa splits (compared after case, punctuation and spacing are "
-        "removed); distinct: different questions or arguments"
-    )
+    caption = "Probe rows whose question is in the truthfulqa splits; distinct: different questions or arguments"
     return Table("contamination", caption, columns, tuple(rows))
 
 

@@ -1,4 +1,4 @@
-"""Shares in percent, differences, and the numbers of a claim as it states them."""
+"""Shares in percent, differences and their signs, and the numbers of a claim as it states them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ def percent(value: float) -> str:
 def signed(value: float) -> str:
     """A difference or a correlation with three decimals: +0.183."""
     return number(value, digits=3, signed=True)
+
+
+def sign_of(value: float) -> str:
+    if abs(value) < 1e-9:
+        return "0"
+    return "+" if value > 0 else "-"
+
+
+def side(sign: str) -> str:
+    return {"+": "positive", "-": "negative"}.get(sign, "zero")
 
 
 @dataclasses.dataclass(frozen=True)

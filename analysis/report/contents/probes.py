@@ -8,12 +8,7 @@ from analysis.figures.flips import PARTS
 from analysis.page.tables import Entry, Table
 from analysis.page.text import count, number, p_value
 from analysis.records.load import BASE
-from analysis.report.contents.entries import (
-    group_entry,
-    level_entry,
-    lower_first,
-    shift_entry,
-)
+from analysis.report.contents.entries import group_entry, level_entry, lower_first, shift_entry
 from analysis.results import Result, Results, Tested
 from analysis.statistics import ALPHA
 from analysis.verdicts.doubt import Doubt
