@@ -59,8 +59,8 @@ STATISTICS = (
     ),
     (
         "Correlations.",
-        "Pearson's r with the p-value over all pairings of the configurations (random pairings above seven), the range "
-        "when one is left out, and Fisher's interval with and without the error of the points.",
+        "Pearson's r with the p-value over all pairings of the configurations (random pairings above seven), and the range "
+        "when one is left out.",
     ),
     (
         "Audits.",

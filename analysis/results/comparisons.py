@@ -6,8 +6,6 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from analysis.records.load import BASE, Study
 from analysis.records.measures import common_items
 from analysis.statistics import (
@@ -16,7 +14,6 @@ from analysis.statistics import (
     SeedSpread,
     equivalent,
     error,
-    hierarchical,
     icc,
     level,
     mcnemar,
@@ -53,7 +50,6 @@ class Compared:
 
     by_configuration: Mapping[str, Result]
     by_group: Mapping[str, Result]
-    replicates: Mapping[str, np.ndarray]  # float64 [RESAMPLES] of each group's level
     notes: tuple[str, ...]
 
 
@@ -61,9 +57,8 @@ def compare(
     study: Study,
     measures: Mapping[str, Measure],
     tested: bool = False,
-    with_replicates: bool = False,
 ) -> Compared:
-    """``measures`` by configuration name. ``tested``: with p-values; ``with_replicates``: also those of every group's level."""
+    """``measures`` by configuration name. ``tested``: with p-values."""
     samples = {name: resample(m) for name, m in measures.items()}
     base = samples.get(BASE)
     groups = {
@@ -85,8 +80,7 @@ def compare(
                 if len(names) == 1
                 else _result([samples[name]], against, None, False, notes)
             )
-    drawn = {g: hierarchical(seeds) for g, seeds in groups.items()} if with_replicates else {}
-    return Compared(by_configuration, by_group, drawn, tuple(notes))
+    return Compared(by_configuration, by_group, tuple(notes))
 
 
 def _result(
@@ -98,7 +92,7 @@ def _result(
 ) -> Result:
     if base is None:
         return Result(level(seeds, spread))
-    matched, against = paired(seeds, base)
+    matched, against = _paired(seeds, base)
     if against is not base:
         notes.append(
             f"Shifts of {base.measure.label} use the {len(against.measure.items)} items that both the base and "
@@ -128,7 +122,7 @@ def _result(
     )
 
 
-def paired(seeds: Sequence[Resampled], base: Resampled) -> tuple[list[Resampled], Resampled]:
+def _paired(seeds: Sequence[Resampled], base: Resampled) -> tuple[list[Resampled], Resampled]:
     """The seeds and the base on the items that all of them have."""
     if all(s.measure.items == base.measure.items for s in seeds):
         return list(seeds), base

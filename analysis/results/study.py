@@ -37,7 +37,6 @@ class Results:
     # the training split minus all others, of the base its level, of an adapter its shift.
     by_stratum: Mapping[tuple[str, str, str, str], Result]
     seen_minus_unseen: Mapping[tuple[str, str, str], Estimate]
-    replicates: Mapping[tuple[str, str, str], np.ndarray]  # of headlines' levels: [RESAMPLES]
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -119,13 +118,7 @@ class Results:
             return correlation([], [])
         x = [self.of(g, benchmark, lead.name).level.value for g in self.groups]
         y = [self.of(g, probe, measure).level.value for g in self.groups]
-        drawn = [
-            [self.replicates.get((g, *key)) for g in self.groups]
-            for key in ((benchmark, lead.name), (probe, measure))
-        ]
-        known = [np.stack([v for v in column if v is not None]) for column in drawn if column]
-        complete = all(v is not None for column in drawn for v in column)
-        return correlation(x, y, (known[0], known[1]) if complete and known else None)
+        return correlation(x, y)
 
 
 def compute(study: Study, headlines: bool = False) -> Results:
@@ -137,7 +130,6 @@ def compute(study: Study, headlines: bool = False) -> Results:
     by_adapter: dict[tuple[str, str, str], Result] = {}
     by_stratum: dict[tuple[str, str, str, str], Result] = {}
     contrasts: dict[tuple[str, str, str], Estimate] = {}
-    replicates: dict[tuple[str, str, str], np.ndarray] = {}
     notes: list[str] = []
     for evaluation in study.evaluations:
         probe = evaluation in study.with_role("probe")
@@ -148,20 +140,14 @@ def compute(study: Study, headlines: bool = False) -> Results:
             leads = leading is not None and name == leading.name
             if headlines and not leads and name not in tested:
                 continue
-            measures = _by_configuration(study, evaluation, name)
             compared = compare(
-                study,
-                measures,
-                tested=name in tested,
-                with_replicates=bool(measure.headline) and not headlines,
+                study, _by_configuration(study, evaluation, name), tested=name in tested
             )
             notes += compared.notes
             for one, result in compared.by_configuration.items():
                 by_configuration[one, evaluation, name] = result
             for group, result in compared.by_group.items():
                 by_adapter[group, evaluation, name] = result
-            for group, drawn in compared.replicates.items():
-                replicates[group, evaluation, name] = drawn
             if headlines:
                 continue
             if measure.headline:
@@ -175,7 +161,6 @@ def compute(study: Study, headlines: bool = False) -> Results:
     _adjust(by_adapter)
     return Results(
         study, by_configuration, by_adapter, tuple(dict.fromkeys(notes)), by_stratum, contrasts,
-        replicates,
     )  # fmt: skip
 
 

@@ -20,12 +20,12 @@ from analysis.statistics.estimates import (
 from analysis.statistics.intervals import bca, bonett_price, wilson, wilson_effective
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.paired import PERMUTATIONS, mcnemar, swap_test
-from analysis.statistics.seeds import Error, SeedSpread, error, hierarchical, icc, pooled_spread
+from analysis.statistics.seeds import Error, SeedSpread, error, icc, pooled_spread
 from analysis.statistics.shifts import level, shift
 
 __all__ = [
     "ALPHA", "LEVEL", "PERMUTATIONS", "POWER", "RESAMPLES", "SEED", "Correlation", "Error", "Estimate", "Resampled", "SeedSpread",
-    "bca", "benjamini_hochberg", "bonett_price", "correlation", "equivalent", "error", "hierarchical",
+    "bca", "benjamini_hochberg", "bonett_price", "correlation", "equivalent", "error",
     "holm", "icc", "level", "mcnemar", "minimum_detectable", "pooled_spread", "resample", "shift",
     "smallest_of_interest", "swap_test", "wilson", "wilson_effective",
 ]  # fmt: skip
