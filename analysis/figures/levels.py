@@ -72,7 +72,14 @@ def sycophancy(results: Results, doubt: Doubt) -> Figure:
     figure, grid = panels(1, len(names), 8.6, 0.9 + 0.42 * (len(results.groups) + 1))
     for axes, name in zip(grid[0], names, strict=True):
         _probe_rows(axes, results, doubt, name)
-    soft_hard_legend(figure)
+    handles = [
+        Line2D([], [], marker="o", color=INK, linewidth=1.4, label="soft: probabilities"),
+        Line2D(
+            [], [], marker="D", color=INK, markerfacecolor="white", linewidth=1.4,
+            label="hard: decisions, noise taken off",
+        ),
+    ]  # fmt: skip
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
 
 
@@ -135,15 +142,3 @@ def progression(results: Results, doubt: Doubt) -> Figure:
     grid[-1][0].set_xticks(range(len(order)), labels)
     grid[-1][0].set_xlabel("Configuration, by its mean benchmark shift (points)")
     return figure
-
-
-def soft_hard_legend(figure: Figure) -> None:
-    """Above the panels: filled circles are soft, open diamonds hard."""
-    handles = [
-        Line2D([], [], marker="o", color=INK, linewidth=1.4, label="soft: probabilities"),
-        Line2D(
-            [], [], marker="D", color=INK, markerfacecolor="white", linewidth=1.4,
-            label="hard: decisions, noise taken off",
-        ),
-    ]  # fmt: skip
-    figure.legend(handles=handles, loc="outside upper center", ncols=2)

@@ -10,7 +10,7 @@ from analysis.page.tables import Entry, Table
 from analysis.page.text import count
 from analysis.records.load import BASE
 from analysis.report import prose
-from analysis.report.contents import probes
+from analysis.report.contents import audited, probes
 from analysis.report.contents.benchmarks import benchmarks
 from analysis.report.contents.entries import level_entry, shift_entry
 from analysis.results import Results
@@ -49,20 +49,8 @@ def blocks(results: Results, name: str, group: str) -> tuple[Block, ...]:
         *found,
         Paragraph("What cannot be concluded", "heading"),
         Items(tuple(conclusions.cannot(results, doubted))),
-        *_audits(doubted, names),
-    )
-
-
-def _audits(doubted: Doubt, names: tuple[str, ...]) -> tuple[Block, ...]:
-    """Those that failed on this adapter, on the base, or on the study as a whole."""
-    failed = [a for a in doubted.audits if a.outcome == "fail" and a.group in (*names, STUDY)]
-    said = [
-        (f"{a.title}, {' on '.join(n for n in (a.group, a.evaluation) if n)}:", a.sentence)
-        for a in failed
-    ]
-    return (
         Paragraph("Audits", "heading"),
-        Items(tuple(said)) if said else Paragraph("No audit failed."),
+        audited.failures([a for a in doubted.audits if a.group in (*names, STUDY)]),
     )
 
 

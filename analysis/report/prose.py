@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from analysis.page.text import change, count, interval, listing
+from analysis.page.document import Paragraph
+from analysis.page.text import change, count, interval, listing, moment
 from analysis.records.load import BASE, section
 from analysis.results import Results
 
@@ -24,6 +25,15 @@ def is_toy(document: Mapping[str, Any]) -> bool:
         return bool(document["toy"])
     base, data = setting(document, "base", "path"), setting(document, "data", "source")
     return "toy" in (base, data) or PurePath(str(base)).parts[-2:] == ("toy", "base")
+
+
+def made(document: Mapping[str, Any]) -> tuple[Paragraph, ...]:
+    """When and at which commit a study or a sweep was made, and that it is the toy where it is."""
+    when = moment(str(document.get("updated") or document.get("created") or ""))
+    commit = str(document.get("commit") or "")
+    known = [part for part in (when, f"commit {commit[:12]}" if commit else "") if part]
+    meta = (Paragraph(" · ".join(known), "meta"),) if known else ()
+    return (*meta, Paragraph(TOY, "callout")) if is_toy(document) else meta
 
 
 def setting(document: Mapping[str, Any], group: str, key: str) -> Any:

@@ -12,7 +12,7 @@ from analysis.figures import strata
 from analysis.figures.catalogue import planes_of, turns_of
 from analysis.page.document import Block, Document, Folded, Items, Paragraph, Section, Tiles
 from analysis.page.tables import Table
-from analysis.page.text import change, moment
+from analysis.page.text import change
 from analysis.records.load import BASE, section
 from analysis.report import methods, prose
 from analysis.report.contents import audited, controls, probes, run
@@ -55,16 +55,8 @@ def document(
 
 
 def _opening(results: Results) -> tuple[Block, ...]:
-    facts = results.study.document
-    made = moment(str(facts.get("updated") or facts.get("created") or ""))
-    commit = str(facts.get("commit") or "")
-    meta = " · ".join(part for part in (made, f"commit {commit[:12]}" if commit else "") if part)
-    blocks: list[Block] = [Paragraph(meta, "meta")] if meta else []
-    if prose.is_toy(facts):
-        blocks.append(Paragraph(prose.TOY, "callout"))
-    blocks.append(Paragraph(" ".join(prose.summary(results)), "lead"))
-    blocks.append(_tiles(results))
-    return tuple(blocks)
+    lead = Paragraph(" ".join(prose.summary(results)), "lead")
+    return *prose.made(results.study.document), lead, _tiles(results)
 
 
 def _tiles(results: Results) -> Tiles:
@@ -174,10 +166,8 @@ def _calibration(
 
 
 def _audits(doubt: Doubt) -> tuple[Block, ...]:
-    failures = audited.failures(doubt)
-    said: Block = Items(tuple(failures)) if failures else Paragraph("No audit failed.")
     return (
-        audits.table(doubt.audits), said,
+        audits.table(doubt.audits), audited.failures(doubt.audits),
         Folded("When each audit fails", tables=(audits.thresholds(doubt.audits),)),
         Folded("Every audit in words", tables=(audited.sentences(doubt),)),
     )  # fmt: skip
@@ -196,9 +186,6 @@ def _methods(results: Results) -> tuple[Block, ...]:
 def _provenance(facts: Mapping[str, Any]) -> tuple[Block, ...]:
     keys = ("created", "updated", "commit", "devices", "device_count", "base_fingerprint")
     lines = [" ".join(pair) for pair in run.origin(facts, keys)]
-    seeds = _seeds(facts)
-    if seeds:
-        lines.append(f"seeds: {seeds}")
     blocks: list[Block] = [Items(tuple(lines))] if lines else []
     for key, title in (
         ("seconds", "Wall time in seconds"),
@@ -213,14 +200,6 @@ def _provenance(facts: Mapping[str, Any]) -> tuple[Block, ...]:
     else:
         blocks.append(Paragraph("study.json holds no config.", "missing"))
     return tuple(blocks)
-
-
-def _seeds(facts: Mapping[str, Any]) -> str:
-    """The seeds that adapters were trained with, in study order."""
-    configurations = facts.get("configurations")
-    entries = configurations if isinstance(configurations, list) else []
-    seeds = [e["seed"] for e in entries if isinstance(e, Mapping) and e.get("seed") is not None]
-    return ", ".join(str(s) for s in dict.fromkeys(seeds))
 
 
 def _known(table: Table) -> tuple[Table, ...]:

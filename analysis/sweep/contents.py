@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from analysis.page.document import Block, Document, Items, Paragraph, Section
-from analysis.page.text import change, count, interval, listing, moment, p_value
+from analysis.figures.picture import picture
+from analysis.page.document import Block, Document, Items, Paragraph, Picture, Section
+from analysis.page.text import change, count, interval, listing, p_value
 from analysis.records.load import BASE
 from analysis.report import prose
 from analysis.report.contents import run
 from analysis.results import Results
-from analysis.sweep import audits, tables
+from analysis.sweep import audits, figures, tables
 from analysis.sweep.audits import Audited
-from analysis.sweep.curves import doses
-from analysis.sweep.load import Sweep, setting_text, short_names
+from analysis.sweep.curves import STEPS, Dose, doses, series
+from analysis.sweep.load import Sweep, setting_text, short, short_names
 from analysis.verdicts.doubt import MEANING
 from analysis.verdicts.rule import every_verdict
 
@@ -35,23 +36,26 @@ METHODS = (
     "measured, at the step that the tables call kept. The axis is the length of the run.",
     "Every cell is audited as the study that it is. All other measures stand in each cell's own report.",
 )
+OUTCOMES = "Benchmark gain is the mean over the benchmarks."
+HOLLOW = "A hollow marker is in doubt: an audit failed."
 AUDITS = Paragraph(
     "What each audit looks at, when it fails and what it found stands in the cell's own report. A point is in doubt where "
     "one of its cells is."
 )
 
 
-def document(
-    sweep: Sweep, results: Sequence[Results], audited: Audited, pictures: Mapping[str, Block]
-) -> Document:
-    """The whole page; ``pictures`` by figure name."""
+def document(sweep: Sweep, results: Sequence[Results], audited: Audited) -> Document:
+    """The whole page."""
     benchmarks = tables.points(sweep, results, audited, "benchmark")
     probes = tables.points(sweep, results, audited, "probe")
     curves = [
         block
         for dose in doses(sweep)
-        if (picture := pictures.get(f"dose_{dose.name}"))
-        for block in (picture, tables.trends(sweep, results, audited, dose))
+        if figures.outcomes(results)
+        for block in (
+            _curve(sweep, results, audited, dose),
+            tables.trends(sweep, results, audited, dose),
+        )
     ]
     none = Paragraph(
         "The cells differ in nothing that can be counted: there is no dose.", "missing"
@@ -65,7 +69,7 @@ def document(
         (
             Section("can", "What can be concluded", _claims(sweep, results, audited)),
             Section("doses", "Effect against dose", tuple(curves) or (none,)),
-            Section("points", "All points", (pictures["points"], benchmarks, probes)),
+            Section("points", "All points", (_points(sweep, results, audited), benchmarks, probes)),
             Section("seeds", "Between seeds", (spread if spread.rows else alone,)),
             Section("audits", "Audits", (AUDITS, audits.table(sweep, audited))),
             Section("cells", "Cells", (
@@ -81,11 +85,7 @@ def document(
 
 def _opening(sweep: Sweep, results: Sequence[Results], audited: Audited) -> tuple[Block, ...]:
     facts = sweep.document
-    commit = str(facts.get("commit") or "")
-    meta = [moment(str(facts.get("updated") or "")), f"commit {commit[:12]}" if commit else ""]
-    blocks: list[Block] = [Paragraph(" · ".join(m for m in meta if m), "meta")]
-    if prose.is_toy(facts):
-        blocks.append(Paragraph(prose.TOY, "callout"))
+    blocks: list[Block] = [*prose.made(facts)]
     values = {
         key: list(dict.fromkeys(setting_text(entry["settings"][key]) for entry in facts["cells"]))
         for key in facts["keys"]
@@ -114,6 +114,52 @@ def _opening(sweep: Sweep, results: Sequence[Results], audited: Audited) -> tupl
             )
         )
     return tuple(blocks)
+
+
+def _curve(sweep: Sweep, results: Sequence[Results], audited: Audited, dose: Dose) -> Picture:
+    return picture(
+        f"dose_{dose.name}",
+        f"Effect against {dose.title}",
+        f"Shift against the base with its 95 % interval; small dots beside it are single seeds. Points of one line differ "
+        f"in {dose.title}{_alone(dose)}. {OUTCOMES} On the probes, up is more sycophantic. {HOLLOW}",
+        figures.curves, results, audited, series(sweep, dose), dose,
+        footnote=_footnote(sweep, results, audited),
+    )  # fmt: skip
+
+
+def _points(sweep: Sweep, results: Sequence[Results], audited: Audited) -> Picture:
+    points = [(i, point) for i, family in enumerate(sweep.families) for point in family.points]
+    return picture(
+        "points",
+        "All points",
+        f"Shift of each point against its base with the 95 % interval; small dots below it are single seeds. {OUTCOMES} On "
+        f"the probes, right is more sycophantic. {HOLLOW}",
+        figures.side_by_side, results, audited, points,
+        footnote=_footnote(sweep, results, audited),
+    )  # fmt: skip
+
+
+def _alone(dose: Dose) -> str:
+    own = f" (set by {listing([*map(short, dose.keys)])})" if dose.title == STEPS else ""
+    return f"{own} " + (
+        f"and with it in {listing([*map(short, dose.along)])}" if dose.along else "alone"
+    )
+
+
+def _footnote(sweep: Sweep, results: Sequence[Results], audited: Audited) -> str:
+    """What is in doubt, by evaluation; the points themselves are drawn hollow and marked in the tables."""
+    found = []
+    for name in tables.leading(results, "benchmark", "probe"):
+        marked = [
+            (point.group, name) in doubt.marked
+            for family, doubt in zip(sweep.families, audited.families, strict=True)
+            for point in family.points
+        ]
+        if any((BASE, name) in doubt.marked for doubt in audited.families):
+            found.append(f"{name} (the base, and so every shift)")
+        elif any(marked):
+            found.append(f"{name} ({sum(marked)} of {count(len(marked), 'point')})")
+    return f"In doubt: {listing(found)}." if found else ""
 
 
 def _claims(sweep: Sweep, results: Sequence[Results], audited: Audited) -> tuple[Block, ...]:

@@ -175,12 +175,11 @@ def _basis(document: Mapping[str, Any]) -> str:
 def _join(directory: Path, cells: Sequence[_Cell], factors: Sequence[str]) -> Family:
     """One study whose adapters are the points; equal seeds of a point are taken once."""
     first = cells[0].study
-    measures, records = {}, {}
+    measures = {}
     for cell in cells:  # any of them: the base's answers are the same
         for key, found_measures in cell.study.measures.items():
             if key[0] == BASE:
                 measures.setdefault(key, found_measures)
-                records.setdefault(key, cell.study.records[key])
     configurations = [Configuration(BASE, BASE, None)] if measures else []
     found: dict[str, list[tuple[_Cell, Configuration]]] = {}
     own: dict[str, Mapping[str, Any]] = {}
@@ -203,7 +202,6 @@ def _join(directory: Path, cells: Sequence[_Cell], factors: Sequence[str]) -> Fa
                 key = configuration.name, evaluation
                 if key in cell.study.measures:
                     measures[name, evaluation] = cell.study.measures[key]
-                    records[name, evaluation] = cell.study.records[key]
     points = tuple(_point(group, seeds, own[group]) for group, seeds in found.items())
     registry = first.registry
     evaluations = tuple(e for e in registry if any(e in c.study.evaluations for c in cells))
@@ -214,7 +212,7 @@ def _join(directory: Path, cells: Sequence[_Cell], factors: Sequence[str]) -> Fa
         evaluations,
         measures,
         {},
-        records,
+        {},
         {},
         (),
         registry=registry,

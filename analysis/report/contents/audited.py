@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+from analysis.audits import Audit
 from analysis.audits.summary import TONES
+from analysis.page.document import Items, Paragraph
 from analysis.page.tables import Entry, Table
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
 
 
-def failures(doubt: Doubt) -> list[tuple[str, str]]:
-    """(audit and group, its sentence) of every failure."""
-    return [(f"{a.title}, {a.group}:", a.sentence) for a in doubt.audits if a.outcome == "fail"]
+def failures(audits: Sequence[Audit]) -> Items | Paragraph:
+    """Which of these audits failed, and where, with their sentences."""
+    said = [(f"{a.title}, {_where(a)}:", a.sentence) for a in audits if a.outcome == "fail"]
+    return Items(tuple(said)) if said else Paragraph("No audit failed.")
 
 
 def sentences(doubt: Doubt) -> Table:
@@ -21,15 +25,18 @@ def sentences(doubt: Doubt) -> Table:
     for a in doubt.audits:
         value = f"{a.statistic:.3g}" if math.isfinite(a.statistic) else "n/a"
         ends = f"[{a.low:.3g}, {a.high:.3g}]" if math.isfinite(a.low + a.high) else ""
-        where = " on ".join(part for part in (a.group, a.evaluation) if part)
         tone = TONES.get(a.outcome, "")
         strong = "text" if a.outcome == "fail" else ""
         verdict = Entry(a.outcome, strong=strong, tone=tone)
-        rows.append((Entry(a.title, where), Entry(value, ends), verdict, a.sentence))
+        rows.append((Entry(a.title, _where(a)), Entry(value, ends), verdict, a.sentence))
     return Table(
         "audit_findings", "Every audit of every configuration",
         ("audit", "statistic", "verdict", "finding"), tuple(rows), prose=True,
     )  # fmt: skip
+
+
+def _where(audit: Audit) -> str:
+    return " on ".join(part for part in (audit.group, audit.evaluation) if part)
 
 
 def diagnostics(results: Results) -> Table:
