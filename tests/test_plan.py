@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import json
 import math
 import runpy
 from pathlib import Path
@@ -17,8 +16,9 @@ from sycojax.config import MeshConfig, StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, abstract_base
 from sycojax.models.config import LlamaConfig
-from sycojax.planning import rows
+from sycojax.planning import report, rows
 from sycojax.planning.hardware import CHIPS, CORES, GIB, compiler_target
+from sycojax.planning.plan import Plan
 from sycojax.planning.roofline import Work, decode_work, matmul_weights, score_work, train_work
 from sycojax.planning.shapes import HUB, SHAPES, architecture
 from sycojax.planning.topology import devices, parse
@@ -253,27 +253,28 @@ def test_search_of_the_micro_batch(answer: int, most: int, told: bool) -> None:
     assert len(compiled) <= (4 if told else 6)
 
 
-def test_a_whole_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The embedded base on eight CPU devices: what is printed, and the same as JSON."""
-    out = tmp_path / "plan.json"
+def test_a_whole_plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The embedded base on eight CPU devices: the plan and what is printed of it."""
+    plans: list[Plan] = []
+    table = report.table
+    monkeypatch.setattr(report, "table", lambda plan: (plans.append(plan), table(plan))[1])
     mesh = ("--config.mesh.fsdp=4", "--config.mesh.data=1", "--config.mesh.tensor=2")
     flags = (*mesh, "--config.train.micro_batch_rows=4")
-    assert main(("plan", TOY, "--topology=cpu:8", f"--out={out}", *flags)) == 0
+    assert main(("plan", TOY, "--topology=cpu:8", *flags)) == 0
     captured = capsys.readouterr()
     assert "mesh data 1 x fsdp 4 x tensor 2" in captured.out
     assert captured.err.count("compiled ") == 3
-    found = json.loads(out.read_text())
-    assert [p["name"] for p in found["programs"]] == ["train", "score", "decode"]
-    train = found["programs"][0]
-    assert train["call"] == "one step: 4 x 4 rows of 128"
-    assert train["tokens_per_chip"] == 16 * 128 / 8
-    assert train["compiled"]["peak"] > 0
+    (found,) = plans
+    assert [p.name for p in found.programs] == ["train", "score", "decode"]
+    train = found.programs[0]
+    assert train.call == "one step: 4 x 4 rows of 128"
+    assert train.tokens_per_chip(8) == 16 * 128 / 8
+    assert train.compiled.peak > 0
     # Weights are gathered layer by layer, once per micro-batch: the loops are known.
-    loops = {tuple(c["loops"]) for c in train["compiled"]["collectives"]}
-    assert (None, 5) in loops
-    assert train["gathered_per_token"] > 0
-    assert train["roofline"] is None
-    assert found["micro_batch"] is None
+    assert (None, 5) in {c.loops for c in train.compiled.collectives}
+    assert train.gathered_per_token > 0
+    assert train.roofline is None
+    assert found.micro_batch is None
 
 
 @pytest.mark.slow

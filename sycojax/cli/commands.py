@@ -19,7 +19,6 @@ from sycojax.cli.flags import command, flag, switch
 from sycojax.cli.report import report_study, report_sweep
 from sycojax.cli.settings import Settings
 from sycojax.errors import SycojaxError
-from sycojax.files import write_json
 
 # How a sweep is sent to Weights & Biases.
 CELL_BY_CELL = (
@@ -54,13 +53,14 @@ def _study(
 
     from sycojax.cli import tracking
     from sycojax.parallel import distributed
+    from sycojax.parallel.profile import ProfileWindow
     from sycojax.study.external import external_adapters
     from sycojax.study.run import run
     from sycojax.training.tracking import Tracking, check
 
     config = settings.study_config()
     external_adapters(config)  # says what is wrong with --adapter before anything is written
-    window = tracking.window(command, profile, workdir)
+    window = ProfileWindow(profile, workdir / "profile") if profile else None
     start()
     if wandb:
         check(wandb)  # before the workdir is touched
@@ -132,8 +132,8 @@ def sweep(emit: str, launch: str, **given: Any) -> None:
     "reanalyse", flags.WORKDIR,
     flag(
         "--data", "DIR",
-        "a directory with the study's three CSV files, and claims.json, results/, splits/ and probes.json where there "
-        "are any (default: the published figures, which come with this package)",
+        "a directory with the study's three CSV files, and claims.json where there is one "
+        "(default: the published figures, which come with this package)",
     ),
 )  # fmt: skip
 def reanalyse(workdir: Path, data: str) -> None:
@@ -181,9 +181,8 @@ def export(workdir: Path, **given: Any) -> None:
         required=True,
     ),
     flag("--shape", "NAME", "llama2_7b, llama2_13b or llama2_70b in place of the architecture of base.path"),
-    flag("--out", "FILE", "write it as JSON, too"),
 )  # fmt: skip
-def plan(settings: Settings, topology: str, shape: str, out: str) -> None:
+def plan(settings: Settings, topology: str, shape: str) -> None:
     """compile the study's programs for hardware that need not be here: memory, time, collectives"""
     # Nothing runs, so the accelerator of this machine, if any, is left to others.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -201,8 +200,6 @@ def plan(settings: Settings, topology: str, shape: str, out: str) -> None:
 
     say = functools.partial(print, file=sys.stderr, flush=True)
     found = make_plan(config, model, source, devices, say)
-    if out:
-        write_json(Path(out), planning.to_json(found))
     print(planning.table(found))
 
 

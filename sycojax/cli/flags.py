@@ -59,8 +59,7 @@ WANDB = flag(
 )  # fmt: skip
 PROFILE = flag(
     "--profile", "START:STOP",
-    "trace these training steps into DIR/profile, for TensorBoard or Perfetto; score:START:STOP, not for train, traces "
-    "calls of scoring",
+    "trace these training steps into DIR/profile, for TensorBoard or Perfetto",
 )  # fmt: skip
 QUIET = switch("--quiet", "no progress bars")
 PROCESSES = (

@@ -1,4 +1,4 @@
-"""``--wandb`` and ``--profile``: a study tracked while it runs, and its final numbers afterwards."""
+"""``--wandb``: a study tracked while it runs, and its final numbers afterwards."""
 
 from __future__ import annotations
 
@@ -8,25 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sycojax.config import StudyConfig
-from sycojax.errors import SycojaxError
 from sycojax.files import read_json
 from sycojax.parallel.distributed import on_first
-from sycojax.parallel.profile import ProfileWindow
 from sycojax.study.workdir import claim
 from sycojax.training import tracking
 
 # Tables of the report that the run gets whole.
 TABLES = ("conclusions", "measures_by_adapter")
-
-
-def window(command: str, profile: str, workdir: Path) -> ProfileWindow | None:
-    """The steps that ``--profile`` asks for, if any. Raises ``SycojaxError`` where ``command`` has none of them."""
-    if not profile:
-        return None
-    asked = ProfileWindow(profile, workdir / "profile")
-    if command == "train" and asked.stage == "score":
-        raise SycojaxError(f"--profile={profile}: train scores nothing; use study or evaluate")
-    return asked
 
 
 @contextlib.contextmanager

@@ -1,47 +1,40 @@
-"""A window of steps of training or scoring traced by JAX's profiler, for TensorBoard, XProf or Perfetto."""
+"""A window of training steps traced by JAX's profiler, for TensorBoard, XProf or Perfetto."""
 
 from __future__ import annotations
 
 import contextlib
 import re
 import warnings
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import jax
 
 from sycojax.errors import SycojaxError
 
-T = TypeVar("T")
-
 
 class ProfileWindow:
     """Traces steps ``first`` to ``last``, both included.
 
-    In training a step is the optimiser's, and the first bank that is trained is traced. In scoring it is a call of a
-    compiled program: a pass over a batch, prompts put into rows, or tokens decoded until a row ends. The devices are
-    idle when the trace begins and when it ends, so it holds these steps and no others. Every process traces its own
-    devices. Nothing that is computed changes.
+    A step is the optimiser's, and the first bank that is trained is traced. The devices are idle when the trace begins
+    and when it ends, so it holds these steps and no others. Every process traces its own devices. Nothing that is
+    computed changes.
     """
 
     def __init__(self, window: str, directory: Path):
-        """Read ``START:STOP`` or ``score:START:STOP``. Raises ``SycojaxError`` when that is no window."""
-        match = re.fullmatch(r"(score:)?(\d+):(\d+)", window)
-        if not match or not 1 <= int(match[2]) <= int(match[3]):
+        """Read ``START:STOP``. Raises ``SycojaxError`` when that is no window."""
+        match = re.fullmatch(r"(\d+):(\d+)", window)
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
             raise SycojaxError(
-                f"--profile={window} must be START:STOP, the first and the last training step to trace, counted from 1, "
-                "or score:START:STOP for calls of scoring"
+                f"--profile={window} must be START:STOP, the first and the last training step to trace, counted from 1"
             )
-        self.stage: Literal["train", "score"] = "score" if match[1] else "train"
-        self.first, self.last = int(match[2]), int(match[3])
+        self.first, self.last = int(match[1]), int(match[2])
         self.directory = Path(directory)
-        self.calls = 0  # of scoring, so far
         self.done = self._tracing = self._traced = False
 
     def begin(self, completed: int, total: int) -> None:
-        """Training: a bank is about to continue behind ``completed`` of ``total`` steps.
+        """A bank is about to continue behind ``completed`` of ``total`` steps.
 
         Raises ``SycojaxError`` when it has no such steps; warns when it took the first of them in an earlier run.
         """
@@ -59,14 +52,14 @@ class ProfileWindow:
             )
             self.done = True
 
-    def step(self, number: int, state: Any, name: str = "train") -> AbstractContextManager[object]:
+    def step(self, number: int, state: Any) -> AbstractContextManager[object]:
         """Put around the dispatch of step ``number``; ``state`` is what that step works on."""
         if number == self.first and not self.done:
             jax.block_until_ready(state)
             jax.profiler.start_trace(self._target())
             self._tracing = True
         if self._tracing:
-            return jax.profiler.StepTraceAnnotation(name, step_num=number)
+            return jax.profiler.StepTraceAnnotation("train", step_num=number)
         return contextlib.nullcontext()
 
     def end(self, number: int, state: Any) -> None:
@@ -100,14 +93,3 @@ class ProfileWindow:
         if jax.process_count() == 1:
             return self.directory
         return self.directory / f"process-{jax.process_index()}"
-
-
-def traced(profile: ProfileWindow | None, name: str, busy: Any, run: Callable[[], T]) -> T:
-    """Scoring: ``run()``, while the devices may still work on ``busy``; counted and traced where there is a window."""
-    if profile is None:
-        return run()
-    profile.calls += 1
-    with profile.step(profile.calls, busy, name):
-        found = run()
-    profile.end(profile.calls, found)
-    return found

@@ -1,9 +1,6 @@
-"""A plan as a table for people and as JSON for programs."""
+"""A plan as a table."""
 
 from __future__ import annotations
-
-import dataclasses
-from typing import Any
 
 from sycojax.planning.collectives import Total
 from sycojax.planning.plan import Plan, Program
@@ -14,20 +11,6 @@ GIB, MIB = 1 << 30, 1 << 20
 def table(plan: Plan) -> str:
     """All of a plan in text, at most 120 columns for three programs."""
     return "\n".join([*_head(plan), "", *_programs(plan), "", *_collectives(plan), *_tail(plan)])
-
-
-def to_json(plan: Plan) -> dict[str, Any]:
-    """The same as plain values; bytes, seconds and FLOPs, no rounding."""
-    document = dataclasses.asdict(plan)
-    for program, entry in zip(plan.programs, document["programs"], strict=True):
-        chips = plan.topology.count
-        entry["tokens_per_chip"] = program.tokens_per_chip(chips)
-        if program.roofline:
-            entry["roofline"] |= {
-                "seconds": program.roofline.seconds,
-                "bound": program.roofline.bound,
-            }
-    return document
 
 
 def _head(plan: Plan) -> list[str]:

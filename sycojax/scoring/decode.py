@@ -17,7 +17,6 @@ from sycojax.data.tokenizer import Tokenizer
 from sycojax.models.base import FrozenBase
 from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import distribute, replicated, row_ways
-from sycojax.parallel.profile import ProfileWindow, traced
 from sycojax.scoring.bank import abstract_pass, bank_size, pass_width, passes
 from sycojax.scoring.generation import Arrivals, Generation, Shape
 from sycojax.scoring.memory import decoding_width, device_memory
@@ -82,11 +81,8 @@ class Encoded(NamedTuple):
 class Decoder:
     """Greedy continuations; remembers its compiled programs between calls."""
 
-    def __init__(
-        self, base: FrozenBase, tokenizer: Tokenizer, config: ScoreConfig,
-        profile: ProfileWindow | None = None,
-    ):  # fmt: skip
-        self.base, self.tokenizer, self.config, self.profile = base, tokenizer, config, profile
+    def __init__(self, base: FrozenBase, tokenizer: Tokenizer, config: ScoreConfig):
+        self.base, self.tokenizer, self.config = base, tokenizer, config
         self.counts = DecodeCounts()
         self._eos = tuple(sorted({*base.config.eos_token_ids, tokenizer.eos_id}))
         self._generation = Generation(base, self._eos)
@@ -180,16 +176,13 @@ class Decoder:
             wanted = np.minimum(waiting, group).sum()
             if wanted and np.minimum(waiting, free).sum() >= wanted:
                 arrivals = self._arrivals(queues, held, encoded, shape)
-                run = functools.partial(
-                    self._generation.insert,
-                    lora, self.base.params, state, self._place(arrivals, width), banked=banked,
-                )  # fmt: skip
-                state = traced(self.profile, "insert", state, run)
+                state = self._generation.insert(
+                    lora, self.base.params, state, self._place(arrivals, width), banked=banked
+                )
                 continue
             if (held < 0).all():
                 return
-            run = functools.partial(
-                self._generation.advance,
+            state, view = self._generation.advance(
                 lora,
                 self.base.params,
                 state,
@@ -198,7 +191,6 @@ class Decoder:
                 self._everywhere(most),
                 banked=banked,
             )
-            state, view = traced(self.profile, "decode", state, run)
             done, new, made, steps = jax.device_get(view)
             self.counts.decode_steps += int(steps)
             self.counts.decode_step_adapters += int(steps) * width

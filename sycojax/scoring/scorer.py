@@ -23,7 +23,6 @@ from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, merge
 from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import batch_sharding, distribute, replicated, row_ways
-from sycojax.parallel.profile import ProfileWindow, traced
 from sycojax.records import Record
 from sycojax.requests import Request
 from sycojax.scoring.bank import abstract_pass, bank_size, member, pass_width, passes
@@ -62,14 +61,11 @@ class Scores(NamedTuple):
 class Scorer:
     """Scores requests under the adapters of a bank; remembers its compiled programs between calls."""
 
-    def __init__(
-        self, base: FrozenBase, tokenizer: Tokenizer, config: ScoreConfig,
-        profile: ProfileWindow | None = None,
-    ):  # fmt: skip
+    def __init__(self, base: FrozenBase, tokenizer: Tokenizer, config: ScoreConfig):
         check_vocabulary(tokenizer, base.config.vocab_size)
-        self.base, self.tokenizer, self.config, self.profile = base, tokenizer, config, profile
+        self.base, self.tokenizer, self.config = base, tokenizer, config
         self.counts = Counts()
-        self.decoder = Decoder(base, tokenizer, config, profile)
+        self.decoder = Decoder(base, tokenizer, config)
         self.buckets = Buckets(
             config.buckets,
             config.batch_tokens,
@@ -236,9 +232,7 @@ class Scorer:
                 self._shapes.add((length, width, work.plan.batch_tokens))
                 arrays = jax.tree.map(distribute, batch.arrays, self._placement(width))
                 for first, adapters, lora in loras:
-                    run = functools.partial(program, lora, self.base.params, arrays)
-                    busy = [waiting for *_, waiting in pending]
-                    results = traced(self.profile, "score", busy, run)
+                    results = program(lora, self.base.params, arrays)
                     pending.append((batch, first, adapters, results))
                     if len(pending) > QUEUE:
                         fetch()

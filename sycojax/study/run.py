@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
@@ -90,10 +89,8 @@ def run(
     # Adapters of other shapes share one program with the study's own: the smallest that holds all of them.
     shapes = [adapter.shape for adapter in given.external.values()]
     base = dataclasses.replace(base, lora=covering([config.lora, *shapes]))
-    profile = tracking.window("score")
-    scorer = Scorer(base, given.tokenizer, config.score, profile)
-    with contextlib.closing(profile) if profile else contextlib.nullcontext():
-        counts = score_configurations(config, base, scorer, state, progress=progress)
+    scorer = Scorer(base, given.tokenizer, config.score)
+    counts = score_configurations(config, base, scorer, state, progress=progress)
     lap("evaluate")
     write_down({"seconds": seconds, **({"scoring": counts} if counts else {})})
     note(

@@ -134,7 +134,7 @@ class _Run:
                 state, completed = AdapterState(*state), position["step"]
                 self.tokens, self.processed = position["tokens"], position["processed_tokens"]
             if completed < self.bank.total:
-                tracker, profile = self.tracking.tracker, self.tracking.window("train")
+                tracker, profile = self.tracking.tracker, self.tracking.profile
                 with contextlib.ExitStack() as stack:
                     if profile is not None:
                         profile.begin(completed, self.bank.total)
@@ -150,7 +150,7 @@ class _Run:
         stop: Preemption,
     ) -> AdapterState:  # fmt: skip
         bank, config, program = self.bank, self.config, self.program
-        profile = self.tracking.window("train")
+        profile = self.tracking.profile
         host_rows, validation_count = bank.validation()
         validation_rows = program.place_rows(host_rows)
         pending: _Pending | None = None

@@ -99,11 +99,7 @@ class Tracking:
     """What a run is shown to, beside its own metrics.jsonl and TensorBoard events."""
 
     tracker: Tracker | None = None
-    profile: ProfileWindow | None = None
-
-    def window(self, stage: str) -> ProfileWindow | None:
-        """The window to trace in ``stage``, if it is in that one."""
-        return self.profile if self.profile and self.profile.stage == stage else None
+    profile: ProfileWindow | None = None  # of training
 
 
 UNTRACKED = Tracking()
