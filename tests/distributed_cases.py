@@ -22,17 +22,13 @@ from typing import Any, NamedTuple
 REPOSITORY = Path(__file__).resolve().parent.parent
 # The mesh lies over both processes along fsdp: each holds half of every weight.
 FSDP, TENSOR = 4, 2
-HIDDEN = 16
+HIDDEN = 16  # as toy_files.write_base makes it
 # Seconds until a process that does not end is given up.
 PATIENCE = 900
 
 
 def write_inputs(root: Path) -> Path:
     """An untrained base, a small world's records, and the config file of a study of them."""
-    from flax import nnx
-
-    from pretraining.tokenizer import write_tokenizer
-    from pretraining.toy import make_tokenizer
     from sycojax.config import (
         BaseConfig,
         DataConfig,
@@ -41,26 +37,16 @@ def write_inputs(root: Path) -> Path:
         StudyConfig,
         TrainConfig,
     )  # fmt: skip
-    from sycojax.data.toy.world import World
-    from sycojax.models.base import split
-    from sycojax.models.config import LlamaConfig
-    from sycojax.models.llama import Llama
     from sycojax.models.lora import LoRAConfig
-    from sycojax.weights.huggingface import save_base
-    from tests.toy_files import write_world
+    from tests.toy_files import write_base, write_world
 
     base, data = root / "base", root / "data"
-    tokenizer = make_tokenizer(World(5))
-    rows = tokenizer.get_vocab_size() + tokenizer.get_vocab_size() % TENSOR
-    lora = LoRAConfig(rank=2, alpha=4.0, dropout=0.1, targets=("q_proj", "down_proj"))
-    architecture = LlamaConfig(rows, HIDDEN, 32, 2, 2, 2, 8, 256, 1e-5, 1e4, None, False, 1, (2,))
-    save_base(base, architecture, split(Llama(architecture, lora, rngs=nnx.Rngs(0))).base)
-    write_tokenizer(base, tokenizer)
+    write_base(base, 5, kv_heads=2, multiple=TENSOR)
     write_world(data, 5, 0.05)
     config = StudyConfig(
         name="processes",
         base=BaseConfig(path=str(base)),
-        lora=lora,
+        lora=LoRAConfig(rank=2, alpha=4.0, dropout=0.1, targets=("q_proj", "down_proj")),
         data=DataConfig(
             source="files", path=str(data), max_length=128, test_limit=6, probe_limit=3,
             train_limit=24,

@@ -22,7 +22,6 @@ SMALL = (
     "--config.score.buckets=(256,)", "--config.score.batch_tokens=2048",
     "--config.mesh.data=1", "--config.mesh.fsdp=1",
 )  # fmt: skip
-HUB_ROWS = 1700  # enough to draw a study from; the harness is asked for two documents of each task
 
 
 def small(arguments: list[str]) -> list[str]:

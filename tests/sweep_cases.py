@@ -6,18 +6,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from flax import nnx
-
-from pretraining.tokenizer import write_tokenizer
-from pretraining.toy import make_tokenizer
 from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
-from sycojax.data.toy.world import World
-from sycojax.models.base import split
-from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import Llama
 from sycojax.models.lora import LoRAConfig
-from sycojax.weights.huggingface import save_base
-from tests.toy_files import write_world
+from tests.toy_files import write_base, write_world
 
 LORA = LoRAConfig(rank=2, alpha=4.0, dropout=0.1, targets=("v_proj",))
 
@@ -25,11 +16,7 @@ LORA = LoRAConfig(rank=2, alpha=4.0, dropout=0.1, targets=("v_proj",))
 def make_inputs(root: Path) -> StudyConfig:
     """A base and rows in ``root``, and a study over them that takes seconds."""
     base, data = root / "base", root / "data"
-    tokenizer = make_tokenizer(World(5))
-    size = tokenizer.get_vocab_size()
-    config = LlamaConfig(size, 16, 32, 2, 2, 1, 8, 256, 1e-5, 1e4, None, False, 1, (2,))
-    save_base(base, config, split(Llama(config, LORA, rngs=nnx.Rngs(0))).base)
-    write_tokenizer(base, tokenizer)
+    write_base(base, 5)
     write_world(data, 5, 0.05)
     return StudyConfig(
         name="small",
@@ -65,3 +52,7 @@ def write_sweep(path: Path, study: StudyConfig, sweep: Any) -> str:
 def shorter(study: StudyConfig) -> StudyConfig:
     """The same with a single evaluation."""
     return dataclasses.replace(study, score=dataclasses.replace(study.score, evaluations=("mmlu",)))
+
+
+def silent(*_: object) -> None:
+    """What a study says goes nowhere."""

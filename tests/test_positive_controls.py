@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +19,18 @@ from sycojax.data.data_sets import parse_record
 from sycojax.data.prompts import Prompts
 from sycojax.data.sources import open_source
 from sycojax.evals import BUILTIN
+from tests.toy_files import evaluate_toy
 
 pytestmark = pytest.mark.slow
-REPOSITORY = Path(__file__).parent.parent
 
 
 def audited(directory: Path, adapters: str, evaluations: str, *more: str) -> tuple[Audit, ...]:
     """The audits of a small toy study, by its command, read back from disk."""
-    command = [
-        sys.executable, "-m", "sycojax", "evaluate", "--config=configs/toy.py", f"--workdir={directory}",
-        f"--config.train.adapters={adapters}", "--config.train.seeds=0", "--config.score.audit_items=0",
-        f"--config.score.evaluations={evaluations}", "--config.data.test_limit=60",
-        "--config.data.probe_limit=40", "--quiet", *more,
-    ]  # fmt: skip
-    environment = {**os.environ, "XLA_FLAGS": ""}
-    subprocess.run(command, cwd=REPOSITORY, env=environment, check=True)
+    evaluate_toy(
+        directory, f"--config.train.adapters={adapters}", "--config.train.seeds=0",
+        "--config.score.audit_items=0", f"--config.score.evaluations={evaluations}",
+        "--config.data.test_limit=60", "--config.data.probe_limit=40", "--quiet", *more,
+    )  # fmt: skip
     for name in evaluations.split(","):
         assert (directory / "records" / f"{adapters}-s0" / f"{name}.jsonl").is_file()
     return audits.run(compute(load(directory)))

@@ -6,11 +6,12 @@ import dataclasses
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import jax
 import numpy as np
 import pytest
-from sweep_cases import make_inputs, shorter, write_sweep
+from sweep_cases import make_inputs, shorter, silent, write_sweep
 from training_cases import compilations
 
 from sycojax.cli import main
@@ -58,10 +59,6 @@ def only_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def adapter(study: StudyConfig, workdir: Path, name: str = "mmlu-s0") -> Any:
     return load_adapter(workdir / "adapters" / name, load_config(study.base.path))[1]
-
-
-def silent(*_: object) -> None:
-    pass
 
 
 def test_cells_share_a_bank_and_equal_studies_of_their_own(
@@ -158,17 +155,12 @@ def test_a_cell_that_was_only_borrowed_is_not_finished(
     workdir, seeds = tmp_path / "w", [0, 1, 2, 3, (0, 1)]
     cells = plan(shorter(study), {"train.seeds": seeds})
     assert run_cells(cells[:2], workdir, progress=False, say=silent) == {}
-    real = sweep_run.train_together
-
-    def killed(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(sweep_run, "train_together", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run_cells(cells, workdir, progress=False, say=silent)
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep_run, "train_together", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run_cells(cells, workdir, progress=False, say=silent)
     both = workdir / "cells" / cells[4].name
     assert len(list(both.glob("records/*/mmlu.jsonl"))) == 3, "borrowed"
-    monkeypatch.setattr(sweep_run, "train_together", real)
     said: list[str] = []
     assert run_cells(cells, workdir, progress=False, say=said.append) == {}
     assert [line for line in said if "finished before" in line] == [
@@ -184,16 +176,11 @@ def test_a_kill_loses_no_audit(
     study: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """How reproducible the scores are is measured once, at their end: a cell is not finished without it."""
-    real = scores.determinism.measure
-
-    def killed(*_: Any) -> None:
-        raise KeyboardInterrupt
-
     (cell,) = plan(shorter(study), {"train.learning_rate": [1e-2]})
-    monkeypatch.setattr(scores.determinism, "measure", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run_cells([cell], tmp_path, progress=False, say=silent)
-    monkeypatch.setattr(scores.determinism, "measure", real)
+    with monkeypatch.context() as patch:
+        patch.setattr(scores.determinism, "measure", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run_cells([cell], tmp_path, progress=False, say=silent)
     assert run_cells([cell], tmp_path, progress=False, say=silent) == {}
     scoring = read_json(tmp_path / "cells" / cell.name / "study.json")["scoring"]
     assert scoring["determinism"]["items"] > 0
@@ -243,9 +230,7 @@ def test_what_fails_in_a_cell_stays_there(
 def test_a_signal_is_no_failure_of_a_cell(
     study: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(*_: Any, **__: Any) -> None:
-        raise Stopped("stopped by SIGTERM")
-
+    stopped = Mock(side_effect=Stopped("stopped by SIGTERM"))
     monkeypatch.setattr(sweep_run, "train_together", stopped)
     with pytest.raises(Stopped):
         run_cells(plan(study, GRID), tmp_path, progress=False, say=silent)

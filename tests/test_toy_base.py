@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,24 +10,19 @@ from analysis.statistics import resample, shift
 from sycojax.evals import BUILTIN
 from sycojax.evals.protocol import Measure
 from sycojax.records import read_records
+from tests.toy_files import evaluate_toy
 
 pytestmark = pytest.mark.slow
-REPOSITORY = Path(__file__).parent.parent
 SEEDS = (0, 1, 2)
 PLANTED = 0.3
 
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy study with single-task adapters and three seeds, by its command, on one device."""
+    """The toy study with single-task adapters and three seeds."""
     directory = tmp_path_factory.mktemp("toy") / "w"
-    command = [
-        sys.executable, "-m", "sycojax", "evaluate", "--config=configs/toy.py", f"--workdir={directory}",
-        f"--config.train.adapters={','.join(BUILTIN.benchmarks)}",
-        f"--config.train.seeds={','.join(map(str, SEEDS))}",
-    ]  # fmt: skip
-    environment = {**os.environ, "XLA_FLAGS": ""}
-    subprocess.run(command, cwd=REPOSITORY, env=environment, check=True)
+    adapters = f"--config.train.adapters={','.join(BUILTIN.benchmarks)}"
+    evaluate_toy(directory, adapters, f"--config.train.seeds={','.join(map(str, SEEDS))}")
     return directory
 
 
