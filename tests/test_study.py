@@ -13,70 +13,33 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from flax import nnx
+from sweep_cases import make_inputs, silent
 
 from analysis.report import write
-from pretraining.tokenizer import write_tokenizer
-from pretraining.toy import make_tokenizer
-from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
+from sycojax.config import ScoreConfig, StudyConfig
 from sycojax.data.tokenizer import Tokenizer
-from sycojax.data.toy.world import World
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, published
 from sycojax.files import read_json
-from sycojax.models.base import abstract, initial_lora, split
-from sycojax.models.config import LlamaConfig
-from sycojax.models.llama import Llama
-from sycojax.models.lora import LoRAConfig
+from sycojax.models.base import abstract, initial_lora
 from sycojax.records import read_records
 from sycojax.study import adapters, run, scores, state
 from sycojax.study.datasets import asked_evaluations, prepare
 from sycojax.training.loop import TrainedAdapter
-from sycojax.weights.huggingface import load_config, save_base
+from sycojax.weights.huggingface import load_config
 from sycojax.weights.peft import export_adapter, load_adapter
-from tests.toy_files import write_world
-
-LORA = LoRAConfig(rank=2, alpha=4.0, dropout=0.0, targets=("q_proj", "down_proj"))
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A small world's records and an untrained base that speaks its language."""
-    root = tmp_path_factory.mktemp("inputs")
-    base, data = root / "base", root / "data"
-    tokenizer = make_tokenizer(World(5))
-    vocabulary = tokenizer.get_vocab_size()
-    config = LlamaConfig(vocabulary, 16, 32, 2, 2, 1, 8, 256, 1e-5, 1e4, None, False, 1, (2,))
-    save_base(base, config, split(Llama(config, LORA, rngs=nnx.Rngs(0))).base)
-    write_tokenizer(base, tokenizer)
-    write_world(data, 5, 0.05)
-    return base, data
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> StudyConfig:
+    """A small study over an untrained base, with an adapter on two projections."""
+    config = make_inputs(tmp_path_factory.mktemp("inputs"))
+    lora = dataclasses.replace(config.lora, targets=("q_proj", "down_proj"))
+    return dataclasses.replace(config, name="test", lora=lora)
 
 
-def study(inputs: tuple[Path, Path], **train: Any) -> StudyConfig:
-    base, data = inputs
-    settings = {
-        "adapters": ("mmlu",), "seeds": (0,), "epochs": 1.0, "examples_per_step": 8,
-        "row_length": 128, "micro_batch_rows": 8, "warmup_steps": 1, "learning_rate": 1e-3,
-    }  # fmt: skip
-    return StudyConfig(
-        name="test",
-        base=BaseConfig(path=str(base)),
-        lora=LORA,
-        data=DataConfig(source="files", path=str(data), max_length=128),
-        train=TrainConfig(**{**settings, **train}),
-        score=ScoreConfig(
-            evaluations=("mmlu", "answer"),
-            batch_tokens=2048,
-            buckets=(128,),
-            max_new_tokens=8,
-            audit_items=0,
-        ),
-    )
-
-
-def silent(*_: object) -> None:
-    pass
+def study(inputs: StudyConfig, **train: Any) -> StudyConfig:
+    return dataclasses.replace(inputs, train=dataclasses.replace(inputs.train, **train))
 
 
 def bring_up_to_date(config: StudyConfig, workdir: Path) -> None:
@@ -115,7 +78,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[list[str], li
     return since
 
 
-def test_one_command_from_rows_to_report(inputs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_one_command_from_rows_to_report(inputs: StudyConfig, tmp_path: Path) -> None:
     """Real training and scoring of everything at the smallest size, and the report over it."""
     config = study(inputs, adapters=("gsm8k", "combined"))
     config = dataclasses.replace(
@@ -158,7 +121,7 @@ def test_one_command_from_rows_to_report(inputs: tuple[Path, Path], tmp_path: Pa
 
 
 def test_only_what_a_change_touches_is_redone(
-    inputs: tuple[Path, Path], tmp_path: Path, watched: Callable[[], tuple[list[str], list[str]]]
+    inputs: StudyConfig, tmp_path: Path, watched: Callable[[], tuple[list[str], list[str]]]
 ) -> None:
     config, workdir = study(inputs), tmp_path / "w"
     everything = ["base/answer", "base/mmlu", "mmlu-s0/answer", "mmlu-s0/mmlu"]
@@ -193,7 +156,7 @@ def test_only_what_a_change_touches_is_redone(
 
 
 def test_audits_are_asked_of_a_part_and_the_published_protocol_of_all(
-    inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    inputs: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     watched: Callable[[], tuple[list[str], list[str]]],
 ) -> None:  # fmt: skip
     for form in BUILTIN.forms.values():
@@ -255,11 +218,11 @@ def test_audits_are_asked_of_a_part_and_the_published_protocol_of_all(
     assert watched() == ([], [])
 
 
-def test_the_published_recipe_shows_the_stored_label_positions(inputs: tuple[Path, Path]) -> None:
+def test_the_published_recipe_shows_the_stored_label_positions(inputs: StudyConfig) -> None:
     config = study(inputs, adapters=("truthfulqa", "hellaswag", "gsm8k"))
     data = dataclasses.replace(config.data, recipe="published")
     summary = prepare(
-        dataclasses.replace(config, data=data), Tokenizer.from_directory(inputs[0])
+        dataclasses.replace(config, data=data), Tokenizer.from_directory(inputs.base.path)
     ).summary
     assert summary["trained_on_probe"]["truthfulqa"]["are_you_sure"] > 0, "nothing is dropped"
     found = summary["label_positions"]
@@ -268,7 +231,7 @@ def test_the_published_recipe_shows_the_stored_label_positions(inputs: tuple[Pat
 
 
 def test_a_study_that_is_stopped_while_scoring_goes_on(
-    inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    inputs: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     watched: Callable[[], tuple[list[str], list[str]]],
 ) -> None:  # fmt: skip
     config, workdir = study(inputs), tmp_path / "w"
@@ -289,15 +252,15 @@ def test_a_study_that_is_stopped_while_scoring_goes_on(
 
 
 def test_an_adapter_from_elsewhere_is_scored_like_the_study_s_own(
-    inputs: tuple[Path, Path], tmp_path: Path
+    inputs: StudyConfig, tmp_path: Path
 ) -> None:
     """Without any training, among adapters of other shapes, its records are those of the model that has it."""
     first = study(inputs)
     bring_up_to_date(first, tmp_path / "trained")
     own = tmp_path / "trained" / "adapters" / "mmlu-s0"
-    config, _ = load_adapter(own, load_config(inputs[0]))
+    config, _ = load_adapter(own, load_config(inputs.base.path))
     other = dataclasses.replace(config, rank=config.rank + 1, targets=("down_proj",))
-    shapes = abstract(load_config(inputs[0]), other).lora
+    shapes = abstract(load_config(inputs.base.path), other).lora
     (tmp_path / "other").mkdir()
     noise = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.1, np.float32), shapes)
     export_adapter(tmp_path / "other", noise, other, "base")
@@ -324,21 +287,7 @@ def test_an_adapter_from_elsewhere_is_scored_like_the_study_s_own(
     write(tmp_path / "w")
 
 
-def test_the_workdir_of_another_study_is_left_alone(
-    inputs: tuple[Path, Path], tmp_path: Path
-) -> None:
-    config, workdir = study(inputs), tmp_path / "w"
-    run.run(config, workdir, until="data", progress=False, say=silent)
-    before = sorted(p for p in workdir.rglob("*"))
-    other = dataclasses.replace(config, name="other")
-    with pytest.raises(SycojaxError, match="holds the study 'test', not 'other'"):
-        bring_up_to_date(other, workdir)
-    assert sorted(p for p in workdir.rglob("*")) == before
-
-
-def test_a_workdir_of_an_earlier_version_is_left_alone(
-    inputs: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_a_workdir_of_an_earlier_version_is_left_alone(inputs: StudyConfig, tmp_path: Path) -> None:
     """Its stamps say less than is asked of them now; what they hold is neither believed nor replaced."""
     config, workdir = study(inputs), tmp_path / "w"
     run.run(config, workdir, until="data", progress=False, say=silent)
@@ -352,35 +301,3 @@ def test_a_workdir_of_an_earlier_version_is_left_alone(
     (workdir / "sweep.json").write_text('{"name": "s"}')
     with pytest.raises(SycojaxError, match="was made by an earlier sycojax"):
         state.check_free(workdir, "sweep", "s")
-
-
-@pytest.mark.parametrize(
-    ("break_it", "message"),
-    [
-        (lambda base: (base / "config.json").unlink(), "config.json"),
-        (lambda base: (base / "tokenizer.json").unlink(), "tokenizer"),
-        (lambda base: _cut(base / "model.safetensors"), "model.safetensors"),
-        (lambda base: _widen(base), "embed_tokens"),
-    ],
-    ids=["no config", "no tokenizer", "truncated weights", "other vocabulary"],
-)
-def test_a_broken_base_is_named(
-    inputs: tuple[Path, Path], tmp_path: Path, break_it: Callable[[Path], None], message: str
-) -> None:
-    base = tmp_path / "base"
-    base.mkdir()
-    for file in inputs[0].iterdir():
-        (base / file.name).write_bytes(file.read_bytes())
-    break_it(base)
-    with pytest.raises(SycojaxError, match=message):
-        bring_up_to_date(study((base, inputs[1])), tmp_path / "w")
-
-
-def _cut(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-100])
-
-
-def _widen(base: Path) -> None:
-    config = json.loads((base / "config.json").read_text())
-    config["vocab_size"] += 8
-    (base / "config.json").write_text(json.dumps(config))
