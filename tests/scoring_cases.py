@@ -19,6 +19,7 @@ import tokenizers.decoders
 import tokenizers.models
 from jax.sharding import Mesh
 
+from sycojax.config import ScoreConfig
 from sycojax.data.encode import encode_pair
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.models.base import FrozenBase, abstract, abstract_base, merge
@@ -27,6 +28,8 @@ from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
 from sycojax.parallel.mesh import make_mesh
 from sycojax.requests import Request
+from sycojax.scoring.decode import Continuation, Decoder, Prompt
+from sycojax.scoring.scorer import Scorer
 
 SPECIALS = ("<unk>", "<s>", "</s>")
 PIECES = (*SPECIALS, *string.printable, " the", " cat", " dog", "(A", " A", "ing", " ye")
@@ -41,6 +44,7 @@ CONFIG = dataclasses.replace(
 )
 LORA = LoRAConfig(rank=2, alpha=4.0, dropout=0.1)
 LONGEST = CONFIG.max_position_embeddings
+SCORE = ScoreConfig(batch_tokens=256, buckets=(64,), decode_batch=8)
 
 
 def tokenizer() -> Tokenizer:
@@ -171,3 +175,15 @@ def sample_requests(count: int = 14, seed: int = 0) -> list[Request]:
         else:  # same prompt and candidate again under another name
             out.append(request(f"{i}", out[0].prompt, "A", "D", "zebra"))
     return out
+
+
+def answers(
+    base: FrozenBase, adapters: int, config: ScoreConfig = SCORE
+) -> tuple[np.ndarray, list[list[Continuation]]]:
+    """What so many adapters say to a few requests and prompts: log-probabilities [adapters, n] and greedy texts."""
+    bank = make_bank(adapters)
+    records = Scorer(base, tokenizer(), config).score(sample_requests(6), bank, progress=False)
+    logprobs = [np.concatenate([record.logprobs for record in of_one]) for of_one in records]
+    prompts = [Prompt(text, 6) for text in ("Q: the cat", "A", "xyz (A) or (B)?")]
+    texts = Decoder(base, tokenizer(), config).generate(prompts, bank, progress=False)
+    return np.array(logprobs), texts

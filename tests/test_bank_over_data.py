@@ -13,12 +13,9 @@ import scoring_cases as scoring
 import training_cases as training
 from jax.sharding import PartitionSpec
 
-from sycojax.config import ScoreConfig
 from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase
 from sycojax.parallel.mesh import make_mesh
-from sycojax.scoring.decode import Continuation, Decoder, Prompt
-from sycojax.scoring.scorer import Scorer
 from sycojax.training.bank import groups
 from sycojax.training.batches import empty, pack_step, stack
 from sycojax.training.loop import train_bank
@@ -31,9 +28,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 WIDTH = 4
 MESHES = [(4, 2, 1), (2, 2, 2)]  # data x fsdp x tensor
 CONFIG = dataclasses.replace(training.CONFIG, micro_batch_rows=8, examples_per_step=8)
-SCORE = ScoreConfig(bank_width=WIDTH, batch_tokens=256, buckets=(64,), decode_batch=8)
-REQUESTS = scoring.sample_requests(6)
-PROMPTS = [Prompt(text, 6) for text in ("Q: the cat", "A", "xyz (A) or (B)?")]
+SCORE = dataclasses.replace(scoring.SCORE, bank_width=WIDTH)
 
 
 def over_data(base: FrozenBase) -> FrozenBase:
@@ -61,15 +56,6 @@ def _train(base: FrozenBase, logits_chunk: int = 0) -> tuple[BankProgram, Any, n
         values += [metrics.loss, metrics.grad_norm]
     state, losses = program.validate(state, rows, count, 2, [True, False, True, False])
     return program, state, np.array([*values, losses])
-
-
-def _score(base: FrozenBase) -> tuple[np.ndarray, list[list[Continuation]]]:
-    """Five adapters, four at a time: a full pass and one that is filled up."""
-    bank = scoring.make_bank(5)
-    answers = Scorer(base, scoring.tokenizer(), SCORE).score(REQUESTS, bank, progress=False)
-    logprobs = [np.concatenate([record.logprobs for record in records]) for records in answers]
-    decoder = Decoder(base, scoring.tokenizer(), SCORE)
-    return np.array(logprobs), decoder.generate(PROMPTS, bank, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -109,13 +95,14 @@ def test_rows_of_an_adapter_are_where_it_is() -> None:
 
 
 def test_scores_and_texts_are_the_same() -> None:
-    logprobs, texts = _score(scoring.make_base())
+    """Of five adapters, four at a time: a full pass and one that is filled up."""
+    logprobs, texts = scoring.answers(scoring.make_base(), 5, SCORE)
     base = over_data(scoring.make_base(mesh=make_mesh(4, 2, 1)))
     assert base.compute.axis_of(4) == "data"
     assert base.compute.axis_of(5) is None, (
         "a bank that does not fill the axis has its rows over it"
     )
-    found, continuations = _score(base)
+    found, continuations = scoring.answers(base, 5, SCORE)
     np.testing.assert_allclose(found, logprobs, rtol=5e-7, atol=1e-5)
     assert continuations == texts
     assert len({str(text) for text in texts}) > 1, "the adapters do something"

@@ -23,19 +23,12 @@ from sycojax.study.state import adapter_known_by
 from sycojax.weights.fingerprint import base_fingerprint, weights_fingerprint
 
 ADAPTER = ["adapter_config.json", "adapter_model.safetensors"]
-SETTINGS = {
-    "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": "org/base", "r": 4,
-    "lora_alpha": 8, "lora_dropout": 0.0, "target_modules": ["q_proj", "up_proj"],
-}  # fmt: skip
+SETTINGS = {"task_type": "CAUSAL_LM", "base_model_name_or_path": "org/base", "lora_alpha": 8}
 
 
-def write_adapter(directory: Path) -> Path:
-    directory.mkdir(parents=True)
-    (directory / "adapter_config.json").write_text(json.dumps(SETTINGS))
-    values = tiny.adapter(tiny.GQA, rank=4, b_scale=0.1)
-    kept = {k: v for k, v in values.items() if k.split(".")[-3] in SETTINGS["target_modules"]}
-    safetensors.numpy.save_file(kept, directory / "adapter_model.safetensors")
-    return directory
+def write_adapter(directory: Path, **settings: Any) -> Path:
+    whole = {**SETTINGS, **settings}
+    return tiny.write_adapter(directory, tiny.GQA, ("q_proj", "up_proj"), 4, 0.1, **whole)
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +112,7 @@ def test_numbers_of_another_adapter_are_not_printed(study: Path, tmp_path: Path)
     card = (tmp_path / "none" / "README.md").read_text()
     assert "No numbers: the study has not scored this adapter yet" in card
     changed = shutil.copytree(study, tmp_path / "changed")
-    write = (changed / "adapters" / "mmlu-s0" / "adapter_config.json").write_text
-    write(json.dumps(SETTINGS | {"lora_alpha": 16}))
+    write_adapter(changed / "adapters" / "mmlu-s0", lora_alpha=16)
     assert run(changed, tmp_path / "stale") == 0
     card = (tmp_path / "stale" / "README.md").read_text()
     assert (

@@ -26,13 +26,7 @@ CONFIG = dataclasses.replace(tiny.GQA, num_hidden_layers=2)
 
 def write_adapter(directory: Path, targets=("q_proj", "down_proj"), rank=4, **settings) -> Path:
     """In PEFT's format, B not zero; some projections are left alone."""
-    directory.mkdir()
-    config = {"peft_type": "LORA", "r": rank, "lora_alpha": 6, "target_modules": list(targets)}
-    (directory / "adapter_config.json").write_text(json.dumps({**config, **settings}))
-    values = tiny.adapter(CONFIG, rank=rank, b_scale=0.1)
-    kept = {k: v for k, v in values.items() if k.split(".")[-3] in targets}
-    safetensors.numpy.save_file(kept, directory / "adapter_model.safetensors")
-    return directory
+    return tiny.write_adapter(directory, CONFIG, targets, rank, 0.1, lora_alpha=6, **settings)
 
 
 @pytest.fixture

@@ -198,7 +198,7 @@ def test_bfloat16_keeps_the_delicate_parts_in_float32(directory):
         half.graph, ours.zero_adapter(half), half.params, zero, zero, zero + 1, zero
     )
     seen = {}
-    for equation in _equations(jaxpr.jaxpr):
+    for equation in ours.equations(jaxpr.jaxpr):
         kinds = {v.aval.dtype.name for v in equation.invars if hasattr(v.aval, "dtype")}
         seen.setdefault(equation.primitive.name, set()).update(kinds)
     for primitive in ("exp", "rsqrt", "cos", "sin", "reduce_max"):  # softmax, norms, rope
@@ -210,21 +210,6 @@ def test_bfloat16_keeps_the_delicate_parts_in_float32(directory):
     )  # fmt: skip
     assert hidden.dtype == jnp.bfloat16
     assert {x.dtype.name for x in jax.tree.leaves(half.params)} == {"bfloat16"}
-
-
-def _equations(jaxpr):
-    for equation in jaxpr.eqns:
-        yield equation
-        for inner in _inner(equation):
-            yield from _equations(inner)
-
-
-def _inner(equation):
-    for value in equation.params.values():
-        for item in value if isinstance(value, tuple | list) else (value,):
-            item = getattr(item, "jaxpr", item)
-            if hasattr(item, "eqns"):
-                yield item
 
 
 def test_rotation_does_not_round_to_bfloat16_on_the_way():

@@ -13,14 +13,11 @@ import pytest
 import scoring_cases as scoring
 import training_cases as training
 
-from sycojax.config import ScoreConfig
 from sycojax.models.base import FrozenBase, abstract, logical_axes
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
 from sycojax.parallel.mesh import make_mesh, partition_spec
 from sycojax.planning import shapes as planned
-from sycojax.scoring.decode import Continuation, Decoder, Prompt
-from sycojax.scoring.scorer import Scorer
 from sycojax.training.batches import pack_step, stack
 from sycojax.training.optimizer import make_optimizer
 from sycojax.training.step import BankProgram
@@ -31,9 +28,6 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 MESHES = [(8, 1, 1), (2, 2, 2), (1, 4, 2), (4, 1, 2)]
 SHAPES = {"llama-2-7b": planned.SHAPES["llama2_7b"], "llama-2-70b": planned.SHAPES["llama2_70b"]}
 GOLDEN = Path(__file__).parent / "golden" / "partition_specs.json"
-SCORE = ScoreConfig(batch_tokens=256, buckets=(64,), decode_batch=8)
-REQUESTS = scoring.sample_requests(6)
-PROMPTS = [Prompt(text, 6) for text in ("Q: the cat", "A", "xyz (A) or (B)?")]
 
 
 def _train(base: FrozenBase) -> tuple[np.ndarray, Any]:
@@ -50,18 +44,10 @@ def _train(base: FrozenBase) -> tuple[np.ndarray, Any]:
     return np.array([*values, value[0]]), jax.device_get(program.best(state, 0))
 
 
-def _score(devices: FrozenBase) -> tuple[np.ndarray, list[Continuation]]:
-    bank = scoring.make_bank(1)
-    (records,) = Scorer(devices, scoring.tokenizer(), SCORE).score(REQUESTS, bank, progress=False)
-    decoder = Decoder(devices, scoring.tokenizer(), SCORE)
-    (texts,) = decoder.generate(PROMPTS, bank, progress=False)
-    return np.concatenate([record.logprobs for record in records]), texts
-
-
 @pytest.fixture(scope="module")
 def one_device() -> Any:
     base = training.make_base()
-    return _train(base), _score(scoring.make_base())
+    return _train(base), scoring.answers(scoring.make_base(), 1)
 
 
 @pytest.mark.parametrize("shape", MESHES, ids=lambda shape: "x".join(map(str, shape)))
@@ -71,7 +57,7 @@ def test_a_mesh_of_eight_equals_one_device(shape: tuple[int, int, int], one_devi
     found, trained = _train(training.make_base(mesh))
     np.testing.assert_allclose(found, values, rtol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), trained, adapter)
-    scores, continuations = _score(scoring.make_base(mesh=mesh))
+    scores, continuations = scoring.answers(scoring.make_base(mesh=mesh), 1)
     np.testing.assert_allclose(scores, logprobs, rtol=5e-7, atol=1e-5)
     assert continuations == texts
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import safetensors.numpy
 import tiny_models as tiny
 from jax.sharding import Mesh
 from scipy.special import log_softmax
 
 from sycojax.config import TrainConfig
-from sycojax.files import write_json
 from sycojax.models.base import FrozenBase, Tree, merge, zero_lora
 from sycojax.models.compute import Compute
 from sycojax.models.lora import LoRAConfig
@@ -46,16 +45,8 @@ def zero_adapter(base: FrozenBase) -> Tree:
 
 def peft_adapter(directory: Path, base: FrozenBase, b_scale: float) -> Tree:
     """``tiny.adapter`` through a PEFT directory, as a user's adapter would come in."""
-    directory.mkdir(parents=True, exist_ok=True)
-    write_json(
-        directory / "adapter_config.json",
-        {
-            "peft_type": "LORA", "r": tiny.RANK, "lora_alpha": tiny.ALPHA,
-            "target_modules": list(LORA.targets),
-        },
-    )  # fmt: skip
-    values = tiny.adapter(base.config, b_scale=b_scale)
-    safetensors.numpy.save_file(values, directory / "adapter_model.safetensors")
+    targets = LORA.targets
+    tiny.write_adapter(directory, base.config, targets, tiny.RANK, b_scale, lora_alpha=tiny.ALPHA)
     return load_adapter(directory, base.config)[1]
 
 
@@ -139,3 +130,13 @@ def by_peft_name(tree: Tree) -> dict[str, np.ndarray]:
                 layer.T
             )
     return out
+
+
+def equations(jaxpr: Any) -> Iterator[Any]:
+    """The equations of a jaxpr, at any depth."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for value in jax.tree.leaves(list(equation.params.values())):
+            inner = getattr(value, "jaxpr", value)  # of a closed one, the open one
+            if hasattr(inner, "eqns"):
+                yield from equations(inner)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -127,6 +129,20 @@ def adapter(config: LlamaConfig, rank: int = RANK, b_scale: float = 0.0) -> dict
         out[f"{key}.lora_A.weight"] = a.astype(np.float32)
         out[f"{key}.lora_B.weight"] = draw(f"{key}.B", (fan_out, rank), b_scale)
     return out
+
+
+def write_adapter(
+    directory: Path, config: LlamaConfig, targets: Sequence[str], rank: int, b_scale: float, **settings: Any
+) -> Path:  # fmt: skip
+    """``adapter`` on ``targets`` alone as PEFT saves it; ``settings`` are those of adapter_config.json."""
+    directory.mkdir(parents=True, exist_ok=True)
+    whole = {"peft_type": "LORA", "r": rank, "target_modules": list(targets), **settings}
+    (directory / "adapter_config.json").write_text(json.dumps(whole))
+    values = adapter(config, rank, b_scale).items()
+    kept = {name: value for name, value in values if name.split(".")[-3] in targets}
+    file = directory / "adapter_model.safetensors"
+    safetensors.numpy.save_file(kept, file, metadata={"format": "pt"})
+    return directory
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,6 @@ import jax
 import numpy as np
 import pytest
 import tiny_models as tiny
-from safetensors.numpy import save_file
 from test_parity_lm_eval_model import LONG, write_checkpoint
 
 from sycojax.data.prompts import Prompts
@@ -23,6 +22,7 @@ from sycojax.evals import BUILTIN
 from sycojax.harness import command
 from sycojax.interface import LanguageModel
 from sycojax.models.config import LlamaConfig
+from sycojax.models.lora import TARGETS
 
 pytestmark = pytest.mark.parity
 
@@ -54,16 +54,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny Llama and, in ``adapter``, an adapter that matters."""
     directory = write_checkpoint(tmp_path_factory.mktemp("tiny"), context=256)
     config = LlamaConfig.from_hf(json.loads((directory / "config.json").read_text()), "test")
-    (directory / "adapter").mkdir()
-    weights = tiny.adapter(config, rank=4, b_scale=0.05)
-    save_file(weights, directory / "adapter" / "adapter_model.safetensors", {"format": "pt"})
-    settings = {
-        "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": str(directory), "r": 4,
-        "lora_alpha": 8, "lora_dropout": 0.0, "bias": "none", "fan_in_fan_out": False,
-        "inference_mode": True, "init_lora_weights": True, "modules_to_save": None,
-        "target_modules": sorted({name.split(".")[-3] for name in weights}),
-    }  # fmt: skip
-    (directory / "adapter" / "adapter_config.json").write_text(json.dumps(settings))
+    tiny.write_adapter(
+        directory / "adapter", config, TARGETS, 4, 0.05, task_type="CAUSAL_LM",
+        base_model_name_or_path=str(directory), lora_alpha=8, lora_dropout=0.0, bias="none",
+        fan_in_fan_out=False, inference_mode=True, init_lora_weights=True, modules_to_save=None,
+    )  # fmt: skip
     return directory
 
 

@@ -17,11 +17,7 @@ peft = pytest.importorskip("peft")
 
 import torch_reference as reference  # noqa: E402
 
-pytestmark = [
-    pytest.mark.parity,
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+pytestmark = reference.MARKS
 
 
 @pytest.mark.parametrize(

@@ -22,13 +22,7 @@ peft = pytest.importorskip("peft")
 
 import torch_reference as reference  # noqa: E402
 
-pytestmark = [
-    pytest.mark.parity,
-    # Inside the peers, with the versions of the day.
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::UserWarning"),
-]
+pytestmark = [*reference.MARKS, pytest.mark.filterwarnings("ignore::UserWarning")]
 ALL = list(TARGETS)
 COMPUTED = {
     "all-linear": {"target_modules": "all-linear"},

@@ -26,12 +26,7 @@ peft = pytest.importorskip("peft")
 
 import torch_reference as reference  # noqa: E402
 
-pytestmark = [
-    pytest.mark.parity,
-    # Inside the peers, with the versions of the day.
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+pytestmark = reference.MARKS
 NAMES = list(tiny.CONFIGS)
 
 

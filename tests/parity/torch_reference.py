@@ -11,9 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import peft
+import pytest
 import tiny_models as tiny
 import torch
 import transformers
+
+# Of tests that ask the peers: warnings inside them, with the versions of the day, are theirs.
+MARKS = [
+    pytest.mark.parity,
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
 
 
 def load(directory: Path) -> torch.nn.Module:
