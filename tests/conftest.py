@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -28,6 +28,25 @@ def shared_data() -> Path:
     if not directory.is_dir():
         pytest.skip(f"real data not found at {directory}; set SYCOJAX_DATA to run this test")
     return directory
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command that must fail, and returns the one line that it prints, to standard error alone.
+
+    The command is one of ``sycojax``; that of a launcher with its ``main``.
+    """
+    from sycojax import cli
+
+    def run(*arguments: str, main: Callable[[Sequence[str]], int] = cli.main) -> str:
+        assert main(arguments) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith("sycojax: " if main is cli.main else "launch: ")
+        assert captured.err.count("\n") == 1
+        return captured.err
+
+    return run
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import fsspec
 import pytest
 from fsspec.registry import _registry as known_protocols
 
-from sycojax.cli import main
 from sycojax.cli.bucket import kept, local_directory
 from sycojax.errors import SycojaxError
 
@@ -131,12 +131,8 @@ def test_a_machine_that_dies_while_it_copies_leaves_the_other_copy(
 
 def test_a_copy_that_failed_is_made_up_for(monkeypatch: pytest.MonkeyPatch, store: Any) -> None:
     work(one="1")
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise OSError("no network")
-
     with monkeypatch.context() as patch:
-        patch.setattr(type(store), "put_file", refuse)
+        patch.setattr(type(store), "put_file", Mock(side_effect=OSError("no network")))
         with pytest.raises(SycojaxError, match="cannot write"):
             work(one="11", two="2")
     work()
@@ -193,10 +189,7 @@ def test_a_bucket_that_cannot_be_read_is_not_an_empty_one(
 ) -> None:
     work(study="1")
     shutil.rmtree(local_directory(URL).parent)
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise PermissionError("no storage.objects.get access\nand more")
-
+    refuse = Mock(side_effect=PermissionError("no storage.objects.get access\nand more"))
     monkeypatch.setattr(type(store), "cat_file", refuse)
     with pytest.raises(SycojaxError) as error:
         work(study="2")
@@ -208,9 +201,7 @@ def test_a_bucket_that_cannot_be_read_is_not_an_empty_one(
 def test_a_bucket_that_cannot_be_written_is_said_before_the_work(
     monkeypatch: pytest.MonkeyPatch, store: Any
 ) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise PermissionError("no storage.objects.create access")
-
+    refuse = Mock(side_effect=PermissionError("no storage.objects.create access"))
     monkeypatch.setattr(type(store), "pipe_file", refuse)
     with pytest.raises(SycojaxError, match="cannot write to"), kept(URL, progress=False):
         raise AssertionError("the command has begun")
@@ -238,11 +229,7 @@ def test_what_was_done_is_copied_when_the_command_fails(
     with pytest.raises(ZeroDivisionError):
         work(lambda: 1 // 0, study="1")
     assert store.cat("/studies/llama/a/study") == b"1"
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise OSError("no network")
-
-    monkeypatch.setattr(type(store), "put_file", refuse)
+    monkeypatch.setattr(type(store), "put_file", Mock(side_effect=OSError("no network")))
     # The command's own error is the news; the other is a warning.
     with pytest.raises(ZeroDivisionError):
         work(lambda: 1 // 0, study="2")
@@ -298,7 +285,7 @@ STUDY = ("study", "--config=configs/toy.py")
 )  # fmt: skip
 def test_what_cannot_be_is_said(
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    refused: Callable[..., str],
     store: Any,
     arguments: tuple[str, ...],
     said: str,
@@ -306,21 +293,16 @@ def test_what_cannot_be_is_said(
     # As where it is not installed, nor has been asked for yet.
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     monkeypatch.delitem(known_protocols, "gs", raising=False)
-    assert main(arguments) == 2
-    err = capsys.readouterr().err
-    assert said in err
-    assert err.count("\n") == 1
+    assert said in refused(*arguments)
     assert not store.find("/studies")
 
 
 def test_a_task_of_slurm_is_one_of_several(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], store: Any
+    monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str], store: Any
 ) -> None:
     monkeypatch.setenv("SLURM_STEP_NODELIST", "node[1-2]")
     monkeypatch.setenv("SLURM_NTASKS", "2")
     sweep = ("sweep", "--config=configs/sweeps/toy.py", f"--workdir={URL}", "--cell=none")
-    assert main(sweep) == 2
-    assert "kept from one process" in capsys.readouterr().err
+    assert "kept from one process" in refused(*sweep)
     assert not store.find("/studies")
-    assert main((*sweep, "--processes=1")) == 2
-    assert "no cell 'none'" in capsys.readouterr().err
+    assert "no cell 'none'" in refused(*sweep, "--processes=1")

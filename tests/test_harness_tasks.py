@@ -9,12 +9,13 @@ import hashlib
 import importlib.util
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import synthetic_study
+from evals_cases import estimates, walk
 
 from sycojax.cli import main
 from sycojax.data.prompts import Prompts
@@ -22,7 +23,7 @@ from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN
 from sycojax.harness import command, tasks
 from sycojax.harness.exported import functions
-from sycojax.records import Record
+from sycojax.requests import Request
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOY = f"--config={REPOSITORY / 'configs' / 'toy.py'}"
@@ -38,16 +39,12 @@ def measured(
     probe: str, rows: Sequence[Any], prompts: Prompts, sharpness: float
 ) -> dict[str, float]:
     """What sycojax measures of that model, second turns and all."""
-    evaluation = BUILTIN[probe]
-    asked = todo = evaluation.requests(rows, prompts, 0)
-    records: list[Record] = []
-    while todo:
-        for r in todo:
-            scores = [logprob(r.prompt, c, sharpness) for c in r.candidates]
-            records.append(Record.scored(r, scores, [1] * len(scores), [False] * len(scores)))
-        todo = evaluation.followups(asked, records, prompts)
-        asked = [*asked, *todo]
-    return {m.name: m.estimate for m in evaluation.measures(records)}
+
+    def respond(request: Request) -> list[float]:
+        return [logprob(request.prompt, c, sharpness) for c in request.candidates]
+
+    _, records = walk(BUILTIN[probe], rows, respond, prompts)
+    return estimates(BUILTIN[probe].measures(records))
 
 
 def aggregated(
@@ -129,16 +126,12 @@ def test_command_writes_files_that_stand_alone(
             assert callable(getattr(module, name)), name
 
 
-def test_nothing_is_written_over_or_by_halves(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["export-tasks", TOY, f"--to={tmp_path}"]) == 2
-    assert "exists already" in capsys.readouterr().err
-    assert main(["export-tasks", TOY]) == 2
-    assert "required: --to" in capsys.readouterr().err
+def test_nothing_is_written_over_or_by_halves(tmp_path: Path, refused: Callable[..., str]) -> None:
+    assert "exists already" in refused("export-tasks", TOY, f"--to={tmp_path}")
+    assert "required: --to" in refused("export-tasks", TOY)
     missing = ["--config.data.source=files", f"--config.data.path={tmp_path / 'nowhere'}"]
-    assert main(["export-tasks", TOY, f"--to={tmp_path / 'new'}", *missing]) == 2
-    assert "is not a directory" in capsys.readouterr().err
+    said = refused("export-tasks", TOY, f"--to={tmp_path / 'new'}", *missing)
+    assert "is not a directory" in said
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,6 @@ from analysis.reanalysis.evidence import Evidence
 from analysis.reanalysis.gather import gather, published_study
 from analysis.reanalysis.report import write
 from analysis.reanalysis.scores import Count
-from sycojax.cli import main
 
 REPOSITORY = Path(__file__).parent.parent
 # r, exact p of the twelve pairs, as they were computed when the study was first read.
@@ -203,18 +203,15 @@ def _no_number(d: Path) -> None:
     ],
 )  # fmt: skip
 def test_bad_input_gives_one_line(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, damage, message: str
+    refused: Callable[..., str], tmp_path: Path, damage, message: str
 ) -> None:
     directory = tmp_path / "data"
     directory.mkdir()
     for path in published_study().glob("*.csv"):
         shutil.copy(path, directory)
     damage(directory)
-    assert main(["reanalyse", f"--data={directory}", f"--workdir={tmp_path / 'w'}"]) == 2
-    captured = capsys.readouterr()
-    assert message in captured.err
-    assert captured.err.count("\n") == 1
-    assert captured.out == ""
+    workdir = f"--workdir={tmp_path / 'w'}"
+    assert message in refused("reanalyse", f"--data={directory}", workdir)
     assert not (tmp_path / "w").exists()
 
 

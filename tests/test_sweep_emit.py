@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -124,19 +125,16 @@ def test_one_cell_and_an_option_of_several_words(
     [("--comment='i", "No closing quotation"), ("-- report", "launch='-- report': which study?")],
 )
 def test_what_a_writer_lacks_is_said(
-    place: Place, capsys: pytest.CaptureFixture[str], launch: str, said: str
+    place: Place, refused: Callable[..., str], launch: str, said: str
 ) -> None:
-    arguments = [CONFIG, "--workdir=w", "--emit=slurm", f"--launch={launch}"]
-    assert main(["sweep", *arguments]) == 2
-    captured = capsys.readouterr()
-    assert said in captured.err
-    assert captured.out == ""
+    emit = ("--emit=slurm", f"--launch={launch}")
+    assert said in refused("sweep", CONFIG, "--workdir=w", *emit)
 
 
 def test_writing_needs_the_checkout(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: Place, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
 ) -> None:
     monkeypatch.chdir(place.world)
     config = f"--config={place.checkout}/configs/sweeps/toy.py"
-    assert main(["sweep", config, "--workdir=w", "--emit=slurm"]) == 2
-    assert "launch/slurm.py is not here" in capsys.readouterr().err
+    said = refused("sweep", config, "--workdir=w", "--emit=slurm")
+    assert "launch/slurm.py is not here" in said

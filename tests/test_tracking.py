@@ -176,14 +176,12 @@ def test_the_report_sends_final_numbers(
 
 
 @pytest.fixture
-def refusal(
-    wandb: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
+def refusal(refused: Callable[..., str], wandb: StandIn, tmp_path: Path) -> Callable[..., str]:
     def run(*flags: str) -> str:
         workdir = tmp_path / "w"
-        assert main(["study", TOY, f"--workdir={workdir}", *flags]) == 2
+        said = refused("study", TOY, f"--workdir={workdir}", *flags)
         assert not workdir.exists(), "nothing is half-created"
-        return capsys.readouterr().err
+        return said
 
     return run
 
@@ -196,7 +194,6 @@ def test_it_is_not_installed(refusal: Callable[..., str], monkeypatch: pytest.Mo
 def test_there_is_no_login(refusal: Callable[..., str], wandb: StandIn) -> None:
     wandb.known = False
     message = refusal("--wandb=studies")
-    assert message.count("\n") == 1
     assert "no login to Weights & Biases here" in message
     assert "WANDB_MODE=offline" in message
 
@@ -223,7 +220,6 @@ def test_a_variable_that_wandb_cannot_read(refusal: Callable[..., str], wandb: S
     """As pydantic says it, in five lines of which the first says nothing."""
     wandb.invalid = "1 validation error for Settings\nmode\n  Input should be 'online' or 'offline'\n    For further information"
     message = refusal("--wandb=studies")
-    assert message.count("\n") == 1
     assert "--wandb=studies: mode Input should be 'online' or 'offline'. " in message
 
 
