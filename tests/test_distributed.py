@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import distributed_cases as cases
 import jax
@@ -244,11 +245,9 @@ def test_slurm_joins_its_tasks() -> None:
 def test_processes_that_cannot_be_joined(
     environment: dict[str, str], arguments: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def late(*_: Any) -> None:
-        raise RuntimeError("late\nwith a trace")
-
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    late = Mock(side_effect=RuntimeError("late\nwith a trace"))
     monkeypatch.setattr(jax.distributed, "initialize", late)
     with pytest.raises(SycojaxError, match=message):
         initialize(*arguments)

@@ -11,6 +11,7 @@ import sys
 import threading
 import types
 from pathlib import Path
+from unittest.mock import Mock
 
 import huggingface_hub
 import jax
@@ -56,9 +57,8 @@ def test_the_tested_pairs_are_those_of_the_package_file() -> None:
 def test_a_base_that_the_hub_does_not_give(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def refused(*_: object, **__: object) -> str:
-        raise OSError("401: access to some/model is restricted\nlong explanation")
-
+    said = "401: access to some/model is restricted\nlong explanation"
+    refused = Mock(side_effect=OSError(said))
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", refused)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(doctor, "_silence", lambda _: "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -63,9 +64,7 @@ def test_a_refused_write_leaves_the_old_file(
     path = tmp_path / "a.json"
     atomic_write(path, "old")
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
+    full = Mock(side_effect=OSError(28, "No space left on device"))
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SycojaxError, match="No space left on device"):
         atomic_write(path, "new")

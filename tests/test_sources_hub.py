@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import datasets
 import huggingface_hub
@@ -82,11 +83,8 @@ def test_too_few_rows_to_draw_from_are_an_error() -> None:
 def test_an_unreachable_hub_is_one_message(
     monkeypatch: pytest.MonkeyPatch, name: str, raised: Exception, said: str
 ) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise raised
-
-    monkeypatch.setattr(datasets, "load_dataset", fail)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    for place, function in ((datasets, "load_dataset"), (huggingface_hub, "hf_hub_download")):
+        monkeypatch.setattr(place, function, Mock(side_effect=raised))
     split: Split = "probe" if name in BUILTIN.probes else "train"
     with pytest.raises(SycojaxError) as caught:
         open_source("hub", "", BUILTIN).rows(name, split)
