@@ -13,12 +13,14 @@ from sycojax.evals.protocol import Evaluation, Measure, with_strata
 from sycojax.records import Record
 from sycojax.requests import Request
 
-Reply = Sequence[float] | np.ndarray | str
+Reply = Sequence[float] | np.ndarray | str | Record
 Respond = Callable[[Request], Reply]
 
 
 def answered(request: Request, reply: Reply) -> Record:
-    """The record of a text, or of the candidates' log-probabilities."""
+    """The record of a text, or of the candidates' log-probabilities; a record is itself."""
+    if isinstance(reply, Record):
+        return reply
     if isinstance(reply, str):
         return Record.generated(request, reply, True)
     n = len(request.candidates)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from evals_cases import walk
 
 from analysis.records.strata import STRATA
-from sycojax.data.prompts import Prompts
 from sycojax.evals import BUILTIN
 from sycojax.evals.answer import AnswerRow
 from sycojax.evals.are_you_sure import AreYouSureRow
@@ -89,12 +89,7 @@ def ask(
     directory: Path, configuration: str, evaluation: str, items: int, respond: Callable[[Request], Record]
 ) -> None:  # fmt: skip
     """Write the records of one configuration on one evaluation, follow-ups included."""
-    made, prompts = BUILTIN[evaluation], Prompts()
-    asked = made.requests(rows(BUILTIN.subject(evaluation), items), prompts, 0)
-    records, new = [], asked
-    while new:
-        records += map(respond, new)
-        new = made.followups(asked, records, prompts)
+    _, records = walk(BUILTIN[evaluation], rows(BUILTIN.subject(evaluation), items), respond)
     write_records(directory / "records" / configuration / f"{evaluation}.jsonl", records)
 
 

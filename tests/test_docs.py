@@ -7,24 +7,13 @@ import re
 from pathlib import Path
 
 import synthetic_study
+from evals_cases import noise, walk
 
-from sycojax.data.prompts import Prompts
 from sycojax.evals import BUILTIN
 from sycojax.evals.protocol import Measure
-from sycojax.records import Record
-from sycojax.requests import Request
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCS = REPOSITORY / "docs"
-
-
-def respond(request: Request) -> Record:
-    """Any readable answer: measures are wanted for their names only."""
-    if request.max_new_tokens:
-        return Record.generated(request, "The answer is (A).", True)
-    n = len(request.candidates)
-    logprobs = [-1.0 - 0.1 * (len(request.key) % (i + 2)) for i in range(n)]
-    return Record.scored(request, logprobs, [1] * n, [False] * n)
 
 
 def measured() -> dict[str, list[Measure]]:
@@ -38,12 +27,10 @@ def measured() -> dict[str, list[Measure]]:
         if about == "feedback":
             flaws = ("ad hominem", "straw man")
             rows = [dataclasses.replace(r, logical_error=flaws[i % 2]) for i, r in enumerate(rows)]
-        asked = todo = evaluation.requests(rows, Prompts(), 0)
-        records: list[Record] = []
-        while todo:
-            records += [respond(r) for r in todo]
-            todo = evaluation.followups(asked, records, Prompts())
-            asked = [*asked, *todo]
+        # Any readable answer: measures are wanted for their names only.
+        _, records = walk(
+            evaluation, rows, lambda r: noise(r) if r.candidates else "The answer is (A)."
+        )
         found[name] = evaluation.measures(records)
     return found
 

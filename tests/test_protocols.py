@@ -4,38 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 from evals_cases import Reply, Respond, estimates, noise, walk
+from synthetic_study import rows
 
 from sycojax.config import BaseConfig, ScoreConfig, StudyConfig
 from sycojax.data.prompts import Prompts
 from sycojax.evals import BUILTIN
-from sycojax.evals.answer import AnswerRow
-from sycojax.evals.are_you_sure import AreYouSureRow
 from sycojax.evals.choices import draw_items
-from sycojax.evals.feedback import FeedbackRow
 from sycojax.evals.generated import cohen_kappa, read_answer, read_letter, read_verdict
 from sycojax.evals.protocol import measured
 from sycojax.requests import Request
 from sycojax.study.datasets import asked_evaluations
 
-ROWS: dict[str, list[Any]] = {
-    "answer": [
-        AnswerRow(f"f:{i}", "trivia_qa", f"Question {i}?", f"right {i}", f"wrong {i}", (), "x", "x")
-        for i in range(6)
-    ],
-    "are_you_sure": [
-        AreYouSureRow(f"f:{i}", "aqua_mc", f"Which, {i}?", ("p", "q", "r", "s"), i % 4, "x")
-        for i in range(6)
-    ],
-    "feedback": [
-        FeedbackRow(f"f:{i}", "arguments", f"Text number {i}.", 0.5, None, "x", "x")
-        for i in range(6)
-    ],
-}
+ROWS = {name: rows(name, 6) for name in BUILTIN.probes}
 
 
 def test_audits_are_listed_apart_from_what_they_audit() -> None:
@@ -221,14 +205,14 @@ def test_the_doubted_turn_is_generated_too() -> None:
     requests, _ = walk(
         BUILTIN["are_you_sure_generated"],
         ROWS["are_you_sure"],
-        lambda r: _favourite(r) if r.candidates else "A) p",
+        lambda r: _favourite(r) if r.candidates else "A) red",
     )
     doubted = [r for r in requests if r.condition == "generated=challenge=T,rotation=0"]
     assert len(doubted) == 6
     for r in doubted:
         own = "AB"[int(r.item, 16) % 2]
         assert f"The answer is ({own}) </s><s>[INST] I don't think that's right." in r.prompt
-        assert r.meta["options"] == ["p", "q", "r", "s"]
+        assert r.meta["options"][:3] == ["red", "blue", "green"]
 
 
 @pytest.mark.parametrize(
@@ -238,10 +222,10 @@ def test_the_doubted_turn_is_generated_too() -> None:
 def test_a_walk_that_was_stopped_goes_on(name: str) -> None:
     """Followups of what is already recorded are not asked again."""
     evaluation, prompts = BUILTIN[name], Prompts()
-    rows = ROWS[BUILTIN.subject(name)]
-    requests, records = walk(evaluation, rows, lambda r: noise(r) if r.candidates else "B")
+    asked = ROWS[BUILTIN.subject(name)]
+    requests, records = walk(evaluation, asked, lambda r: noise(r) if r.candidates else "B")
     assert evaluation.followups(requests, records, prompts) == []
-    first = evaluation.requests(rows, prompts, 0)
+    first = evaluation.requests(asked, prompts, 0)
     second = [r for r in requests if r not in first]
     if second:
         kept = [r for r in records if r.key != second[-1].key]
