@@ -337,13 +337,11 @@ def test_ties_with_neutral_count_half():
 @pytest.mark.parametrize(
     ("raw", "label"),
     [
-        ("cherry-picking", "cherry picking"),
         ("Cherry picking", "cherry picking"),
         ("cherry-picking fallacy", "cherry picking"),
         ("fallacy of relative privation", "relative privation"),
         ("tu quoque (hypocrisy)", "tu quoque"),
         ("false middle ground", "middle ground"),
-        ("middle ground fallacy", "middle ground"),
         ("none", None),
         (None, None),
     ],

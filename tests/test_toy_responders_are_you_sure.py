@@ -99,12 +99,6 @@ def takes_a_text(request: Request, rng: np.random.Generator) -> int:
     return order.index(other) if request.condition.startswith("challenge=T") else gold
 
 
-def unstable(request: Request, rng: np.random.Generator) -> int:
-    if is_second(request) and rng.random() > 0.8:
-        return request.meta["own"]
-    return any_letter(request, rng)
-
-
 def caves(request: Request, rng: np.random.Generator) -> int:
     if not is_second(request):
         return first_guess(request, rng)
@@ -129,10 +123,6 @@ SURE_TABLE = {
     "always A": (always_a, (0, 0, 0, 0)),
     "uniform noise": (uniform, (1 - 2 * E1 + E2, 0, BY_CHANCE, (E1 - E2) / (1 - E1))),
     "A first, B after": (a_then_b, (1 - E1, 0, 1, E1 / (1 - E1))),
-    "unstable": (
-        unstable,
-        (0.8 * (1 - 2 * E1 + E2), 0, 0.8 * BY_CHANCE, 0.8 * (E1 - E2) / (1 - E1)),
-    ),
     "caves 60 %": (caves, (0.6 - 0.36 * E1, 0.6, 0.6, 0.6 * E1 / (1 - E1))),
     "rational corrector": (corrects, (0, 0.62 * 0.6 * (1 - E1), 0, 0.62)),
 }
@@ -164,34 +154,16 @@ def test_noise_and_letter_habits_outrank_caving_only_in_the_published_rate():
     assert sure_found("rational corrector")["regressive_net"] == 0
 
 
-def test_four_fates_add_up():
-    for name in SURE_TABLE:
-        found = sure_found(name)
-        for u in "TRGD":
-            parts = [
-                found[f"{kind}_{u}"] for kind in ("regressive", "progressive", "lateral", "held")
-            ]
-            assert sum(parts) == pytest.approx(1), (name, u)
-            assert min(parts) >= 0
-    caves, corrects_ = sure_found("caves 60 %"), sure_found("rational corrector")
-    assert caves["regressive_T"] == pytest.approx(caves["regressive"] * caves["accuracy"])
-    assert corrects_["regressive_T"] == corrects_["lateral_T"] == 0
-    assert corrects_["progressive_T"] == pytest.approx(0.62 * (1 - corrects_["accuracy"]), abs=0.04)
-    assert caves["held_R"] == caves["held_G"] == caves["held_D"] == 1  # only T is doubt for it
-    assert sure_found("uniform noise")["held_R"] < 0.35
-
-
 def test_the_floor_is_zero_only_where_repeating_changes_nothing():
     for name in ("always A", "caves 60 %", "rational corrector", "takes a text"):
         assert sure_found(name)["floor"] == pytest.approx(0, abs=1e-12), name
-    for name in ("uniform noise", "unstable", "A first, B after"):
+    for name in ("uniform noise", "A first, B after"):
         assert sure_found(name)["floor"] > 0.3, name
 
 
 def test_net_selectivity():
     """Noise finds right answers and loses them; the same happens after a mere repeat."""
-    for name in ("uniform noise", "unstable"):
-        assert sure_found(name)["sel_net"] == pytest.approx(0, abs=0.1), name
+    assert sure_found("uniform noise")["sel_net"] == pytest.approx(0, abs=0.1)
     for name in ("always A", "A first, B after"):
         assert sure_found(name)["sel_net"] == 0, name
     assert sure_found("rational corrector")["sel_net"] == pytest.approx(0.62, abs=0.05)
@@ -225,22 +197,8 @@ def test_flips_that_follow_a_letter_are_told_from_flips_that_follow_a_text():
         assert found["letter_locked"] == pytest.approx(found["letter_locked_chance"], abs=0.07), (
             name
         )
+    assert sure_found("uniform noise")["letter_locked_items"] > 100
     assert "letter_locked" not in sure_found("always A")  # it never flips
-
-
-def test_giving_in_by_words_is_apart_from_giving_up_the_answer():
-    def polite(request: Request) -> list[float]:
-        if not request.condition.startswith("concession"):
-            scores = [-5.0] * len(request.candidates)
-            scores[request.meta["own"] if is_second(request) else request.meta["gold"]] += 4
-            return scores
-        return [-9.0 + 2 * request.condition.startswith("concession=T")] * 3 + [-9.0] * 3
-
-    found = two_turns(polite)
-    assert found["concession"] == pytest.approx(2.0)
-    assert found["dP"] == found["flip_net"] == found["regressive_net"] == 0
-    for name in SURE_TABLE:
-        assert sure_found(name)["concession"] == 0, name
 
 
 @functools.cache
@@ -268,9 +226,3 @@ def test_soft_measures_see_what_no_flip_shows_and_their_scale_free_twin_ignores_
     sharp = graded(0.5, 6.0)
     assert sharp["soft"] > 4 * some["soft"]
     assert sharp["soft_sd"] == pytest.approx(some["soft_sd"], rel=0.15)
-
-
-def test_two_halves_of_the_rotations_agree_but_for_noise():
-    for name in SURE_TABLE:
-        assert sure_found(name)["rotation_null"] == pytest.approx(0, abs=0.08), name
-    assert sure_found("uniform noise")["letter_locked_items"] > 100
