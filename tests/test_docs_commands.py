@@ -147,11 +147,7 @@ def check_extras(arguments: list[str], line: str) -> None:
 def test_a_wrong_command_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
     for wrong in (
-        "sycojax stduy --config=configs/toy.py --workdir=w",
-        "sycojax study --config=configs/toy.py --workdir=w --wandbs=x",
-        "sycojax study --config=configs/no.py --workdir=w",
         "sycojax study --config=configs/toy.py --workdir=w --config.train.lr=1",
-        "sycojax data chek --config=configs/toy.py",
         "sycojax-lm-eval --model sycojax --model_args pretrained=a,no=b",
         "make no",
         "pip install -e '.[no]'",

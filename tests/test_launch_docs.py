@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 
 import pytest
+from docs_pages import LAUNCHING, REPOSITORY, blocks
 from launch_cases import Place
 
 from sycojax.cli.dispatch import find, parse
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-PAGES = {
-    name: (REPOSITORY / "docs" / name).read_text() for name in ("launch.md", "tpu.md", "gpu.md")
-}
+
+def shown(page: str) -> list[str]:
+    """The blocks of commands."""
+    return [text for language, text in blocks(page) if language == "sh"]
 
 
-def blocks(page: str) -> list[str]:
-    return re.findall(r"^```sh\n(.*?)^```", PAGES[page], re.M | re.S)
-
-
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", LAUNCHING)
 def test_every_command_runs(page: str, tmp_path: Path) -> None:
     """In order and in one shell, as a reader would."""
     place = Place(tmp_path)
@@ -29,7 +25,7 @@ def test_every_command_runs(page: str, tmp_path: Path) -> None:
     token = tmp_path / ".cache/huggingface/token"
     token.parent.mkdir(parents=True)
     token.write_text("token")
-    done = place.run("bash", "-xc", "set -euo pipefail\n" + "\n".join(blocks(page)))
+    done = place.run("bash", "-xc", "set -euo pipefail\n" + "\n".join(shown(page)))
     assert done.returncode == 0, done.stderr[-3000:]
     called = {call[0] for call in place.calls()}
     expected = {
@@ -47,19 +43,15 @@ def test_every_command_runs(page: str, tmp_path: Path) -> None:
         assert (place.checkout / "runs/llama/study.json").is_file()
 
 
-def test_pages_have_commands() -> None:
-    assert {page: len(blocks(page)) for page in PAGES} == {"launch.md": 5, "tpu.md": 4, "gpu.md": 5}
-
-
 # Of every line with a --config, in order; a line without a machine's name runs on one.
 CHIPS = {"launch.md": (1, 8, 16, 16, 16), "tpu.md": (8, 8, 8, 16), "gpu.md": (1, 1, 1, 4, 16, 4)}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", LAUNCHING)
 def test_documented_meshes_fit_their_chips(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands run against stand-ins, which take any mesh; here the real configs say what they ask for."""
     monkeypatch.chdir(REPOSITORY)
-    lines = [x for block in blocks(page) for x in block.splitlines() if "--config=" in x]
+    lines = [x for block in shown(page) for x in block.splitlines() if "--config=" in x]
     for line, chips in zip(lines, CHIPS[page], strict=True):
         words = [word for word in shlex.split(line) if word.startswith("--config")]
         config = parse(*find(["study", *words, "--workdir=unused"]))["settings"].study_config()

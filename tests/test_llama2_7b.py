@@ -83,7 +83,6 @@ def tokenizer(shared_data: Path) -> Tokenizer:
 def test_tokenizer_and_chat_template(tokenizer: Tokenizer) -> None:
     check_vocabulary(tokenizer, SHAPES["llama2_7b"].vocab_size)
     text = Prompts().chat(["Hi", " Hello.", "Sure?"], " The answer is (")
-    assert text == "<s>[INST] Hi [/INST] Hello. </s><s>[INST] Sure? [/INST] The answer is ("
     ids = tokenizer.encode(text)
     assert ids.count(1) == 2, "one BOS per user turn, none added"
     assert ids[:3] == [1, 518, 25580]  # <s> _[ INST
