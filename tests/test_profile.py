@@ -17,20 +17,17 @@ from sycojax.parallel.profile import ProfileWindow
 from sycojax.training.loop import train_bank
 from sycojax.training.tracking import Tracking
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 TOY = f"--config={Path(__file__).parent.parent / 'configs' / 'toy.py'}"
 
 
 def test_the_window_is_traced_and_changes_nothing(tmp_path: Path) -> None:
-    jax.config.update("jax_disable_most_optimizations", True)
     base, jobs = make_base(), make_jobs()[:1]
-    try:
-        window = ProfileWindow("2:3", tmp_path / "profile")
-        (tracked,) = train_bank(
-            base, jobs, CONFIG, tmp_path / "a", tracking=Tracking(profile=window)
-        )
-        (plain,) = train_bank(base, jobs, CONFIG, tmp_path / "b")
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)
+    window = ProfileWindow("2:3", tmp_path / "profile")
+    tracking = Tracking(profile=window)
+    (tracked,) = train_bank(base, jobs, CONFIG, tmp_path / "a", tracking=tracking)
+    (plain,) = train_bank(base, jobs, CONFIG, tmp_path / "b")
     jax.tree.map(np.testing.assert_array_equal, tracked.lora, plain.lora)
     assert window.outcome() == str(tmp_path / "profile")
     assert steps(tmp_path / "profile") == {("train", "2"), ("train", "3")}

@@ -29,6 +29,8 @@ from sycojax.training.loop import TrainedAdapter
 from sycojax.weights.huggingface import load_config
 from sycojax.weights.peft import export_adapter, load_adapter
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> StudyConfig:
