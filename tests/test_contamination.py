@@ -14,8 +14,6 @@ from sycojax.evals.feedback import FeedbackRow
 from sycojax.evals.hellaswag import HellaswagRow
 from sycojax.evals.mmlu import MmluRow
 
-TASKS = ("gsm8k", "mmlu", "hellaswag", "truthfulqa")
-
 
 @pytest.mark.parametrize(
     ("one", "other"),
@@ -64,7 +62,7 @@ def test_strata_prefer_train() -> None:
 
 def test_real_data_reproduce_the_published_contamination(shared_data: Path) -> None:
     source = open_source("files", str(shared_data / "study"), BUILTIN)
-    trains = {name: source.rows(name, "train") for name in TASKS}
+    trains = {name: source.rows(name, "train") for name in BUILTIN.benchmarks}
 
     def keys(name: str, split: Split) -> list[str]:
         return [question_key(BUILTIN[name].question(row)) for row in source.rows(name, split)]
@@ -77,7 +75,7 @@ def test_real_data_reproduce_the_published_contamination(shared_data: Path) -> N
     counts = {name: (f.count("train"), f.count("test")) for name, f in found.items()}
     assert counts == {"answer": (104, 28), "are_you_sure": (171, 61), "feedback": (0, 0)}
 
-    trained = {name: keys(name, "train") for name in TASKS}
+    trained = {name: keys(name, "train") for name in BUILTIN.benchmarks}
     sets = {name: set(of_probe) for name, of_probe in asked.items()}
     remaining, dropped = drop_probe_questions(trains, trained, sets)
     assert dropped["truthfulqa"] == {"rows": 241, "answer": 98, "are_you_sure": 171, "feedback": 0}

@@ -9,9 +9,8 @@ import sycojax
 from sycojax.config import ScoreConfig, StudyConfig, TrainConfig
 from sycojax.data import prompts
 from sycojax.data.contamination import question_key
-from sycojax.data.data_sets import parse_record
 from sycojax.data.sources import open_source
-from sycojax.data.toy import WORLD_SEED, records
+from sycojax.data.toy import WORLD_SEED
 from sycojax.data.toy.counts import Counts
 from sycojax.data.toy.talk import Talk
 from sycojax.data.toy.world import TYPES, World
@@ -27,14 +26,11 @@ def world() -> World:
 
 
 @pytest.fixture(scope="module")
-def rows(world: World) -> dict[str, list]:
-    splits, probes = records.make_records(world, Counts())
-    named = {name: (name.rpartition("_")[0], raw) for name, raw in splits.items()}
-    named |= {name: (name, raw) for name, raw in probes.items()}
-    return {
-        name: [parse_record(BUILTIN[kind], r, f"{name}:{i}") for i, r in enumerate(raw)]
-        for name, (kind, raw) in named.items()
-    }
+def rows() -> dict[str, list]:
+    """Of the same world, by split (``mmlu_train``) and probe (``answer``)."""
+    source = open_source("toy", "", BUILTIN, 3)
+    splits = {f"{t}_{s}": source.rows(t, s) for t in BUILTIN.benchmarks for s in ("train", "test")}
+    return {**splits, **{probe: source.rows(probe, "probe") for probe in BUILTIN.probes}}
 
 
 def test_the_world_as_a_source_is_the_world_in_files(tmp_path):
