@@ -67,6 +67,8 @@ def test_a_window_behind_the_last_step(tmp_path: Path) -> None:
         ProfileWindow("45:46", tmp_path).begin(0, 45)
 
 
+@pytest.mark.parametrize("window", ["5", "0:3", "4:3", "a:b", "1:2:3", "-1:2", "score:1:2"])
+def test_what_is_no_window(window: str, tmp_path: Path, refused: Callable[..., str]) -> None:
     workdir = tmp_path / "w"
     said = refused("train", TOY, f"--workdir={workdir}", f"--profile={window}")
     assert f"--profile={window} must be START:STOP" in said
