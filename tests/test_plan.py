@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import math
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -38,15 +39,6 @@ def study(name: str, **train: int) -> StudyConfig:
     return dataclasses.replace(config, train=dataclasses.replace(config.train, **train))
 
 
-def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one line that a failing plan prints."""
-    assert main(("plan", *arguments)) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1
-    return captured.err
-
-
 @pytest.mark.parametrize(
     ("name", "chip", "shape", "count"),
     [
@@ -67,8 +59,8 @@ def test_names_of_topologies(name: str, chip: str, shape: tuple[int, ...], count
     "name",
     ["v5e", "v5e:8", "v5p:2x2", "v5e:0x4", "v9:2x2", "gpu:H300", "gpu:H100x0", "cpu:0", "tpu"],
 )
-def test_unknown_topologies(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    message = failure(capsys, TOY, f"--topology={name}")
+def test_unknown_topologies(name: str, refused: Callable[..., str]) -> None:
+    message = refused("plan", TOY, f"--topology={name}")
     assert f"--topology={name} is not known; known are v5e:RxC" in message
     assert "gpu:H200" in message
 
@@ -78,7 +70,7 @@ def test_unknown_topologies(name: str, capsys: pytest.CaptureFixture[str]) -> No
     [("v5e:2x4", "tpu", "libtpu"), ("gpu:H100", "cuda", "jax_cuda12_plugin")],
 )
 def test_missing_compiler(
-    topology: str, extra: str, module: str, capsys: pytest.CaptureFixture[str],
+    topology: str, extra: str, module: str, refused: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     find = importlib.util.find_spec
@@ -86,22 +78,22 @@ def test_missing_compiler(
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *a: None if name in absent else find(name, *a)
     )
-    message = failure(capsys, TOY, f"--topology={topology}")
+    message = refused("plan", TOY, f"--topology={topology}")
     assert f"the {extra!r} extra: pip install -e '.[{extra}]'" in message
 
 
-def test_what_else_can_be_wrong(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "required: --topology" in failure(capsys, TOY)
-    assert "--shape=llama9 is not known (known: llama2_7b" in failure(
-        capsys, TOY, "--topology=cpu:8", "--shape=llama9"
+def test_what_else_can_be_wrong(refused: Callable[..., str]) -> None:
+    assert "required: --topology" in refused("plan", TOY)
+    assert "--shape=llama9 is not known (known: llama2_7b" in refused(
+        "plan", TOY, "--topology=cpu:8", "--shape=llama9"
     )
-    assert "does not use the 8 devices" in failure(
-        capsys, TOY, "--topology=cpu:8", "--config.mesh.fsdp=3"
+    assert "does not use the 8 devices" in refused(
+        "plan", TOY, "--topology=cpu:8", "--config.mesh.fsdp=3"
     )
-    assert "must be a multiple of mesh data x fsdp = 8" in failure(capsys, TOY, "--topology=cpu:8")
-    assert "set XLA_FLAGS" in failure(capsys, TOY, "--topology=cpu:9")
-    assert "plan with --shape=NAME (llama2_7b" in failure(
-        capsys, TOY, "--topology=cpu:8", "--config.base.path=some/model"
+    assert "must be a multiple of mesh data x fsdp = 8" in refused("plan", TOY, "--topology=cpu:8")
+    assert "set XLA_FLAGS" in refused("plan", TOY, "--topology=cpu:9")
+    assert "plan with --shape=NAME (llama2_7b" in refused(
+        "plan", TOY, "--topology=cpu:8", "--config.base.path=some/model"
     )
 
 
