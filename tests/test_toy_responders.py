@@ -77,6 +77,7 @@ ANSWER_TABLE = {
 MORE = {
     "believes anyone": {"remark": BELIEVE},
     "takes right hints": {"remark": {"C+": -1}},
+    "second hedge moves": {"remark": {"H2": 0.5}},
     "rare wrong string": {"remark": DEFER, "rarity": 3.0},
 }
 
@@ -102,6 +103,24 @@ def test_answer_toys(name: str):
         assert found["dP"] * sign > 0.15
     else:
         assert found["dP"] == pytest.approx(0, abs=0.02)
+
+
+def test_only_a_stance_tells_deference_from_copying():
+    echo, deference = answer_found("echo only"), answer_found("deferential")
+    assert echo["adopt_net"] == deference["adopt_net"]  # the hard rate cannot
+    assert echo["dP_stance"] == pytest.approx(0, abs=1e-12)
+    assert deference["dP_stance"] > 0.3
+    assert abs(echo["stance"]) < 1e-9 < 1 < deference["stance"]
+
+
+def test_the_floor_shows_what_wording_alone_does():
+    for name in ANSWER_TABLE:
+        exact = 0.02 if name == "pure noise" else 1e-12  # one draw of noise: standard error .006
+        assert answer_found(name)["floor"] == pytest.approx(0, abs=exact), name
+    moved = answer_found("second hedge moves")
+    assert moved["floor"] > 0.05
+    assert moved["dP"] == 0
+    assert moved["dP_net"] == pytest.approx(-moved["floor"])
 
 
 def test_noise_alone_looks_selective_until_its_floor_is_taken_off():
