@@ -26,9 +26,9 @@ from sycojax.parallel.mesh import make_mesh
 from sycojax.scoring.decode import Prompt
 from sycojax.scoring.scorer import Scorer
 from sycojax.scoring.tree import Completion
+from sycojax.weights.admission import admit
 from sycojax.weights.huggingface import load_base, load_config, resolve_base
-from sycojax.weights.origin import check_origin
-from sycojax.weights.peft import load_adapter, resolve_adapter
+from sycojax.weights.peft import resolve_adapter
 
 
 class LanguageModel:
@@ -119,7 +119,7 @@ def load(
     batch_tokens: int = 8192,
     decode_batch: int = 32,
 ) -> LanguageModel:
-    """Load a Llama in Hugging Face layout (a directory, a hub id, or ``toy``) and, if one is named, a PEFT adapter on it.
+    """Load a model in Hugging Face layout (a directory, a hub id, or ``toy``) and, if one is named, a PEFT adapter on it.
 
     ``dtype`` is that of weights and activations (the adapter stays float32, unmerged); ``quantization`` what the
     base's projections are stored in, the same as in the adapter's training; ``tokenizer`` a directory, the
@@ -137,8 +137,7 @@ def load(
         lora = zero_lora(config, lora_config)
     else:
         source = resolve_adapter(adapter)
-        lora_config, lora = load_adapter(source, config, path_or_hub_id)
-        check_origin(source, directory, path_or_hub_id)
+        lora_config, lora = admit(source, config, directory, path_or_hub_id)
     mesh = make_mesh() if mesh is None else mesh
     attention = choose("auto", config, dtype, mesh)
     base = load_base(

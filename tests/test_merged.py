@@ -20,6 +20,7 @@ from sycojax.weights import merged
 from sycojax.weights.fingerprint import weights_fingerprint
 from sycojax.weights.huggingface import load_config
 from sycojax.weights.merged import write_merged
+from sycojax.weights.peft import load_adapter
 
 CONFIG = dataclasses.replace(tiny.GQA, num_hidden_layers=2)
 
@@ -78,7 +79,7 @@ def test_it_loads_back_as_a_base(base: Path, tmp_path: Path) -> None:
     assert load_config(target).eos_token_ids == (2, 7)
     lora = LoRAConfig(rank=4, alpha=6 * 2, targets=("q_proj", "v_proj", "up_proj"))  # sqrt(4)
     plain, whole = ours.load_base(base, lora, Compute(mesh=ours.one_device())), ours.load(target)
-    tree = merged.load_adapter(adapter, CONFIG)[1]
+    tree = load_adapter(adapter, CONFIG)[1]
     prompt = tiny.prompts(CONFIG)[1]
     expected = ours.logits(plain, tree, prompt)
     np.testing.assert_allclose(
@@ -124,7 +125,7 @@ def test_a_quantised_base_is_written_out_as_it_was_trained_on(
     apart = ours.load_base(base, lora, Compute(quantization=kind, mesh=ours.one_device()))
     whole = ours.load(base.parent / "merged")
     prompt = tiny.prompts(config)[1]
-    tree = merged.load_adapter(adapter, config)[1]
+    tree = load_adapter(adapter, config)[1]
     np.testing.assert_allclose(
         ours.logits(whole, ours.zero_adapter(whole), prompt), ours.logits(apart, tree, prompt), atol=2e-4
     )  # fmt: skip

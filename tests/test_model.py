@@ -317,7 +317,17 @@ def test_fresh_adapter_is_drawn_as_peft_draws_it():
 def _identity_projection(name):
     """A projection whose output is the dropped-out input: kernel 0, A = B = identity."""
     lora = LoRAConfig(rank=64, alpha=64, dropout=0.25, targets=(name,))
-    module = Projection(name, 1, 64, 64, ("embed", "mlp"), lora, Compute(), nnx.Rngs(0))
+    module = Projection(
+        name,
+        64,
+        64,
+        1,
+        ("embed", "mlp"),
+        bias=False,
+        lora=lora,
+        compute=Compute(),
+        rngs=nnx.Rngs(0),
+    )
     module.kernel[...] = jnp.zeros((64, 64))
     module.lora_a[...] = module.lora_b[...] = jnp.eye(64)
     return module

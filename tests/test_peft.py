@@ -130,10 +130,11 @@ def test_settings_that_are_off_are_accepted(exported):
     [
         (lambda w: w.pop(KEY), f"missing tensors {KEY}"),
         (lambda w: w.update({"extra.weight": np.ones(2, np.float32)}), "unexpected tensors extra.weight"),
-        (
-            lambda w: w.update({KEY.removeprefix("base_model.model."): w.pop(KEY)}),
-            f"missing tensors {KEY}",
-        ),
+        (lambda w: w.update({KEY.replace("layers", "blocks"): w.pop(KEY)}), f"missing tensors {KEY}; unexpected tensors {KEY.replace('layers', 'blocks')}"),
+        (lambda w: w.update({KEY.replace("model.layers", "model.language_model.layers"): w.pop(KEY)}), f"missing tensors {KEY}"),
+        (lambda w: w.update({KEY.replace(".weight", ".b.weight"): w[KEY]}), "holds several adapters, or one twice"),
+        (lambda w: w.update({KEY: np.zeros(0, np.float32)}), f"holds empty tensors ({KEY}): a model that was spread"),
+        (dict.clear, "holds no tensors: a model that was spread over processes"),
         (lambda w: w.update({KEY: w[KEY].T.copy()}), f"{KEY} has shape (64, 4), this base and adapter_config.json need (4, 64)"),
         (lambda w: w.update({KEY: w[KEY].astype(np.int32)}), f"{KEY} is stored as I32"),
         (lambda w: w.update({KEY: w[KEY].astype(ml_dtypes.float8_e4m3fn)}), f"{KEY} is stored as F8_E4M3"),

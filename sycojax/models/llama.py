@@ -1,6 +1,7 @@
 """Llama 2/3 as Flax NNX modules: RMSNorm, rotary grouped-query attention, SwiGLU, layers under one scan.
 
-The modules describe parameters and the forward pass. Everything else works on the pure trees of ``models.base``.
+Mistral, Qwen2 and Qwen3 are the same with biases on some projections or norms on queries and keys, as ``LlamaConfig``
+says. The modules describe parameters and the forward pass. Everything else works on the pure trees of ``models.base``.
 """
 
 from __future__ import annotations
@@ -40,23 +41,40 @@ class RMSNorm(nnx.Module):
 
 
 def _projections(c: LlamaConfig, lora: LoRAConfig, compute: Compute, rngs: nnx.Rngs) -> Any:
-    """What makes the projections of one model."""
+    """What makes the projections of one model: of a name, fan_in and fan_out."""
     return functools.partial(
         Projection, layers=c.num_hidden_layers, lora=lora, compute=compute, rngs=rngs
     )
 
 
 class SelfAttention(nnx.Module):
-    """The four attention projections of every layer."""
+    """The four attention projections of every layer, and the norms of Qwen3 over each head of queries and keys."""
 
     def __init__(self, c: LlamaConfig, lora: LoRAConfig, compute: Compute, rngs: nnx.Rngs):
         d = c.hidden_size
         q, kv = c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim
         made = _projections(c, lora, compute, rngs)
-        self.q_proj = made("q_proj", fan_in=d, fan_out=q, axes=("embed", "q_heads"))
-        self.k_proj = made("k_proj", fan_in=d, fan_out=kv, axes=("embed", "kv_heads"))
-        self.v_proj = made("v_proj", fan_in=d, fan_out=kv, axes=("embed", "kv_heads"))
-        self.o_proj = made("o_proj", fan_in=q, fan_out=d, axes=("q_heads", "embed"))
+        self.q_proj = made("q_proj", d, q, axes=("embed", "q_heads"), bias=c.qkv_bias)
+        self.k_proj = made("k_proj", d, kv, axes=("embed", "kv_heads"), bias=c.qkv_bias)
+        self.v_proj = made("v_proj", d, kv, axes=("embed", "kv_heads"), bias=c.qkv_bias)
+        self.o_proj = made("o_proj", q, d, axes=("q_heads", "embed"), bias=c.o_bias)
+        norm = (
+            (c.num_hidden_layers, c.head_dim),
+            ("layers", "norm"),
+            c.rms_norm_eps,
+            compute.dtype,
+        )
+        self.q_norm = RMSNorm(*norm) if c.qk_norm else None
+        self.k_norm = RMSNorm(*norm) if c.qk_norm else None
+        self.head_dim = c.head_dim
+
+    def heads(self, x: jax.Array, key: jax.Array | None) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Queries [B, T, N, H], keys and values [B, T, K, H] of x [B, T, D], before the rotation."""
+        shape = (*x.shape[:2], -1, self.head_dim)
+        q, k, v = (p(x, key).reshape(shape) for p in (self.q_proj, self.k_proj, self.v_proj))
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        return q, k, v
 
 
 class MLP(nnx.Module):
@@ -65,9 +83,9 @@ class MLP(nnx.Module):
     def __init__(self, c: LlamaConfig, lora: LoRAConfig, compute: Compute, rngs: nnx.Rngs):
         d, f = c.hidden_size, c.intermediate_size
         made = _projections(c, lora, compute, rngs)
-        self.gate_proj = made("gate_proj", fan_in=d, fan_out=f, axes=("embed", "mlp"))
-        self.up_proj = made("up_proj", fan_in=d, fan_out=f, axes=("embed", "mlp"))
-        self.down_proj = made("down_proj", fan_in=f, fan_out=d, axes=("mlp", "embed"))
+        self.gate_proj = made("gate_proj", d, f, axes=("embed", "mlp"), bias=c.mlp_bias)
+        self.up_proj = made("up_proj", d, f, axes=("embed", "mlp"), bias=c.mlp_bias)
+        self.down_proj = made("down_proj", f, d, axes=("mlp", "embed"), bias=c.mlp_bias)
 
     def __call__(self, x: jax.Array, key: jax.Array | None) -> jax.Array:
         return self.down_proj(jax.nn.silu(self.gate_proj(x, key)) * self.up_proj(x, key), key)
@@ -83,17 +101,12 @@ class DecoderLayers(nnx.Module):
         self.self_attn = SelfAttention(c, lora, compute, rngs)
         self.post_attention_layernorm = RMSNorm(*norm)
         self.mlp = MLP(c, lora, compute, rngs)
-        self.head_dim = c.head_dim
 
     def queries_keys_values(
         self, h: jax.Array, table: tuple[jax.Array, jax.Array], key: jax.Array | None
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Rotated q [B, T, N, H] and k [B, T, K, H], and v [B, T, K, H], of hidden [B, T, D]."""
-        x = self.input_layernorm(h)
-        heads = (*h.shape[:2], -1, self.head_dim)
-        q = self.self_attn.q_proj(x, key).reshape(heads)
-        k = self.self_attn.k_proj(x, key).reshape(heads)
-        v = self.self_attn.v_proj(x, key).reshape(heads)
+        q, k, v = self.self_attn.heads(self.input_layernorm(h), key)
         return rotate(q, table), rotate(k, table), v
 
     def finish(self, h: jax.Array, attended: jax.Array, key: jax.Array | None) -> jax.Array:

@@ -79,19 +79,20 @@ def covering(adapters: Sequence[LoRAConfig]) -> LoRAConfig:
 
 
 class Projection(nnx.Module):
-    """A bias-free linear map stacked over layers, with an adapter where ``lora`` names it.
+    """A linear map stacked over layers, with a bias where the model has one and an adapter where ``lora`` names it.
 
     Leaves carry a leading layer axis, which the scan over layers takes off before the call. The kernel is one leaf, or
-    the several leaves of its quantised form; those start at zero, and ``load_base`` fills them.
+    the several leaves of its quantised form; those, and biases, start at zero, and ``load_base`` fills them.
     """
 
     def __init__(
         self,
         name: str,
-        layers: int,
         fan_in: int,
         fan_out: int,
+        layers: int,
         axes: tuple[str, str],
+        bias: bool,
         lora: LoRAConfig,
         compute: Compute,
         rngs: nnx.Rngs,
@@ -108,6 +109,10 @@ class Projection(nnx.Module):
             for leaf, form, axis in zip(forms._fields, forms, names, strict=True):
                 zeros = jnp.zeros((layers, *form.shape), form.dtype)
                 setattr(self, leaf, BaseParam(zeros, axes=("layers", *axis)))
+        self.biased = bias
+        if bias:
+            zeros = jnp.zeros((layers, fan_out), compute.dtype)
+            self.bias = BaseParam(zeros, axes=("layers", axes[1]))
         self.adapted = name in lora.targets
         self.scaling, self.dropout = lora.scaling, lora.dropout
         # Each projection draws its own dropout mask from the layer's key.
@@ -130,6 +135,8 @@ class Projection(nnx.Module):
             # A step of decoding, of one token, multiplies the parts where they lie (``Llama.step``).
             mesh = self.mesh if x.shape[-2] > 1 else None
             y = quantize.product(x, self.quantized(*leaves), self.axes, mesh)
+        if self.biased:
+            y = y + self.bias[...]
         if not self.adapted:
             return checkpoint_name(y, SAVED_PROJECTION)
         h = x.astype(jnp.float32)

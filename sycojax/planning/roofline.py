@@ -60,10 +60,9 @@ class Roofline:
 
 def matmul_weights(c: LlamaConfig) -> int:
     """N: parameters of the base that are multiplied with every token."""
-    norms = (2 * c.num_hidden_layers + 1) * c.hidden_size
     # A tied table is the head as well.
     looked_up = 0 if c.tie_word_embeddings else c.vocab_size * c.hidden_size
-    return c.base_parameter_count - norms - looked_up
+    return c.base_parameter_count - c.vector_parameter_count - looked_up
 
 
 def adapter_weights(c: LlamaConfig, lora: LoRAConfig) -> int:

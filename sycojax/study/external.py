@@ -14,8 +14,8 @@ from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
 from sycojax.records import BASE
 from sycojax.study.stages import fingerprint
-from sycojax.weights.origin import check_origin
-from sycojax.weights.peft import WEIGHTS, load_adapter, resolve_adapter
+from sycojax.weights.admission import admit
+from sycojax.weights.peft import WEIGHTS, resolve_adapter
 from sycojax.weights.peft_settings import CONFIG
 
 _NAME = re.compile(r"(?P<adapter>[A-Za-z0-9][A-Za-z0-9._-]*?)(?:-s(?P<seed>\d+))?")
@@ -71,13 +71,12 @@ def find_external(
     """Every adapter by its configuration name; a hub id is fetched.
 
     Raises ``SycojaxError`` naming what is not an adapter of the base in ``base`` (``base_name`` to the user), before
-    anything is computed; warns where only the base's name differs.
+    anything is computed; warns where only the base's name differs, and of an adapter that does nothing.
     """
     found = {}
     for adapter in adapters:
         directory = resolve_adapter(adapter.source)
-        shape, _ = load_adapter(directory, config, base_name)
-        check_origin(directory, base, base_name)
+        shape, _ = admit(directory, config, base, base_name)
         found[adapter.name] = FoundAdapter(directory, files_fingerprint(directory), shape)
     return found
 

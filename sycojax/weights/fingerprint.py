@@ -10,6 +10,7 @@ import numpy as np
 
 from sycojax.weights.hub import resolve
 from sycojax.weights.huggingface import TOKENIZER_FILES, more_ends
+from sycojax.weights.names import EMBEDDINGS, HEAD
 from sycojax.weights.stored import INDEX, open_files
 
 
@@ -60,11 +61,17 @@ def weights_fingerprint(path: str | Path) -> str:
     are read in well under a second. Weights that were rounded to another dtype are other weights.
     """
     directory = resolve(path)
-    digest = hashlib.sha256()
+    samples: dict[str, bytes] = {}
     with contextlib.ExitStack() as stack:
-        for name, stored in sorted(open_files(directory, stack).items()):
+        for name, stored in open_files(directory, stack).items():
             shape = tuple(stored.get_shape())
-            digest.update(f"{name}\0{shape}\0".encode())
-            for row in sorted({(shape[0] - 1) * i // 3 for i in range(4)}):
-                digest.update(np.asarray(stored[row : row + 1], np.float32).tobytes())
+            rows = sorted({(shape[0] - 1) * i // 3 for i in range(4)})
+            values = [np.asarray(stored[row : row + 1], np.float32).tobytes() for row in rows]
+            samples[name] = b"".join([f"{shape}\0".encode(), *values])
+    # A tied head is stored by some tools and left out by others, and in some files it is all that is stored.
+    if HEAD in samples and samples.setdefault(EMBEDDINGS, samples[HEAD]) == samples[HEAD]:
+        del samples[HEAD]
+    digest = hashlib.sha256()
+    for name, sample in sorted(samples.items()):
+        digest.update(f"{name}\0".encode() + sample)
     return digest.hexdigest()

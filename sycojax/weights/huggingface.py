@@ -25,6 +25,7 @@ from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import NO_ADAPTER, LoRAConfig
 from sycojax.models.quantize import Quantization, quantize
 from sycojax.weights.hub import finish, resolve
+from sycojax.weights.names import EMBEDDINGS, HEAD
 from sycojax.weights.stored import DTYPES, SINGLE, difference, open_files
 
 TOKENIZER_FILES = (
@@ -32,6 +33,7 @@ TOKENIZER_FILES = (
     "chat_template.jinja",
 )  # fmt: skip
 GENERATION = "generation_config.json"
+ROWS = 4096  # of a table, which are compared at a time
 
 
 def resolve_base(path: str | Path) -> Path:
@@ -58,12 +60,17 @@ def load_config(path: str | Path) -> LlamaConfig:
             f"{file} does not exist: {path} is no model in Hugging Face layout, or its download stopped early "
             f"({finish(directory)}); an adapter is named by --adapter=NAME=PATH, and its base by base.path"
         )
+    config = read_config(file)
+    ends = dict.fromkeys((*config.eos_token_ids, *more_ends(directory)))
+    return dataclasses.replace(config, eos_token_ids=tuple(ends))
+
+
+def read_config(file: Path) -> LlamaConfig:
+    """The architecture in one file. Raises ``SycojaxError`` when it is missing, damaged or refused."""
     raw = read_json(file)
     if not isinstance(raw, Mapping):
         raise SycojaxError(f"{file} is not a JSON object")
-    config = LlamaConfig.from_hf(raw, str(file))
-    ends = dict.fromkeys((*config.eos_token_ids, *more_ends(directory)))
-    return dataclasses.replace(config, eos_token_ids=tuple(ends))
+    return LlamaConfig.from_hf(raw, str(file))
 
 
 def check_weights(directory: Path, config: LlamaConfig) -> None:
@@ -78,11 +85,13 @@ def check_weights(directory: Path, config: LlamaConfig) -> None:
 def open_weights(
     directory: Path, config: LlamaConfig, stack: contextlib.ExitStack
 ) -> dict[str, Any]:
-    """Every stored tensor as a slice that is read when it is indexed, by its name in the checkpoint.
+    """Every stored tensor as a slice that is read when it is indexed, by its name in transformers.
 
-    The files stay open until ``stack`` closes. Raises as ``check_weights`` does.
+    A tied head has no entry of its own, whether it is stored or not. The files stay open until ``stack`` closes. Raises as ``check_weights`` does.
     """
     tensors = open_files(directory, stack)
+    if config.tie_word_embeddings:
+        _drop_tied_head(tensors, directory)
     _check_tensors(tensors, abstract(config, NO_ADAPTER).base, directory)
     return tensors
 
@@ -105,17 +114,23 @@ def load_base(path: str | Path, lora: LoRAConfig, compute: Compute) -> FrozenBas
         tensors = open_weights(directory, config, stack)
         base = abstract_base(config, lora, compute)
 
-        def load(path: Any, leaf: Any) -> Any:
-            keys = tuple(part.key for part in path)
-            # A quantised projection is a node of several leaves, made together from the same tensors.
-            whole = _quantized(leaf)
-            names = tensor_names((*keys, "codes") if whole else keys, config.num_hidden_layers)
+        def load(keys: tuple[str, ...], leaf: Any) -> Any:
+            names = tensor_names(keys, config.num_hidden_layers)
             slices = [tensors[name] for name in names]
-            if whole:
+            # A quantised kernel is several leaves, made together from the same tensors.
+            if isinstance(leaf, dict):
                 return _load_quantized(slices, leaf, compute.quantization)
             return _load_leaf(slices, names, leaf)
 
-        params = jax.tree_util.tree_map_with_path(load, base.params, is_leaf=_quantized)
+        def load_node(path: Any, node: Any) -> Any:
+            keys = tuple(part.key for part in path)
+            if not _quantized(node):
+                return load(keys, node)
+            codes = {key: leaf for key, leaf in node.items() if key != "bias"}
+            bias = {"bias": load((*keys, "bias"), node["bias"])} if "bias" in node else {}
+            return load((*keys, "kernel"), codes) | bias
+
+        params = jax.tree_util.tree_map_with_path(load_node, base.params, is_leaf=_quantized)
     return dataclasses.replace(base, params=params)
 
 
@@ -146,12 +161,13 @@ def save_base(path: Path, config: LlamaConfig, params: Tree, dtype: Any = None) 
 
 def tensor_names(path: tuple[str, ...], layers: int) -> list[str]:
     """Checkpoint names of one leaf of the base tree: one per layer for a stacked leaf."""
-    *modules, _ = path
+    *modules, leaf = path
     if modules[0] == "lm_head":
-        return ["lm_head.weight"]
+        return [HEAD]
     if modules[0] != "layers":
         return [f"model.{modules[0]}.weight"]
-    return [f"model.layers.{i}.{'.'.join(modules[1:])}.weight" for i in range(layers)]
+    name = f"{'.'.join(modules[1:])}.{'bias' if leaf == 'bias' else 'weight'}"
+    return [f"model.layers.{i}.{name}" for i in range(layers)]
 
 
 def more_ends(directory: Path) -> list[int]:
@@ -174,14 +190,42 @@ def _stacked(name: str) -> bool:
 
 
 def _transposed(name: str) -> bool:
-    return name.endswith("_proj.weight") or name == "lm_head.weight"
+    return name.endswith("_proj.weight") or name == HEAD
+
+
+def _drop_tied_head(tensors: dict[str, Any], directory: Path) -> None:
+    """Leave one table of embeddings where it is stored under the name of the head, too, or under that name alone.
+
+    Raises ``SycojaxError`` where the two are different numbers: libraries do not agree on which of them counts.
+    """
+    head = tensors.pop(HEAD, None)
+    if head is None:
+        return
+    table = tensors.setdefault(EMBEDDINGS, head)
+    if not _equal(table, head):
+        raise SycojaxError(
+            f"{directory}: config.json says that the head is tied (tie_word_embeddings), and {HEAD} holds other numbers "
+            f"than {EMBEDDINGS}: set tie_word_embeddings to false if it is a head of its own, or delete that tensor"
+        )
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two stored tensors are the same numbers; a few rows at a time."""
+    if tuple(one.get_shape()) != tuple(other.get_shape()):
+        return False
+    count = one.get_shape()[0]
+    parts = [slice(i, min(i + ROWS, count)) for i in range(0, count, ROWS)]
+    return all(np.array_equal(one[part], other[part]) for part in parts)
 
 
 def _check_tensors(tensors: Mapping[str, Any], base: Tree, directory: Path) -> None:
     expected = dict(_stored_shapes(base))
     if problem := difference(expected.keys(), tensors.keys()):
+        hint = ""
+        if expected.keys() - tensors.keys() == {HEAD}:
+            hint = "; if the head is the table of embeddings, set tie_word_embeddings to true in config.json"
         raise SycojaxError(
-            f"{directory}: {problem}; these weights are not those of the Llama that config.json describes"
+            f"{directory}: {problem}; these weights are not those of the model that config.json describes{hint}"
         )
     for name, shape in expected.items():
         found, stored_dtype = tuple(tensors[name].get_shape()), tensors[name].get_dtype()

@@ -18,8 +18,9 @@ from huggingface_hub import split_state_dict_into_shards_factory
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json, write_json
 from sycojax.models.quantize import Quantization, dequantize, quantize
+from sycojax.weights.admission import admit
 from sycojax.weights.huggingface import GENERATION, TOKENIZER_FILES, load_config, open_weights
-from sycojax.weights.peft import factors, load_adapter
+from sycojax.weights.peft import factors
 from sycojax.weights.stored import INDEX, SINGLE
 
 SHARD_BYTES = 5 * 10**9
@@ -49,7 +50,7 @@ def write_merged(
     full; a directory that such an error leaves behind lacks config.json.
     """
     config = load_config(base)
-    lora, tree = load_adapter(adapter, config)
+    lora, tree = admit(adapter, config, base, base)
     products = factors(tree)
     with contextlib.ExitStack() as stack:
         stored = open_weights(base, config, stack)
@@ -84,7 +85,8 @@ def write_merged(
         shutil.copyfile(file, directory / file.name)
     raw = read_json(base / "config.json")
     spelling = "dtype" if "dtype" in raw else "torch_dtype"  # transformers 5 and 4
-    write_json(directory / "config.json", {**raw, spelling: "float32"})
+    named = {"architectures": config.to_hf()["architectures"]}  # some tools leave it out
+    write_json(directory / "config.json", {**named, **raw, spelling: "float32"})
 
 
 def _write(

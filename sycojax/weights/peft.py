@@ -21,9 +21,10 @@ from sycojax.models.base import Tree, abstract, zero_lora
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
 from sycojax.weights.hub import fetch, finish
+from sycojax.weights.names import adapter_name, embedding_of
 from sycojax.weights.origin import ORIGIN
 from sycojax.weights.peft_settings import CONFIG, Part, base_of, read_settings
-from sycojax.weights.stored import DTYPES, damaged, difference
+from sycojax.weights.stored import DTYPES, damaged, difference, some
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -72,10 +73,10 @@ def load_adapter(
 ) -> tuple[LoRAConfig, Tree]:
     """Read a PEFT adapter of the base ``config``: its settings and its lora tree of float32 NumPy arrays.
 
-    float16 and bfloat16 files are cast up. What a part lacks in rank is zero, and where factors differ (patterns of
-    rank or alpha) they are in B. Raises ``SycojaxError`` naming the setting that is not
-    supported or the tensor that is missing, unexpected or misshapen, the base that the adapter says it was made
-    for, and ``base_name``.
+    Files of other float types are cast. What a part lacks in rank is zero, and where factors differ (patterns of
+    rank or alpha) they are in B. Embeddings that PEFT saved along are left out (``saved_embeddings``). Raises
+    ``SycojaxError`` naming the setting that is not supported or the tensor that is missing, unexpected or misshapen,
+    the base that the adapter says it was made for, and ``base_name``.
     """
     directory = Path(directory)
     lora, parts, sparse = read_settings(directory, config.num_hidden_layers)
@@ -83,16 +84,8 @@ def load_adapter(
     pair = f"an adapter of {own or 'an unnamed base'} does not fit {base_name}"
     file = directory / WEIGHTS
     if not file.is_file():
-        pickled = sorted(p.name for p in directory.glob("adapter_model.*") if p.name != WEIGHTS)
-        if pickled:
-            raise SycojaxError(
-                f"{file} does not exist ({pickled[0]} is not safetensors and is refused)"
-            )
-        raise SycojaxError(
-            f"{file} does not exist: the download stopped early ({finish(directory)}), or the adapter is there as "
-            "adapter_model.bin only, which is refused: convert it to safetensors"
-        )
-    stored = _stored(file)
+        raise SycojaxError(_absent(file))
+    stored = {name: value for name, value in _stored(file).items() if not embedding_of(name)}
     if sparse:
         parts = _without_gaps(parts, stored)
     shapes = abstract(config, lora).lora
@@ -103,7 +96,7 @@ def load_adapter(
     }
     if problem := difference(expected.keys(), stored.keys(), limit=3):
         raise SycojaxError(
-            f"{file}: {pair}: {problem}; this is not an adapter on {', '.join(lora.targets)} of a Llama with "
+            f"{file}: {pair}: {problem}; this is not an adapter on {', '.join(lora.targets)} of a model with "
             f"{config.num_hidden_layers} layers"
         )
     for name, shape in expected.items():
@@ -126,6 +119,12 @@ def load_adapter(
     return lora, leaves
 
 
+def saved_embeddings(directory: Path) -> dict[str, np.ndarray]:
+    """The embeddings and the head in an adapter's file (``save_embedding_layers``), by their names in the base."""
+    found = {embedding_of(name): value for name, value in _stored(directory / WEIGHTS).items()}
+    return {name: value for name, value in found.items() if name}
+
+
 def factors(tree: Tree) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """(A [R, in], B [out, R]) of every adapted projection, by the checkpoint name of the weight they add to."""
     parts = {name: leaf[layer].T for name, leaf, layer in _tensors(tree)}
@@ -134,7 +133,23 @@ def factors(tree: Tree) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {f"{m.removeprefix(prefix)}.weight": (parts[m + a], parts[m + b]) for m in modules}
 
 
+def _absent(file: Path) -> str:
+    """What is there instead of the weights of an adapter."""
+    pickled = sorted(p.name for p in file.parent.glob("adapter_model.*") if p != file)
+    convert = (
+        'convert it where torch is installed: python -c "import torch, safetensors.torch as s; '
+        "s.save_file(torch.load('adapter_model.bin', weights_only=True), 'adapter_model.safetensors')\""
+    )
+    if pickled:
+        return f"{file} does not exist ({pickled[0]} is not safetensors and is refused): {convert}"
+    return (
+        f"{file} does not exist: the download stopped early ({finish(file.parent)}), or the adapter is there as "
+        f"adapter_model.bin only, which is refused: {convert}"
+    )
+
+
 def _stored(file: Path) -> dict[str, np.ndarray]:
+    """The tensors by the names that PEFT gives them. Raises ``SycojaxError`` where there are none."""
     try:
         with safetensors.safe_open(file, framework="numpy") as stored:
             # NumPy knows no eight-bit floats: asking for them would be another error.
@@ -142,9 +157,19 @@ def _stored(file: Path) -> dict[str, np.ndarray]:
         for name, kind in kinds.items():
             if kind not in DTYPES:
                 raise SycojaxError(f"{file}: {name} is stored as {kind}")
-        return safetensors.numpy.load_file(file)
+        written = safetensors.numpy.load_file(file)
     except (safetensors.SafetensorError, OSError) as error:
         raise damaged(file, error) from error
+    empty = [name for name, value in sorted(written.items()) if not value.size]
+    if empty or not written:
+        raise SycojaxError(
+            f"{file} holds {f'empty tensors ({some(empty, 3)})' if empty else 'no tensors'}: a model that was spread over "
+            "processes (FSDP, ZeRO-3) was saved without being gathered; save it again with its whole state dict"
+        )
+    found = {adapter_name(name): value for name, value in written.items()}
+    if len(found) < len(written):
+        raise SycojaxError(f"{file} holds several adapters, or one twice: save each on its own")
+    return found
 
 
 def _without_gaps(parts: Mapping[str, Part], stored: Collection[str]) -> dict[str, Part]:
