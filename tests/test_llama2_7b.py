@@ -110,7 +110,7 @@ def test_the_study_fits_its_lengths(shared_data: Path, tokenizer: Tokenizer) -> 
 def test_scoring_computes_little_twice(shared_data: Path, tokenizer: Tokenizer) -> None:
     """Padding included, within 1.15 of the unique tokens: conditions differ early, late and in between."""
     source, prompts = open_source("files", str(shared_data / "study"), BUILTIN), Prompts()
-    encoder = Encoder(tokenizer, SHAPES["llama2_7b"].vocab_size, 4096)
+    encoder = Encoder(tokenizer, SHAPES["llama2_7b"])
     requests = [
         request
         for name in ("answer", "are_you_sure", "feedback")

@@ -351,12 +351,13 @@ def test_what_families_differ_in_is_data() -> None:
 
 def test_a_text_longer_than_the_window_is_refused_with_both_lengths() -> None:
     config = dataclasses.replace(tiny.MHA, sliding_window=8)
-    config.check_text(range(8), "the prompt")
-    with pytest.raises(SycojaxError, match=r"the prompt is 9 tokens long, .* look back over 8 "):
-        config.check_text(range(9), "the prompt")
-    tiny.MHA.check_text([5] * 10_000, "the prompt")
-    with pytest.raises(SycojaxError, match=r"has the token id 512, .* for 512 ids only"):
-        tiny.MHA.check_text([5, 512, 6], "the prompt")
+    config.check_length(8, "the prompt")
+    with pytest.raises(SycojaxError, match=r"the prompt: 9 tokens, .* look back over 8 "):
+        config.check_length(9, "the prompt")
+    tiny.MHA.check_length(10_000, "the prompt")
+    tiny.MHA.check_ids([5, 511], "the prompt")
+    with pytest.raises(SycojaxError, match=r"the prompt: token id 512 has no .* has 512 of them"):
+        tiny.MHA.check_ids([5, 512, 6], "the prompt")
 
 
 OTHERS = {

@@ -17,7 +17,7 @@ from sycojax.config import MeshConfig, StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, abstract_base
 from sycojax.models.config import LlamaConfig
-from sycojax.planning import report, rows
+from sycojax.planning import report, rows, shapes
 from sycojax.planning.hardware import CHIPS, CORES, GIB, compiler_target
 from sycojax.planning.plan import Plan
 from sycojax.planning.roofline import Work, decode_work, matmul_weights, score_work, train_work
@@ -120,11 +120,52 @@ def test_shapes_known_by_name() -> None:
     sizes = {name: shape.base_parameter_count for name, shape in SHAPES.items()}
     assert sizes == {
         "llama2_7b": 6_738_415_616, "llama2_13b": 13_015_864_320, "llama2_70b": 68_976_648_192,
+        "llama3.1_8b": 8_030_261_248, "qwen2.5_7b": 7_615_616_512, "qwen3_8b": 8_190_735_360,
+        "mistral_7b": 7_248_023_552,
     }  # fmt: skip
     path = study("llama2_7b").base.path
     assert path in HUB
     assert architecture(path) == (SHAPES["llama2_7b"], path)
     assert architecture(path, "llama2_70b")[0] == SHAPES["llama2_70b"]
+    assert architecture(path, "Llama-3.1-8B") == (SHAPES["llama3.1_8b"], "llama3.1_8b")
+    assert {architecture(known)[0].model_type for known in HUB} == {
+        "llama",
+        "mistral",
+        "qwen2",
+        "qwen3",
+    }
+
+
+def test_any_config_json_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By itself under any name, in a directory without weights, and of a hub id whose config.json is in the cache."""
+    qwen = SHAPES["qwen3_8b"]
+    (tmp_path / "config.json").write_text(json.dumps(qwen.to_hf()))
+    (tmp_path / "other.json").write_text(json.dumps({**qwen.to_hf(), "num_hidden_layers": 2}))
+    assert architecture(str(tmp_path))[0] == qwen
+    assert architecture(str(tmp_path / "config.json")) == (qwen, str(tmp_path / "config.json"))
+    assert architecture(str(tmp_path / "other.json"))[0].num_hidden_layers == 2
+    monkeypatch.setattr(
+        shapes.huggingface_hub, "try_to_load_from_cache", lambda *_: str(tmp_path / "config.json")
+    )
+    assert architecture("some/model") == (qwen, "some/model")
+    (tmp_path / "other.json").write_text("[]")
+    with pytest.raises(SycojaxError, match=r"other\.json is not a JSON object"):
+        architecture(str(tmp_path / "other.json"))
+    with pytest.raises(SycojaxError, match=r"absent\.json does not exist"):
+        architecture(str(tmp_path / "absent.json"))
+
+
+@pytest.mark.parametrize("name", ["qwen2.5_7b", "qwen3_8b", "mistral_7b", "llama3.1_8b"])
+def test_what_other_families_take(name: str) -> None:
+    """Of an 8B in bfloat16 the weights alone; biases and norms are in no product."""
+    config = study("llama2_7b")
+    base = planned(config, SHAPES[name], 1, 8, 1)
+    size = sum(leaf.size for leaf in jax.tree.leaves(base.params))
+    assert size == SHAPES[name].base_parameter_count
+    vectors = sum(leaf.size for leaf in jax.tree.leaves(base.params["layers"]) if leaf.ndim < 3)
+    table = base.params["embed_tokens"]["embedding"].size
+    assert matmul_weights(SHAPES[name]) == size - vectors - SHAPES[name].hidden_size - table
+    assert decoding_width(base, 4, 16, 768, CHIPS["H200"].limit) == 4
 
 
 @pytest.mark.parametrize(

@@ -198,10 +198,54 @@ def test_a_small_bank_takes_the_program_of_a_full_one() -> None:
     assert pass_width(1, 4, {4}) == 1
 
 
-def test_a_tokenizer_of_another_model_is_refused(base: FrozenBase) -> None:
-    small = dataclasses.replace(base, config=dataclasses.replace(base.config, vocab_size=50))
-    with pytest.raises(SycojaxError, match="tokenizer/model mismatch"):
-        Scorer(small, cases.tokenizer(), CONFIG)
+def asked_of(base: FrozenBase, request: Any) -> list[Any]:
+    bank = cases.make_bank(1)
+    return Scorer(base, cases.tokenizer(), CONFIG).score([request], bank, progress=False)[0]
+
+
+def generated(prompt: str, tokens: int) -> Request:
+    return Request("test", "g", "", "g", prompt, (), tokens)
+
+
+def changed(base: FrozenBase, **config: Any) -> FrozenBase:
+    return dataclasses.replace(base, config=dataclasses.replace(base.config, **config))
+
+
+def test_only_ids_that_are_used_need_an_embedding(base: FrozenBase) -> None:
+    """Tables of real checkpoints have fewer rows than the tokenizer has ids, or many more."""
+    small = changed(base, vocab_size=50)
+    within = cases.request("a", "0123456789", "a", "b")  # ids below 50
+    assert asked_of(small, within) == asked_of(base, within)
+    for request in (
+        cases.request("b", "~", "a", "b"), cases.request("c", "0", "a", "~"),
+        generated("~", 2),
+    ):  # fmt: skip
+        with pytest.raises(SycojaxError, match=r"token id \d+ has no embedding, the model has 50"):
+            asked_of(small, request)
+    completion = Completion((1, 60), 1)
+    with pytest.raises(SycojaxError, match="text 0: token id 60 has no embedding"):
+        Scorer(small, cases.tokenizer(), CONFIG).score_completions(
+            [completion], cases.make_bank(1), progress=False
+        )
+
+
+def test_only_texts_longer_than_a_window_are_refused(base: FrozenBase) -> None:
+    window = changed(base, sliding_window=12)
+    within = cases.request("a", "0123456789", "a", "b")  # with BOS 11 inputs
+    assert asked_of(window, within) == asked_of(base, within)
+    longer = cases.request("b", "0123456789", "a", "bcd")
+    with pytest.raises(
+        SycojaxError, match=r"13 tokens, and layers of this model look back over 12 "
+    ):
+        asked_of(window, longer)
+    fits = generated("012345", 5)
+    assert asked_of(window, fits) == asked_of(base, fits)
+    with pytest.raises(SycojaxError, match=r"and its 6 new tokens: 13 tokens, .* over 12 "):
+        asked_of(window, generated("012345", 6))
+    with pytest.raises(SycojaxError, match=r"text 0: 13 tokens, .* over 12 "):
+        Scorer(window, cases.tokenizer(), CONFIG).score_completions(
+            [Completion((1,) * 14, 13)], cases.make_bank(1), progress=False
+        )
 
 
 def test_score_each_wants_one_list_per_adapter(scorer: Scorer, bank: Any) -> None:

@@ -251,3 +251,14 @@ def test_jobs_that_cannot_be_trained(base, tmp_path, change, message):
     jobs[0] = dataclasses.replace(jobs[0], **change)
     with pytest.raises(SycojaxError, match=message):
         train_bank(base, jobs, CONFIG, tmp_path)
+
+
+def test_examples_that_the_model_cannot_read(base, tmp_path):
+    """An id without an embedding, and a text longer than the attention window."""
+    for change, message in (
+        ({"vocab_size": 40}, r"training example toy .*: token id 4\d has no embedding"),
+        ({"sliding_window": 10}, r"example toy .*: 1\d tokens, .* look back over 10 "),
+    ):
+        other = dataclasses.replace(base, config=dataclasses.replace(base.config, **change))
+        with pytest.raises(SycojaxError, match=message):
+            train_bank(other, make_jobs(), CONFIG, tmp_path)

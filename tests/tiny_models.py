@@ -47,6 +47,28 @@ LLAMA3 = dataclasses.replace(
     GQA, rope_theta=500_000.0, rope_scaling=RopeScaling("llama3", 8.0, 1.0, 4.0, 64)
 )
 LINEAR = dataclasses.replace(MHA, rope_scaling=RopeScaling("linear", 2.0))
+# The families that differ from a Llama by data, each with something else that real ones have: few layers, so that
+# training and scoring them is quick.
+_SMALL = dataclasses.replace(GQA, num_hidden_layers=2, vocab_size=112)
+FAMILIES = {
+    # A window that no text of the tests is longer than, and heads that are wider together than the model.
+    "mistral": dataclasses.replace(
+        _SMALL, model_type="mistral", head_dim=24, sliding_window=128
+    ),
+    "qwen2": dataclasses.replace(
+        _SMALL, model_type="qwen2", qkv_bias=True, tie_word_embeddings=True, rms_norm_eps=1e-6
+    ),
+    "qwen3": dataclasses.replace(
+        _SMALL, model_type="qwen3", qk_norm=True, head_dim=32, rms_norm_eps=1e-6, rope_theta=1e6
+    ),
+    "qwen3-tied": dataclasses.replace(
+        _SMALL, model_type="qwen3", qk_norm=True, qkv_bias=True, o_bias=True, tie_word_embeddings=True
+    ),
+    "biased": dataclasses.replace(
+        _SMALL, num_key_value_heads=4, qkv_bias=True, o_bias=True, mlp_bias=True,
+        rope_scaling=RopeScaling("llama3", 8.0, 1.0, 4.0, 64),
+    ),
+}  # fmt: skip
 CONFIGS = {"mha": MHA, "gqa": GQA, "tied": TIED, "llama3": LLAMA3, "linear": LINEAR}
 
 # The recipe of the 20 training steps.
@@ -80,6 +102,8 @@ def tensors(config: LlamaConfig) -> dict[str, np.ndarray]:
         }.items():
             shapes[f"model.layers.{i}.{module}"] = shape
     weights = {}
+    for name, (size, mean) in _vectors(c).items():
+        weights[name] = mean + draw(name, (size,), 0.2)
     for module, shape in shapes.items():
         if len(shape) == 1:
             weights[f"{module}.weight"] = 1 + draw(module, shape, 0.1)
@@ -87,6 +111,25 @@ def tensors(config: LlamaConfig) -> dict[str, np.ndarray]:
             scale = 0.3 if module in ("lm_head", "model.embed_tokens") else shape[1] ** -0.5
             weights[f"{module}.weight"] = draw(module, shape, scale)
     return weights
+
+
+def _vectors(c: LlamaConfig) -> dict[str, tuple[int, float]]:
+    """Size and mean of the biases, and of the norms of queries and keys, by checkpoint name."""
+    q, kv = c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim
+    own: dict[str, tuple[int, float]] = {}
+    if c.qkv_bias:
+        own |= {
+            f"self_attn.{name}_proj.bias": (n, 0) for name, n in (("q", q), ("k", kv), ("v", kv))
+        }
+    if c.o_bias:
+        own["self_attn.o_proj.bias"] = (c.hidden_size, 0)
+    if c.mlp_bias:
+        own |= {f"mlp.{name}_proj.bias": (c.intermediate_size, 0) for name in ("gate", "up")}
+        own["mlp.down_proj.bias"] = (c.hidden_size, 0)
+    if c.qk_norm:
+        own |= {f"self_attn.{name}_norm.weight": (c.head_dim, 1) for name in "qk"}
+    layers = range(c.num_hidden_layers)
+    return {f"model.layers.{i}.{name}": said for i in layers for name, said in own.items()}
 
 
 def write(directory: Path, config: LlamaConfig, shards: int = 2, dtype: str = "float32") -> Path:

@@ -180,7 +180,11 @@ def export(workdir: Path, **given: Any) -> None:
         "v5e:2x4, v6e:4x4, v5p:2x2x1, gpu:H100, gpu:H200x8, ... (needs the tpu or cuda extra)",
         required=True,
     ),
-    flag("--shape", "NAME", "llama2_7b, llama2_13b or llama2_70b in place of the architecture of base.path"),
+    flag(
+        "--shape", "NAME",
+        "llama2_7b, llama2_13b, llama2_70b, llama3.1_8b, qwen2.5_7b, qwen3_8b or mistral_7b in place of the architecture "
+        "of base.path, which may be a config.json",
+    ),
 )  # fmt: skip
 def plan(settings: Settings, topology: str, shape: str) -> None:
     """compile the study's programs for hardware that need not be here: memory, time, collectives"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sycojax.errors import SycojaxError
@@ -83,25 +83,24 @@ class LlamaConfig:
         """Width of all key heads together, and of all value heads."""
         return self.num_key_value_heads * self.head_dim
 
-    def check_text(self, token_ids: Sequence[int], what: str) -> None:
-        """Raise ``SycojaxError`` on ids that no embedding belongs to, and on a text longer than the attention window.
+    def check_ids(self, token_ids: Iterable[int], what: str) -> None:
+        """Raise ``SycojaxError`` on ids without an embedding.
 
-        Tables may have fewer rows than the tokenizer has ids, as long as those are not used.
+        Tables have more or fewer rows than the tokenizer has ids; only those that are used matter.
         """
         highest = max(token_ids, default=0)
         if highest >= self.vocab_size:
             raise SycojaxError(
-                f"{what} has the token id {highest}, and the model has embeddings for {self.vocab_size} ids only: use "
-                "the model's own tokenizer (base.tokenizer), or texts without that token"
+                f"{what}: token id {highest} has no embedding, the model has {self.vocab_size} of them: use the model's "
+                "own tokenizer, or texts without that token"
             )
-        self.check_length(len(token_ids), what)
 
     def check_length(self, tokens: int, what: str) -> None:
         """Raise ``SycojaxError`` where ``tokens`` are more than a layer of the model looks back over."""
         if self.sliding_window is not None and tokens > self.sliding_window:
             raise SycojaxError(
-                f"{what} is {tokens} tokens long, and layers of this model look back over {self.sliding_window} "
-                "(sliding_window), which is not computed here: shorten it, or use a model without a window"
+                f"{what}: {tokens} tokens, and layers of this model look back over {self.sliding_window} "
+                "(sliding_window), which is not computed here: shorten the text, or take a model without a window"
             )
 
     @classmethod

@@ -38,7 +38,7 @@ class Widths(NamedTuple):
 def planned_scorer(config: StudyConfig, base: FrozenBase) -> Scorer:
     """What scores and decodes. Its programs depend on no text, so a plan needs no tokenizer's files."""
     c = base.config
-    ids = Ids(c.vocab_size, c.bos_token_id, c.eos_token_ids[0])
+    ids = Ids(c.vocab_size, c.bos_token_id or 0, next(iter(c.eos_token_ids), 0))
     return Scorer(base, cast(Tokenizer, ids), config.score)
 
 

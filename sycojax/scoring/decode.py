@@ -123,7 +123,8 @@ class Decoder:
         """One continuation per adapter of ``bank`` (leaves [A, ...]) and prompt, in the given order.
 
         A prompt that leaves no room for its new tokens loses its oldest tokens behind the BOS, but never
-        so many that less than half the context is left of it.
+        so many that less than half the context is left of it. Raises ``SycojaxError`` on a prompt with a token without
+        an embedding, and on one that gets longer than the model's attention window.
         """
         count = bank_size(bank)
         results: list[list[Continuation | None]] = [[None] * len(prompts) for _ in range(count)]
@@ -256,7 +257,11 @@ class Decoder:
         most = max(context - prompt.max_new_tokens, context // 2, 1)
         dropped = max(0, len(ids) - most)
         ids = ids[:1] + ids[1 + dropped :] if dropped else ids
-        return Encoded(ids, dropped, min(prompt.max_new_tokens, context - len(ids)))
+        limit = min(prompt.max_new_tokens, context - len(ids))
+        what = f"the prompt {prompt.text[:40]!r}..."
+        self.base.config.check_ids(ids, what)
+        self.base.config.check_length(len(ids) + limit, f"{what} and its {limit} new tokens")
+        return Encoded(ids, dropped, limit)
 
     def _shape(self, encoded: Sequence[Encoded], count: int) -> Shape:
         """The state for these prompts; a compiled one of up to twice the slots is taken before a new one."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sycojax.data.encode import encode_pair
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
+from sycojax.models.config import LlamaConfig
 from sycojax.requests import Request
 from sycojax.scoring.batches import Buckets, Plan, plan
 from sycojax.scoring.tree import Completion, unique_tokens
@@ -42,19 +43,20 @@ class Work(NamedTuple):
 class Encoder:
     """Candidates as completions; each (prompt, candidate) pair is encoded once."""
 
-    def __init__(self, tokenizer: Tokenizer, vocab_size: int, context: int):
-        self.context = context
+    def __init__(self, tokenizer: Tokenizer, config: LlamaConfig):
+        self.context = config.max_position_embeddings
         self.merged = 0
-        self._tokenizer = tokenizer
+        self._tokenizer, self._config = tokenizer, config
         # One object per id: a long job's ids take 8 bytes each, and compare by identity.
-        self._ids = list(range(vocab_size))
+        self._ids = list(range(config.vocab_size))
         self._pairs: dict[tuple[str, str], Completion] = {}
 
     def encode(self, requests: Sequence[Request]) -> list[tuple[list[Completion], int]]:
         """Per request: completions that fit the context, and how many prompt tokens were cut behind the BOS.
 
         The cut is the same for all candidates of a request: what the longest of them needs. Raises
-        ``SycojaxError`` naming the request when a candidate does not fit even so.
+        ``SycojaxError`` naming the request when a candidate does not fit even so, has a token without an embedding, or
+        is, with its prompt, longer than the model's attention window.
         """
         for start in range(0, len(requests), TOGETHER):
             self._read(requests[start : start + TOGETHER])
@@ -73,13 +75,16 @@ class Encoder:
                 raise SycojaxError(f"request {request.key}: {error}") from error
             if pair.start == 0:
                 raise SycojaxError(f"request {request.key}: nothing stands before its candidates")
+            self._config.check_ids(pair.token_ids, f"request {request.key}")
             self.merged += pair.merged
             token_ids = tuple(map(self._ids.__getitem__, pair.token_ids))
             self._pairs[prompt, candidate] = Completion(token_ids, pair.start)
 
     def _fit(self, request: Request) -> tuple[list[Completion], int]:
         completions = [self._pairs[request.prompt, candidate] for candidate in request.candidates]
-        dropped = max(0, max(len(c.inputs) for c in completions) - self.context)
+        longest = max(len(c.inputs) for c in completions)
+        self._config.check_length(min(longest, self.context), f"request {request.key}")
+        dropped = max(0, longest - self.context)
         if not dropped:
             return completions, 0
         if any(dropped > c.start - 1 for c in completions):

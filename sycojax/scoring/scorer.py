@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sycojax.config import ScoreConfig
-from sycojax.data.tokenizer import Tokenizer, check_vocabulary
+from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, merge
 from sycojax.parallel.distributed import is_first
@@ -62,7 +62,6 @@ class Scorer:
     """Scores requests under the adapters of a bank; remembers its compiled programs between calls."""
 
     def __init__(self, base: FrozenBase, tokenizer: Tokenizer, config: ScoreConfig):
-        check_vocabulary(tokenizer, base.config.vocab_size)
         self.base, self.tokenizer, self.config = base, tokenizer, config
         self.counts = Counts()
         self.decoder = Decoder(base, tokenizer, config)
@@ -152,7 +151,13 @@ class Scorer:
     def score_completions(
         self, completions: Sequence[Completion], bank: Any, *, progress: bool = True
     ) -> Scores:
-        """Score token ids; equal completions are computed once. Inputs must fit the context."""
+        """Score token ids; equal completions are computed once. Inputs must fit the context.
+
+        Raises ``SycojaxError`` on an id without an embedding, and on inputs longer than the attention window.
+        """
+        for number, completion in enumerate(completions):
+            self.base.config.check_ids(completion.token_ids, f"text {number}")
+            self.base.config.check_length(len(completion.inputs), f"text {number}")
         work = arrange_completions(completions, self._shapes_for(bank))
         scores = self._run(work, bank, progress)
         return Scores(scores.logprobs[:, work.at], scores.greedy[:, work.at])
@@ -178,8 +183,7 @@ class Scorer:
         if key in self._works:
             self._works.move_to_end(key)
             return self._works[key]
-        config = self.base.config
-        encoder = Encoder(self.tokenizer, config.vocab_size, config.max_position_embeddings)
+        encoder = Encoder(self.tokenizer, self.base.config)
         work = prepare(requests, encoder, self._shapes_for(bank))
         self.counts.dropped_tokens += sum(answer.dropped for answer in work.answers)
         self.counts.merged_pairs += work.merged

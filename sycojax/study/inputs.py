@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sycojax.config import StudyConfig
-from sycojax.data.tokenizer import Tokenizer, check_vocabulary
+from sycojax.data.tokenizer import Tokenizer
 from sycojax.parallel.distributed import on_first
 from sycojax.study.external import FoundAdapter, external_adapters, find_external
 from sycojax.weights.fingerprint import base_fingerprint, tokenizer_fingerprint
@@ -29,13 +29,12 @@ def read_inputs(config: StudyConfig) -> Inputs:
     """Fetch what is a hub id, and check all of it without reading the base's weights.
 
     Raises ``SycojaxError`` on a base that is missing, half downloaded or of another architecture, a tokenizer that
-    is not its own, and an adapter that does not fit it.
+    cannot be read, and an adapter that does not fit it.
     """
     path = resolve_base(config.base.path)
     architecture = load_config(path)
     reader = Path(config.base.tokenizer) if config.base.tokenizer else path
     tokenizer = Tokenizer.from_directory(reader)
-    check_vocabulary(tokenizer, architecture.vocab_size)
     external = find_external(external_adapters(config), architecture, path, config.base.path)
     weights, texts = on_first(lambda: (base_fingerprint(path), tokenizer_fingerprint(reader)))
     return Inputs(path, weights, tokenizer, texts, external)

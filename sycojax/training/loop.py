@@ -303,6 +303,10 @@ def _check(base: FrozenBase, jobs: Sequence[AdapterJob], config: TrainConfig) ->
         for what, examples in (("training", job.train), ("validation", job.validation)):
             if not examples:
                 raise SycojaxError(f"adapter {job.name} has no {what} examples")
+            for example in examples:
+                named = f"adapter {job.name}, {what} example {example.task} {example.item}"
+                base.config.check_ids([*example.token_ids, *example.target_ids], named)
+                base.config.check_length(len(example.token_ids), named)
         if not 0 <= job.seed < 2**32:
             raise SycojaxError(f"adapter {job.name}: seed {job.seed} is not in [0, 2^32)")
         if job.config and shared_settings(job.config) != shared_settings(config):

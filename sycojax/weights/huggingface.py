@@ -60,17 +60,12 @@ def load_config(path: str | Path) -> LlamaConfig:
             f"{file} does not exist: {path} is no model in Hugging Face layout, or its download stopped early "
             f"({finish(directory)}); an adapter is named by --adapter=NAME=PATH, and its base by base.path"
         )
-    config = read_config(file)
-    ends = dict.fromkeys((*config.eos_token_ids, *more_ends(directory)))
-    return dataclasses.replace(config, eos_token_ids=tuple(ends))
-
-
-def read_config(file: Path) -> LlamaConfig:
-    """The architecture in one file. Raises ``SycojaxError`` when it is missing, damaged or refused."""
     raw = read_json(file)
     if not isinstance(raw, Mapping):
         raise SycojaxError(f"{file} is not a JSON object")
-    return LlamaConfig.from_hf(raw, str(file))
+    config = LlamaConfig.from_hf(raw, str(file))
+    ends = dict.fromkeys((*config.eos_token_ids, *more_ends(directory)))
+    return dataclasses.replace(config, eos_token_ids=tuple(ends))
 
 
 def check_weights(directory: Path, config: LlamaConfig) -> None:

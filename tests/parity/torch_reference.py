@@ -26,7 +26,7 @@ MARKS = [
 
 def load(directory: Path) -> torch.nn.Module:
     """The checkpoint as transformers reads it, float32, eager attention."""
-    return transformers.LlamaForCausalLM.from_pretrained(
+    return transformers.AutoModelForCausalLM.from_pretrained(
         directory, dtype=torch.float32, attn_implementation="eager"
     ).eval()
 
