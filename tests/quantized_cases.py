@@ -33,9 +33,10 @@ def restored(base: FrozenBase) -> FrozenBase:
         if not is_quantized(node):
             return node
         kind = NF4 if "absmax" in node else Int8
+        codes = {k: v for k, v in node.items() if k != "bias"}
         layers = range(len(node["codes"]))
-        one = [dequantize(kind(**{k: v[i] for k, v in node.items()}), jnp.float32) for i in layers]
-        return {"kernel": jnp.stack(one)}
+        one = [dequantize(kind(**{k: v[i] for k, v in codes.items()}), jnp.float32) for i in layers]
+        return {"kernel": jnp.stack(one), **{k: v for k, v in node.items() if k == "bias"}}
 
     params = jax.tree.map(kernel, base.params, is_leaf=is_quantized)
     compute = dataclasses.replace(base.compute, quantization="none")

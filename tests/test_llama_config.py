@@ -173,6 +173,13 @@ def test_transformers_5_spelling_means_the_same():
     assert LlamaConfig.from_hf(old | {"rope_parameters": new["rope_parameters"]}) == config
 
 
+def test_the_length_that_scaling_starts_from_may_stand_outside_of_it():
+    inside = {k: v for k, v in SCALED.items() if not k.startswith("original")}
+    for scaling in (inside, SCALED):
+        raw = LLAMA2_7B | {"rope_scaling": scaling, "original_max_position_embeddings": 8192}
+        assert LlamaConfig.from_hf(raw).rope_scaling == RopeScaling("llama3", 8.0, 1.0, 4.0, 8192)
+
+
 def test_old_name_of_the_scaling_type_and_the_tiny_default():
     raw = LLAMA2_7B | {"rope_scaling": {"type": "linear", "factor": 2.0}}
     assert LlamaConfig.from_hf(raw).rope_scaling == RopeScaling("linear", 2.0)
@@ -239,6 +246,10 @@ def test_written_config_reads_back(name):
         ({"rope_scaling": {"type": "linear"}}, "needs a positive 'factor', got None"),
         ({"rope_scaling": {"type": "linear", "factor": 0}}, "needs a positive 'factor', got 0"),
         ({"rope_scaling": SCALED | {"low_freq_factor": 4.0}}, "high_freq_factor=4.0 must"),
+        (
+            {"rope_scaling": SCALED, "original_max_position_embeddings": 4096},
+            "is 4096, and 8192 in the rotary",
+        ),
         ({"rope_scaling": SCALED | {"mscale": 2.0}}, "unknown parameters mscale"),
         (
             {"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}},

@@ -159,6 +159,7 @@ def test_only_eva_leaves_projections_out_and_never_a_layer(tmp_path: Path) -> No
         ({"alpha_pattern": {"[": 2}}, "the pattern .* is malformed"),
         ({"lora_alpha": math.inf}, "lora_alpha=inf is not a number"),
         ({"lora_alpha": 10**400}, "lora_alpha=1000.* is not a number"),
+        ({"fine_tune_type": "lora"}, "an adapter of mlx-lm; wanted is one in PEFT's format"),
         ({"init_lora_weights": "pissa"}, "path_initial_model_for_weight_conversion"),
     ],
 )  # fmt: skip

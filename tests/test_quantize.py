@@ -167,6 +167,29 @@ def test_sharded_codes_and_logits_are_the_same(checkpoint, quantization):
 
 
 @BOTH
+@pytest.mark.parametrize("family", ["qwen2", "qwen3-tied", "biased"])
+def test_biases_and_norms_stay_as_they_are(tmp_path, family, quantization):
+    """In the base's dtype beside the codes, on any mesh; nothing of them is lost in the product."""
+    own = tiny.FAMILIES[family]
+    config = dataclasses.replace(own, hidden_size=64, intermediate_size=128, head_dim=32)
+    directory = tiny.write(tmp_path / "base", config)
+    base = ours.load(directory, quantization=quantization)
+    stored = tiny.tensors(config)
+    for name, leaves in base.params["layers"]["self_attn"].items():
+        leaf = "bias" if name.endswith("_proj") else "scale"
+        if leaf in leaves:
+            written = f"model.layers.1.self_attn.{name}.{'bias' if leaf == 'bias' else 'weight'}"
+            np.testing.assert_array_equal(leaves[leaf][1], stored[written])
+    assert "bias" in base.params["layers"]["self_attn"]["q_proj"]
+    prompt, zero = tiny.prompts(config)[1], ours.zero_adapter(base)
+    found = ours.logits(base, zero, prompt)
+    np.testing.assert_allclose(found, ours.logits(restored(base), zero, prompt), atol=1e-4, rtol=0)
+    spread = ours.load(directory, quantization=quantization, mesh=make_mesh(2, 2, 2))
+    jax.tree.map(np.testing.assert_array_equal, spread.params, base.params)
+    np.testing.assert_allclose(ours.logits(spread, zero, prompt), found, atol=1e-4, rtol=0)
+
+
+@BOTH
 def test_processes_share_the_work(checkpoint, quantization, monkeypatch):
     """Two processes, played by threads: each reads and quantises some of three layers, and has all codes."""
     config = dataclasses.replace(CONFIG, num_hidden_layers=3)

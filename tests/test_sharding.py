@@ -26,7 +26,12 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 # data x fsdp x tensor
 MESHES = [(8, 1, 1), (2, 2, 2), (1, 4, 2), (4, 1, 2)]
-SHAPES = {"llama-2-7b": planned.SHAPES["llama2_7b"], "llama-2-70b": planned.SHAPES["llama2_70b"]}
+SHAPES = {
+    "llama-2-7b": planned.SHAPES["llama2_7b"],
+    "llama-2-70b": planned.SHAPES["llama2_70b"],
+    "qwen-2.5-7b": planned.SHAPES["qwen2.5_7b"],
+    "qwen-3-8b": planned.SHAPES["qwen3_8b"],
+}
 GOLDEN = Path(__file__).parent / "golden" / "partition_specs.json"
 
 

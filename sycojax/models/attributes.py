@@ -34,7 +34,7 @@ _HARMLESS_NAMES = re.compile(
     r"|.*(_token_ids?|_version|_revision|_sdk|_name|_path|_url|_date|license|author)|name_or_path"
     r"|(attn_implementation|use_flash_att|flash_att|tokenizer_|padding_side|neftune_|unsloth_|transformers|onnx).*"
     r"|(tensor|pipeline|sequence|expert)_(model_)?parallel.*"
-    r"|(model_)?max_(seq|sequence)?_?(len|length)|seq_length|original_max_position_embeddings"
+    r"|(model_)?max_(seq|sequence)?_?(len|length)|seq_length"
 )
 # A factor is switched off by 1 and everything else by 0.
 _FACTORS = re.compile(r".*(factor|ratio|scale|scaling|multiplier|size|degree|pct).*")

@@ -125,7 +125,10 @@ class LlamaConfig:
             )
         has.require("hidden_act", "silu", "swish")
         has.require("is_causal", True)
-        has.require("attention_dropout", 0.0, because=": it would act on the training of adapters")
+        has.require(
+            "attention_dropout", 0.0,
+            because=": it would act on the training of adapters; set it to 0.0 in config.json to do without",
+        )  # fmt: skip
         biased = {name: has.flag(name) for name in family.bias_options}
         if family.qkv_bias:
             has.flag("attention_bias")  # says nothing there

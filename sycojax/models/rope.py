@@ -72,6 +72,7 @@ def read_rotary(attributes: Attributes) -> tuple[float, RopeScaling | None]:
     parameters = attributes.take("rope_parameters", None) or {}
     scaling = attributes.take("rope_scaling", None) or {}
     top = {"rope_theta": attributes.take("rope_theta", None)}
+    context = attributes.take("original_max_position_embeddings", None)
     for name, value in (("rope_parameters", parameters), ("rope_scaling", scaling)):
         if not isinstance(value, Mapping):
             raise SycojaxError(f"{source}: {name}={value!r} is not a JSON object")
@@ -79,6 +80,9 @@ def read_rotary(attributes: Attributes) -> tuple[float, RopeScaling | None]:
     theta = given[0] if given else 10_000.0
     if not finite(theta) or any(other != theta for other in given):
         raise SycojaxError(f"{source}: rope_theta must be one number, got {given}")
+    if context is not None:
+        # transformers 5 also reads it here, and before the one beside the other parameters.
+        parameters, scaling = (_with_context(d, context, source) for d in (parameters, scaling))
     if parameters and scaling:
         both = [RopeScaling.from_hf(d, source) for d in (parameters, scaling)]
         if both[0] != both[1]:
@@ -97,6 +101,16 @@ def write_rotary(theta: float, scaling: RopeScaling | None) -> dict[str, Any]:
         "rope_scaling": None if scaling is None else rotary,
         "rope_parameters": {**rotary, "rope_theta": theta},
     }
+
+
+def _with_context(raw: Mapping[str, Any], context: Any, source: str) -> Mapping[str, Any]:
+    """Parameters with the length that scaling starts from, where their type has one."""
+    name = "original_max_position_embeddings"
+    if name not in ROPE_PARAMETERS.get(str(raw.get("rope_type", raw.get("type"))), ()):
+        return raw
+    if raw.get(name, context) != context:
+        raise SycojaxError(f"{source}: {name} is {context}, and {raw[name]} in the rotary scaling")
+    return {**raw, name: context}
 
 
 def _positive(raw: Mapping[str, Any], name: str, source: str) -> float:

@@ -65,6 +65,8 @@ def read_settings(directory: Path, layers: int) -> tuple[LoRAConfig, dict[str, P
     raw = read_json(file)
     if not isinstance(raw, Mapping):
         raise SycojaxError(f"{file} is not a JSON object")
+    if "fine_tune_type" in raw:
+        raise SycojaxError(f"{file}: this is an adapter of mlx-lm; wanted is one in PEFT's format")
     try:
         return _read(dict(raw), layers)
     except re.error as error:
