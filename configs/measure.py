@@ -1,4 +1,4 @@
-"""Measure adapters that were trained elsewhere, on any Llama-architecture base: nothing is trained.
+"""Measure adapters that were trained elsewhere, on any base that is read (docs/adapters.md): nothing is trained.
 
     sycojax study --config=configs/measure.py --config.base.path=BASE --workdir=runs/mine --adapter=mine=ADAPTER
 

@@ -119,8 +119,8 @@ def test_no_weights_of_another_architecture_are_fetched(checkpoint, monkeypatch)
         return str(checkpoint)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
-    (checkpoint / "config.json").write_text('{"model_type": "mistral"}')
-    with pytest.raises(SycojaxError, match="model_type='mistral' is not supported"):
+    (checkpoint / "config.json").write_text('{"model_type": "gemma2"}')
+    with pytest.raises(SycojaxError, match="model_type='gemma2' is not supported"):
         huggingface.resolve_base("some-org/mistral")
     assert asked == [["config.json", "generation_config.json"]]
 
