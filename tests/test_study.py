@@ -21,7 +21,8 @@ from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, published
 from sycojax.files import read_json
-from sycojax.models.base import abstract, initial_lora
+from sycojax.models.base import abstract, initial_lora, zero_lora
+from sycojax.models.lora import LoRAConfig
 from sycojax.records import read_records
 from sycojax.study import adapters, run, scores, state
 from sycojax.study.datasets import asked_evaluations, prepare
@@ -287,6 +288,21 @@ def test_an_adapter_from_elsewhere_is_scored_like_the_study_s_own(
             np.testing.assert_allclose(found[key], values, rtol=1e-5, atol=1e-5)
         assert records["w", "other"] != records["w", "base"]
     write(tmp_path / "w")
+
+
+def test_an_adapter_that_does_nothing_is_noted_in_the_report(
+    inputs: StudyConfig, tmp_path: Path
+) -> None:
+    config, lora = study(inputs, adapters=()), LoRAConfig(rank=1)
+    (tmp_path / "idle").mkdir()
+    zeros = zero_lora(load_config(inputs.base.path), lora)
+    export_adapter(tmp_path / "idle", zeros, lora, "base")
+    score = dataclasses.replace(config.score, adapters=(f"mine={tmp_path / 'idle'}",))
+    config = dataclasses.replace(config, score=score)
+    with pytest.warns(UserWarning, match=r"idle does nothing: its B .* are all zero"):
+        run.run(config, tmp_path / "w", until="data", progress=False, say=silent)
+    [note] = read_json(tmp_path / "w" / "study.json")["notes"]
+    assert note.startswith("mine does nothing")
 
 
 def test_a_workdir_of_an_earlier_version_is_left_alone(inputs: StudyConfig, tmp_path: Path) -> None:

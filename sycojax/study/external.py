@@ -14,7 +14,7 @@ from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
 from sycojax.records import BASE
 from sycojax.study.stages import fingerprint
-from sycojax.weights.admission import admit
+from sycojax.weights.admission import admit, does_nothing
 from sycojax.weights.peft import WEIGHTS, resolve_adapter
 from sycojax.weights.peft_settings import CONFIG
 
@@ -63,6 +63,7 @@ class FoundAdapter:
     directory: Path
     fingerprint: str  # ``files_fingerprint``
     shape: LoRAConfig
+    idle: bool = False  # it changes no output of the base
 
 
 def find_external(
@@ -76,8 +77,10 @@ def find_external(
     found = {}
     for adapter in adapters:
         directory = resolve_adapter(adapter.source)
-        shape, _ = admit(directory, config, base, base_name)
-        found[adapter.name] = FoundAdapter(directory, files_fingerprint(directory), shape)
+        shape, tree = admit(directory, config, base, base_name)
+        found[adapter.name] = FoundAdapter(
+            directory, files_fingerprint(directory), shape, does_nothing(tree)
+        )
     return found
 
 

@@ -15,7 +15,7 @@ from sycojax.parallel.distributed import is_first, on_first
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import study_jobs, train_adapters
 from sycojax.study.datasets import StudyData, prepare
-from sycojax.study.inputs import read_inputs
+from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.state import check_free, state_of
 from sycojax.study.workdir import claim, describe
@@ -74,7 +74,7 @@ def run(
     on_first(lambda: write_items(workdir, data.requests))
     write_down({
         "data": dict(data.summary), "base_fingerprint": given.weights, "base_weights": numbers,
-        "basis": state.basis, "attention": base.compute.attention, "command": command,
+        "basis": state.basis, "attention": base.compute.attention, "command": command, "notes": _notes(given),
     })  # fmt: skip
     note(_data_line(data.summary))
     lap("data")
@@ -98,6 +98,15 @@ def run(
     )
     if counts:
         note(_tokens_line(counts))
+
+
+def _notes(given: Inputs) -> list[str]:
+    """What the report says of the study's inputs besides their numbers."""
+    return [
+        f"{name} does nothing: all that it adds to the base's weights is zero, so its numbers are the base's."
+        for name, found in given.external.items()
+        if found.idle
+    ]
 
 
 def _data_line(summary: Mapping[str, Any]) -> str:
