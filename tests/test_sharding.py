@@ -67,6 +67,16 @@ def test_a_mesh_of_eight_equals_one_device(shape: tuple[int, int, int], one_devi
     assert continuations == texts
 
 
+def test_biases_and_norms_of_heads_train_alike_on_any_mesh() -> None:
+    given = {"qkv_bias": True, "o_bias": True, "mlp_bias": True, "qk_norm": True}
+    values, adapter = _train(training.make_base(**given))
+    found, trained = _train(training.make_base(make_mesh(2, 2, 2), **given))
+    np.testing.assert_allclose(found, values, rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), trained, adapter)
+    without, _ = _train(training.make_base())
+    assert np.abs(without - values).max() > 1e-3
+
+
 def specs(config: LlamaConfig) -> dict[str, list[Any]]:
     """Parameter -> [shape, its partition spec] of a base and its adapter on all projections."""
     lora = LoRAConfig()

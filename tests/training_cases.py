@@ -51,8 +51,8 @@ def compilations(program: BankProgram) -> tuple[int, int]:
     return train._cache_size(), validate._cache_size()
 
 
-def make_base(mesh: Mesh | None = None, dropout: float = 0.1) -> FrozenBase:
-    """Small random weights, on one device unless told."""
+def make_base(mesh: Mesh | None = None, dropout: float = 0.1, **differences: Any) -> FrozenBase:
+    """Small random weights, on one device unless told; ``differences`` are attributes of the config."""
     mesh = make_mesh(devices=jax.devices()[:1]) if mesh is None else mesh
     config = dataclasses.replace(
         tiny.GQA,
@@ -62,6 +62,7 @@ def make_base(mesh: Mesh | None = None, dropout: float = 0.1) -> FrozenBase:
         num_hidden_layers=2,
         head_dim=4,
         max_position_embeddings=64,
+        **differences,
     )
     # Few targets: every dropout site costs compile time.
     targets = ("v_proj", "down_proj")

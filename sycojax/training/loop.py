@@ -305,7 +305,8 @@ def _check(base: FrozenBase, jobs: Sequence[AdapterJob], config: TrainConfig) ->
                 raise SycojaxError(f"adapter {job.name} has no {what} examples")
             for example in examples:
                 named = f"adapter {job.name}, {what} example {example.task} {example.item}"
-                base.config.check_ids([*example.token_ids, *example.target_ids], named)
+                highest = (int(ids.max()) for ids in (example.token_ids, example.target_ids))
+                base.config.check_ids(highest, named)
                 base.config.check_length(len(example.token_ids), named)
         if not 0 <= job.seed < 2**32:
             raise SycojaxError(f"adapter {job.name}: seed {job.seed} is not in [0, 2^32)")
