@@ -33,6 +33,7 @@ def measure(bench: Bench, repeats: int, peer: bool) -> list[Line]:
     details: dict[str, Any] = {"texts": bench.source, "peer": why or "transformers generate"}
     sides: dict[str, Any] = {OURS: lambda _: decoder.generate(asked, bank, progress=False)}
     if not why:
+        assert tokenizer.eos_id is not None
         eos = sorted({*bench.base.config.eos_token_ids, tokenizer.eos_id})
         model = peers.load(bench.checkpoint(), shape.dtype)
 

@@ -49,6 +49,15 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     return run
 
 
+@pytest.fixture(scope="session")
+def real_models() -> Path:
+    """A directory of real tokenizers and checkpoints, which the tests name; skips where there is none."""
+    named = os.environ.get("SYCOJAX_REAL_MODELS", "")
+    if not named or not Path(named).is_dir():
+        pytest.skip("no real models at hand; set SYCOJAX_REAL_MODELS to run this test")
+    return Path(named)
+
+
 @pytest.fixture(scope="module")
 def quick_compilation() -> Iterator[None]:
     """For tests that spend most of their time on compiling, and compare what is compiled alike."""

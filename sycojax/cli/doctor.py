@@ -201,11 +201,12 @@ def _base(base: str, silence: str, token: str) -> Finding:
     from sycojax.weights.hub import located
 
     base = located(base)
-    if Path(base).is_dir():
+    if Path(base).exists():
         lacking = _lacking(Path(base))
         if lacking:
             return Finding("problem", "base", lacking)
-        return Finding("ok", "base", f"{base} is a local directory, all its files are there")
+        kind = "file, and whole" if Path(base).is_file() else "directory, all its files are there"
+        return Finding("ok", "base", f"{base} is a local {kind}")
     cached = _cached(base)
     lacking = "not here" if cached is None else _lacking(cached)
     reason = silence or _refusal(base)
@@ -246,10 +247,10 @@ def _cached(base: str) -> Path | None:
 
 def _lacking(directory: Path) -> str:
     """What is wrong with the base in ``directory``, "" where nothing is. Its weights are not read."""
-    from sycojax.weights.huggingface import check_weights, load_config
+    from sycojax.weights.huggingface import resolve_base
 
     try:
-        check_weights(directory, load_config(directory))
+        resolve_base(directory)
     except SycojaxError as error:
         return str(error)
     return ""

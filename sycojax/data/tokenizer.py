@@ -1,50 +1,57 @@
-"""Text to token ids and back, from a directory in Hugging Face layout.
-
-``tokenizer.json`` is read as it is by the ``tokenizers`` library. Where only a ``tokenizer.model`` exists,
-SentencePiece reads it. Both give the published ids of Llama-2; transformers 5 converting a
-``tokenizer.model`` itself does not (it loses double and leading spaces), so it is not used.
-"""
+"""Text to token ids and back, by transformers' fast tokenizer of a checkpoint."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import sentencepiece
-import tokenizers
-
+from sycojax.data.tokenizer_gguf import read_tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.files import POINTER, is_pointer, read_json
+from sycojax.gguf_file import find
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 Encode = Callable[[str], list[int]]
 EncodeBatch = Callable[[Sequence[str]], list[list[int]]]
 Decode = Callable[[list[int]], str]
 
+# The tokens of a Llama, where no file beside the vocabulary says which they are.
+_DEFAULTS = {"bos_token": "<s>", "eos_token": "</s>"}
+
 
 class Tokenizer:
-    """Encodes text with the special tokens written out in it, and decodes what a model generates."""
+    """Encodes text with the special tokens written out in it, and decodes what a model generates.
+
+    ``bos_token`` and ``eos_token`` (with ``bos_id`` and ``eos_id``) are None where the checkpoint has no such token.
+    ``raw`` is transformers' tokenizer, which also knows the chat template; None where the tokenizer is made of two
+    functions, as in tests.
+    """
 
     def __init__(
         self,
         source: str,
         vocab_size: int,
-        specials: dict[str, int],
-        bos: str,
-        eos: str,
+        specials: Mapping[str, int],
+        bos: str | None,
+        eos: str | None,
         encode_batch: EncodeBatch,
         decode: Decode,
+        raw: PreTrainedTokenizerFast | None = None,
     ):
         for role, token in (("bos", bos), ("eos", eos)):
-            if token not in specials:
+            if token is not None and token not in specials:
                 raise SycojaxError(
                     f"{source}: the {role} token {token!r} is not a special token of it"
                 )
-        self.source = source
+        self.source, self.raw = source, raw
         self.vocab_size = vocab_size  # one more than the largest id
         self.bos_token, self.eos_token = bos, eos
-        self.bos_id, self.eos_id = specials[bos], specials[eos]
+        self.bos_id = None if bos is None else specials[bos]
+        self.eos_id = None if eos is None else specials[eos]
         self.special_texts = {token_id: text for text, token_id in specials.items()}
         self._encode_batch, self._decode = encode_batch, decode
         # `decode` puts its ids after this one, so that the leading space of a continuation survives.
@@ -53,23 +60,34 @@ class Tokenizer:
 
     @classmethod
     def from_directory(cls, path: str | Path) -> Tokenizer:
-        """Read the tokenizer of a checkpoint directory.
+        """Read the tokenizer of a checkpoint directory, or of a GGUF file (or of a directory that holds only one).
 
-        Raises ``SycojaxError`` when there is none, or when its files are damaged or do not fit together.
+        Its special and added tokens come from all of tokenizer.json, tokenizer_config.json, special_tokens_map.json and
+        added_tokens.json. Raises ``SycojaxError`` when there is no tokenizer, or when its files are damaged or do not
+        fit together.
         """
         directory = Path(path)
-        bos, eos = _bos_and_eos(directory)
-        if (directory / "tokenizer.json").is_file():
-            return _from_json(cls, directory / "tokenizer.json", bos, eos)
-        if (directory / "tokenizer.model").is_file():
-            return _from_sentencepiece(cls, directory / "tokenizer.model", bos, eos)
+        if found := gguf_of(directory):
+            return _of(cls, read_tokenizer(found), str(found))
+        for name in ("tokenizer.json", "tokenizer.model"):
+            if (directory / name).is_file():
+                return _of(cls, _read(directory, name), str(directory / name))
         raise SycojaxError(
             f"{directory} has no tokenizer.json and no tokenizer.model: point base.tokenizer at a "
             "directory that has one"
         )
 
+    @functools.cached_property
+    def start_ids(self) -> list[int]:
+        """What the tokenizer itself puts in front of a text: BOS or nothing."""
+        if self.raw is None:
+            return [] if self.bos_id is None else [self.bos_id]
+        whole, alone = self.raw.encode("a"), self.raw.encode("a", add_special_tokens=False)
+        starts = (i for i in range(len(whole)) if whole[i : i + len(alone)] == alone)
+        return whole[: next(starts, 0)]
+
     def encode(self, text: str) -> list[int]:
-        """Ids with BOS in front, unless the text itself starts with the BOS token (``<s>``).
+        """Ids with BOS in front where there is one, unless the text itself starts with it (``<s>``).
 
         Special tokens that are written out in the text become their ids.
         """
@@ -77,9 +95,12 @@ class Tokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """``encode`` of every text; several at a time where the library has threads."""
+        found = self._encode_batch(texts)
+        if self.bos_token is None or self.bos_id is None:
+            return found
         return [
             ids if text.startswith(self.bos_token) else [self.bos_id, *ids]
-            for text, ids in zip(texts, self._encode_batch(texts), strict=True)
+            for text, ids in zip(texts, found, strict=True)
         ]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -100,6 +121,11 @@ class Tokenizer:
         return self._decode([self._anchor, *plain]).removeprefix(self._anchor_text)
 
 
+def gguf_of(directory: Path) -> Path | None:
+    """The GGUF file that a tokenizer is read from; None where a file of its own holds it, which goes before."""
+    return None if (directory / "tokenizer.json").is_file() else find(directory)
+
+
 def check_vocabulary(tokenizer: Tokenizer, config_vocab_size: int) -> None:
     """Raise ``SycojaxError`` when a tokenizer cannot belong to a model with that many embeddings.
 
@@ -113,77 +139,83 @@ def check_vocabulary(tokenizer: Tokenizer, config_vocab_size: int) -> None:
         )
 
 
-def _bos_and_eos(directory: Path) -> tuple[str, str]:
-    """The two tokens' texts from the files beside the vocabulary; Llama's where no file names them."""
-    found: dict[str, Any] = {}
-    for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        if (directory / name).is_file():
-            found |= {k: v for k, v in read_json(directory / name).items() if v is not None}
-    texts = []
-    for key, default in (("bos_token", "<s>"), ("eos_token", "</s>")):
-        value = found.get(key, default)
-        texts.append(value["content"] if isinstance(value, dict) else value)
-    return texts[0], texts[1]
+def _read(directory: Path, name: str) -> PreTrainedTokenizerFast:
+    """transformers' tokenizer of ``directory``, as its files say.
 
+    The class that reads tokenizer.json as it is, whatever class tokenizer_config.json names: those build a tokenizer of
+    their own kind from the vocabulary alone, and lose spaces where the file is of another kind. A tokenizer.model it
+    converts, to the ids that SentencePiece gives.
+    """
+    from transformers import PreTrainedTokenizerFast
 
-def _from_json(cls: type[Tokenizer], path: Path, bos: str, eos: str) -> Tokenizer:
+    # Says which file is damaged, or that Git LFS left a note in its place.
+    beside = {file.name: read_json(file) for file in directory.glob("*token*.json")}
+    for file, content in beside.items():
+        if not isinstance(content, dict):
+            raise SycojaxError(f"{directory / file} is not a JSON object")
+    if is_pointer(directory / name):
+        raise SycojaxError(f"{directory / name} is {POINTER}")
+    # Old versions wrote a token with all its flags there.
+    config = beside.get("tokenizer_config.json", {})
+    texts = {
+        key: value["content"]
+        for key, value in config.items()
+        if key.endswith("_token") and isinstance(value, dict) and "content" in value
+    }
     try:
-        added = read_json(path)["added_tokens"]
-        specials = {token["content"]: int(token["id"]) for token in added if token["special"]}
-    except (LookupError, TypeError) as error:
-        raise SycojaxError(f"{path} has no list of added tokens: {error!r}") from error
-    try:
-        raw = tokenizers.Tokenizer.from_file(str(path))
+        raw = PreTrainedTokenizerFast.from_pretrained(
+            str(directory), local_files_only=True, **texts
+        )
     except (
         Exception
     ) as error:  # the library's own type for a file it cannot read is Exception itself
-        raise SycojaxError(f"{path} is not a tokenizer.json: {error}") from error
-    raw.no_truncation()
-    raw.no_padding()
+        kind = "a tokenizer.json" if name.endswith(".json") else "a SentencePiece model"
+        said = str(error).strip().splitlines() or [repr(error)]
+        raise SycojaxError(f"{directory / name} is not {kind}: {said[0]}") from error
+    raw.backend_tokenizer.no_truncation()
+    raw.backend_tokenizer.no_padding()
+    _name_ends(raw, beside, directory / name)
+    return raw
+
+
+def _name_ends(raw: PreTrainedTokenizerFast, beside: Mapping[str, Any], source: Path) -> None:
+    """Take Llama's BOS and EOS where no file names one; refuse one that is named and in no file.
+
+    transformers would give such a token a new id, for which the model has no embedding.
+    """
+    config = beside.get("tokenizer_config.json", {})
+    named = {**beside.get("special_tokens_map.json", {}), **config}
+    listed = (
+        *beside.get("tokenizer.json", {}).get("added_tokens", ()),
+        *config.get("added_tokens_decoder", {}).values(),
+    )
+    known = {*beside.get("added_tokens.json", {}), *(token["content"] for token in listed)}
+    for key, default in _DEFAULTS.items():
+        if key not in named:
+            if default in raw.get_vocab():
+                raw.add_special_tokens({key: default})
+            continue
+        text = getattr(raw, key)
+        if text is not None and text not in known and raw.get_vocab()[text] >= raw.vocab_size:
+            raise SycojaxError(
+                f"{source}: the {key[:3]} token {text!r} is not a special token of it"
+            )
+
+
+def _of(cls: type[Tokenizer], raw: PreTrainedTokenizerFast, source: str) -> Tokenizer:
+    """The project's tokenizer of transformers' one."""
+    backend = raw.backend_tokenizer
+    specials = {str(t): i for i, t in raw.added_tokens_decoder.items() if t.special}
     return cls(
-        str(path),
-        max(raw.get_vocab(with_added_tokens=True).values()) + 1,
+        source,
+        max(raw.get_vocab().values()) + 1,
         specials,
-        bos,
-        eos,
+        *(None if token is None else str(token) for token in (raw.bos_token, raw.eos_token)),
         # The fast form keeps no offsets into the text, which nobody reads here.
         encode_batch=lambda texts: [
-            found.ids for found in raw.encode_batch_fast(list(texts), add_special_tokens=False)
+            found.ids for found in backend.encode_batch_fast(list(texts), add_special_tokens=False)
         ],
-        decode=lambda ids: raw.decode(ids, skip_special_tokens=True),
-    )
-
-
-def _from_sentencepiece(cls: type[Tokenizer], path: Path, bos: str, eos: str) -> Tokenizer:
-    try:
-        model = sentencepiece.SentencePieceProcessor(model_file=str(path))
-    except (RuntimeError, OSError) as error:
-        said = f"not a SentencePiece model: {error}"
-        raise SycojaxError(f"{path} is {POINTER if is_pointer(path) else said}") from error
-    specials = {
-        model.id_to_piece(i): i
-        for i in range(model.vocab_size())
-        if model.is_control(i) or model.is_unknown(i)
-    }
-    # The model reads "<s>" in a text as three characters; the published tokenizer takes the token's id and
-    # encodes what lies between such tokens as texts of their own.
-    pieces = re.compile("(" + "|".join(re.escape(token) for token in specials) + ")")
-
-    def encode(text: str) -> list[int]:
-        ids: list[int] = []
-        for piece in pieces.split(text):
-            if piece in specials:
-                ids.append(specials[piece])
-            elif piece:
-                ids += model.encode(piece)
-        return ids
-
-    return cls(
-        str(path),
-        model.vocab_size(),
-        specials,
-        bos,
-        eos,
-        encode_batch=lambda texts: [encode(text) for text in texts],
-        decode=model.decode,
+        # Not transformers' decode, which some checkpoints tell to take the spaces before punctuation away.
+        decode=lambda ids: backend.decode(ids, skip_special_tokens=True),
+        raw=raw,
     )

@@ -20,7 +20,7 @@ def encode(
     """Ids of ``text``. ``add_special_tokens`` decides; where it is None, text that starts with ``bos`` gets no
     second one, then ``add_bos_token``, then the tokenizer's own setting."""
     if add_special_tokens is None:
-        add_special_tokens = False if text.startswith(bos) else add_bos_token
+        add_special_tokens = False if bos and text.startswith(bos) else add_bos_token
     if add_special_tokens is None:
         return raw.encode(text)
     return raw.encode(text, add_special_tokens=add_special_tokens)
@@ -28,8 +28,9 @@ def encode(
 
 def reads_spaces_alike(raw: Any, published: Tokenizer) -> bool:
     """Whether ``raw`` gives the ids of the tokenizer's files where a text starts with a space or doubles one."""
+    own: Any = published.raw
     return all(
-        raw.encode(text, add_special_tokens=False) == published.encode(text)[1:]
+        raw.encode(text, add_special_tokens=False) == own.encode(text, add_special_tokens=False)
         for text in (" a", "a  b")
     )
 
@@ -50,15 +51,15 @@ class ContextTokenizer(Tokenizer):
         super().__init__(
             published.source,
             max(raw.get_vocab().values()) + 1,
-            {published.bos_token: published.bos_id, published.eos_token: published.eos_id},
-            published.bos_token,
-            published.eos_token,
+            special_ids(raw),
+            raw.bos_token,
+            raw.eos_token,
             encode_batch=self.encode_batch,
             decode=self.decode,
         )
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        bos = self._raw.bos_token or self.bos_token
+        bos = self._raw.bos_token or self._raw.eos_token or ""
         found = [
             encode(self._raw, text, bos, None, self._add_bos_token)[-self._room :] for text in texts
         ]

@@ -87,7 +87,7 @@ def architecture(path: str, shape: str = "") -> tuple[LlamaConfig, str]:
         if not isinstance(raw, dict):
             raise SycojaxError(f"{path} is not a JSON object")
         return LlamaConfig.from_hf(raw, path), path
-    if Path(path).is_dir():
+    if Path(path).exists():
         return load_config(path), path
     try:
         cached = huggingface_hub.try_to_load_from_cache(path, "config.json")
@@ -97,7 +97,7 @@ def architecture(path: str, shape: str = "") -> tuple[LlamaConfig, str]:
         return SHAPES[HUB[path]], path
     if not isinstance(cached, str):
         raise SycojaxError(
-            f"base.path={path} is neither a directory, a config.json nor a model whose config.json is in the hub's cache; plan "
+            f"base.path={path} is neither a directory, a GGUF file, a config.json nor a model whose config.json is in the hub's cache; plan "
             f"with --shape=NAME ({', '.join(SHAPES)}) or give a directory that holds config.json"
         )
     return load_config(Path(cached).parent), path

@@ -84,7 +84,8 @@ class Decoder:
     def __init__(self, base: FrozenBase, tokenizer: Tokenizer, config: ScoreConfig):
         self.base, self.tokenizer, self.config = base, tokenizer, config
         self.counts = DecodeCounts()
-        self._eos = tuple(sorted({*base.config.eos_token_ids, tokenizer.eos_id}))
+        named = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
+        self._eos = tuple(sorted({*base.config.eos_token_ids, *named}))
         self._generation = Generation(base, self._eos)
         self._shapes: set[Shape] = set()
         self._lengths: set[tuple[Shape, int]] = set()  # with padded lengths of prompts
@@ -227,7 +228,7 @@ class Decoder:
                 taken.append((a, i, row, encoded[number]))
         longest = max(len(prompt.token_ids) for *_, prompt in taken)
         length = self._length(longest, shape)
-        token_ids = np.full((width, group, length), self.tokenizer.bos_id, np.int32)
+        token_ids = np.zeros((width, group, length), np.int32)
         lengths, limits = np.ones((2, width, group), np.int32)
         at = np.full((width, group), rows, np.int32)
         for a, i, row, prompt in taken:

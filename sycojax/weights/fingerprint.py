@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
 
+from sycojax.data.tokenizer import gguf_of
+from sycojax.gguf_file import open_gguf
 from sycojax.weights.hub import resolve
 from sycojax.weights.huggingface import TOKENIZER_FILES, more_ends
 from sycojax.weights.names import EMBEDDINGS, HEAD
@@ -21,22 +24,16 @@ def base_fingerprint(path: str | Path) -> str:
     of 64 KiB with the last one, so that a 7B checkpoint takes well under a second.
     """
     directory = resolve(path)
+    digest = hashlib.sha256()
+    if directory.is_file():
+        _add_file(digest, directory, open_gguf(directory).header)
+        return digest.hexdigest()
     names = {"config.json", INDEX, *TOKENIZER_FILES}
     files = [p for p in directory.iterdir() if p.name in names or p.suffix == ".safetensors"]
-    digest = hashlib.sha256()
     for file in sorted(files):
-        size = file.stat().st_size
-        digest.update(f"{file.name}\0{size}\0".encode())
         with file.open("rb") as stream:
-            if size <= 64 << 20:
-                digest.update(stream.read())
-                continue
             header = 8 + int.from_bytes(stream.read(8), "little")
-            stream.seek(0)
-            digest.update(stream.read(min(header, 64 << 20)))
-            for block in range(65):
-                stream.seek((size - (64 << 10)) * block // 64)
-                digest.update(stream.read(64 << 10))
+        _add_file(digest, file, header)
     # Where a text ends decides what is generated. Only what config.json does not say counts, so that a base keeps
     # its fingerprint over a generation_config.json that changes nothing.
     if more := more_ends(directory):
@@ -44,9 +41,28 @@ def base_fingerprint(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def _add_file(digest: hashlib._Hash, file: Path, header: int) -> None:
+    """Hash a file, of a large one its first ``header`` bytes and samples."""
+    size = file.stat().st_size
+    digest.update(f"{file.name}\0{size}\0".encode())
+    with file.open("rb") as stream:
+        if size <= 64 << 20:
+            digest.update(stream.read())
+            return
+        digest.update(stream.read(min(header, 64 << 20)))
+        for block in range(65):
+            stream.seek((size - (64 << 10)) * block // 64)
+            digest.update(stream.read(64 << 10))
+
+
 def tokenizer_fingerprint(directory: Path) -> str:
-    """SHA-256 (hex) of the files that a tokenizer is read from."""
+    """SHA-256 (hex) of the files that a tokenizer is read from, or of what a GGUF file says of its tokenizer."""
     digest = hashlib.sha256()
+    if found := gguf_of(directory):
+        said = open_gguf(found).metadata
+        own = {key: value for key, value in said.items() if key.startswith("tokenizer.")}
+        digest.update(json.dumps(own, sort_keys=True).encode())
+        return digest.hexdigest()
     for name in sorted(TOKENIZER_FILES):
         if (directory / name).is_file():
             content = (directory / name).read_bytes()

@@ -9,7 +9,7 @@ from pathlib import Path
 import huggingface_hub
 import huggingface_hub.errors
 
-from sycojax import __version__, toy
+from sycojax import __version__, gguf_file, toy
 from sycojax.errors import SycojaxError
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -26,11 +26,11 @@ def located(path: str | Path) -> str:
 
 
 def resolve(path: str | Path, files: Sequence[str] = DOWNLOADED) -> Path:
-    """The local directory of a base: the embedded one (``toy``), ``path`` itself, or a hub id's snapshot.
+    """Where a base lies here: a GGUF file, or a directory: the embedded one (``toy``), ``path`` or a hub id's snapshot.
 
-    Of a snapshot ``files`` are downloaded when needed. Raises ``SycojaxError`` as ``fetch``.
+    Of a snapshot ``files`` are downloaded when needed. Raises ``SycojaxError`` as ``fetch`` and ``gguf_file.find``.
     """
-    return fetch(located(path), files)
+    return gguf_file.find(located(path)) or fetch(located(path), files)
 
 
 def fetch(path: str | Path, files: Sequence[str]) -> Path:
@@ -42,7 +42,7 @@ def fetch(path: str | Path, files: Sequence[str]) -> Path:
     if directory.is_dir():
         return directory
     if directory.exists():
-        raise SycojaxError(f"{path} is a file; name the directory that it lies in")
+        raise SycojaxError(f"{path} is a file; name the directory that it lies in, or a GGUF file")
     if not _ID.fullmatch(str(path)):
         raise SycojaxError(f"{path} does not exist, and is not a hub id such as org/name")
     try:

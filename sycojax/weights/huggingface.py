@@ -1,6 +1,7 @@
 """Base models in Hugging Face layout: safetensors streamed into stacked, sharded arrays, and back.
 
-Only ``config.json`` and ``*.safetensors`` are read. Pickled weights are refused: unpickling runs code.
+Only ``config.json`` and ``*.safetensors`` are read, or a GGUF file as the same two. Pickled weights are refused:
+unpickling runs code.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import NO_ADAPTER, LoRAConfig
 from sycojax.models.quantize import Quantization, quantize
+from sycojax.weights.gguf import config_of
 from sycojax.weights.hub import finish, resolve
 from sycojax.weights.names import EMBEDDINGS, HEAD
 from sycojax.weights.stored import DTYPES, SINGLE, difference, open_files
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
-    "chat_template.jinja",
+    "added_tokens.json", "chat_template.jinja",
 )  # fmt: skip
 GENERATION = "generation_config.json"
 ROWS = 4096  # of a table, which are compared at a time
@@ -48,24 +50,34 @@ def resolve_base(path: str | Path) -> Path:
 
 
 def load_config(path: str | Path) -> LlamaConfig:
-    """The architecture in ``path/config.json``; of a hub id no weights are fetched.
+    """The architecture in ``path/config.json`` or in a GGUF file; of a hub id no weights are fetched.
 
     A text also ends at the tokens that ``generation_config.json`` calls ends: Llama 3's config.json leaves out the
     end of a turn. Raises ``SycojaxError`` when config.json is missing or refused.
     """
     directory = resolve(path, ("config.json", GENERATION))
+    config = LlamaConfig.from_hf(*read_config(directory))
+    ends = dict.fromkeys((*config.eos_token_ids, *more_ends(directory)))
+    return dataclasses.replace(config, eos_token_ids=tuple(ends))
+
+
+def read_config(directory: Path) -> tuple[Mapping[str, Any], str]:
+    """The parsed config.json of a directory, or what it would say of a GGUF file; and the file that says it.
+
+    Raises ``SycojaxError`` when there is none, or it is damaged.
+    """
+    if directory.is_file():
+        return config_of(directory), str(directory)
     file = directory / "config.json"
     if not file.is_file():
         raise SycojaxError(
-            f"{file} does not exist: {path} is no model in Hugging Face layout, or its download stopped early "
+            f"{file} does not exist: {directory} is no model in Hugging Face layout, or its download stopped early "
             f"({finish(directory)}); an adapter is named by --adapter=NAME=PATH, and its base by base.path"
         )
     raw = read_json(file)
     if not isinstance(raw, Mapping):
         raise SycojaxError(f"{file} is not a JSON object")
-    config = LlamaConfig.from_hf(raw, str(file))
-    ends = dict.fromkeys((*config.eos_token_ids, *more_ends(directory)))
-    return dataclasses.replace(config, eos_token_ids=tuple(ends))
+    return raw, str(file)
 
 
 def check_weights(directory: Path, config: LlamaConfig) -> None:

@@ -15,11 +15,19 @@ import jax.numpy as jnp
 import numpy as np
 from huggingface_hub import split_state_dict_into_shards_factory
 
+from sycojax.data.tokenizer import gguf_of
+from sycojax.data.tokenizer_gguf import read_tokenizer
 from sycojax.errors import SycojaxError
-from sycojax.files import read_json, write_json
+from sycojax.files import write_json
 from sycojax.models.quantize import Quantization, dequantize, quantize
 from sycojax.weights.admission import admit
-from sycojax.weights.huggingface import GENERATION, TOKENIZER_FILES, load_config, open_weights
+from sycojax.weights.huggingface import (
+    GENERATION,
+    TOKENIZER_FILES,
+    load_config,
+    open_weights,
+    read_config,
+)
 from sycojax.weights.peft import factors
 from sycojax.weights.stored import INDEX, SINGLE
 
@@ -78,15 +86,23 @@ def write_merged(
     if split.is_sharded:
         index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
         write_json(directory / INDEX, index)
-    for file in (
-        *_present(tokenizer or base, TOKENIZER_FILES),
-        *_present(base, (GENERATION, *TERMS)),
-    ):
+    write_tokenizer(tokenizer or base, directory)
+    home, own = (base.parent, TERMS) if base.is_file() else (base, (GENERATION, *TERMS))
+    for file in _present(home, own):
         shutil.copyfile(file, directory / file.name)
-    raw = read_json(base / "config.json")
+    raw, _ = read_config(base)
     spelling = "dtype" if "dtype" in raw else "torch_dtype"  # transformers 5 and 4
     named = {"architectures": config.to_hf()["architectures"]}  # some tools leave it out
     write_json(directory / "config.json", {**named, **raw, spelling: "float32"})
+
+
+def write_tokenizer(source: Path, directory: Path) -> None:
+    """Put the tokenizer of ``source`` into ``directory``: its files, or those that a GGUF file stands for."""
+    if found := gguf_of(source):
+        read_tokenizer(found).save_pretrained(str(directory))
+        return
+    for file in _present(source, TOKENIZER_FILES):
+        shutil.copyfile(file, directory / file.name)
 
 
 def _write(

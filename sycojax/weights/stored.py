@@ -1,4 +1,4 @@
-"""The safetensors files of a directory, and the tensors in them, each read when it is indexed."""
+"""The safetensors files of a directory, or a GGUF file, and the tensors in them, each read when it is indexed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import safetensors
 
 from sycojax.errors import SycojaxError
 from sycojax.files import POINTER, is_pointer, read_json
+from sycojax.weights.gguf import open_tensors
 from sycojax.weights.hub import finish, hub_id
 from sycojax.weights.names import HEAD, base_name
 
@@ -24,7 +25,12 @@ _SHARD = re.compile(r"model-\d{5}-of-(\d{5})\.safetensors")
 
 
 def open_files(directory: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
-    """Every stored tensor as a lazily read slice, by the name that transformers gives it."""
+    """Every stored tensor as a lazily read slice, by the name that transformers gives it.
+
+    ``directory`` is a directory or a GGUF file.
+    """
+    if directory.is_file():
+        return dict(open_tensors(directory))
     tensors: dict[str, Any] = {}
     for file, promised in _weight_files(directory).items():
         try:
