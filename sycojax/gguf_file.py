@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from sycojax.files import POINTER, is_pointer
 
 MAGIC, SUFFIX = b"GGUF", ".gguf"
 # What reading beyond the end of a file, or numbers that are none, raise in the package.
-_DAMAGES = (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError, OSError)
+_DAMAGES = (
+    ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError, OSError, struct.error,
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,8 +106,12 @@ def _open(path: Path, _changed: int, size: int) -> GgufFile:
         said = POINTER if is_pointer(path) else f"no GGUF file ({size} bytes, another beginning)"
         raise SycojaxError(f"{path} is {said}")
     try:
-        reader = gguf.GGUFReader(path)
-        metadata = {key: field.contents() for key, field in reader.fields.items() if not _own(key)}
+        reader = _reader()(path)
+        metadata = {
+            key: field.parts[-1] if field.types == [_ARRAY] else field.contents()
+            for key, field in reader.fields.items()
+            if not key.startswith("GGUF.")  # counts of the format, no metadata
+        }
         tensors = {
             t.name: Stored(t.data, t.tensor_type, tuple(map(int, t.shape[::-1])))
             for t in reader.tensors
@@ -118,6 +125,44 @@ def _open(path: Path, _changed: int, size: int) -> GgufFile:
     for name, tensor in tensors.items():
         _check_kind(path, name, tensor)
     return GgufFile(path, metadata, tensors, int(reader.data_offset))
+
+
+# Of the values in metadata: what an array is, what a string is, and how numbers are packed.
+_ARRAY, _STRING = 9, 8
+_NUMBERS = {
+    0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
+}  # fmt: skip
+
+
+@functools.cache
+def _reader() -> Any:
+    """The package's reader, with arrays of metadata as lists.
+
+    It keeps each element of an array as an array of its own, which takes many seconds on a vocabulary.
+    """
+    import gguf
+
+    class Reader(gguf.GGUFReader):
+        def _get_field_parts(self, orig_offs: int, raw_type: int) -> Any:
+            if raw_type != _ARRAY:
+                return super()._get_field_parts(orig_offs, raw_type)
+            file = memoryview(self.data)
+            kind, count = struct.unpack_from("<IQ", file, orig_offs)
+            at = orig_offs + 12
+            if kind in _NUMBERS:
+                form = struct.Struct(f"<{min(count, len(file))}{_NUMBERS[kind]}")
+                values: list[Any] = list(form.unpack_from(file, at))
+                return at + form.size - orig_offs, [values], [0], [_ARRAY]
+            if kind != _STRING:
+                raise ValueError(f"an array of type {kind}")
+            values = []
+            for _ in range(count):
+                (length,) = struct.unpack_from("<Q", file, at)
+                values.append(str(file[at + 8 : at + 8 + length], "utf-8"))
+                at += 8 + length
+            return at - orig_offs, [values], [0], [_ARRAY]
+
+    return Reader
 
 
 def _package() -> Any:
@@ -159,11 +204,6 @@ def _check_kind(path: Path, name: str, tensor: Stored) -> None:
         raise SycojaxError(
             f"{path}: {name} is stored in blocks of type {tensor.kind.name}, which the package gguf does not read"
         )
-
-
-def _own(key: str) -> bool:
-    """Whether this is a count of the format and not metadata."""
-    return key.startswith("GGUF.")
 
 
 def _begins(path: Path, magic: bytes) -> bool:

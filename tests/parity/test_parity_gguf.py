@@ -1,0 +1,79 @@
+"""GGUF files against transformers' own reader of them: every weight, and what the models compute."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_jax as ours
+import tiny_models as tiny
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+pytest.importorskip("gguf", reason="the gguf extra is not installed")
+import gguf_cases as cases  # noqa: E402
+import torch_reference as reference  # noqa: E402
+from gguf import GGMLQuantizationType as Kind  # noqa: E402
+
+from sycojax.weights.stored import open_files  # noqa: E402
+
+pytestmark = [
+    pytest.mark.parity,
+    # Inside the peers, with the versions of the day.
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+MIXED = {
+    "model.embed_tokens": Kind.Q8_0, "lm_head": Kind.Q8_0, "self_attn.q_proj": Kind.Q4_0,
+    "self_attn.k_proj": Kind.Q5_1, "self_attn.v_proj": Kind.Q4_1, "mlp.down_proj": Kind.BF16,
+    "mlp.up_proj": Kind.F16, "mlp.gate_proj": Kind.Q5_0,
+}  # fmt: skip
+
+
+def theirs(path: Path) -> torch.nn.Module:
+    return transformers.AutoModelForCausalLM.from_pretrained(
+        path.parent, gguf_file=path.name, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [Kind.F32, Kind.F16, Kind.BF16, Kind.Q4_0, Kind.Q4_1, Kind.Q5_0, Kind.Q5_1, Kind.Q8_0, "mixed"],
+    ids=str,
+)
+@pytest.mark.parametrize("tied", [False, True])
+def test_weights_and_logits(kind: Kind | str, tied: bool, tmp_path: Path) -> None:
+    config = dataclasses.replace(cases.GROUPED, tie_word_embeddings=tied)
+    path = tmp_path / "model.gguf"
+    cases.write(path, config, tiny.tensors(config), MIXED if isinstance(kind, str) else kind)
+    model = theirs(path)
+    with contextlib.ExitStack() as stack:
+        found = open_files(path, stack)
+        values = {name: np.asarray(tensor[:]) for name, tensor in found.items()}
+    expected = {
+        k: v.numpy()
+        for k, v in model.state_dict().items()
+        if tied is False or k != "lm_head.weight"
+    }
+    assert values.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(values[name], value, err_msg=name)
+    base = ours.load(path)
+    for prompt in tiny.prompts(config):
+        logits = ours.logits(base, ours.zero_adapter(base), prompt)
+        np.testing.assert_allclose(logits, reference.logits(model, prompt), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [Kind.Q4_K, Kind.Q5_K, Kind.Q6_K], ids=str)
+def test_blocks_of_256(kind: Kind, tmp_path: Path) -> None:
+    """The package writes none of these, so they are random bits, and only compared as numbers."""
+    path = cases.write(tmp_path / "model.gguf", cases.GROUPED, tiny.tensors(cases.GROUPED), kind)
+    model = theirs(path)
+    with contextlib.ExitStack() as stack:
+        found = open_files(path, stack)
+        for name, value in model.state_dict().items():
+            np.testing.assert_array_equal(found[name][:], value.numpy(), err_msg=name)
