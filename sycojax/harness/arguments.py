@@ -68,7 +68,9 @@ def claim_answers(answers: MutableMapping[str, Any], model: str) -> None:
 
 
 def stored_dtype(directory: Path) -> str:
-    """bfloat16 where the checkpoint is; float16, which is not computed in, counts as float32."""
+    """bfloat16 where the checkpoint is; float16, which is not computed in, counts as float32, and so does a GGUF file."""
+    if directory.is_file():
+        return "float32"
     raw: Mapping[str, Any] = read_json(directory / "config.json")
     stored = raw.get("dtype") or raw.get("torch_dtype")
     return "bfloat16" if stored == "bfloat16" else "float32"

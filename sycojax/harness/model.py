@@ -116,8 +116,15 @@ class SycojaxLM(TemplateLM):
         self.max_length = max_length or longest
         self.max_gen_toks = 256
         self._add_bos_token = add_bos_token
-        given = {} if add_bos_token is None else {"add_bos_token": add_bos_token}
-        self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(str(reader), **given)
+        self.tokenizer: Any
+        if reader.is_file():
+            # transformers' own reader of GGUF files cuts some texts otherwise than the model's tokenizer does.
+            self.tokenizer = self.model.tokenizer.raw
+            if add_bos_token is not None:
+                self.tokenizer.add_bos_token = add_bos_token
+        else:
+            given = {} if add_bos_token is None else {"add_bos_token": add_bos_token}
+            self.tokenizer = transformers.AutoTokenizer.from_pretrained(str(reader), **given)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.unk_token or self.tokenizer.eos_token
         ids = (prefix_token_id, self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
