@@ -171,14 +171,15 @@ def test_sentencepiece_is_llama2s(shared_data: Path, tmp_path: Path) -> None:
     directory = shared_data / "models" / "llama2_tokenizer"
     model = sentencepiece.SentencePieceProcessor(model_file=str(directory / "tokenizer.model"))
     ids = range(model.vocab_size())
-    kind = lambda i: (
+    kinds = [
         2 if model.is_unknown(i) else 3 if model.is_control(i) else 6 if model.is_byte(i) else 1
-    )  # noqa: E731
+        for i in ids
+    ]
     writer = gguf.GGUFWriter(tmp_path / "model.gguf", "llama")
     writer.add_tokenizer_model("llama")
     writer.add_token_list([model.id_to_piece(i) for i in ids])
     writer.add_token_scores([model.get_score(i) for i in ids])
-    writer.add_token_types([kind(i) for i in ids])
+    writer.add_token_types(kinds)
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.write_header_to_file()

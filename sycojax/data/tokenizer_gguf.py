@@ -37,10 +37,15 @@ _LETTERS_AND_TRIPLES = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _LETTERS_AND_DIGITS = _LETTERS_AND_TRIPLES.replace(r"\p{N}{1,3}", r"\p{N}")
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_WORDS_BY_CASE = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*|\p{{N}}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Cut:
+class Cut:
     """How a byte-level vocabulary cuts a text: ``pattern`` "" is GPT-2's, after single digits where ``digits``."""
 
     pattern: str = ""
@@ -50,14 +55,15 @@ class _Cut:
     bos: bool = False  # BOS goes in front where the file does not say
 
 
-_LLAMA3 = _Cut(_LETTERS_AND_TRIPLES, whole=True, bos=True)
-_CUTS = {
-    "gpt-2": _Cut(),
-    "smollm": _Cut(digits=True),
+_LLAMA3 = Cut(_LETTERS_AND_TRIPLES, whole=True, bos=True)
+CUTS = {
+    "gpt-2": Cut(),
+    "smollm": Cut(digits=True),
     "llama-bpe": _LLAMA3,
     "llama3": _LLAMA3,
     "llama-v3": _LLAMA3,
-    "qwen2": _Cut(_LETTERS_AND_DIGITS, composed=True),
+    "tekken": Cut(_WORDS_BY_CASE, whole=True, bos=True),
+    "qwen2": Cut(_LETTERS_AND_DIGITS, composed=True),
 }
 
 
@@ -139,9 +145,9 @@ def _byte_level(
             stacklevel=2,
         )
         name = "gpt-2"
-    if name not in _CUTS:
-        raise _unknown(path, f"a tokenizer that cuts texts as {name!r} does", ", ".join(_CUTS))
-    cut = _CUTS[name]
+    if name not in CUTS:
+        raise _unknown(path, f"a tokenizer that cuts texts as {name!r} does", ", ".join(CUTS))
+    cut = CUTS[name]
     used = (_NORMAL, *_ADDED)
     vocabulary = {
         t: i for i, (t, kind) in enumerate(zip(tokens, kinds, strict=True)) if kind in used

@@ -18,6 +18,7 @@ import gguf_cases as cases  # noqa: E402
 import torch_reference as reference  # noqa: E402
 from gguf import GGMLQuantizationType as Kind  # noqa: E402
 
+from sycojax.data.tokenizer_gguf import CUTS  # noqa: E402
 from sycojax.weights.stored import open_files  # noqa: E402
 
 pytestmark = [
@@ -77,3 +78,11 @@ def test_blocks_of_256(kind: Kind, tmp_path: Path) -> None:
         found = open_files(path, stack)
         for name, value in model.state_dict().items():
             np.testing.assert_array_equal(found[name][:], value.numpy(), err_msg=name)
+
+
+def test_texts_are_cut_where_transformers_cuts_them() -> None:
+    mapping = pytest.importorskip("transformers.integrations.gguf.gguf_tokenizer_mapping")
+    theirs = mapping.GGUF_PRE_TOKENIZER_SPLITS
+    both = {name for name in CUTS if name in theirs}
+    assert both >= {"llama-bpe", "qwen2", "tekken"}
+    assert {name: CUTS[name].pattern for name in both} == {name: theirs[name] for name in both}
