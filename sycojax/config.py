@@ -32,7 +32,7 @@ Protocol = Literal["sycojax", "published", "both"]
 class BaseConfig:
     """The frozen base model."""
 
-    # A directory in Hugging Face layout, a hub id, or "toy" for the embedded base.
+    # A directory in Hugging Face layout, a GGUF file, a hub id, or "toy" for the embedded base.
     path: str = setting("toy", "adapter", "records", through="files")
     # Directory of the tokenizer; empty = the base's own.
     tokenizer: str = setting("", "adapter", "records", through="files")

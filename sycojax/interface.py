@@ -119,7 +119,7 @@ def load(
     batch_tokens: int = 8192,
     decode_batch: int = 32,
 ) -> LanguageModel:
-    """Load a model in Hugging Face layout (a directory, a hub id, or ``toy``) and, if one is named, a PEFT adapter on it.
+    """Load a model (a directory in Hugging Face layout, a GGUF file, a hub id, or ``toy``) and, if named, a PEFT adapter.
 
     ``dtype`` is that of weights and activations (the adapter stays float32, unmerged); ``quantization`` what the
     base's projections are stored in, the same as in the adapter's training; ``tokenizer`` a directory, the

@@ -107,6 +107,7 @@ def test_smollm2_reads_its_tokens(smollm: LanguageModel) -> None:
     assert smollm.base.config.eos_token_ids == (2,)
 
 
+@pytest.mark.slow
 def test_smollm2_scores_as_float64_does(smollm: LanguageModel, real_models: Path) -> None:
     compare(smollm, real_models / SMOLLM)
 
@@ -116,6 +117,7 @@ def test_qwen_names_paris(qwen: LanguageModel) -> None:
     assert "Paris" in qwen.generate([prompt], 20)[0]
 
 
+@pytest.mark.slow
 def test_qwen_scores_as_float64_does(qwen: LanguageModel, real_models: Path) -> None:
     compare(qwen, real_models / QWEN)
 
