@@ -174,8 +174,27 @@ def _read(directory: Path, name: str) -> PreTrainedTokenizerFast:
         raise SycojaxError(f"{directory / name} is not {kind}: {said[0]}") from error
     raw.backend_tokenizer.no_truncation()
     raw.backend_tokenizer.no_padding()
+    if name == "tokenizer.model":
+        _compare(raw, directory / name)
     _name_ends(raw, beside, directory / name)
     return raw
+
+
+# Where conversions of SentencePiece models have gone wrong: spaces, digits, bytes, letters with marks.
+_PROBE = "  Two  spaces, 1234 a\tb\n\né e\u0301 日本 \U0001f600 x"
+
+
+def _compare(raw: PreTrainedTokenizerFast, file: Path) -> None:
+    """Refuse a conversion that gives other ids than SentencePiece itself; versions of transformers differ."""
+    import sentencepiece
+    import transformers
+
+    model = sentencepiece.SentencePieceProcessor(model_file=str(file))
+    if raw.encode(_PROBE, add_special_tokens=False) != model.encode(_PROBE):
+        raise SycojaxError(
+            f"transformers {transformers.__version__} reads {file} otherwise than SentencePiece does: install "
+            "transformers 5.24, or give a directory with tokenizer.json"
+        )
 
 
 def _name_ends(raw: PreTrainedTokenizerFast, beside: Mapping[str, Any], source: Path) -> None:
