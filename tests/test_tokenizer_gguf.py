@@ -159,6 +159,14 @@ def test_no_tokenizer_or_a_damaged_one(tmp_path: Path) -> None:
     tokens = lambda w: w.add_token_list(["a", "b"])  # noqa: E731
     with pytest.raises(SycojaxError, match="a tokenizer of kind 'bert'"):
         Tokenizer.from_directory(file(lambda w: w.add_tokenizer_model("bert"), tokens))
+    with pytest.raises(SycojaxError, match="'llama that rewrites texts'"):
+        Tokenizer.from_directory(
+            file(
+                lambda w: w.add_tokenizer_model("llama"),
+                tokens,
+                lambda w: w.add_bool("tokenizer.ggml.remove_extra_whitespaces", True),
+            )
+        )
     bpe = (lambda w: w.add_tokenizer_model("gpt2"), lambda w: w.add_tokenizer_pre("gpt-2"), tokens)
     with pytest.raises(SycojaxError, match="its tokenizer is damaged"):
         Tokenizer.from_directory(file(*bpe, lambda w: w.add_token_merges(["a c"])))

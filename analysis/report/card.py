@@ -153,7 +153,7 @@ def _numbers(subject: Subject, results: Results | None, missing: str) -> tuple[B
 
 def _use(subject: Subject) -> tuple[Block, ...]:
     written = subject.settings.get("base_model_name_or_path")
-    place, base = json.dumps(subject.place), json.dumps(subject.hub_base or written or subject.base)
+    place, base = json.dumps(subject.place), str(subject.hub_base or written or subject.base)
     measured_at, measured_on = shlex.quote(subject.place), shlex.quote(subject.base)
     if subject.merged:
         python = (
@@ -165,7 +165,7 @@ def _use(subject: Subject) -> tuple[Block, ...]:
     else:
         python = (
             "from peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n"
-            f"base = AutoModelForCausalLM.from_pretrained({base})\n"
+            f"base = AutoModelForCausalLM.from_pretrained({_read_as(base)})\n"
             f"model = PeftModel.from_pretrained(base, {place})"
         )
         command = (
@@ -179,6 +179,14 @@ def _use(subject: Subject) -> tuple[Block, ...]:
         Folded("In Python", python),
         Folded("Measured again by sycojax", command),
     )
+
+
+def _read_as(base: str) -> str:
+    """How transformers is told which base: a GGUF file by its directory and its name."""
+    if not base.endswith(".gguf"):
+        return json.dumps(base)
+    directory, _, name = base.rpartition("/")
+    return f"{json.dumps(directory or '.')}, gguf_file={json.dumps(name)}"
 
 
 def _training(subject: Subject) -> tuple[Block, ...]:

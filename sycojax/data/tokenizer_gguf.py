@@ -88,10 +88,11 @@ def read_tokenizer(path: Path) -> PreTrainedTokenizerFast:
     try:
         if said.get("model") == "gpt2":
             raw, bos = _byte_level(path, said, tokens, kinds)
-        elif said.get("model") == "llama":
+        elif said.get("model") == "llama" and not any(said.get(key) for key in _REWRITES):
             raw, bos = _sentencepiece(said, tokens, kinds), True
         else:
-            raise _unknown(path, f"a tokenizer of kind {said.get('model')!r}", "gpt2, llama")
+            kind = f"{said.get('model')}{'' if said.get('model') != 'llama' else ' that rewrites texts'}"
+            raise _unknown(path, f"a tokenizer of kind {kind!r}", "gpt2, llama")
         raw.add_tokens(
             [_added(t, kind) for t, kind in zip(tokens, kinds, strict=True) if kind in _ADDED]
         )
@@ -109,6 +110,8 @@ def read_tokenizer(path: Path) -> PreTrainedTokenizerFast:
         raise SycojaxError(f"{path}: its tokenizer is damaged ({error})") from error
 
 
+# Where these are set, SentencePiece changes a text before it cuts it.
+_REWRITES = ("precompiled_charsmap", "remove_extra_whitespaces")
 _ADDED = (_UNKNOWN, _CONTROL, _USER)
 _ROLES = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
 

@@ -72,7 +72,8 @@ def read_config(directory: Path) -> tuple[Mapping[str, Any], str]:
     if not file.is_file():
         raise SycojaxError(
             f"{file} does not exist: {directory} is no model in Hugging Face layout, or its download stopped early "
-            f"({finish(directory)}); an adapter is named by --adapter=NAME=PATH, and its base by base.path"
+            f"({finish(directory)}); of a repository of GGUF files give one file; an adapter is named by "
+            "--adapter=NAME=PATH, and its base by base.path"
         )
     raw = read_json(file)
     if not isinstance(raw, Mapping):

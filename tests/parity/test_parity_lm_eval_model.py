@@ -158,3 +158,22 @@ def test_a_context_without_tokens_is_said(checkpoint: Path) -> None:
     _, ours = both(checkpoint)
     with pytest.raises(SycojaxError, match="add_bos_token=True"):
         answers(ours, "generate_until", [("", {"until": [], "max_gen_toks": 4})])
+
+
+def test_a_gguf_file_is_asked_as_the_checkpoint_it_is_of(checkpoint: Path, tmp_path: Path) -> None:
+    """hf reads the checkpoint, ``sycojax`` the file; the tokenizer is the checkpoint's, which has a cut of its own."""
+    pytest.importorskip("gguf", reason="the gguf extra is not installed")
+    import gguf_cases
+
+    from sycojax.harness.model import SycojaxLM
+    from sycojax.weights.huggingface import load_config
+
+    config = load_config(checkpoint)
+    file = gguf_cases.write(tmp_path / "model.gguf", config, tiny.tensors(config))
+    peer, _ = both(checkpoint)
+    ours = SycojaxLM(str(file), tokenizer=str(checkpoint), batch_tokens=512)
+    expected = answers(peer, "loglikelihood", PAIRS[:5])
+    found = answers(ours, "loglikelihood", PAIRS[:5])
+    np.testing.assert_allclose([f[0] for f in found], [e[0] for e in expected], atol=1e-3)
+    own = SycojaxLM(str(file), add_bos_token=False)
+    assert own.tok_encode("a b") == own.model.tokenizer.encode("a b")[1:]
