@@ -146,7 +146,8 @@ def _reader() -> Any:
         def _get_field_parts(self, orig_offs: int, raw_type: int) -> Any:
             if raw_type != _ARRAY:
                 return super()._get_field_parts(orig_offs, raw_type)
-            file = memoryview(self.data)
+            data: Any = self.data
+            file = memoryview(data)
             kind, count = struct.unpack_from("<IQ", file, orig_offs)
             at = orig_offs + 12
             if kind in _NUMBERS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ import gguf_cases as cases  # noqa: E402
 import torch_reference as reference  # noqa: E402
 from gguf import GGMLQuantizationType as Kind  # noqa: E402
 
+import sycojax  # noqa: E402
 from sycojax.data.tokenizer_gguf import CUTS  # noqa: E402
 from sycojax.weights.stored import open_files  # noqa: E402
 
@@ -86,3 +88,29 @@ def test_texts_are_cut_where_transformers_cuts_them() -> None:
     both = {name for name in CUTS if name in theirs}
     assert both >= {"llama-bpe", "qwen2", "tekken"}
     assert {name: CUTS[name].pattern for name in both} == {name: theirs[name] for name in both}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["SmolLM2-135M-Instruct.Q4_1.gguf", "Qwen2.5-Coder-0.5B-Instruct-Q4_K_M.gguf"]
+)
+def test_real_files(name: str, real_models: Path) -> None:
+    """Every weight, and log-likelihoods of an answer; ``tests/test_real_gguf.py`` says where the files are had."""
+    path = real_models / name
+    if not path.is_file():
+        pytest.skip(f"{real_models} holds no {name}")
+    model = theirs(path)
+    expected = {k: v.numpy() for k, v in model.state_dict().items()}
+    with contextlib.ExitStack() as stack:
+        found = open_files(path, stack)
+        # Tied, transformers lists the head, and the file does not.
+        assert expected.keys() - found.keys() <= {"lm_head.weight"}
+        for weight, tensor in found.items():
+            np.testing.assert_array_equal(tensor[:], expected[weight], err_msg=weight)
+    ours_model = sycojax.load(path, mesh=ours.one_device())
+    raw: Any = ours_model.tokenizer.raw
+    ids = raw.encode("What is the capital of France?\nThe capital of France is Paris.")
+    logprobs = reference.token_logprobs(model, np.array(ids))
+    pairs = [(ids[:i], ids[i : i + 1]) for i in range(1, len(ids))]
+    scored = [value for value, _ in ours_model.loglikelihood_tokens(pairs)]
+    np.testing.assert_allclose(scored, logprobs, atol=3e-4, rtol=2e-6)
