@@ -5,6 +5,7 @@ The ``gguf`` package reads both; it is an extra (``pip install 'sycojax[gguf]'``
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import re
@@ -19,13 +20,16 @@ from sycojax.errors import SycojaxError
 from sycojax.files import POINTER, is_pointer
 
 MAGIC, SUFFIX = b"GGUF", ".gguf"
+_PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
+_JOIN = "join them with llama.cpp's `llama-gguf-split --merge FIRST_PART OUT.gguf`"
+_TOGETHER = 1024  # rows that are turned into numbers together
 # What reading beyond the end of a file, or numbers that are none, raise in the package.
 _DAMAGES = (
     ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError, OSError, struct.error,
 )  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Stored:
     """One tensor: ``data`` are its rows (NumPy, mapped from the file), ``kind`` is how their blocks are to be read."""
 
@@ -34,7 +38,7 @@ class Stored:
     shape: tuple[int, ...]  # of the values, the last axis contiguous
 
     def values(self, rows: Any = slice(None)) -> np.ndarray:
-        """The rows as float32, a thousand at a time, since the package's own intermediates are several times larger."""
+        """The rows as float32, in parts, since the package's own intermediates are several times larger."""
         from gguf import dequantize
 
         chosen = self.data[rows]
@@ -47,10 +51,7 @@ class Stored:
         return out
 
 
-_TOGETHER = 1024
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class GgufFile:
     """An open file. ``metadata`` by their keys, arrays as lists; ``tensors`` by llama.cpp's names."""
 
@@ -63,6 +64,12 @@ class GgufFile:
     def architecture(self) -> str:
         """What llama.cpp calls the family, such as ``llama``; "" where the file does not say."""
         return str(self.metadata.get("general.architecture", ""))
+
+    @property
+    def kinds(self) -> str:
+        """The types of blocks with their numbers of tensors, most first: ``210 Q4_1, 61 F32, 1 Q8_0``."""
+        counted = collections.Counter(tensor.kind.name for tensor in self.tensors.values())
+        return ", ".join(f"{count} {name}" for name, count in counted.most_common())
 
 
 def find(path: str | Path) -> Path | None:
@@ -93,12 +100,6 @@ def open_gguf(path: Path) -> GgufFile:
     return _open(path.absolute(), stat.st_mtime_ns, stat.st_size)
 
 
-_PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
-_JOIN = (
-    "a model in parts; join them with llama.cpp's `llama-gguf-split --merge FIRST_PART OUT.gguf`"
-)
-
-
 @functools.lru_cache(maxsize=2)
 def _open(path: Path, _changed: int, size: int) -> GgufFile:
     gguf = _package()
@@ -121,7 +122,7 @@ def _open(path: Path, _changed: int, size: int) -> GgufFile:
     if reader.byte_order != "I":
         raise SycojaxError(f"{path} is written for machines of the other byte order")
     if int(metadata.get("split.count", 0)) > 1:
-        raise SycojaxError(f"{path} is one part of {metadata['split.count']} of {_JOIN}")
+        raise SycojaxError(f"{path} is one of {metadata['split.count']} parts: {_JOIN}")
     for name, tensor in tensors.items():
         _check_kind(path, name, tensor)
     return GgufFile(path, metadata, tensors, int(reader.data_offset))

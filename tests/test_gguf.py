@@ -192,7 +192,7 @@ def test_doctor_and_plan_take_it(file: Path, tmp_path: Path) -> None:
     assert architecture(str(file)) == (GROUPED, str(file))
     findings = {f.subject: f for f in examine(tmp_path, str(file))}
     assert findings["base"].state == "ok"
-    assert "is a local file" in findings["base"].text
+    assert "is a local file, and whole: tensors in 21 F32" in findings["base"].text
 
 
 # What is no base: one line that says what to do, and nothing is written.
@@ -239,7 +239,7 @@ def test_a_file_of_another_kind(tmp_path: Path) -> None:
     assert "llama.expert_count=8 is not supported" in said(ARCH__expert_count=8)
     assert "llama.attention.key_length=0 is not a count" in said(ARCH__attention__key_length=0)
     assert "attention.value_length=32 differs" in said(ARCH__attention__value_length=32)
-    assert "split" in said(split__count=3)
+    assert "is one of 3 parts: join them" in said(split__count=3)
     assert "yarn" in said(ARCH__rope__scaling__type="yarn")
 
 

@@ -198,6 +198,7 @@ def _base(base: str, silence: str, token: str) -> Finding:
     """Whether ``base`` is here and whole, or can be fetched from the hub. ``silence`` says why the hub does not answer."""
     if not base:
         return Finding("ok", "base", "none asked for (--config=FILE)")
+    from sycojax.gguf_file import find, open_gguf
     from sycojax.weights.hub import located
 
     base = located(base)
@@ -205,8 +206,10 @@ def _base(base: str, silence: str, token: str) -> Finding:
         lacking = _lacking(Path(base))
         if lacking:
             return Finding("problem", "base", lacking)
-        kind = "file, and whole" if Path(base).is_file() else "directory, all its files are there"
-        return Finding("ok", "base", f"{base} is a local {kind}")
+        if found := find(base):
+            kinds = open_gguf(found).kinds
+            return Finding("ok", "base", f"{found} is a local file, and whole: tensors in {kinds}")
+        return Finding("ok", "base", f"{base} is a local directory, all its files are there")
     cached = _cached(base)
     lacking = "not here" if cached is None else _lacking(cached)
     reason = silence or _refusal(base)

@@ -19,6 +19,7 @@ Encode = Callable[[str], list[int]]
 EncodeBatch = Callable[[Sequence[str]], list[list[int]]]
 Decode = Callable[[list[int]], str]
 
+_FILES = ("tokenizer.json", "tokenizer.model")
 # The tokens of a Llama, where no file beside the vocabulary says which they are.
 _DEFAULTS = {"bos_token": "<s>", "eos_token": "</s>"}
 
@@ -69,7 +70,7 @@ class Tokenizer:
         directory = Path(path)
         if found := gguf_of(directory):
             return _of(cls, read_tokenizer(found), str(found))
-        for name in ("tokenizer.json", "tokenizer.model"):
+        for name in _FILES:
             if (directory / name).is_file():
                 return _of(cls, _read(directory, name), str(directory / name))
         raise SycojaxError(
@@ -123,7 +124,7 @@ class Tokenizer:
 
 def gguf_of(directory: Path) -> Path | None:
     """The GGUF file that a tokenizer is read from; None where a file of its own holds it, which goes before."""
-    return None if (directory / "tokenizer.json").is_file() else find(directory)
+    return None if any((directory / name).is_file() for name in _FILES) else find(directory)
 
 
 def check_vocabulary(tokenizer: Tokenizer, config_vocab_size: int) -> None:
