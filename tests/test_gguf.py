@@ -127,7 +127,7 @@ def test_rotary_scaling_of_llama3_is_found_again(tmp_path: Path) -> None:
         ({"ARCH__rope__scaling__type": "none"}, {"rope_scaling": None}),
         ({"ARCH__attention__sliding_window": 128}, {"model_type": "mistral", "sliding_window": 128}),
         ({"ARCH__expert_count": 0}, {"model_type": "llama"}),
-        ({"tokenizer__ggml__eot_token_id": 5}, {"eos_token_id": [2, 5]}),
+        ({"tokenizer__ggml__eot_token_id": 5}, {"bos_token_id": 1, "eos_token_id": [2, 5]}),
     ],
 )  # fmt: skip
 def test_metadata_as_config_json_says_them(
@@ -155,6 +155,29 @@ def test_families_have_their_own_parts(tmp_path: Path) -> None:
     name = "model.layers.0.self_attn.q_proj.bias"
     np.testing.assert_array_equal(stored(path)[name], extra[name])
     assert config_of(path)["attention_bias"] is True
+
+
+def test_families_are_those_of_their_config(tmp_path: Path) -> None:
+    for changes, metadata in (
+        (
+            {"model_type": "qwen2", "qkv_bias": True, "sliding_window": 128},
+            {"ARCH__attention__sliding_window": 128},
+        ),
+        ({"model_type": "qwen3", "qk_norm": True}, {}),
+        (
+            {"model_type": "mistral", "sliding_window": 128},
+            {"ARCH__attention__sliding_window": 128},
+        ),
+        ({"qkv_bias": True, "o_bias": True, "mlp_bias": True}, {}),
+    ):
+        config = dataclasses.replace(GROUPED, **changes)
+        family = config.model_type.replace("mistral", "llama")
+        path = tmp_path / "model.gguf"
+        cases.write(path, config, tiny.tensors(config), architecture=family, **metadata)
+        assert load_config(resolve_base(path)) == config
+        found = stored(path)
+        for name, value in tiny.tensors(config).items():
+            np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
 def test_tied_embeddings_are_those_without_a_head(tmp_path: Path) -> None:

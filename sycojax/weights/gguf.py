@@ -73,7 +73,11 @@ def config_of(path: Path) -> dict[str, Any]:
     window = said.value("attention.sliding_window", None)
     if window:
         config["sliding_window"] = window
-        config |= {"model_type": "mistral"} if kind == "llama" else {"use_sliding_window": True}
+        config |= (
+            {"model_type": "mistral"}
+            if kind == "llama"
+            else {"use_sliding_window": True, "max_window_layers": 0}
+        )
     if kind == "llama" and (flags := _biases(file)):
         config |= flags
     return config
@@ -234,12 +238,8 @@ def _biases(file: GgufFile) -> dict[str, bool]:
 
 
 def _ends(file: GgufFile) -> dict[str, Any]:
-    """Ids of BOS and of the tokens that end a text or a turn, as far as the file names them."""
+    """Ids of BOS and of the tokens that end a text or a turn; none where the file names none."""
     say = file.metadata.get
     ends = [say(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")]
     known = list(dict.fromkeys(int(end) for end in ends if end is not None))
-    bos = say("tokenizer.ggml.bos_token_id")
-    return {
-        **({} if bos is None else {"bos_token_id": int(bos)}),
-        **({"eos_token_id": known[0] if len(known) == 1 else known} if known else {}),
-    }
+    return {"bos_token_id": say("tokenizer.ggml.bos_token_id"), "eos_token_id": known or None}

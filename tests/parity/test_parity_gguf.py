@@ -21,6 +21,7 @@ from gguf import GGMLQuantizationType as Kind  # noqa: E402
 
 import sycojax  # noqa: E402
 from sycojax.data.tokenizer_gguf import CUTS  # noqa: E402
+from sycojax.weights.huggingface import load_config  # noqa: E402
 from sycojax.weights.stored import open_files  # noqa: E402
 
 pytestmark = [
@@ -80,6 +81,24 @@ def test_blocks_of_256(kind: Kind, tmp_path: Path) -> None:
         found = open_files(path, stack)
         for name, value in model.state_dict().items():
             np.testing.assert_array_equal(found[name][:], value.numpy(), err_msg=name)
+
+
+@pytest.mark.parametrize("family", ["qwen2", "qwen3"])
+def test_families(family: str, tmp_path: Path) -> None:
+    """Their rows of q and k are in order in the file; biases and norms of heads come with them."""
+    # transformers reads no head_dim of Qwen3 from a file, and takes 128.
+    own: dict[str, Any] = (
+        {"qk_norm": True, "head_dim": 128} if family == "qwen3" else {"qkv_bias": True}
+    )
+    config = dataclasses.replace(cases.GROUPED, model_type=family, rms_norm_eps=1e-6, **own)
+    path = tmp_path / "model.gguf"
+    cases.write(path, config, tiny.tensors(config), Kind.Q8_0, architecture=family)
+    assert load_config(path) == config
+    model, base = theirs(path), ours.load(path)
+    assert type(model).__name__ == config.to_hf()["architectures"][0]
+    for prompt in tiny.prompts(config):
+        logits = ours.logits(base, ours.zero_adapter(base), prompt)
+        np.testing.assert_allclose(logits, reference.logits(model, prompt), atol=1e-4, rtol=1e-4)
 
 
 def test_texts_are_cut_where_transformers_cuts_them() -> None:
