@@ -61,7 +61,7 @@ class BaseConfig:
 class DataConfig:
     """Where rows come from and what becomes of them."""
 
-    source: Literal["toy", "files", "hub", "array_record"] = setting(
+    source: Literal["toy", "sample", "files", "hub", "array_record"] = setting(
         "toy", "adapter", "records", through="files"
     )
     # Directory of `files` / `array_record`.

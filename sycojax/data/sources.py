@@ -1,4 +1,4 @@
-"""Where rows come from: the embedded world, local files, the hub, or array_record; one interface for all of them."""
+"""Where rows come from: the embedded world or sample, local files, the hub, or array_record; one interface for all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from typing import Any, Literal
 from sycojax.data.data_sets import DataSet, Split, parse_record
 from sycojax.errors import SycojaxError
 
-Kind = Literal["toy", "files", "hub", "array_record"]
+Kind = Literal["toy", "sample", "files", "hub", "array_record"]
+SAMPLE = (
+    Path(__file__).parent / "sample"
+)  # drawn by pretraining/sample.py, in the layout of `files`
 
 
 # A reader gives (origin, raw record) pairs of one data set and split, always in the same order.
@@ -74,11 +77,14 @@ class Source:
 def open_source(
     kind: Kind, path: str, data_sets: Mapping[str, DataSet], world_seed: int = 0
 ) -> Source:
-    """The rows of the directory ``path`` (``files``, ``array_record``), of the hub, or of an embedded world (``toy``).
+    """The rows of the directory ``path`` (``files``, ``array_record``), of the hub, of an embedded world (``toy``), or of
+    the embedded draw from real data sets (``sample``).
 
     ``data_sets`` by name; one whose rows lie in a file of its own is read from there. ``world_seed`` says which world:
     0 is that of the shipped base. Nothing is read yet. Raises ``SycojaxError`` when the directory does not exist.
     """
+    if kind == "sample":
+        kind, path = "files", str(SAMPLE)
     if kind == "toy":
         from sycojax.data.sources_toy import read_toy
 
@@ -100,4 +106,6 @@ def open_source(
         from sycojax.data.sources_array_record import read_array_record
 
         return Source(path, lambda one, split: read_array_record(directory, one, split), data_sets)
-    raise SycojaxError(f"unknown data source {kind!r} (known: toy, files, hub, array_record)")
+    raise SycojaxError(
+        f"unknown data source {kind!r} (known: toy, sample, files, hub, array_record)"
+    )
