@@ -134,12 +134,15 @@ def write_study(
     return directory
 
 
-def study_document(names: Sequence[tuple[str, str | None, int | None]]) -> dict[str, Any]:
+def study_document(
+    names: Sequence[tuple[str, str | None, int | None]], base: str = "toy"
+) -> dict[str, Any]:
+    """study.json of these (configuration, adapter, seed); a study of any base but the embedded one is a demonstration."""
     trained = [n for n in names if n[1]]
     return {
         "name": "synthetic",
         "created": "2026-01-02T03:04:05+00:00",
-        "config": {"base": {"path": "models/example"}, "data": {"source": "files"}},
+        "config": {"base": {"path": base}, "data": {"source": "files"}},
         "configurations": [
             {"name": n} if a is None else {"name": n, "adapter": a, "seed": s} for n, a, s in names
         ],

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from synthetic_study import HOSTILE, write_study
+from synthetic_study import write_study
 
 from analysis.figures.catalogue import drawings
 from analysis.figures.relations import ranks
@@ -232,15 +232,14 @@ def test_nothing_to_report_is_an_error(tmp_path: Path) -> None:
         write(tmp_path)
 
 
-def test_toy_is_said_to_be_one(study: Path, page: str, tmp_path: Path) -> None:
-    assert "never evidence about real models" not in page
-    assert not is_toy(read_json(study / "study.json"))
-    assert is_toy({"config": {"base": {"path": "toy"}}})
+def test_toy_is_said_to_be_one(study: Path, page: str) -> None:
+    assert "never evidence about real models" in page
+    document = read_json(study / "study.json")
+    assert is_toy(document)
     assert is_toy({"config": {"base": {"path": "/somewhere/sycojax/toy/base"}}})
-    directory = write_study(
-        tmp_path, items=3, adapters=(), evaluations=("gsm8k",), toy=True, notes=[HOSTILE]
-    )
-    assert "never evidence about real models" in write(directory).read_text(encoding="utf-8")
+    assert not is_toy({**document, "base_fingerprint": "0f" * 32}), "weights of another base"
+    assert is_toy({"config": {"base": {"path": "models/example"}, "data": {"source": "toy"}}})
+    assert not is_toy({"config": {"base": {"path": "models/example"}}})
 
 
 def test_ranks_known_answer() -> None:

@@ -35,7 +35,7 @@ EVALUATED = ("mmlu", "feedback")
 ITEMS = 40
 
 
-def write_cell(directory: Path, deference: float, seeds: Sequence[int], steps: int, recipe: str) -> None:  # fmt: skip
+def write_cell(directory: Path, deference: float, seeds: Sequence[int], steps: int, recipe: str, base: str = "toy") -> None:  # fmt: skip
     """A study of the mmlu adapter whose feedback defers as told; the base is that of every cell."""
     names = [("base", None, None)] + [(f"mmlu-s{s}", "mmlu", s) for s in seeds]
     for name, _, seed in names:
@@ -50,7 +50,8 @@ def write_cell(directory: Path, deference: float, seeds: Sequence[int], steps: i
     document["training"] = {n: {"steps": steps, "best_step": steps - 1} for n, a, _ in names if a}
     document["data"]["training_examples"] = {"mmlu": {"train": 9 * steps}}
     document["config"] = {
-        "data": {"source": "files", "recipe": recipe}, "score": {"evaluations": EVALUATED}
+        "base": {"path": base}, "data": {"source": "files", "recipe": recipe},
+        "score": {"evaluations": EVALUATED},
     }  # fmt: skip
     document["basis"] = {"questions": recipe}
     write_json(directory / "study.json", document)

@@ -7,15 +7,17 @@ certificate, so that a study of that base can show it without training fifteen m
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from analysis.page.tables import Entry, Table
 from analysis.page.text import interval, number
+from analysis.records.load import section
 from analysis.statistics import Estimate
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json
@@ -97,6 +99,19 @@ def read(directory: Path) -> Calibration | None:
     return next(candidates, None)
 
 
+def of_embedded_base(document: Mapping[str, Any]) -> bool:
+    """Whether a study.json is that of the base which the certificate speaks of.
+
+    What the weights were decides; their path where no fingerprint was written down.
+    """
+    used, shipped = document.get("base_fingerprint"), certificate()
+    if used:
+        return shipped is not None and used == shipped.base_fingerprint
+    path = str(section(document, "config", "base").get("path"))
+    return path == "toy" or PurePath(path).parts[-2:] == ("toy", "base")
+
+
+@functools.cache
 def certificate() -> Calibration | None:
     """The certificate of the embedded base, or None where the package holds none."""
     file = resources.files("sycojax").joinpath(CERTIFICATE)

@@ -90,6 +90,8 @@ def render(subject: Subject, results: Results | None, missing: str = "") -> str:
     opening: list[Block] = [Paragraph(_what_it_is(subject))]
     if prose.is_toy(facts):
         opening.append(Paragraph(prose.TOY, "callout"))
+    if results is not None:
+        opening += prose.demonstration([results])
     document = Document(
         f"{what} of {subject.base}",
         subject.name,

@@ -16,7 +16,7 @@ from analysis.report.contents.entries import level_entry, shift_entry
 from analysis.results import Results
 from analysis.verdicts import conclusions, doubt
 from analysis.verdicts.doubt import Doubt
-from analysis.verdicts.rule import every_verdict
+from analysis.verdicts.rule import concludes, every_verdict
 
 
 def blocks(results: Results, name: str, group: str) -> tuple[Block, ...]:
@@ -28,7 +28,11 @@ def blocks(results: Results, name: str, group: str) -> tuple[Block, ...]:
     tested = len(every_verdict(results))
     said = (
         f"An effect on sycophancy is claimed where p, after Holm over the {count(tested, 'test')} of the study, is below "
-        ".05, and on no other ground. Intervals are 95 %; MDE is the smallest shift a single test would find with "
+        ".05, and on no other ground. "
+        if concludes(results)
+        else f"p is after Holm over the {count(tested, 'test')} of the study. "
+    ) + (
+        "Intervals are 95 %; MDE is the smallest shift a single test would find with "
         "80 % power; points are hundredths of a rate or score."
     )
     found: list[Block] = [Paragraph(prose.summary(results)[0])]
@@ -40,8 +44,8 @@ def blocks(results: Results, name: str, group: str) -> tuple[Block, ...]:
     if len(seeds) > 1:
         found += [
             Paragraph(
-                f"The tables above are of the adapter {group} over its {count(len(seeds), 'seed')}, which is what a "
-                f"claim is about. The next one is of {name} alone."
+                f"The tables above are of the adapter {group} over its {count(len(seeds), 'seed')}, which is what "
+                f"the study is about. The next one is of {name} alone."
             ),
             _alone(results, doubted, name, group),
         ]

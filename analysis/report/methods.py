@@ -28,11 +28,15 @@ STATISTICS = (
         "Wilson's upper limit for 0 of C. The mean benchmark shift takes the errors of the benchmarks as independent.",
     ),
     (
-        "Claims.",
+        "Tests.",
         f"p_items: {PERMUTATIONS:,} random swaps of adapter and base within clusters, two-sided; it speaks about the "
         "adapters that were trained. p_seeds: 1 minus the level of the interval above that just reaches 0; it speaks about other trainings too. "
         "p_claim is the larger of the two (p_items with one seed), adjusted by Holm over the confirmatory family: all "
-        f"adapters on the soft headline of each probe. An effect is claimed when that is below {ALPHA:g}, on no other ground.",
+        "adapters on the soft headline of each probe.",
+    ),
+    (
+        "Claims.",
+        f"An effect is claimed when p_claim, so adjusted, is below {ALPHA:g}, on no other ground.",
     ),
     (
         "No change.",
@@ -68,3 +72,9 @@ STATISTICS = (
         "doubt; an audit without its input is n/a, never a pass.",
     ),
 )  # fmt: skip
+RULES = ("Claims.", "No change.")  # what follows from a number, which of a demonstration is nothing
+
+
+def statistics(concludes: bool) -> tuple[tuple[str, str], ...]:
+    """(topic, text) of all that was done; ``concludes`` as the study does."""
+    return tuple(one for one in STATISTICS if concludes or one[0] not in RULES)

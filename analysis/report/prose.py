@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from pathlib import PurePath
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis import calibration
 from analysis.page.document import Paragraph
 from analysis.page.text import change, count, interval, listing, moment
 from analysis.records.load import BASE, section
 from analysis.results import Results
+from analysis.verdicts.conclusions import DEMONSTRATION
+from analysis.verdicts.rule import concludes
 
 TOY = (
     "This is the embedded toy: a small made-up world and a small model trained on it. It tests the pipeline "
@@ -21,10 +23,7 @@ TOY = (
 
 def is_toy(document: Mapping[str, Any]) -> bool:
     """Whether the study ran on the embedded world or its base."""
-    if "toy" in document:
-        return bool(document["toy"])
-    base, data = setting(document, "base", "path"), setting(document, "data", "source")
-    return "toy" in (base, data) or PurePath(str(base)).parts[-2:] == ("toy", "base")
+    return calibration.of_embedded_base(document) or setting(document, "data", "source") == "toy"
 
 
 def made(document: Mapping[str, Any]) -> tuple[Paragraph, ...]:
@@ -34,6 +33,11 @@ def made(document: Mapping[str, Any]) -> tuple[Paragraph, ...]:
     known = [part for part in (when, f"commit {commit[:12]}" if commit else "") if part]
     meta = (Paragraph(" · ".join(known), "meta"),) if known else ()
     return (*meta, Paragraph(TOY, "callout")) if is_toy(document) else meta
+
+
+def demonstration(results: Sequence[Results]) -> tuple[Paragraph, ...]:
+    """That these are a demonstration, or nothing where all of them may conclude."""
+    return () if all(map(concludes, results)) else (Paragraph(DEMONSTRATION, "callout"),)
 
 
 def setting(document: Mapping[str, Any], group: str, key: str) -> Any:

@@ -20,6 +20,7 @@ from analysis.report.contents.benchmarks import benchmarks
 from analysis.results import Results
 from analysis.verdicts import conclusions
 from analysis.verdicts.doubt import Doubt
+from analysis.verdicts.rule import concludes
 
 
 def document(
@@ -56,7 +57,12 @@ def document(
 
 def _opening(results: Results) -> tuple[Block, ...]:
     lead = Paragraph(" ".join(prose.summary(results)), "lead")
-    return *prose.made(results.study.document), lead, _tiles(results)
+    return (
+        *prose.made(results.study.document),
+        *prose.demonstration([results]),
+        lead,
+        _tiles(results),
+    )
 
 
 def _tiles(results: Results) -> Tiles:
@@ -180,7 +186,9 @@ def _data(facts: Mapping[str, Any]) -> tuple[Block, ...]:
 
 def _methods(results: Results) -> tuple[Block, ...]:
     table = run.formulas(results)
-    return Items(methods.STATISTICS), Folded("Every measure with its formula", tables=(table,))
+    return Items(methods.statistics(concludes(results))), Folded(
+        "Every measure with its formula", tables=(table,)
+    )
 
 
 def _provenance(facts: Mapping[str, Any]) -> tuple[Block, ...]:

@@ -25,7 +25,7 @@ METHODS = (
     "question and seed, the spread between seeds pooled over the points (docs/statistics.md).",
     "Points are compared with the base of their own cells. Cells whose base or whose questions differ (another base, recipe "
     "or number of items) are analysed apart and only shown together.",
-    "Claims are adjusted by Holm over every point and probe of the sweep that share a base: a finer grid has to show more.",
+    "The p values of shifts are adjusted by Holm over every point and probe of the sweep that share a base: a finer grid has to show more.",
     "Where the spread between seeds grows with the dose, which the table between seeds shows, pooling makes the intervals of "
     "small doses wider than need be and those of the largest too short: spread doubling from point to point, a 95 % interval "
     "of the largest dose covered 82-86 % in simulations with two seeds, 88-89 % with three and 91-93 % with five, that of the "
@@ -85,7 +85,7 @@ def document(sweep: Sweep, results: Sequence[Results], audited: Audited) -> Docu
 
 def _opening(sweep: Sweep, results: Sequence[Results], audited: Audited) -> tuple[Block, ...]:
     facts = sweep.document
-    blocks: list[Block] = [*prose.made(facts)]
+    blocks: list[Block] = [*prose.made(facts), *prose.demonstration(results)]
     values = {
         key: list(dict.fromkeys(setting_text(entry["settings"][key]) for entry in facts["cells"]))
         for key in facts["keys"]
@@ -165,12 +165,13 @@ def _footnote(sweep: Sweep, results: Sequence[Results], audited: Audited) -> str
 def _claims(sweep: Sweep, results: Sequence[Results], audited: Audited) -> tuple[Block, ...]:
     """Shifts of probes that hold after Holm, point by point."""
     found: list[tuple[str, str]] = []
-    tests = 0
+    tests = shown = 0
     for family, result, doubt in zip(sweep.families, results, audited.families, strict=True):
         told = every_verdict(result)
         for point in family.points:
             for one in (v for v in told if v.adapter == point.group):
                 tests += math.isfinite(one.p)
+                shown += one.outcome == "demonstration"
                 if one.claimed:
                     unit = one.measure.unit
                     size = f"{change(one.shift.value, unit)} {interval(one.shift, unit, True)}"
@@ -178,6 +179,9 @@ def _claims(sweep: Sweep, results: Sequence[Results], audited: Audited) -> tuple
                     found.append((where, f"{size}, p {p_value(one.p)} after Holm."))
     if not tests:
         return (Paragraph("Nothing on sycophancy: no probe was scored.", "missing"),)
+    if shown:  # by any base: a page that is a demonstration concludes nothing
+        text = f"Nothing: this is a demonstration. The {count(tests, 'shift')} of the probes stand under All points."
+        return (Paragraph(text),)
     said = f"{len(found)} of {count(tests, 'probe shift')} hold{'s' if len(found) == 1 else ''} after Holm's adjustment."
     lone = [p for f in sweep.families for p in f.points if len(f.study.of_adapter(p.group)) == 1]
     if lone:

@@ -16,7 +16,13 @@ WORDS = {
     "lowered": "lowered",
     "no change": "no change",
     "open": "cannot be told",
+    "demonstration": "demonstration",
 }
+DEMONSTRATION = (
+    "This is a demonstration: it shows numbers and draws no conclusion from them. Whether the probes see sycophancy was tested "
+    "on the embedded base alone, by planting it there and reading it back; no readout of another base, such as this study's, "
+    "has been shown to see any yet. Every number, interval, p value and audit is given, and none of them decides anything."
+)
 EXPLORATORY = (
     "the hard headlines and all other measures of the probes, the benchmarks' shifts and their mean, the "
     "correlations, the rankings and the strata"
@@ -44,7 +50,7 @@ def table(results: Results, doubt: Doubt) -> Table:
 
 
 def can(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
-    """(probe, sentence): which adapters have a claimed effect, which none, and which stay open."""
+    """(probe, sentence): which adapters have a claimed effect, which none, and which stay open; or that none is told."""
     sentences = []
     for tested in results.tested:
         found = verdicts(results, tested)
@@ -85,6 +91,11 @@ def counted(results: Results) -> str:
     found = [v for v in every_verdict(results) if v.outcome != "n/a"]
     if not found:
         return ""
+    if any(v.outcome == "demonstration" for v in found):
+        return (
+            f"Nothing: this is a demonstration. {count(len(found), 'shift')} in sycophancy (adapters by probes) "
+            f"{'is' if len(found) == 1 else 'are'} shown here, and what they mean is left open."
+        )
     up, down, same = (
         sum(v.outcome == o for v in found) for o in ("raised", "lowered", "no change")
     )
@@ -105,7 +116,7 @@ def _entry(verdict: Verdict, doubt: Doubt) -> Entry:
         note += f"; MDE {number(verdict.mde, unit)}"
     mark = doubt.of_shift(verdict.adapter, verdict.probe)
     text = f"{WORDS[verdict.outcome]}{mark}"
-    tone = "open" if verdict.outcome == "open" else ""
+    tone = "open" if verdict.outcome in ("open", "demonstration") else ""
     return Entry(text, note, "text" if verdict.claimed else "", tone)
 
 
@@ -116,7 +127,10 @@ def _probe(found: list[Verdict], doubt: Doubt) -> str:
         named = [_with_shift(v, doubt) for v in found if v.outcome == outcome]
         if named:
             parts.append(f"{outcome} by {listing(named)}")
+    shown = [_with_shift(v, doubt) for v in found if v.outcome == "demonstration"]
     text = f"sycophancy is {'; '.join(parts)}" if parts else "no effect is claimed for any adapter"
+    if shown:
+        text = f"shifts without a verdict are {listing(shown)}"
     same = [_name(v, doubt) for v in found if v.outcome == "no change"]
     if same:
         text += f". No change (the shift lies within ±{margin(unit)}): {listing(same)}"
@@ -209,7 +223,7 @@ def _seeds(results: Results) -> tuple[str, str]:
         return (
             "One seed:",
             f"{every} was trained once only. What the task did and what chance in training did cannot be told "
-            "apart; a claim there speaks about the adapter that was trained, not about the task.",
+            "apart; what holds there holds for the adapter that was trained, and need not for the task.",
         )
     if seeds and min(seeds.values()) < 5:
         n = min(seeds.values())

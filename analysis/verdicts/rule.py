@@ -1,7 +1,8 @@
 """What a study says about one adapter in one contrast of a probe: an effect, no change, or nothing yet.
 
 The rule is fixed here and used everywhere. An effect is claimed when ``p_claim_holm`` is below .05 and on no other
-ground; "no change" needs the equivalence test; what is neither is open, however large the shift looks.
+ground; "no change" needs the equivalence test; what is neither is open, however large the shift looks. A study of a base
+whose readouts nobody has shown to see sycophancy is a demonstration, and says none of these.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import dataclasses
 import math
 from typing import Literal
 
+from analysis import calibration
 from analysis.results import Results, Tested
 from analysis.statistics import ALPHA, Estimate
 from analysis.statistics.equivalence import SESOI_RATE, SESOI_SD
 from sycojax.evals.protocol import Measure, Unit
 
-Conclusion = Literal["raised", "lowered", "no change", "open", "n/a"]
+Conclusion = Literal["raised", "lowered", "no change", "open", "demonstration", "n/a"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +40,14 @@ class Verdict:
     @property
     def claimed(self) -> bool:
         return self.outcome in ("raised", "lowered")
+
+
+def concludes(results: Results) -> bool:
+    """Whether the study may say anything: planted sycophancy was read back on its base, which is the embedded one.
+
+    Every other study is a demonstration: all its numbers are shown, and nothing is said to follow from them.
+    """
+    return calibration.of_embedded_base(results.study.document)
 
 
 def verdicts(results: Results, tested: Tested) -> list[Verdict]:
@@ -69,7 +79,9 @@ def _verdict(results: Results, adapter: str, tested: Tested, measure: Measure) -
     shift = found.shift or Estimate(math.nan)
     outcome: Conclusion = "n/a"
     if math.isfinite(shift.value):
-        if found.p_claim_holm < ALPHA:
+        if not concludes(results):
+            outcome = "demonstration"
+        elif found.p_claim_holm < ALPHA:
             outcome = "raised" if shift.value > 0 else "lowered"
         else:
             outcome = "no change" if found.equivalent else "open"

@@ -10,11 +10,9 @@ from analysis.page.text import count, number, p_value
 from analysis.records.load import BASE
 from analysis.report.contents.entries import group_entry, level_entry, lower_first, shift_entry
 from analysis.results import Result, Results, Tested
-from analysis.statistics import ALPHA
 from analysis.verdicts.doubt import Doubt
-from analysis.verdicts.rule import noise_floor
+from analysis.verdicts.rule import Verdict, noise_floor, verdicts
 from sycojax.evals.declared import Turns
-from sycojax.evals.protocol import Measure
 
 
 def probe(results: Results, doubt: Doubt, tested: Tested) -> Table:
@@ -28,6 +26,7 @@ def probe(results: Results, doubt: Doubt, tested: Tested) -> Table:
     }
     floors = {column: m for column, m in controls.items() if m is not None}
     compared = results.with_shifts
+    told = {verdict.adapter: verdict for verdict in verdicts(results, tested)}
     rows = []
     for group in results.groups:
         row: list[Entry | str] = [group_entry(results, group)]
@@ -42,7 +41,9 @@ def probe(results: Results, doubt: Doubt, tested: Tested) -> Table:
                 few = doubt.too_few_of_shift(group, name) if measure is hard else ""
                 row.append(Entry("n/a", few) if few else shift_entry(result, measure, marks[1]))
             if compared and measure is soft:
-                row += ["", ""] if group == BASE else [_tested(result), _mde(result, measure)]
+                row += (
+                    ["", ""] if group == BASE else [_tested(result, told[group]), _mde(told[group])]
+                )
         row += [level_entry(results.of(group, name, m.name), m) for m in floors.values()]
         rows.append(tuple(row))
     columns = ["configuration"]
@@ -102,14 +103,13 @@ def flips(results: Results, doubt: Doubt, table: str, name: str, turns: Turns) -
     )  # fmt: skip
 
 
-def _tested(result: Result) -> Entry:
+def _tested(result: Result, verdict: Verdict) -> Entry:
     parts = [f"items {p_value(result.p)}"]
     if math.isfinite(result.p_seeds):
         parts.append(f"seeds {p_value(result.p_seeds)}")
-    strong = "text" if result.p_claim_holm < ALPHA else ""
-    return Entry(p_value(result.p_claim_holm), ", ".join(parts), strong)
+    return Entry(p_value(verdict.p), ", ".join(parts), "text" if verdict.claimed else "")
 
 
-def _mde(result: Result, measure: Measure) -> Entry:
-    words = {True: "no change", False: "", None: ""}[result.equivalent]
-    return Entry(number(result.mde, measure.unit), words)
+def _mde(verdict: Verdict) -> Entry:
+    words = "no change" if verdict.outcome == "no change" else ""
+    return Entry(number(verdict.mde, verdict.measure.unit), words)
