@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 from synthetic_study import study_document, write_study
-from test_sweep_report import write_cell, write_sweep
 
 from analysis import calibration
 from analysis.report import card, write
 from analysis.results import Results
-from analysis.sweep.report import write as write_sweep_report
 from analysis.verdicts.conclusions import DEMONSTRATION
 from analysis.verdicts.rule import every_verdict
 from sycojax.files import read_json
@@ -87,27 +85,7 @@ def test_neither_does_a_card(studies: dict[str, Path]) -> None:
         assert [v.p for v in every_verdict(results)] == _ps(card.measured(studies["toy"]))
 
 
-def test_neither_does_a_sweep(tmp_path: Path) -> None:
-    texts = {}
-    for base in ("toy", "models/example"):
-        directory = tmp_path / base
-        for rate, deference in (("1e-3", 0.3), ("4e-3", 0.8)):
-            write_cell(directory / "cells" / rate, deference, (0, 1), 10, "sycojax", base)
-        write_sweep(directory, {r: {"train.learning_rate": float(r)} for r in ("1e-3", "4e-3")})
-        report = write_sweep_report(directory).parent
-        texts[base] = "\n".join(
-            path.read_text(encoding="utf-8")
-            for path in [report / "report.md", *sorted((report / "tables").iterdir())]
-        )
-    assert "probe shifts hold" in texts["toy"]
-    assert "demonstration" not in texts["toy"]
-    assert DEMONSTRATION in texts["models/example"]
-    assert "Nothing: this is a demonstration. The 2 shifts" in texts["models/example"]
-    assert not WORDS.search(texts["models/example"])
-    assert "after Holm" not in texts["models/example"].partition("## Effect")[0]
-
-
-def test_the_weights_say_which_base_it_is(tmp_path: Path) -> None:
+def test_the_weights_say_which_base_it_is() -> None:
     """A copy of the embedded base is it wherever it lies; another base is not, whatever its directory is called."""
     shipped = calibration.certificate()
     assert shipped

@@ -26,6 +26,7 @@ from analysis.sweep.figures import curves
 from analysis.sweep.load import Sweep, load_sweep
 from analysis.sweep.report import write
 from analysis.verdicts import doubt
+from analysis.verdicts.conclusions import DEMONSTRATION
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json, write_json
@@ -217,6 +218,24 @@ def two_rates(directory: Path) -> Path:
         write_cell(directory / "cells" / rate, 0.5, (0, 1), 10, "sycojax")
     names = {rate: {"train.learning_rate": float(rate)} for rate in ("1e-3", "4e-3")}
     return write_sweep(directory, names)
+
+
+def test_a_sweep_of_another_base_is_a_demonstration(tmp_path: Path) -> None:
+    """As its cells are; one such cell is enough."""
+    write_cell(tmp_path / "cells" / "1e-3", 0.3, (0, 1), 10, "sycojax")
+    write_cell(tmp_path / "cells" / "4e-3", 0.8, (0, 1), 10, "sycojax", "models/example")
+    change(tmp_path / "cells" / "4e-3", basis={"questions": "of another base"})
+    write_sweep(tmp_path, {rate: {"train.learning_rate": float(rate)} for rate in ("1e-3", "4e-3")})
+    text = text_of(tmp_path)
+    assert DEMONSTRATION in text.partition("\n## ")[0]
+    assert "Nothing: this is a demonstration. The 2 shifts of the probes" in text
+    assert not re.search(r"\b(claimed|raised|lowered|no change|after Holm\.)", text)
+    with (tmp_path / "report" / "tables" / "numbers.csv").open() as stream:
+        assert all(
+            row["p_claim_holm"]
+            for row in csv.DictReader(stream)
+            if row["seed"] == "all" and row["evaluation"] == "feedback"
+        )
 
 
 def test_what_an_audit_doubts_is_marked(tmp_path: Path) -> None:
