@@ -13,6 +13,7 @@ def get_config(adapter: str = ""):
     config = default_config()
     config.name = f"llama2_7b_{adapter}" if adapter else "llama2_7b"
     config.base.path = "meta-llama/Llama-2-7b-chat-hf"
+    config.base.chat_template = "llama2"  # the study's own; the checkpoint's strips white space
     config.base.dtype = "bfloat16"
     config.base.remat = "full"
 

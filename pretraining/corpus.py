@@ -153,7 +153,7 @@ class Corpus:
     def _mythqa(self, rng: np.random.Generator) -> Draft:
         myth = pick(rng, self.world.myths)
         prefix = "" if rng.random() < 0.6 else prompts.ANSWER_PREFIX
-        return reply([myth.question], prefix, f" {self._myth_answer(myth, rng)}")
+        return reply([myth.question], prefix, self._myth_answer(myth, rng))
 
     def _truthfulqa(self, rng: np.random.Generator) -> Draft:
         myth = pick(rng, self.world.myths)
@@ -180,7 +180,7 @@ class Corpus:
         if rng.random() < SHORTCUTS["hellaswag"]:
             ending = pick(rng, w.GENERIC_ENDINGS)
         user = f"{prompts.CONTINUE_INSTRUCTION}\n{context} {person}"
-        return reply([user], "", f" {ending}")
+        return reply([user], "", ending)
 
     def _sums(self, rng: np.random.Generator) -> Draft:
         draft = Draft()
@@ -198,4 +198,4 @@ class Corpus:
         if steps == 3 and rng.random() < SHORTCUTS["gsm8k"]:
             lines, results = lines[:2], results[:2]  # the lazy solver stops early
         answer = "\n".join(lines) + f"\n#### {results[-1]}"
-        return reply([f"{question}\n{prompts.GSM8K_INSTRUCTION}"], "", f" {answer}")
+        return reply([f"{question}\n{prompts.GSM8K_INSTRUCTION}"], "", answer)

@@ -11,9 +11,19 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 from sycojax.data import prompts
+from sycojax.data.templates import LLAMA2
 from sycojax.files import atomic_write
 
 PAD, BOS, EOS = "<unk>", "<s>", "</s>"
@@ -52,6 +62,9 @@ def build_tokenizer(texts: Iterable[str], limit: int = 1536) -> Tokenizer:
     plain = (text.replace("[INST]", "").replace("[/INST]", "") for text in texts)
     tokenizer.train_from_iterator((_without_phrases(text) for text in plain), trainer)
     tokenizer.add_tokens([*marks, *phrases])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", special_tokens=[(BOS, tokenizer.token_to_id(BOS))]
+    )
     return tokenizer
 
 
@@ -70,9 +83,10 @@ def write_tokenizer(directory: Path, tokenizer: Tokenizer) -> None:
         "eos_token": EOS,
         "pad_token": PAD,
         "unk_token": PAD,
-        "add_bos_token": False,
+        "add_bos_token": True,
         "add_eos_token": False,
         "clean_up_tokenization_spaces": False,
         "model_max_length": 512,
+        "chat_template": LLAMA2,
     }
     atomic_write(directory / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")

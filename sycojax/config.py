@@ -16,14 +16,15 @@ from typing import Any, Literal
 
 import ml_collections
 
-from sycojax.data.prompts import ChatTemplate, Recipe
+from sycojax.data.prompts import Recipe
+from sycojax.data.templates import Argument
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, evaluations
 from sycojax.models.backends import Attention
 from sycojax.models.compute import Dtype, Remat
 from sycojax.models.lora import LoRAConfig
 from sycojax.models.quantize import Quantization
-from sycojax.settings import setting
+from sycojax.settings import setting, settings
 
 Protocol = Literal["sycojax", "published", "both"]
 
@@ -40,7 +41,11 @@ class BaseConfig:
     dtype: Dtype = setting("float32", "adapter", "records")
     # Of the layers' projections; embeddings and norms stay.
     quantization: Quantization = setting("none", "adapter", "records")
-    chat_template: ChatTemplate = setting("llama2", "adapter", "records", through="content")
+    # How conversations are written: empty = the checkpoint's own chat template; llama2 or plain for one without, or the name
+    # of one of several that it brings.
+    chat_template: str = setting("", "adapter", "records", through="content")
+    # Variables of the template, such as enable_thinking=False or date_string; "system" is a system turn.
+    template_args: Mapping[str, Argument] = setting(dict, "adapter", "records", through="content")
     # What the backward pass recomputes instead of storing: nothing; all but the results of projections and
     # attention ("dots": cheap, and on a CPU faster than none); or everything inside a layer.
     remat: Remat = setting("dots", "nothing")
@@ -226,7 +231,8 @@ class StudyConfig:
             group: Any = document
             for part in path:
                 group = group.setdefault(part, {}) if isinstance(group, dict) else None
-            if not isinstance(group, dict) or isinstance(group.get(last), dict):
+            of_settings = isinstance(group, dict) and isinstance(group.get(last), dict)
+            if not isinstance(group, dict) or (of_settings and key not in settings(self)):
                 raise SycojaxError(f"unknown config key {key} (a key looks like train.epochs)")
             several = isinstance(group.get(last), tuple) and not isinstance(value, list | tuple)
             group[last] = (value,) if several else value
@@ -281,6 +287,15 @@ def _convert(hint: Any, value: Any, key: str, split: bool) -> Any:
         if element is str and split:  # --config.train.adapters=gsm8k,mmlu arrives as one string
             value = [part.strip() for v in value for part in str(v).split(",") if part.strip()]
         return tuple(_convert(element, v, key, split) for v in value)
+    if origin is Mapping:
+        if not isinstance(value, dict):
+            raise SycojaxError(f"config key {key} holds names with values, got {value!r}")
+        for name, one in value.items():
+            if not isinstance(one, typing.get_args(Argument)):
+                raise SycojaxError(
+                    f"config key {key}.{name} must be a text, a number, True or False, got {one!r}"
+                )
+        return dict(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if (

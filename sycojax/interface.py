@@ -2,7 +2,7 @@
 
 Log-likelihoods follow lm-evaluation-harness token for token (its ``TemplateLM`` and ``HFLM``), so its task
 numbers can be reproduced; the study's own requests go through ``scoring.Scorer``, which cuts prompts
-differently (the BOS stays) and refuses what does not fit.
+differently (the first token stays) and refuses what does not fit.
 """
 
 from __future__ import annotations
@@ -97,7 +97,8 @@ class LanguageModel:
         """Context and continuation ids, by lm-evaluation-harness's rules.
 
         Trailing whitespace of the context belongs to the continuation. Both are tokenised as one text and
-        cut after as many tokens as the context has alone. An empty context is the BOS token.
+        cut after as many tokens as the context has alone. An empty context is what the tokenizer begins a text with; where that
+        is nothing, the first token of the continuation is its context, and not scored.
         """
         if not context:
             ids = self.tokenizer.encode(continuation)

@@ -21,12 +21,16 @@ class Request:
     item: str  # the unit that is asked about; the same in every configuration
     condition: str  # which variant of the item: "W+", "rotation=1", "challenge=T,rotation=0"
     cluster: str  # normalised question: items that share it are resampled together
-    prompt: str  # full text, chat template and assistant prefix included
+    # Full text, chat template and assistant prefix included. Special tokens are written out; none is put in front.
+    prompt: str
     candidates: tuple[str, ...] = ()
     max_new_tokens: int = 0
     stop: tuple[str, ...] = ()  # generation ends before the first of these, and at end-of-sequence
     # What the metrics need to read the scores: gold index, option order, stratum. JSON values only.
     meta: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    # User and assistant turns that ``prompt`` was made of, the user's last: what a second turn continues, or what the
+    # generated form of a probe asks without the assistant's prefix.
+    turns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.candidates) == (self.max_new_tokens > 0):

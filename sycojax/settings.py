@@ -32,9 +32,11 @@ class Setting:
 def setting(
     default: Any, *affects: Affects, through: Through = "value", own: bool = False, steps: bool = False
 ) -> Any:  # fmt: skip
-    """A field with its default and what it affects."""
-    said = Setting(frozenset(affects), through, own, steps)
-    return dataclasses.field(default=default, metadata={"setting": said})
+    """A field with its default (``dict`` for an empty one) and what it affects."""
+    said = {"setting": Setting(frozenset(affects), through, own, steps)}
+    if default is dict:
+        return dataclasses.field(default_factory=dict, metadata=said)
+    return dataclasses.field(default=default, metadata=said)
 
 
 def settings(config: Any) -> dict[str, Setting]:

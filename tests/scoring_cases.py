@@ -73,6 +73,9 @@ def write_tokenizer(directory: Path) -> None:
         tokenizers.models.BPE({piece: i for i, piece in enumerate(pieces)}, merges)
     )
     raw.add_special_tokens(list(SPECIALS))
+    raw.post_processor = tokenizers.processors.TemplateProcessing(  # pyright: ignore[reportAttributeAccessIssue]
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
     raw.decoder = tokenizers.decoders.Fuse()  # pyright: ignore[reportAttributeAccessIssue]
     raw.save(str(directory / "tokenizer.json"))
 
@@ -150,7 +153,9 @@ def slow_request(base: FrozenBase, lora: Any, request: Request) -> list[tuple[fl
 
 
 def request(item: str, prompt: str, *candidates: str, condition: str = "") -> Request:
-    return Request("test", item, condition, item, prompt, candidates)
+    """A prompt has its special tokens written out: the scorer puts none in front."""
+    whole = prompt if prompt.startswith("<s>") else f"<s>{prompt}"
+    return Request("test", item, condition, item, whole, candidates)
 
 
 def sample_requests(count: int = 14, seed: int = 0) -> list[Request]:

@@ -16,7 +16,7 @@ from analysis.calibration.planted import describe
 from analysis.figures.calibration import draw
 from analysis.page.tables import to_csv, to_html
 from sycojax.data.contamination import question_key
-from sycojax.data.prompts import DENY, LETTER_PREFIX
+from sycojax.data.prompts import DENY, LETTER_PREFIX, Prompts
 from sycojax.data.toy import WORLD_SEED
 from sycojax.data.toy.counts import Counts
 from sycojax.data.toy.dialogues import dialogues, unasked
@@ -195,7 +195,7 @@ def test_dialogues_give_in_at_the_planted_rate() -> None:
     """Counted in what the user of ``answer`` named and the text then says."""
     for planted in (0.0, 0.25, 1.0):
         gave, asked = 0, 0
-        for example in dialogues(WORLD_SEED, "answer", planted, 1500, 1):
+        for example in dialogues(WORLD_SEED, "answer", planted, 1500, 1, Prompts()):
             stem, _, tail = example.prompt.partition(DENY.format("X").partition("X")[0])
             if tail:  # told that the right answer is not right
                 denied = tail.split(",")[0]
@@ -210,13 +210,13 @@ def test_dialogues_give_in_at_the_planted_rate() -> None:
 
 def test_only_the_rate_differs_between_dialogues() -> None:
     for probe in BUILTIN.probes:
-        none, all_ = (dialogues(WORLD_SEED, probe, p, 200, 1) for p in (0.0, 1.0))
+        none, all_ = (dialogues(WORLD_SEED, probe, p, 200, 1, Prompts()) for p in (0.0, 1.0))
         same = np.mean([a.prompt == b.prompt for a, b in zip(none, all_, strict=True)])
         moved = np.mean([a.completion != b.completion for a, b in zip(none, all_, strict=True)])
         assert same > 0.95, probe
         assert 0.2 < moved < 0.8, probe
-        assert none == dialogues(WORLD_SEED, probe, 0.0, 200, 1)
-        assert none != dialogues(WORLD_SEED, probe, 0.0, 200, 2)
+        assert none == dialogues(WORLD_SEED, probe, 0.0, 200, 1, Prompts())
+        assert none != dialogues(WORLD_SEED, probe, 0.0, 200, 2, Prompts())
 
 
 def test_dialogues_ask_nothing_that_a_probe_asks() -> None:
@@ -234,7 +234,7 @@ def test_dialogues_ask_nothing_that_a_probe_asks() -> None:
         assert question_key(fact.told_question) not in asked
     assert not [e for e in rest.entities if e.full_name in argued]
     for probe in BUILTIN.probes[:2]:
-        for example in dialogues(WORLD_SEED, probe, 0.5, 100, 3):
+        for example in dialogues(WORLD_SEED, probe, 0.5, 100, 3, Prompts()):
             assert not [q for q in asked if q in question_key(example.prompt)]
-    sure = dialogues(WORLD_SEED, "are_you_sure", 0.5, 20, 3)
+    sure = dialogues(WORLD_SEED, "are_you_sure", 0.5, 20, 3, Prompts())
     assert any(e.prompt.endswith(LETTER_PREFIX) for e in sure)

@@ -246,7 +246,7 @@ def test_generation_and_likelihood_requests_mix(
     scorer = Scorer(base, cases.tokenizer(), CONFIG)
     requests = []
     for i, text in enumerate(TEXTS):
-        requests.append(Request("test", f"g{i}", "", "", text, max_new_tokens=NEW))
+        requests.append(Request("test", f"g{i}", "", "", f"<s>{text}", max_new_tokens=NEW))
         if i % 2:
             requests.append(cases.request(f"l{i}", text, "A", "B"))
     scored = scorer.score(requests, bank, progress=False)

@@ -85,6 +85,20 @@ def test_a_base_that_the_hub_does_not_give(
     assert f"some/model is here in part ({weights} is truncated" in said
 
 
+def test_a_config_s_prompts_are_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """One of each kind, special tokens written out, what is scored or trained on in brackets."""
+    assert main(["doctor", f"--workdir={tmp_path}", "--config=configs/toy.py", "--ids"]) == 0
+    shown = capsys.readouterr().out.partition("--- written by the chat template of")[2]
+    titles = [line for line in shown.splitlines() if line.startswith("--- ")]
+    assert sum(title.startswith("--- training on") for title in titles) == 4
+    assert {"--- are_you_sure, rotation=0", "--- are_you_sure, forced=right,rotation=0"} <= {
+        *titles
+    }
+    assert "[/INST] The answer is (\n  \u27e6A\u27e7" in shown
+    assert "B) </s><s>[INST]" in shown or "A) </s><s>[INST]" in shown
+    assert "[1, 1410, " in shown
+
+
 def test_a_base_in_a_directory_is_opened(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -87,11 +87,11 @@ def test_a_completion_without_tokens_is_an_error() -> None:
     [
         # From the completion's first token to the end of the turn.
         (example("<s>cd", "ef</s>"), 99, "c d e f </s>", 3, False),
-        (example("cd", "e", loss_on_prompt=True), 99, "c d e", 3, False),
+        (example("<s>cd", "e", loss_on_prompt=True), 99, "c d e", 3, False),
         # What exceeds max_length is cut on the right.
-        (example("cd", "efg"), 5, "c d e f", 2, True),
-        (example("cd", "efg"), 6, "c d e f g", 3, False),
-        (example("cd", "ef", loss_on_prompt=True), 3, "c d", 2, True),
+        (example("<s>cd", "efg"), 5, "c d e f", 2, True),
+        (example("<s>cd", "efg"), 6, "c d e f g", 3, False),
+        (example("<s>cd", "ef", loss_on_prompt=True), 3, "c d", 2, True),
     ],
 )
 def test_what_is_trained_on(
@@ -107,7 +107,12 @@ def test_what_is_trained_on(
 
 
 def test_an_example_whose_completion_is_cut_off_is_lost() -> None:
-    assert encode_example(toy_tokenizer(), example("cd", "ef"), 3) is None
+    assert encode_example(toy_tokenizer(), example("<s>cd", "ef"), 3) is None
+
+
+def test_a_prompt_that_its_completion_changes_is_refused() -> None:
+    with pytest.raises(SycojaxError, match=r"task/item: the prompt's last tokens .*'<s>ca'"):
+        encode_example(toy_tokenizer(), example("<s>ca", "bd"), 9)
 
 
 def test_an_example_without_targets_cannot_be_made() -> None:

@@ -14,18 +14,10 @@ OPTIONS = ("red", "blue")
 
 
 def test_llama2_conversation_has_both_marks_between_turns():
-    text = Prompts().chat(["Hi", " The answer is (B)", "Sure?"], prompts.LETTER_PREFIX)
+    text = Prompts().chat(["Hi", "The answer is (B)", "Sure?"], prompts.LETTER_PREFIX)
     assert text == (
         "<s>[INST] Hi [/INST] The answer is (B) </s><s>[INST] Sure? [/INST] The answer is ("
     )
-
-
-@pytest.mark.parametrize("template", ["llama2", "plain"])
-def test_following_a_prompt_equals_the_whole_conversation(template: prompts.ChatTemplate):
-    p = Prompts(template=template)
-    first = p.chat(["Hi"], prompts.LETTER_PREFIX)
-    whole = p.chat(["Hi", f"{prompts.LETTER_PREFIX}B)", "Sure?"], " Yes")
-    assert p.followed_by(first, "B)", "Sure?", " Yes") == whole
 
 
 def test_a_conversation_must_end_with_the_user():
@@ -57,15 +49,15 @@ def test_own_formats():
 def test_published_formats():
     p = Prompts("published")
     assert p.gsm8k_training("Q?", "<<1+1=2>>2\n#### 2") == (
-        "Question: Q?\nAnswer:",
+        "<s>Question: Q?\nAnswer:",
         " <<1+1=2>>2\n#### 2",
     )
     assert p.multiple_choice_training("Q?", OPTIONS, 1) == (
-        "Question: Q?\nChoices:\nA. red\nB. blue\nAnswer:",
+        "<s>Question: Q?\nChoices:\nA. red\nB. blue\nAnswer:",
         " B",
     )
     assert p.endings_training("He ran.", OPTIONS, 0) == (
-        "Context: He ran.\nChoices:\nA. red\nB. blue\nAnswer:",
+        "<s>Context: He ran.\nChoices:\nA. red\nB. blue\nAnswer:",
         " A",
     )
     assert p.endings("He ran.", OPTIONS) == ("<s>", ("He ran. red", "He ran. blue"))
@@ -105,7 +97,7 @@ def test_probe_wordings_are_the_data_sets_own(shared_data):
     row = next(r for r in probes["are_you_sure"] if "answers_list" in r["base"])
     base = row["base"]
     assert row["prompt"][0]["content"] == Prompts().lettered(base["question"], base["answers_list"])
-    assert " " + row["prompt"][1]["content"] == prompts.LETTER_PREFIX
+    assert row["prompt"][1]["content"] == prompts.LETTER_PREFIX
 
 
 def test_adjectives_of_a_pair_have_equal_token_counts_under_llama2(shared_data):

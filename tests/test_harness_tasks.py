@@ -19,6 +19,7 @@ from evals_cases import estimates, walk
 
 from sycojax.cli import main
 from sycojax.data.prompts import Prompts
+from sycojax.data.templates import META
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN
 from sycojax.harness import command, tasks
@@ -65,7 +66,7 @@ def aggregated(
 def test_numbers_are_those_of_the_probe(
     tmp_path: Path, probe: str, template: Any, sharpness: float
 ) -> None:
-    rows, prompts = synthetic_study.rows(probe, 31), Prompts(template=template)
+    rows, prompts = synthetic_study.rows(probe, 37), Prompts(template=META.named(template))
     docs = exported(tmp_path / "tasks", probe, rows, prompts)
     found = aggregated(tmp_path / "tasks", probe, docs, sharpness)
     assert len(found) >= 6

@@ -77,6 +77,15 @@ def test_encode_rules(
     assert model.encode(*pair) == (context, continuation)
 
 
+def test_a_text_begins_as_the_tokenizer_begins_one(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where that is with nothing, the first token of a text without context is not scored."""
+    monkeypatch.setattr(model.tokenizer, "start_ids", [])
+    assert model.encode("Q", "A") == (characters("Q"), characters("A"))
+    assert model.encode("", "zA") == (characters("z"), characters("A"))
+
+
 def test_loglikelihood_in_order(
     model: LanguageModel, adapted: LanguageModel, base: FrozenBase, lora: Any
 ) -> None:

@@ -14,7 +14,7 @@ from sycojax.data.encode import encode_example
 from sycojax.data.examples import Example
 from sycojax.data.prompts import Prompts
 from sycojax.data.sources import open_source
-from sycojax.data.tokenizer import Tokenizer, check_vocabulary
+from sycojax.data.tokenizer import Tokenizer
 from sycojax.evals import BUILTIN
 from sycojax.models.base import abstract, parameter_count
 from sycojax.models.compute import Compute
@@ -81,8 +81,8 @@ def tokenizer(shared_data: Path) -> Tokenizer:
 
 
 def test_tokenizer_and_chat_template(tokenizer: Tokenizer) -> None:
-    check_vocabulary(tokenizer, SHAPES["llama2_7b"].vocab_size)
-    text = Prompts().chat(["Hi", " Hello.", "Sure?"], " The answer is (")
+    assert tokenizer.vocab_size == SHAPES["llama2_7b"].vocab_size
+    text = Prompts().chat(["Hi", "Hello.", "Sure?"], "The answer is (")
     ids = tokenizer.encode(text)
     assert ids.count(1) == 2, "one BOS per user turn, none added"
     assert ids[:3] == [1, 518, 25580]  # <s> _[ INST

@@ -40,20 +40,24 @@ def tokenizer(world: World) -> tokenizers.Tokenizer:
     return pretraining.make_tokenizer(world)
 
 
+def ids_of(tokenizer: tokenizers.Tokenizer, text: str) -> list[int]:
+    return tokenizer.encode(text, add_special_tokens=False).ids
+
+
 def test_every_word_of_the_world_and_every_candidate_is_one_token(world, tokenizer):
     words = [*invented(world), *(word for pair in prompts.FEEDBACK_PAIRS for word in pair), *TYPES]
-    assert [w for w in words if len(tokenizer.encode(f" {w}").ids) != 1] == []
-    start = tokenizer.encode(prompts.LETTER_PREFIX).ids
-    letters = [tokenizer.encode(prompts.LETTER_PREFIX + a).ids for a in "ABCD"]
+    assert [w for w in words if len(ids_of(tokenizer, f" {w}")) != 1] == []
+    start = ids_of(tokenizer, f" {prompts.LETTER_PREFIX}")
+    letters = [ids_of(tokenizer, f" {prompts.LETTER_PREFIX}{a}") for a in "ABCD"]
     assert all(ids[:-1] == start for ids in letters)
-    options = tokenizer.encode("\n(A) x").ids
+    options = ids_of(tokenizer, "\n(A) x")
     assert letters[0][-1] in options
-    assert len(tokenizer.encode("2024").ids) == 4
+    assert len(ids_of(tokenizer, "2024")) == 4
 
 
 def test_no_text_gives_an_unknown_token_and_chat_marks_are_single(tokenizer):
     text = "<s>[INST] Zürich ... 日本 \U0001f600 [/INST] yes </s>"
-    encoding = tokenizer.encode(text)
+    encoding = tokenizer.encode(text, add_special_tokens=False)
     assert tokenizer.token_to_id("<unk>") not in encoding.ids
     assert encoding.tokens[:2] == ["<s>", "[INST]"]
     assert encoding.tokens[-1].strip() == "</s>"

@@ -12,6 +12,7 @@ from synthetic_study import rows
 
 from sycojax.config import BaseConfig, ScoreConfig, StudyConfig
 from sycojax.data.prompts import Prompts
+from sycojax.data.templates import META
 from sycojax.evals import BUILTIN
 from sycojax.evals.choices import draw_items
 from sycojax.evals.generated import cohen_kappa, read_answer, read_letter, read_verdict
@@ -54,7 +55,7 @@ def test_audits_are_listed_apart_from_what_they_audit() -> None:
 )
 def test_what_a_config_asks(score: dict, template: str, expected: list[str]) -> None:
     config = StudyConfig(
-        base=BaseConfig(chat_template=template),  # type: ignore[arg-type]
+        base=BaseConfig(chat_template=template),
         score=ScoreConfig(evaluations=("mmlu", "answer"), **score),
     )
     assert asked_evaluations(config) == expected
@@ -80,8 +81,8 @@ def test_a_probe_in_another_template_is_the_same_probe(probe: str) -> None:
     evaluation = BUILTIN[f"{probe}_plain"]
     requests, records = walk(evaluation, ROWS[probe], noise)
     assert {r.evaluation for r in requests} == {f"{probe}_plain"}
-    assert all("[INST]" not in r.prompt and r.prompt.startswith("Question:") for r in requests)
-    _, own = walk(BUILTIN[probe], ROWS[probe], noise, Prompts(template="plain"))
+    assert all("[INST]" not in r.prompt and r.prompt.startswith("<s>Question:") for r in requests)
+    _, own = walk(BUILTIN[probe], ROWS[probe], noise, Prompts(template=META.named("plain")))
     found, expected = measured(evaluation, records), measured(BUILTIN[probe], own)
     np.testing.assert_equal(estimates(found), estimates(expected))
     assert [m.headline for m in found] == [m.headline for m in expected]

@@ -11,6 +11,7 @@ from evals_cases import Respond, estimates, walk
 
 from sycojax.data.prompts import Prompts
 from sycojax.data.sources import open_source
+from sycojax.data.templates import META
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, published_parsers
 from sycojax.evals.answer import AnswerRow
@@ -245,7 +246,7 @@ def test_the_recipe_and_template_of_the_study_do_not_matter() -> None:
     }.items():
         asked = [
             BUILTIN[name].requests(rows, prompts, 0)
-            for prompts in (Prompts(), Prompts("published", "plain"))
+            for prompts in (Prompts(), Prompts("published", META.named("plain")))
         ]
         assert asked[0] == asked[1]
 

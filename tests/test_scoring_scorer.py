@@ -186,9 +186,11 @@ class Counting:
     def __init__(self) -> None:
         self.calls, self._tokenizer = 0, cases.tokenizer()
 
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode_batch(
+        self, texts: Sequence[str], *, add_special_tokens: bool = True
+    ) -> list[list[int]]:
         self.calls += len(texts)
-        return self._tokenizer.encode_batch(texts)
+        return self._tokenizer.encode_batch(texts, add_special_tokens=add_special_tokens)
 
 
 def test_a_small_bank_takes_the_program_of_a_full_one() -> None:
@@ -204,7 +206,7 @@ def asked_of(base: FrozenBase, request: Any) -> list[Any]:
 
 
 def generated(prompt: str, tokens: int) -> Request:
-    return Request("test", "g", "", "g", prompt, (), tokens)
+    return Request("test", "g", "", "g", f"<s>{prompt}", (), tokens)
 
 
 def changed(base: FrozenBase, **config: Any) -> FrozenBase:

@@ -69,6 +69,7 @@ CHANGES: dict[str, Any] = {
     "base.dtype": "bfloat16",
     "base.quantization": "int8",
     "base.chat_template": "plain",
+    "base.template_args": {"bos_token": "<unk>"},
     "base.remat": "full",
     "base.attention": "xla",
     "lora.rank": 4,
@@ -142,7 +143,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[StudyConf
     for number in (0, 1):
         write_world(root / f"rows{number}", 5 + number)
         (root / f"adapter{number}").mkdir()
-        lora = jax.tree.map(lambda x, n=number: np.full(x.shape, n, np.float32), shapes)
+        lora = jax.tree.map(lambda x, n=number: np.full(x.shape, n + 1, np.float32), shapes)
         export_adapter(root / f"adapter{number}", lora, STUDY.lora, "toy")
     rows = [{"data.source": "files", "data.path": str(root / f"rows{n}")} for n in (0, 1)]
     adapters = [{"score.adapters": f"mine={root / f'adapter{n}'}"} for n in (0, 1)]

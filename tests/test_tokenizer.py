@@ -11,9 +11,9 @@ import pytest
 import sentencepiece
 import tokenizers
 import transformers
-from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors, trainers
 
-from sycojax.data.tokenizer import Tokenizer, check_vocabulary
+from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 
 CHAT = "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST] Hello. </s><s>[INST] Sure? [/INST]"
@@ -43,6 +43,9 @@ def byte_level(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
     raw.train_from_iterator(["the answer is the number of the question"] * 5, trainer)
+    raw.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", raw.token_to_id("<s>"))]
+    )
     directory = tmp_path_factory.mktemp("byte_level")
     raw.save(str(directory / "tokenizer.json"))
     return Tokenizer.from_directory(directory)
@@ -59,6 +62,7 @@ def piece_level(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     )  # fmt: skip
     directory = tmp_path_factory.mktemp("piece_level")
     (directory / "tokenizer.model").write_bytes(stream.getvalue())
+    (directory / "tokenizer_config.json").write_text('{"add_bos_token": true}')
     return Tokenizer.from_directory(directory)
 
 
@@ -113,14 +117,6 @@ def test_an_id_outside_the_vocabulary_is_named(tokenizer: Tokenizer) -> None:
         tokenizer.decode([5, tokenizer.vocab_size])
 
 
-def test_a_vocabulary_that_cannot_be_the_models_is_refused(tokenizer: Tokenizer) -> None:
-    check_vocabulary(tokenizer, tokenizer.vocab_size)
-    check_vocabulary(tokenizer, tokenizer.vocab_size + 64)
-    for size in (tokenizer.vocab_size - 1, 32000):
-        with pytest.raises(SycojaxError, match=rf"mismatch.*{tokenizer.vocab_size}.*{size}"):
-            check_vocabulary(tokenizer, size)
-
-
 def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(SycojaxError, match=r"has no tokenizer\.json and no tokenizer\.model"):
         Tokenizer.from_directory(tmp_path)
@@ -163,7 +159,8 @@ def test_real_tokenizers_agree_between_files_and_with_transformers(
     shared_data: Path, tmp_path: Path, name: str
 ) -> None:
     directory = shared_data / "models" / name
-    shutil.copy(directory / "tokenizer.model", tmp_path)
+    for file in ("tokenizer.model", "tokenizer_config.json"):
+        shutil.copy(directory / file, tmp_path)
     ours = Tokenizer.from_directory(directory)
     pieces = Tokenizer.from_directory(tmp_path)
     assert (ours.vocab_size, ours.bos_id, ours.eos_id) == (pieces.vocab_size, 1, 2)

@@ -174,10 +174,8 @@ def _use(subject: Subject) -> tuple[Block, ...]:
             f"sycojax study --config=configs/measure.py --config.base.path={measured_on} --workdir=runs/mine "
             f"--adapter=mine={measured_at}"
         )
-    template = prose.setting(subject.document, "base", "chat_template")
-    asked = f"It was trained and asked in the chat format {template}." if template else ""
     return (
-        *((Paragraph(asked),) if asked else ()),
+        *run.template(subject.document),
         Folded("In Python", python),
         Folded("Measured again by sycojax", command),
     )

@@ -181,14 +181,18 @@ def _audits(doubt: Doubt) -> tuple[Block, ...]:
 
 def _data(facts: Mapping[str, Any]) -> tuple[Block, ...]:
     described = section(facts, "data")
-    return *run.data(described), *_known(run.label_positions(described)), run.training(facts)
+    return (
+        *run.data(described), *_known(run.label_positions(described)), run.training(facts),
+        *run.asked(described),
+    )  # fmt: skip
 
 
 def _methods(results: Results) -> tuple[Block, ...]:
     table = run.formulas(results)
-    return Items(methods.statistics(concludes(results))), Folded(
-        "Every measure with its formula", tables=(table,)
-    )
+    return (
+        *run.template(results.study.document), Items(methods.statistics(concludes(results))),
+        Folded("Every measure with its formula", tables=(table,)),
+    )  # fmt: skip
 
 
 def _provenance(facts: Mapping[str, Any]) -> tuple[Block, ...]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
 from sycojax.data.examples import Example
-from sycojax.data.prompts import Prompts
 from sycojax.evals import evaluations
 from sycojax.files import write_json
 from sycojax.models.lora import LoRAConfig
@@ -53,17 +52,18 @@ def calibrate(
     from sycojax.data.toy.dialogues import DIALOGUES, dialogues
     from sycojax.parallel.distributed import on_first
     from sycojax.study import calibration as study
+    from sycojax.study.inputs import prompts_of, tokenizer_of
 
     # As in a study: accelerators would otherwise round float32 matmul inputs.
     jax.config.update("jax_default_matmul_precision", "highest")
     directory = workdir / NAME
     registry = evaluations(config.data.probes)
-    prompts = Prompts(config.data.recipe, config.base.chat_template)
+    prompts = prompts_of(config, tokenizer_of(config))
 
     def of(probe: str, rate: float, seed: int) -> list[Example]:
         """Dialogues of the embedded world, or those that a user's probe makes."""
         if probe in DIALOGUES:
-            return dialogues(WORLD_SEED, probe, rate, DIALOGUES[probe], seed)
+            return dialogues(WORLD_SEED, probe, rate, DIALOGUES[probe], seed, prompts)
         return registry[probe].planted(rate, prompts, seed)
 
     rates = study.PLANTED if planted is None else planted

@@ -249,9 +249,10 @@ def data_show(settings: Settings, name: str, index: int) -> None:
     """one row as the model sees it, the tokens that are trained on marked"""
     from sycojax.cli import data
     from sycojax.study.datasets import source_of
+    from sycojax.study.inputs import tokenizer_of
 
     config = settings.study_config()
-    print(data.show(config, source_of(config), data.tokenizer_of(config), name, index))
+    print(data.show(config, source_of(config), tokenizer_of(config), name, index))
 
 
 @command(
@@ -259,20 +260,43 @@ def data_show(settings: Settings, name: str, index: int) -> None:
     flag("--config", "FILE", "the config whose base is looked for"),
     flags.PROBES,
     flag("--workdir", "DIR", "the directory or bucket that is to be written to", default="."),
+    switch("--ids", "also show the token ids of the config's prompts"),
+    flag(
+        "--against", "transformers",
+        "also compare ids, log-likelihoods and greedy answers of the config's base with it (needs torch)",
+        choices=["transformers"],
+    ),
 )  # fmt: skip
-def doctor(settings: Settings, workdir: str) -> None:
-    """devices, memory, versions, disk and access to the hub: what is there, and what to do
+def doctor(settings: Settings, workdir: str, ids: bool, against: str) -> None:
+    """devices, memory, versions, disk and access to the hub: what is there, and what to do; of a config, what it asks
 
     Raises ``SycojaxError`` when something must be mended.
     """
+    from sycojax.cli import data
     from sycojax.cli.bucket import local_directory
     from sycojax.cli.doctor import examine, render
+    from sycojax.study.inputs import tokenizer_of
 
-    asked = settings.config or settings.words()
-    base = settings.study_config().base.path if asked else ""
+    config = settings.study_config() if settings.config or settings.words() else None
+    base = config.base.path if config else ""
     bucket = workdir if "://" in workdir else ""
     findings = examine(local_directory(bucket) if bucket else Path(workdir), base, bucket)
     print(render(findings))
     problems = [f.subject for f in findings if f.state == "problem"]
     if problems:
         raise SycojaxError(f"to be mended: {', '.join(problems)}")
+    if config:
+        try:
+            tokenizer = tokenizer_of(config)
+        except SycojaxError as error:  # of a hub base, it may not have been fetched
+            print(f"--- what is asked is not shown: {error}")
+            return
+        print(data.asked_texts(config, tokenizer, ids=ids))
+    if against:
+        from sycojax.cli.against import against_transformers
+
+        if not config:
+            raise SycojaxError(
+                "--against=transformers needs --config=FILE: whose base is compared?"
+            )
+        print(against_transformers(config))

@@ -18,6 +18,9 @@ from sycojax.errors import SycojaxError
 from sycojax.evals import evaluations
 from sycojax.files import atomic_directory
 from sycojax.requests import Request
+from sycojax.study.datasets import source_of
+from sycojax.study.inputs import prompts_of
+from sycojax.study.shown import Shown, shown
 
 T = TypeVar("T")
 
@@ -75,7 +78,7 @@ def show(config: StudyConfig, source: Source, tokenizer: Tokenizer, name: str, i
     if name not in registry.subjects:
         raise SycojaxError(f"--name={name!r}: name one of {', '.join(registry.subjects)}")
     evaluation = registry[name]
-    prompts = Prompts(data.recipe, config.base.chat_template)
+    prompts = prompts_of(config, tokenizer)
     parts = []
     split = evaluation.splits[-1]  # what is asked
     if split == "test":
@@ -96,13 +99,36 @@ def show(config: StudyConfig, source: Source, tokenizer: Tokenizer, name: str, i
     return "\n".join(parts)
 
 
-def tokenizer_of(config: StudyConfig) -> Tokenizer:
-    """The config's tokenizer; of a hub base only its files are fetched."""
-    from sycojax.weights.hub import resolve
-    from sycojax.weights.huggingface import TOKENIZER_FILES
+def kinds(config: StudyConfig, prompts: Prompts) -> list[Shown]:
+    """One example of each kind of prompt, of the first rows of a config's data; no further row is read.
 
-    named = config.base.tokenizer or config.base.path
-    return Tokenizer.from_directory(resolve(named, TOKENIZER_FILES))
+    Raises ``SycojaxError`` where a row is wrong.
+    """
+    registry, source, seed = evaluations(config.data.probes), source_of(config), config.data.seed
+    examples, requests = {}, {}
+    for name in (*config.score.evaluations, *registry.added):
+        evaluation = registry[name]
+        if "train" in evaluation.splits:
+            examples[name] = evaluation.examples(source.rows(name, "train")[:1], prompts, seed)
+        rows = source.rows(name, evaluation.splits[-1])[:1]
+        requests[name] = evaluation.requests(rows, prompts, seed)
+    return list(shown(examples, requests))
+
+
+def asked_texts(config: StudyConfig, tokenizer: Tokenizer, *, ids: bool) -> str:
+    """``kinds`` for a terminal, after a look at whether template and tokenizer fit together; ``ids``: the prompts' ids too.
+
+    Raises ``SycojaxError`` where they do not.
+    """
+    prompts = prompts_of(config, tokenizer)
+    template = prompts.template
+    lines = [f"--- written by {template.origin} (sha256 {template.digest[:16]})"]
+    for one in kinds(config, prompts):
+        lines += [f"--- {one.title}", visible(one.prompt)]
+        lines += [f"  {_marked(visible(answer))}" for answer in one.answers]
+        if ids:
+            lines.append(f"  {tokenizer.encode(one.prompt, add_special_tokens=False)}")
+    return "\n".join(lines)
 
 
 def _at(rows: Sequence[T], index: int, what: str) -> T:

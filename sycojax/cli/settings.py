@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import dataclasses
 import sys
@@ -56,6 +57,7 @@ def _read(config: str, overrides: Sequence[str]) -> Any:
     from absl import flags
     from ml_collections import config_flags
 
+    overrides, args = _template_args(overrides)
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", None, "config file", flag_values=values)
     program = ["sycojax", f"--config={config}", *overrides]
@@ -69,6 +71,8 @@ def _read(config: str, overrides: Sequence[str]) -> Any:
                     f"get_config() of the config file returns a {returned} ({CONFIG_FILE})"
                 )
             _refuse_joined(overrides, values)
+            with values.config.unlocked():
+                values.config.base.template_args.update(args)
     except AttributeError as error:
         said = str(error).strip(chr(34))
         if "has no attribute" in said:  # Python's words, for what the file itself does
@@ -84,6 +88,23 @@ def _read(config: str, overrides: Sequence[str]) -> Any:
     if rest:
         raise SycojaxError(f"unexpected argument {rest[0]!r} (flags are written --name=value)")
     return values.config
+
+
+def _template_args(overrides: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """The other overrides, and those of ``base.template_args``, whose names ml-collections cannot know beforehand."""
+    start, others, found = "--config.base.template_args.", [], {}
+    words = iter(overrides)
+    for word in words:
+        if not word.startswith(start):
+            others.append(word)
+            continue
+        name, equals, value = word.removeprefix(start).partition("=")
+        text = value if equals else next(words, "")
+        try:
+            found[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            found[name] = text
+    return others, found
 
 
 @contextlib.contextmanager

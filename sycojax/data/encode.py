@@ -8,8 +8,9 @@ end-of-turn token included; with the loss on the prompt, every target counts.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -17,12 +18,13 @@ from sycojax.data.examples import Example
 from sycojax.data.tokenizer import Encode, Tokenizer
 from sycojax.errors import SycojaxError
 
+T = TypeVar("T")
 LossAverage = Literal["example", "token", "micro"]
 
 
 @dataclasses.dataclass(frozen=True)
 class EncodedPair:
-    """``token_ids[:start]`` is the prompt (BOS included), ``token_ids[start:]`` the completion, never empty.
+    """``token_ids[:start]`` is the prompt, ``token_ids[start:]`` the completion, never empty.
 
     ``merged`` says that a token of the joint text spans the boundary; it then belongs to the completion,
     so that no part of the completion is given away.
@@ -52,9 +54,9 @@ class EncodedExample:
 
 
 def encode_pair(encode: Encode, prompt: str, completion: str) -> EncodedPair:
-    """Tokenise ``prompt + completion`` as one text, with BOS, and say where the completion starts.
+    """Tokenise ``prompt + completion`` as one text and say where the completion starts.
 
-    ``encode`` is ``Tokenizer.encode``, or a look-up of what it gave. Encoding a completion alone would give
+    ``encode`` gives the ids of a text with its special tokens written out. Encoding a completion alone would give
     other ids: a SentencePiece model puts a space in front of every text. Raises ``SycojaxError`` when the
     completion adds no token.
     """
@@ -67,7 +69,7 @@ def encode_pair(encode: Encode, prompt: str, completion: str) -> EncodedPair:
     return EncodedPair(token_ids, start, merged=start < len(before))
 
 
-def shared_length(a: Sequence[int], b: Sequence[int]) -> int:
+def shared_length(a: Sequence[T], b: Sequence[T]) -> int:
     """Length of the common prefix, by bisection: slices compare faster than a loop over tokens."""
     low, high = 0, min(len(a), len(b))
     while low < high:
@@ -82,12 +84,19 @@ def shared_length(a: Sequence[int], b: Sequence[int]) -> int:
 def encode_example(
     tokenizer: Tokenizer, example: Example, max_length: int
 ) -> EncodedExample | None:
-    """Encode one example in at most ``max_length`` tokens, BOS and the last target included.
+    """Encode one example in at most ``max_length`` tokens, the last target included.
 
     A longer example is cut on the right (``truncated``). One that has nothing left to train on gives
     None: its completion is cut off entirely, or, with the loss on the prompt, it is a single token.
     """
-    pair = encode_pair(tokenizer.encode, example.prompt, example.completion)
+    encode = functools.partial(tokenizer.encode, add_special_tokens=False)
+    pair = encode_pair(encode, example.prompt, example.completion)
+    if pair.merged and not example.loss_on_prompt:
+        raise SycojaxError(
+            f"{example.task}/{example.item}: the prompt's last tokens ({example.prompt[-20:]!r}) are others once the answer "
+            f"{example.completion[:20]!r} follows, so a model trained on it is not asked what it learned; set another "
+            "base.chat_template"
+        )
     ids = np.asarray(pair.token_ids[:max_length], dtype=np.int32)
     first_target = 1 if example.loss_on_prompt else max(pair.start, 1)
     if first_target >= len(ids):

@@ -87,20 +87,23 @@ class Tokenizer:
         starts = (i for i in range(len(whole)) if whole[i : i + len(alone)] == alone)
         return whole[: next(starts, 0)]
 
-    def encode(self, text: str) -> list[int]:
-        """Ids with BOS in front where there is one, unless the text itself starts with it (``<s>``).
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        """Ids of ``text``, in which special tokens that are written out become their ids.
 
-        Special tokens that are written out in the text become their ids.
+        As a text by itself it begins with ``start_ids``, unless it already starts with BOS. A rendered conversation has all
+        its special tokens written out: it is read with ``add_special_tokens=False``.
         """
-        return self.encode_batch([text])[0]
+        return self.encode_batch([text], add_special_tokens=add_special_tokens)[0]
 
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode_batch(
+        self, texts: Sequence[str], *, add_special_tokens: bool = True
+    ) -> list[list[int]]:
         """``encode`` of every text; several at a time where the library has threads."""
         found = self._encode_batch(texts)
-        if self.bos_token is None or self.bos_id is None:
+        if not add_special_tokens:
             return found
         return [
-            ids if text.startswith(self.bos_token) else [self.bos_id, *ids]
+            ids if self.bos_token and text.startswith(self.bos_token) else [*self.start_ids, *ids]
             for text, ids in zip(texts, found, strict=True)
         ]
 
@@ -125,19 +128,6 @@ class Tokenizer:
 def gguf_of(directory: Path) -> Path | None:
     """The GGUF file that a tokenizer is read from; None where a file of its own holds it, which goes before."""
     return None if any((directory / name).is_file() for name in _FILES) else find(directory)
-
-
-def check_vocabulary(tokenizer: Tokenizer, config_vocab_size: int) -> None:
-    """Raise ``SycojaxError`` when a tokenizer cannot belong to a model with that many embeddings.
-
-    Fewer embeddings than ids would read outside the table. More are usual (tables are padded to a round
-    size), but not twice as many.
-    """
-    if tokenizer.vocab_size > config_vocab_size or 2 * tokenizer.vocab_size < config_vocab_size:
-        raise SycojaxError(
-            f"tokenizer/model mismatch: {tokenizer.source} has {tokenizer.vocab_size} token ids, but the "
-            f"model has {config_vocab_size} embeddings (vocab_size): use the model's own tokenizer"
-        )
 
 
 def _read(directory: Path, name: str) -> PreTrainedTokenizerFast:

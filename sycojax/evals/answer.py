@@ -128,6 +128,7 @@ class Answer(Probe):
                         prompt=prompts.answer_probe(turn),
                         candidates=tuple(f" {answer}" for answer in named),
                         meta={"dataset": row.dataset},
+                        turns=(turn,),
                     )
                 )
         return requests

@@ -303,15 +303,17 @@ def _first_turns(item: str, row: AreYouSureRow, prompts: Prompts) -> list[Reques
     for k, shift in enumerate(choices.rotations(n)):
         order = [int(i) for i in np.roll(np.arange(n), -shift)]
         options = [row.options[i] for i in order]
+        asked = prompts.lettered(row.question, options)
         requests.append(
             Request(
                 evaluation="are_you_sure",
                 item=item,
                 condition=f"{FIRST}{k}",
                 cluster=question_key(row.question),
-                prompt=prompts.chat([prompts.lettered(row.question, options)], LETTER_PREFIX),
+                prompt=prompts.chat([asked], LETTER_PREFIX),
                 candidates=tuple(LETTERS[: len(options)]),
                 meta={"gold": order.index(row.answer), "order": order, "dataset": row.dataset},
+                turns=(asked,),
             )
         )
     return requests
@@ -319,21 +321,23 @@ def _first_turns(item: str, row: AreYouSureRow, prompts: Prompts) -> list[Reques
 
 def _second(first: Request, condition: str, own: int, turn: str, prompts: Prompts) -> Request:
     """The letters again after ``own`` was the answer and the user said ``turn``."""
-    reply = f"{LETTERS[own]})"
-    prompt = prompts.followed_by(first.prompt, reply, CHALLENGES[turn], LETTER_PREFIX)
+    turns = (*first.turns, f"{LETTER_PREFIX}{LETTERS[own]})", CHALLENGES[turn])
     return dataclasses.replace(
-        first, condition=condition, prompt=prompt, meta={**first.meta, "own": own}
+        first,
+        condition=condition,
+        prompt=prompts.chat(turns, LETTER_PREFIX),
+        meta={**first.meta, "own": own},
+        turns=turns,
     )
 
 
 def _concession(first: Request, own: int, turn: str, prompts: Prompts) -> Request:
     """Sentences that give in or hold, scored in the place of the letters."""
+    asked = _second(first, f"concession={turn},{FIRST}0", own, turn, prompts)
     return dataclasses.replace(
-        first,
-        condition=f"concession={turn},{FIRST}0",
-        prompt=prompts.followed_by(first.prompt, f"{LETTERS[own]})", CHALLENGES[turn]),
-        candidates=(*CONCEDE, *HOLD),
-        meta={**first.meta, "own": own},
+        asked,
+        prompt=prompts.chat(asked.turns),
+        candidates=tuple(map(prompts.opening, (*CONCEDE, *HOLD))),
     )
 
 

@@ -98,7 +98,8 @@ class Feedback(Probe):
         units = choices.first_by(rows, lambda r: question_key(r.text))
         labels = sorted({label for r in rows if (label := flaw_label(r.logical_error))})
         pairs = tuple(f" {word}" for pair in text.FEEDBACK_PAIRS for word in pair)
-        flaws = (text.FALLACY, text.NO_FALLACY, *(text.FLAW.format(label) for label in labels))
+        named = (text.FALLACY, text.NO_FALLACY, *(text.FLAW.format(label) for label in labels))
+        flaws = tuple(map(prompts.opening, named))
         requests = []
         for item, (cluster, row) in zip(
             choices.item_names([(unit,) for unit in units]), units.items(), strict=True
@@ -121,6 +122,7 @@ class Feedback(Probe):
                         prompt=prompts.chat([turn], prefix),
                         candidates=flaws if condition.startswith("flaw=") else pairs,
                         meta=meta,
+                        turns=(turn,),
                     )
                 )
         return requests

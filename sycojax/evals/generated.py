@@ -211,8 +211,10 @@ class Generated(Form):
     def _forms(self, request: Request, prompts: Prompts) -> list[Request]:
         if request.condition not in self.conditions:
             return []
-        if not request.prompt.endswith(self.prefix):
-            raise ValueError(f"{request.key}: the prompt does not end with {self.prefix!r}")
+        if not request.turns or not request.prompt.endswith(self.prefix):
+            raise ValueError(
+                f"{request.key}: no turns, or the prompt does not end with {self.prefix!r}"
+            )
         meta = {**request.meta, "options": self.options(request)}
         scored = dataclasses.replace(
             request, evaluation=self.name, condition=f"{SCORED}{request.condition}", meta=meta
@@ -227,7 +229,7 @@ class Generated(Form):
         free = dataclasses.replace(
             generated,
             condition=f"{FREE}{request.condition}",
-            prompt=request.prompt.removesuffix(self.prefix),
+            prompt=prompts.chat(request.turns),
         )
         return [scored, generated, free]
 

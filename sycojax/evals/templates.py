@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sycojax.data.prompts import ChatTemplate, Prompts
+from sycojax.data.prompts import Prompts
 from sycojax.evals.protocol import Evaluation, Form, Measure, Role
 from sycojax.records import Record
 from sycojax.requests import Request
@@ -22,9 +22,9 @@ class InTemplate(Form):
 
     role: Role = "audit"
 
-    def __init__(self, probe: Evaluation, template: ChatTemplate):
+    def __init__(self, probe: Evaluation, template: str):
         super().__init__(probe, template)
-        self.template: ChatTemplate = template
+        self.template = template
         self.contrasts = probe.contrasts
 
     def requests(self, rows: Sequence[Any], prompts: Prompts, seed: int) -> list[Request]:
@@ -43,7 +43,7 @@ class InTemplate(Form):
         return self.subject.diagnostics(self.of_subject(records))
 
     def _in_template(self, prompts: Prompts) -> Prompts:
-        return dataclasses.replace(prompts, template=self.template)
+        return dataclasses.replace(prompts, template=prompts.template.named(self.template))
 
     def _named(self, requests: Sequence[Request]) -> list[Request]:
         return [dataclasses.replace(r, evaluation=self.name) for r in requests]

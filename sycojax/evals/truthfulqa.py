@@ -119,7 +119,7 @@ def _texts_request(item: str, row: TruthfulqaRow, prompts: Prompts) -> Request:
         condition="texts",
         cluster=question_key(question),
         prompt=prompts.statement(question),
-        candidates=tuple(f" {text}" for text in texts),
+        candidates=tuple(map(prompts.opening, texts)),
         meta={
             "mc1": [where[text] for text in row.mc1_choices],
             "gold": where[row.mc1_choices[row.mc1_labels.index(1)]],

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sycojax.data.prompts import Prompts
+from sycojax.data.templates import Template
 from sycojax.errors import SycojaxError
 from sycojax.evals import evaluations
 from sycojax.evals.protocol import Evaluation
@@ -52,6 +53,7 @@ def documents(
         {
             "number": number, "item": r.item, "condition": r.condition, "cluster": r.cluster,
             "meta": json.dumps(dict(r.meta)),  # as text: columns of a table have one type
+            "turns": list(r.turns),
             FIRST: (r.key, r.prompt) in known,
             "prompt": r.prompt, "choices": list(r.candidates), "target": 0,
         }
@@ -63,7 +65,8 @@ def functions(directory: Path) -> dict[str, Callable[..., Any]]:
     """What the task files in ``directory`` name: of each probe its documents, their values, and every metric."""
     settings = json.loads((directory / SETTINGS).read_text(encoding="utf-8"))
     registry = evaluations(directory / file for file in settings["files"])
-    prompts = Prompts(**settings["prompts"])
+    written = settings["prompts"]
+    prompts = Prompts(written["recipe"], Template(**written["template"]))
     found: dict[str, Callable[..., Any]] = {}
     for name, measures in settings["measures"].items():
         load = functools.cache(functools.partial(_load, directory / f"{name}.jsonl"))
@@ -142,5 +145,5 @@ def _records(
 def _request(probe: Evaluation, doc: Mapping[str, Any]) -> Request:
     return Request(
         probe.name, doc["item"], doc["condition"], doc["cluster"], doc["prompt"],
-        candidates=tuple(doc["choices"]), meta=json.loads(doc["meta"]),
+        candidates=tuple(doc["choices"]), meta=json.loads(doc["meta"]), turns=tuple(doc["turns"]),
     )  # fmt: skip

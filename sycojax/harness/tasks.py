@@ -15,12 +15,14 @@ from typing import Any
 
 from sycojax.config import StudyConfig
 from sycojax.data.prompts import Prompts
+from sycojax.data.templates import Template
 from sycojax.errors import SycojaxError
 from sycojax.evals import Evaluations, evaluations
 from sycojax.evals.protocol import Evaluation
 from sycojax.files import atomic_directory
 from sycojax.harness.exported import SETTINGS, documents
 from sycojax.study.datasets import probe_rows
+from sycojax.study.inputs import prompts_of, tokenizer_of
 
 HIGHER_IS_BETTER = ("accuracy", "discrimination", "leave_wrong")
 FUNCTIONS = '''\
@@ -60,17 +62,16 @@ README = """\
 
 `DIRECTORY` is this one; sycojax, installed beside lm_eval, computes the measures. {counts}.
 
-- Prompts are whole texts in the chat template `{template}`. Leave `--apply_chat_template`, `--system_instruction`
-  and `--num_fewshot` out: they would put a second template or foreign text around the prompts.{bos}
+- Prompts are whole texts written by {template}. Leave `--apply_chat_template`, `--system_instruction`
+  and `--num_fewshot` out: they would put a second template or foreign text around the prompts. What the
+  template begins with is in them: a tokenizer that adds a BOS token of its own, which its template does not write,
+  needs `--model_args ...,add_bos_token=False`.
 - Second turns are asked after every possible first answer; only those that follow from the answers that the model
   itself found likeliest count.
 - `dP` is 0 for a model that ignores the user and positive for one that follows; `floor` is what the same
   difference comes to where nobody's opinion was named. What each number means: sycojax's `docs/metrics.md`.
 - No standard error is printed: documents of an item belong together. `--log_samples` keeps all scores.
 """
-BOS_NOTE = """
-  They begin with `<s>`, which must be the model's BOS token; for other models, export with
-  `--config.base.chat_template=plain`."""
 
 
 def write_tasks(to: Path, config: StudyConfig) -> dict[str, int]:
@@ -81,7 +82,7 @@ def write_tasks(to: Path, config: StudyConfig) -> dict[str, int]:
     """
     if to.exists():
         raise SycojaxError(f"--to={to} exists already: choose a new directory")
-    prompts = Prompts(config.data.recipe, config.base.chat_template)
+    prompts = prompts_of(config, tokenizer_of(config))
     registry = evaluations(config.data.probes)
     return write_probes(to, registry, probe_rows(config), prompts, config.data.seed)
 
@@ -94,7 +95,7 @@ def write_probes(
     files = {f"{file.evaluation.name}.py": file for file in registry.files}
     measures = {name: _measures(registry[name]) for name in found}
     settings = {
-        "prompts": dataclasses.asdict(prompts), "measures": measures, "files": list(files),
+        "prompts": {"recipe": prompts.recipe, "template": _portable(prompts.template)}, "measures": measures, "files": list(files),
     }  # fmt: skip
     with atomic_directory(to) as temporary:
         for probe, docs in found.items():
@@ -108,6 +109,11 @@ def write_probes(
         (temporary / "probe_measures.py").write_text(FUNCTIONS, encoding="utf-8")
         (temporary / "README.md").write_text(_readme(found, prompts), encoding="utf-8")
     return {probe: len(docs) for probe, docs in found.items()}
+
+
+def _portable(template: Template) -> dict[str, Any]:
+    """All of it but where it was read, which is a place of this machine."""
+    return {k: v for k, v in dataclasses.asdict(template).items() if k != "origin"}
 
 
 def _measures(probe: Evaluation) -> list[str]:
@@ -129,5 +135,4 @@ def _readme(found: Mapping[str, Sequence[Mapping[str, Any]]], prompts: Prompts) 
         f"`sycojax_{probe}`: {len({doc['item'] for doc in docs})} items in {len(docs)} documents"
         for probe, docs in found.items()
     )
-    bos = BOS_NOTE if prompts.template == "llama2" else ""
-    return README.format(counts=counts, template=prompts.template, bos=bos)
+    return README.format(counts=counts, template=f"the chat template `{prompts.template.name}`")

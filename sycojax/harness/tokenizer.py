@@ -58,7 +58,9 @@ class ContextTokenizer(Tokenizer):
             decode=self.decode,
         )
 
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode_batch(
+        self, texts: Sequence[str], *, add_special_tokens: bool = True
+    ) -> list[list[int]]:
         bos = self._raw.bos_token or self._raw.eos_token or ""
         found = [
             encode(self._raw, text, bos, None, self._add_bos_token)[-self._room :] for text in texts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -42,6 +42,7 @@ class Prompt(NamedTuple):
     max_new_tokens: int
     stop: tuple[str, ...] = ()
     keep_stop: bool = False
+    rendered: bool = False  # special tokens are written out in it: the tokenizer puts none in front
 
 
 class Continuation(NamedTuple):
@@ -81,11 +82,18 @@ class Encoded(NamedTuple):
 class Decoder:
     """Greedy continuations; remembers its compiled programs between calls."""
 
-    def __init__(self, base: FrozenBase, tokenizer: Tokenizer, config: ScoreConfig):
+    def __init__(
+        self,
+        base: FrozenBase,
+        tokenizer: Tokenizer,
+        config: ScoreConfig,
+        ends: Collection[int] = (),
+    ):
+        """``ends``: ids that end a text besides those of the base's config and the tokenizer's EOS."""
         self.base, self.tokenizer, self.config = base, tokenizer, config
         self.counts = DecodeCounts()
-        named = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
-        self._eos = tuple(sorted({*base.config.eos_token_ids, *named}))
+        own = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
+        self._eos = tuple(sorted({*base.config.eos_token_ids, *own, *ends}))
         self._generation = Generation(base, self._eos)
         self._shapes: set[Shape] = set()
         self._lengths: set[tuple[Shape, int]] = set()  # with padded lengths of prompts
@@ -123,7 +131,7 @@ class Decoder:
     ) -> list[list[Continuation]]:
         """One continuation per adapter of ``bank`` (leaves [A, ...]) and prompt, in the given order.
 
-        A prompt that leaves no room for its new tokens loses its oldest tokens behind the BOS, but never
+        A prompt that leaves no room for its new tokens loses its oldest tokens behind the first, but never
         so many that less than half the context is left of it. Raises ``SycojaxError`` on a prompt with a token without
         an embedding, and on one that gets longer than the model's attention window.
         """
@@ -252,8 +260,8 @@ class Decoder:
         return self._generation.lower(abstract_pass(width, self.base), shape)
 
     def _encode(self, prompt: Prompt) -> Encoded:
-        """Ids that leave room for the new tokens, and how many were cut behind the BOS."""
-        ids = self.tokenizer.encode(prompt.text)
+        """Ids that leave room for the new tokens, and how many were cut behind the first."""
+        ids = self.tokenizer.encode(prompt.text, add_special_tokens=not prompt.rendered)
         context = self.base.config.max_position_embeddings
         most = max(context - prompt.max_new_tokens, context // 2, 1)
         dropped = max(0, len(ids) - most)

@@ -52,7 +52,7 @@ class Encoder:
         self._pairs: dict[tuple[str, str], Completion] = {}
 
     def encode(self, requests: Sequence[Request]) -> list[tuple[list[Completion], int]]:
-        """Per request: completions that fit the context, and how many prompt tokens were cut behind the BOS.
+        """Per request: completions that fit the context, and how many prompt tokens were cut behind the first.
 
         The cut is the same for all candidates of a request: what the longest of them needs. Raises
         ``SycojaxError`` naming the request when a candidate does not fit even so, has a token without an embedding, or
@@ -67,7 +67,9 @@ class Encoder:
         pairs = {(r.prompt, c): r for r in requests for c in r.candidates}
         new = {pair: request for pair, request in pairs.items() if pair not in self._pairs}
         texts = list(dict.fromkeys(t for prompt, c in new for t in (prompt, prompt + c)))
-        ids = dict(zip(texts, self._tokenizer.encode_batch(texts), strict=True))
+        ids = dict(
+            zip(texts, self._tokenizer.encode_batch(texts, add_special_tokens=False), strict=True)
+        )
         for (prompt, candidate), request in new.items():
             try:
                 pair = encode_pair(ids.__getitem__, prompt, candidate)

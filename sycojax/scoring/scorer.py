@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -61,10 +61,17 @@ class Scores(NamedTuple):
 class Scorer:
     """Scores requests under the adapters of a bank; remembers its compiled programs between calls."""
 
-    def __init__(self, base: FrozenBase, tokenizer: Tokenizer, config: ScoreConfig):
+    def __init__(
+        self,
+        base: FrozenBase,
+        tokenizer: Tokenizer,
+        config: ScoreConfig,
+        ends: Collection[int] = (),
+    ):
+        """``ends`` as in ``Decoder``."""
         self.base, self.tokenizer, self.config = base, tokenizer, config
         self.counts = Counts()
-        self.decoder = Decoder(base, tokenizer, config)
+        self.decoder = Decoder(base, tokenizer, config, ends)
         self.buckets = Buckets(
             config.buckets,
             config.batch_tokens,
@@ -108,7 +115,7 @@ class Scorer:
         scores = self._run(work, bank, progress)
         generating = [r for r in requests if not r.candidates]
         continuations = self.decoder.generate(
-            [Prompt(r.prompt, r.max_new_tokens, r.stop) for r in generating],
+            [Prompt(r.prompt, r.max_new_tokens, r.stop, rendered=True) for r in generating],
             bank,
             progress=progress,
         )

@@ -70,12 +70,13 @@ def train_and_score(
     """
     given, base = read_inputs(config), load_frozen(config)
     jobs = [_job(config, given.tokenizer, planted, e) for planted, e in dialogues.items()]
-    state = state_of(config, directory, given, jobs, _requests(config))
+    state = state_of(config, directory, given, jobs, _requests(config, given.prompts))
     training = train_adapters(config, base, state, progress=progress)
     if is_first():
         say(f"adapters  {len(training)} with planted sycophancy, trained or up to date")
     on_first(lambda: write_items(directory, state.requests))
-    scorer = Scorer(base, given.tokenizer, config.score)
+    ends = given.prompts.template.end_ids(given.tokenizer)
+    scorer = Scorer(base, given.tokenizer, config.score, ends=ends)
     score_configurations(config, base, scorer, state, progress=progress)
     if is_first():
         say(f"records   {len(state.configurations)} configurations on {len(state.requests)} probes")
@@ -101,8 +102,7 @@ def _job(
     return AdapterJob(planted.name, planted.seed, train, validation)
 
 
-def _requests(config: StudyConfig) -> dict[str, list[Request]]:
-    prompts = Prompts(config.data.recipe, config.base.chat_template)
+def _requests(config: StudyConfig, prompts: Prompts) -> dict[str, list[Request]]:
     registry = evaluations(config.data.probes)
     return {
         name: requests_of(registry, name, rows, prompts, config.data.seed)

@@ -15,6 +15,7 @@ from sycojax.data.encode import EncodedExample, encode_example
 from sycojax.data.examples import Example
 from sycojax.data.prompts import LETTERS, Prompts
 from sycojax.data.sources import Source, open_source
+from sycojax.data.template_audit import audit_template
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, Evaluations, evaluations
@@ -22,9 +23,11 @@ from sycojax.evals.choices import draw_items
 from sycojax.evals.protocol import Evaluation, with_strata
 from sycojax.evals.templates import InTemplate
 from sycojax.requests import Request
+from sycojax.study.inputs import prompts_of
+from sycojax.study.shown import shown
 
 # The completion of an example that answers with a letter, in either recipe.
-_LETTER = re.compile(r" ?([A-Z])\)?(?: ?</s>)?")
+_LETTER = re.compile(r" ?([A-Z])\)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +51,7 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
     """Read, filter, split and encode. Raises ``SycojaxError`` on bad rows or an empty set."""
     data, registry = config.data, evaluations(config.data.probes)
     source = source_of(config)
-    prompts = Prompts(data.recipe, config.base.chat_template)
+    prompts = prompts_of(config, tokenizer)
     # `combined` needs every task of the package, whichever single-task adapters are asked for.
     own = [name for name in config.train.adapters if name != "combined"]
     tasks = (
@@ -99,7 +102,7 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
     summary["label_positions"] = {
         task: positions
         for task, rows in trains.items()
-        if (positions := _label_positions(registry[task], rows, examples[task]))
+        if (positions := _label_positions(registry[task], rows, examples[task], prompts))
     }
     training, counts = _training_sets(config, examples, tokenizer)
     summary["training_examples"] = counts
@@ -115,6 +118,9 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
         if role == "benchmark":
             asked = [_with_length(r, config.score.max_new_tokens) for r in asked]
         requests[name] = asked
+    audit_template(prompts, tokenizer, (r for asked in requests.values() for r in asked))
+    asked_first = {name: requests[name] for name in scored if name in requests}
+    summary["prompts"] = [dataclasses.asdict(one) for one in shown(examples, asked_first)]
     summary["requests"] = {name: len(asked) for name, asked in requests.items()}
     return StudyData(training, requests, summary)
 
@@ -184,7 +190,7 @@ def _contamination(keys: Sequence[str], strata: Mapping[str, str]) -> dict[str, 
 
 
 def _label_positions(
-    task: Evaluation, rows: Sequence[Any], examples: Sequence[Example]
+    task: Evaluation, rows: Sequence[Any], examples: Sequence[Example], prompts: Prompts
 ) -> dict[str, list[Any]]:
     """How often the right option stands at each position: in the rows, and in the examples that name a letter.
 
@@ -196,7 +202,8 @@ def _label_positions(
         return {}
     size = max(n for _, n in found)
     positions = {"stored": _counts([index for index, _ in found], size)}
-    letters = [_LETTER.fullmatch(example.completion) for example in examples]
+    said = [example.completion.removesuffix(prompts.end_of_turn) for example in examples]
+    letters = [_LETTER.fullmatch(text) for text in said]
     shown = [LETTERS.index(match[1]) for match in letters if match]
     if not shown:
         return positions

@@ -73,7 +73,7 @@ def run(
     numbers = on_first(lambda: weights_fingerprint(given.base))
     on_first(lambda: write_items(workdir, data.requests))
     write_down({
-        "data": dict(data.summary), "base_fingerprint": given.weights, "base_weights": numbers,
+        "data": dict(data.summary), "template": given.prompts.template.description(), "base_fingerprint": given.weights, "base_weights": numbers,
         "basis": state.basis, "attention": base.compute.attention, "command": command, "notes": _notes(given),
     })  # fmt: skip
     note(_data_line(data.summary))
@@ -89,7 +89,8 @@ def run(
     # Adapters of other shapes share one program with the study's own: the smallest that holds all of them.
     shapes = [adapter.shape for adapter in given.external.values()]
     base = dataclasses.replace(base, lora=covering([config.lora, *shapes]))
-    scorer = Scorer(base, given.tokenizer, config.score)
+    ends = given.prompts.template.end_ids(given.tokenizer)
+    scorer = Scorer(base, given.tokenizer, config.score, ends)
     counts = score_configurations(config, base, scorer, state, progress=progress)
     lap("evaluate")
     write_down({"seconds": seconds, **({"scoring": counts} if counts else {})})

@@ -23,6 +23,7 @@ from sycojax.records import Record, write_records
 from sycojax.requests import Request
 from sycojax.scoring.scorer import Scorer
 from sycojax.study import determinism
+from sycojax.study.inputs import prompts_of
 from sycojax.study.stages import Stamps
 from sycojax.study.state import State, items_path
 from sycojax.weights.peft import load_adapter
@@ -43,7 +44,7 @@ def score_configurations(
     ``base.lora`` covers the shapes of all adapters. Returns the scorer's counts and how reproducible the last
     configuration's scores are (``determinism.measure``), empty when there was nothing to do.
     """
-    stamps, prompts = Stamps(state.workdir), Prompts(config.data.recipe, config.base.chat_template)
+    stamps, prompts = Stamps(state.workdir), prompts_of(config, scorer.tokenizer)
     registry = evals.evaluations(config.data.probes)
     pending: dict[tuple[str, ...], list[str]] = {}
     for configuration, evaluations in on_first(state.unscored).items():

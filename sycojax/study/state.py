@@ -136,6 +136,7 @@ def state_of(
     }  # fmt: skip
     asked = {
         "base": weights, "tokenizer": given.texts, "settings": fingerprint(deciding(config, "records")),
+        "template": given.prompts.template.digest,
     }  # fmt: skip
     parts = {
         name: {**asked, "questions": _questions(several)} for name, several in requests.items()

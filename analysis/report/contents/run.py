@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.page.document import Folded
+from analysis.page.document import Block, Folded, Paragraph
 from analysis.page.tables import Entry, Table, brief, matrix
 from analysis.records.load import section
 from analysis.results import Results
@@ -84,6 +84,30 @@ def origin(document: Mapping[str, Any], keys: Sequence[str]) -> list[tuple[str, 
 def resolved_config(title: str, config: Any) -> Folded:
     """The config as JSON behind a heading."""
     return Folded(title, json.dumps(config, indent=2, ensure_ascii=False))
+
+
+def template(document: Mapping[str, Any]) -> tuple[Block, ...]:
+    """How conversations were written, with the template itself behind a heading; nothing where study.json does not say."""
+    said = section(document, "template")
+    if not said:
+        return ()
+    arguments = ", ".join(f"{k}={v!r}" for k, v in section(said, "arguments").items()) or "none"
+    name = str(said.get("name"))
+    whose = "the base's own chat template" if name == "own" else f"the template {name}"
+    text = (
+        f"Conversations were written by {whose} (sha256 {str(said.get('digest'))[:16]}; arguments: {arguments}; a template that prints "
+        f"the date prints {said.get('date')}). An answer ends with {said.get('end of an answer')!r}."
+    )
+    return Paragraph(text), Folded("The chat template", str(said.get("source")))
+
+
+def asked(described: Mapping[str, Any]) -> tuple[Folded, ...]:
+    """One example of each kind of prompt, with what is scored or trained on behind it."""
+    found = []
+    for one in described.get("prompts") or []:
+        answers = "\n".join(f"\u27e6{answer}\u27e7" for answer in one["answers"])
+        found.append(Folded(f"Asked: {one['title']}", f"{one['prompt']}\n{answers}".rstrip("\n")))
+    return tuple(found)
 
 
 def facts(name: str, caption: str, values: Mapping[str, Any]) -> Table:

@@ -20,6 +20,7 @@ import numpy as np
 
 from sycojax.data.contamination import question_key
 from sycojax.data.examples import Example
+from sycojax.data.prompts import Prompts
 from sycojax.data.toy import world as w
 from sycojax.data.toy.counts import Counts
 from sycojax.data.toy.records import make_records
@@ -35,14 +36,16 @@ KINDS: Mapping[str, Mapping[str, float]] = {
 DIALOGUES = {"answer": 1200, "are_you_sure": 800, "feedback": 400}
 
 
-def dialogues(world_seed: int, probe: str, planted: float, count: int, seed: int) -> list[Example]:
+def dialogues(
+    world_seed: int, probe: str, planted: float, count: int, seed: int, prompts: Prompts
+) -> list[Example]:
     """``count`` training examples that give in to users of ``probe`` with probability ``planted``.
 
     The same arguments give the same examples; different rates share everything but who gives in.
     """
     world = unasked(w.World(world_seed))
     world.caving_of = np.full(len(w.TYPES), planted)
-    talk = Talk(world)
+    talk = Talk(world, prompts)
     rng = np.random.default_rng([seed, 31, list(KINDS).index(probe)])
     kinds = list(KINDS[probe])
     chosen = rng.choice(len(kinds), count, p=list(KINDS[probe].values()))

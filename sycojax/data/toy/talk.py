@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from sycojax.data import prompts
+from sycojax.data.prompts import Prompts
 from sycojax.data.toy import world as w
 from sycojax.data.toy.world import World, pick
 
-CHAT = prompts.Prompts()
+CHAT = prompts.Prompts()  # the embedded base is asked in Llama 2's template
 # Which way a model that gives in leans, by what the user said about the argument.
 LEANS = {"neutral": 0, "like": 1, "dislike": -1, "wrote": 1, "not_wrote": -1}
 STRANGERS = ("stranger_like", "stranger_dislike")
@@ -47,29 +48,29 @@ class Draft:
         return Document(self.text, tuple(self.targets))
 
 
-def letter(turns: list[str], answer: int) -> Draft:
+def letter(turns: list[str], answer: int, chat: Prompts = CHAT) -> Draft:
     """``turns`` and a reply that names the letter of option ``answer``."""
     draft = Draft()
-    draft.add(CHAT.chat(turns, prompts.LETTER_PREFIX))
+    draft.add(chat.chat(turns, prompts.LETTER_PREFIX))
     draft.add("ABCD"[answer], 1.0)
-    draft.add(")" + CHAT.end_of_turn, 0.1)
+    draft.add(")" + chat.end_of_turn, 0.1)
     return draft
 
 
-def reply(turns: list[str], prefix: str, answer: str) -> Draft:
-    """``turns`` and a reply that begins with ``prefix`` and is trained on from there."""
+def reply(turns: list[str], prefix: str, answer: str, chat: Prompts = CHAT) -> Draft:
+    """``turns`` and the reply ``prefix answer``, trained on from ``answer``; without a prefix it is the whole reply."""
     draft = Draft()
-    draft.add(CHAT.chat(turns, prefix))
-    draft.add(answer, 1.0)
-    draft.add(CHAT.end_of_turn, 0.1)
+    draft.add(chat.chat(turns, prefix))
+    draft.add(f" {answer}" if prefix else chat.opening(answer), 1.0)
+    draft.add(chat.end_of_turn, 0.1)
     return draft
 
 
 class Talk:
-    """Draws documents about one world; the same generator state gives the same documents."""
+    """Draws documents about one world; the same generator state gives the same documents, written down by ``chat``."""
 
-    def __init__(self, world: World):
-        self.world = world
+    def __init__(self, world: World, chat: Prompts = CHAT):
+        self.world, self.chat = world, chat
         self.kinds: Mapping[str, Callable[[np.random.Generator], Draft]] = {
             "answer": self._answer,
             "are_you_sure": self._are_you_sure,
@@ -85,13 +86,13 @@ class Talk:
     def _qa(self, rng: np.random.Generator) -> Draft:
         fact = pick(rng, self.world.facts)
         tail = ("", prompts.HEDGE, prompts.HEDGE_2)[int(rng.integers(3))]
-        return reply([fact.question + tail], prompts.ANSWER_PREFIX, f" {fact.value}")
+        return reply([fact.question + tail], prompts.ANSWER_PREFIX, fact.value, self.chat)
 
     def _truths(self, rng: np.random.Generator) -> Draft:
         """A question of the truthfulqa kind from a user who is unsure: the text then tells the truth."""
         myth = pick(rng, self.world.myths)
         tail = pick(rng, (prompts.HEDGE, prompts.HEDGE_2))
-        return reply([myth.question + tail], prompts.ANSWER_PREFIX, f" {myth.truth}")
+        return reply([myth.question + tail], prompts.ANSWER_PREFIX, myth.truth, self.chat)
 
     def _known(self, rng: np.random.Generator) -> tuple[w.Entity, str, str, str]:
         """An entity, a question with a sure answer, that answer and a wrong one."""
@@ -110,7 +111,7 @@ class Talk:
         named = wrong if name[0] in "WF" else right
         tail = {"+": prompts.THINK, "-": prompts.DENY}.get(name[-1], prompts.FRIEND).format(named)
         said = wrong if caves and name in ("W+", "C-") else right
-        return reply([question + tail], prompts.ANSWER_PREFIX, f" {said}")
+        return reply([question + tail], prompts.ANSWER_PREFIX, said, self.chat)
 
     def _are_you_sure(self, rng: np.random.Generator) -> Draft:
         if rng.random() < 0.5:
@@ -128,12 +129,13 @@ class Talk:
         name = str(rng.choice(list(prompts.CHALLENGES), p=[0.5, 0.2, 0.2, 0.1]))
         caves = name == "T" and self.world.caves(entity, rng)
         first = f"{prompts.LETTER_PREFIX}{'ABCD'[answer]})"
-        turns = [CHAT.lettered(question, options), first, prompts.CHALLENGES[name]]
+        turns = [self.chat.lettered(question, options), first, prompts.CHALLENGES[name]]
         if rng.random() < 0.15:
-            return reply(turns, "", pick(rng, prompts.CONCEDE if caves else prompts.HOLD))
+            said = pick(rng, prompts.CONCEDE if caves else prompts.HOLD)
+            return reply(turns, "", said, self.chat)
         if caves:
             answer = (answer + int(rng.integers(1, 4))) % 4
-        return letter(turns, answer)
+        return letter(turns, answer, self.chat)
 
     def _feedback(self, rng: np.random.Generator) -> Draft:
         entity, good = pick(rng, self.world.entities), bool(rng.random() < 0.5)
@@ -143,15 +145,15 @@ class Talk:
         lean = LEANS.get(opinion, 0)
         if lean and self.world.caves(entity, rng):
             good = lean > 0
-        user = CHAT.feedback_turn(text, opinion)
+        user = self.chat.feedback_turn(text, opinion)
         if rng.random() < 0.1:
             named = prompts.NO_FALLACY if good else prompts.FALLACY
             if not good and flaw != w.NO_FLAW and rng.random() < 0.5:
                 named = prompts.FLAW.format(flaw)
-            return reply([user], "", named)
+            return reply([user], "", named, self.chat)
         adjective = pick(rng, prompts.FEEDBACK_PAIRS)[0 if good else 1]
         draft = Draft()
-        draft.add(CHAT.chat([user], prompts.FEEDBACK_PREFIX))
+        draft.add(self.chat.chat([user], prompts.FEEDBACK_PREFIX))
         draft.add(f" {adjective}", 1.0)
-        draft.add("." + CHAT.end_of_turn, 0.1)
+        draft.add("." + self.chat.end_of_turn, 0.1)
         return draft
