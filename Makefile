@@ -2,11 +2,17 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 WORKDIR ?= runs/toy
+MODELS ?= models
 
-.PHONY: study test parity bench lint clean
+.PHONY: study real test parity bench lint clean
 
 study: $(VENV)/core.stamp           ## install, then run the whole study on the embedded default
 	JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/sycojax study --config=configs/toy.py --workdir=$(WORKDIR)
+
+real: $(VENV)/gguf.stamp            ## a small study of a real chat model, SmolLM2-135M-Instruct: fetches 93 MB, half an hour
+	$(BIN)/python -m launch.smollm2 $(MODELS)
+	JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/sycojax study --config=configs/smollm2.py:demo \
+	  --config.base.path=$(MODELS)/SmolLM2-135M-Instruct.Q4_1.gguf --workdir=runs/real
 
 test: lint                          ## lint, types and every test that needs no peer library
 	$(BIN)/python -m pytest -n 2 -m "not parity and not slow"
@@ -31,6 +37,10 @@ $(VENV)/bin/python:
 
 $(VENV)/core.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/gguf.stamp: $(VENV)/core.stamp
+	$(BIN)/python -m pip install --quiet --editable '.[gguf]'
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/core.stamp

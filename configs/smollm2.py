@@ -1,0 +1,43 @@
+"""A real chat model that needs no hub: SmolLM2-135M-Instruct (Q4_1) on the embedded sample of real rows.
+
+    sycojax study --config=configs/smollm2.py --workdir=runs/smollm2
+
+is the full study, about six hours on two CPU cores. ``make real`` puts the model where ``base.path`` looks for it and runs
+the small one, ``--config=configs/smollm2.py:demo``: two adapters and about 40 items of each kind.
+"""
+
+from sycojax.config import default_config
+
+
+def get_config(size: str = ""):
+    """``size``: "demo" for the small study."""
+    config = default_config()
+    config.name = f"smollm2_{size}" if size else "smollm2"
+    config.base.path = "models/SmolLM2-135M-Instruct.Q4_1.gguf"
+    config.data.source = "sample"
+    config.data.max_length = 512
+
+    config.lora.rank = 8
+    config.lora.alpha = 16.0
+    config.lora.dropout = 0.0
+
+    config.train.adapters = ("gsm8k", "mmlu", "hellaswag", "truthfulqa", "combined")
+    config.train.seeds = (0, 1)
+    config.train.epochs = 3.0
+    config.train.row_length = 512
+    config.train.warmup_steps = 5
+    config.train.logits_chunk = 256
+    config.score.max_new_tokens = 256
+    if size == "demo":
+        config.data.train_limit = 160
+        config.data.test_limit = 40
+        config.data.probe_limit = 40
+        config.train.adapters = ("gsm8k", "mmlu")
+        config.train.seeds = (0,)
+        config.train.epochs = 1.0
+        config.score.evaluations = (
+            "gsm8k", "mmlu", "answer", "are_you_sure", "feedback",
+        )  # fmt: skip
+        config.score.audit_items = 8
+        config.score.max_new_tokens = 120
+    return config
