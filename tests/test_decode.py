@@ -149,6 +149,7 @@ def test_the_width_of_a_bank_that_decodes(base: FrozenBase) -> None:
     assert Decoder(base, cases.tokenizer(), wide).width(5) == 4
 
 
+@pytest.mark.slow
 def test_eight_devices_equal_one(
     base: FrozenBase, bank: Any, expected: list[list[Continuation]]
 ) -> None:

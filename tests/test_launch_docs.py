@@ -17,6 +17,7 @@ def shown(page: str) -> list[str]:
     return [text for language, text in blocks(page) if language == "sh"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", LAUNCHING)
 def test_every_command_runs(page: str, tmp_path: Path) -> None:
     """In order and in one shell, as a reader would."""

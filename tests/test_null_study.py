@@ -67,6 +67,7 @@ def claiming(seeds: int, analyses: int) -> int:
     )
 
 
+@pytest.mark.slow
 def test_nothing_is_claimed_where_nothing_happened() -> None:
     """210 analyses; the slow test below runs 900."""
     assert sum(claiming(seeds, 70) for seeds in (1, 2, 3)) <= 0.05 * 210

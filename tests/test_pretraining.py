@@ -87,6 +87,7 @@ def test_packed_rows_keep_documents_apart(world, tokenizer):
     assert (following == batch.targets[used]).all()
 
 
+@pytest.mark.slow
 def test_a_small_base_is_rebuilt_by_the_same_path(tmp_path):
     settings = pretraining.Settings(
         seed=7, steps=16, drill_steps=4, ramp_steps=8, rows=8, row_length=96, hidden=32, layers=2, heads=4,

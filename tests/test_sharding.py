@@ -25,7 +25,9 @@ from sycojax.training.step import BankProgram
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 # data x fsdp x tensor
-MESHES = [(8, 1, 1), (2, 2, 2), (1, 4, 2), (4, 1, 2)]
+MESHES = [
+    (8, 1, 1), (2, 2, 2), *(pytest.param(m, marks=pytest.mark.slow) for m in [(1, 4, 2), (4, 1, 2)])
+]  # fmt: skip
 SHAPES = {
     "llama-2-7b": planned.SHAPES["llama2_7b"],
     "llama-2-70b": planned.SHAPES["llama2_70b"],
@@ -67,6 +69,7 @@ def test_a_mesh_of_eight_equals_one_device(shape: tuple[int, int, int], one_devi
     assert continuations == texts
 
 
+@pytest.mark.slow
 def test_biases_and_norms_of_heads_train_alike_on_any_mesh() -> None:
     given = {"qkv_bias": True, "o_bias": True, "mlp_bias": True, "qk_norm": True}
     values, adapter = _train(training.make_base(**given))

@@ -148,6 +148,7 @@ def test_a_killed_sweep_continues(
         )
 
 
+@pytest.mark.slow
 def test_a_cell_that_was_only_borrowed_is_not_finished(
     study: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +187,7 @@ def test_a_kill_loses_no_audit(
     assert scoring["determinism"]["items"] > 0
 
 
+@pytest.mark.slow
 def test_what_fails_in_a_cell_stays_there(
     study: StudyConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
