@@ -49,14 +49,11 @@ def messages(*turns: str) -> list[dict[str, str]]:
     return [{"role": ("user", "assistant")[i % 2], "content": t} for i, t in enumerate(turns)]
 
 
-@pytest.mark.parametrize("name", DIALECTS)
-def test_every_prompt_is_what_transformers_asks(name: str, write: Write) -> None:
-    """All that the three probes ask, second turns included, and every benchmark's training text."""
-    dialect = DIALECTS[name]
-    directory = write(dialect)
-    tokenizer, prompts = read(directory, **dict(dialect.args))
+def assert_as_transformers_asks(directory: Path, args: dict[str, Any]) -> None:
+    """All that the three probes ask, second turns included, and what is scored behind it, by AutoTokenizer."""
+    tokenizer, prompts = read(directory, **args)
     judge = transformers.AutoTokenizer.from_pretrained(directory)
-    fixed: dict[str, Any] = dict(dialect.args) | {"date_string": "26 Jul 2024"}
+    fixed = args | {"date_string": f"{DATE:%d %b %Y}"}
 
     def ids(*turns: str, waiting: bool = False) -> list[int]:
         return judge.apply_chat_template(
@@ -80,6 +77,17 @@ def test_every_prompt_is_what_transformers_asks(name: str, write: Write) -> None
             whole = request.prompt + candidate + prompts.end_of_turn
             assert encoded(whole) == ids(*request.turns, answer), request.key
     audit_template(prompts, tokenizer, asked)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_every_prompt_is_what_transformers_asks(name: str, write: Write) -> None:
+    assert_as_transformers_asks(write(DIALECTS[name]), dict(DIALECTS[name].args))
+
+
+@pytest.mark.parametrize("name", ["tokenizer-llama3_1", "tokenizer-qwen3"])
+def test_real_templates_ask_what_transformers_asks(name: str, real_models: Path) -> None:
+    args = {"enable_thinking": False} if name.endswith("qwen3") else {}
+    assert_as_transformers_asks(real_models / name, args)
 
 
 @pytest.mark.parametrize("name", DIALECTS)
