@@ -53,7 +53,7 @@ def assert_as_transformers_asks(directory: Path, args: dict[str, Any]) -> None:
     """All that the three probes ask, second turns included, and what is scored behind it, by AutoTokenizer."""
     tokenizer, prompts = read(directory, **args)
     judge = transformers.AutoTokenizer.from_pretrained(directory)
-    fixed = args | {"date_string": f"{DATE:%d %b %Y}"}
+    fixed: dict[str, Any] = args | {"date_string": f"{DATE:%d %b %Y}"}
 
     def ids(*turns: str, waiting: bool = False) -> list[int]:
         return judge.apply_chat_template(
@@ -86,7 +86,7 @@ def test_every_prompt_is_what_transformers_asks(name: str, write: Write) -> None
 
 @pytest.mark.parametrize("name", ["tokenizer-llama3_1", "tokenizer-qwen3"])
 def test_real_templates_ask_what_transformers_asks(name: str, real_models: Path) -> None:
-    args = {"enable_thinking": False} if name.endswith("qwen3") else {}
+    args: dict[str, Any] = {"enable_thinking": False} if name.endswith("qwen3") else {}
     assert_as_transformers_asks(real_models / name, args)
 
 
