@@ -83,7 +83,7 @@ def stand_in_push() -> None:
     import huggingface_hub
     from test_export import Hub
 
-    huggingface_hub.HfApi = lambda: Hub()  # pyright: ignore[reportAttributeAccessIssue]
+    huggingface_hub.HfApi = Hub  # pyright: ignore[reportAttributeAccessIssue]
     huggingface_hub.get_token = lambda: "hf_x"  # pyright: ignore[reportAttributeAccessIssue]
 
 
