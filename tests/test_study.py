@@ -111,6 +111,8 @@ def test_one_command_from_rows_to_report(inputs: StudyConfig, tmp_path: Path) ->
     page = index.read_text(encoding="utf-8")
     assert "combined" in page
     assert "<script src" not in page
+    assert "were written by the base&#x27;s own chat template" in page
+    assert "Asked: are_you_sure, forced=right,rotation=0" in page
     with (index.parent / "complete_results.csv").open() as rows:
         names = [row["adapter_name"] for row in csv.DictReader(rows)]
     assert names == ["baseline", "gsm8k", "combined"]

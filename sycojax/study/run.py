@@ -73,8 +73,9 @@ def run(
     numbers = on_first(lambda: weights_fingerprint(given.base))
     on_first(lambda: write_items(workdir, data.requests))
     write_down({
-        "data": dict(data.summary), "template": given.prompts.template.description(), "base_fingerprint": given.weights, "base_weights": numbers,
-        "basis": state.basis, "attention": base.compute.attention, "command": command, "notes": _notes(given),
+        "data": dict(data.summary), "template": given.prompts.template.description(),
+        "base_fingerprint": given.weights, "base_weights": numbers, "basis": state.basis,
+        "attention": base.compute.attention, "command": command, "notes": _notes(given),
     })  # fmt: skip
     note(_data_line(data.summary))
     lap("data")

@@ -76,6 +76,7 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
             "base_fingerprint": found.get("base_fingerprint", old.get("base_fingerprint", "")),
             "basis": found.get("basis", old.get("basis", {})),
             "base_weights": found.get("base_weights", old.get("base_weights", "")),
+            "template": found.get("template", old.get("template", {})),
             "devices": sorted({d.device_kind for d in jax.devices()}),
             "device_count": jax.device_count(),
             "attention": found.get("attention", old.get("attention", "")),
