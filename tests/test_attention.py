@@ -108,6 +108,7 @@ def test_values_and_gradients_are_those_of_xla(name: str, interpreted: None, cud
 
 @pytest.mark.parametrize("bank_axis", ["data", None])
 @pytest.mark.parametrize("name", ["splash", "cudnn"])
+@pytest.mark.slow
 def test_nothing_is_gathered_for_it(
     name: Any, bank_axis: str | None, interpreted: None, cudnn_by_xla: None
 ):
@@ -152,6 +153,7 @@ def test_a_bank_maps_over_it(name: str, interpreted: None, cudnn_by_xla: None):
 
 
 @pytest.mark.parametrize("remat", ["none", "dots", "full"])
+@pytest.mark.slow
 def test_a_model_trains_the_same(remat: Any, interpreted: None):
     """Through the layer scan and rematerialisation: gradients of an adapter."""
     lora = LoRAConfig(rank=2, alpha=4.0, dropout=0.0, targets=("q_proj", "v_proj"))

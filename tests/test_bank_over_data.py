@@ -23,7 +23,7 @@ from sycojax.training.optimizer import make_optimizer
 from sycojax.training.step import BankProgram
 from sycojax.weights.checkpoints import Checkpoints
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_compilation")]
 
 WIDTH = 4
 MESHES = [(4, 2, 1), (2, 2, 2)]  # data x fsdp x tensor

@@ -99,6 +99,7 @@ CASES: list[Any] = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)))
+@pytest.mark.slow
 def test_no_logits_travel(case: Any) -> None:
     """Nothing has a vocabulary dimension but the kernel of the head, which stays split over ``tensor``."""
     tensor = case[1][2]

@@ -177,6 +177,7 @@ def test_stop_strings_cut_the_text(
     assert row == [Continuation(text[:cut], True)]
 
 
+@pytest.mark.slow
 def test_a_stop_string_ends_the_work(base: FrozenBase, bank: Any) -> None:
     """Rows that have said one make room within a stride, in a bank too; the others are continued as ever."""
     endless = dataclasses.replace(

@@ -168,6 +168,7 @@ def test_sharded_codes_and_logits_are_the_same(checkpoint, quantization):
 
 @BOTH
 @pytest.mark.parametrize("family", ["qwen2", "qwen3-tied", "biased"])
+@pytest.mark.slow
 def test_biases_and_norms_stay_as_they_are(tmp_path, family, quantization):
     """In the base's dtype beside the codes, on any mesh; nothing of them is lost in the product."""
     own = tiny.FAMILIES[family]
@@ -232,6 +233,7 @@ def test_processes_share_the_work(checkpoint, quantization, monkeypatch):
     assert layers == [{"0", "2"}, {"1"}]
 
 
+@pytest.mark.slow
 def test_adapters_train_and_codes_stay(base):
     before = jax.tree.map(np.array, base.params)
     lora = initial_lora(base.config, base.lora, jax.random.key(1))
@@ -242,6 +244,7 @@ def test_adapters_train_and_codes_stay(base):
     jax.tree.map(np.testing.assert_array_equal, base.params, before)
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_restored_weights(base):
     lora = initial_lora(base.config, base.lora, jax.random.key(1))
     lora = jax.tree.map(lambda x: x + 0.01, lora)
@@ -254,6 +257,7 @@ def test_gradients_are_those_of_the_restored_weights(base):
     jax.tree.map(close, found, expected)
 
 
+@pytest.mark.slow
 def test_no_layer_waits_for_the_backward_pass_in_full_precision():
     """What a deeper model needs more for a gradient is less than one layer's kernels per layer."""
     rows = jax.tree.map(jnp.asarray, ours.rows(tiny.training_batches(CONFIG)[0][:4]))

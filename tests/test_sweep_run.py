@@ -118,6 +118,7 @@ def test_cells_share_a_bank_and_equal_studies_of_their_own(
     assert (written, programs) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_continues(
     study: StudyConfig, tmp_path: Path, only_training: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
