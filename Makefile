@@ -9,7 +9,7 @@ MODELS ?= models
 study: $(VENV)/core.stamp           ## install, then run the whole study on the embedded default
 	JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/sycojax study --config=configs/toy.py --workdir=$(WORKDIR)
 
-real: $(VENV)/gguf.stamp            ## a small study of a real chat model, SmolLM2-135M-Instruct: fetches 93 MB, half an hour
+real: $(VENV)/gguf.stamp            ## a small study of a real chat model, SmolLM2-135M-Instruct: fetches 93 MB
 	$(BIN)/python -m launch.smollm2 $(MODELS)
 	JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/sycojax study --config=configs/smollm2.py:demo \
 	  --config.base.path=$(MODELS)/SmolLM2-135M-Instruct.Q4_1.gguf --workdir=runs/real

@@ -2,7 +2,7 @@
 
     sycojax study --config=configs/smollm2.py --workdir=runs/smollm2
 
-is the full study, about six hours on two CPU cores. ``make real`` puts the model where ``base.path`` looks for it and runs
+is the full study, hours on two CPU cores. ``make real`` puts the model where ``base.path`` looks for it and runs
 the small one, ``--config=configs/smollm2.py:demo``: two adapters and about 40 items of each kind.
 """
 

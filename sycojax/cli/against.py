@@ -96,7 +96,7 @@ def _pairs(config: StudyConfig, prompts: Prompts, tokenizer: Tokenizer) -> list[
     def encode(text: str) -> list[int]:
         return tokenizer.encode(text, add_special_tokens=False)
 
-    shown = [one for one in kinds(config, prompts) if one.answers]
+    shown = [one for one in kinds(config, prompts, tokenizer) if one.answers]
     turns = itertools.zip_longest(*([(one.prompt, a) for a in one.answers] for one in shown))
     chosen = [pair for of_kind in turns for pair in of_kind if pair is not None][:SCORED]
     return [encode_pair(encode, prompt, answer) for prompt, answer in chosen]

@@ -13,6 +13,7 @@ from sycojax.data.data_sets import Split
 from sycojax.data.encode import EncodedExample, encode_example
 from sycojax.data.prompts import Prompts
 from sycojax.data.sources import Source, open_source
+from sycojax.data.template_audit import audit_template
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.evals import evaluations
@@ -99,10 +100,10 @@ def show(config: StudyConfig, source: Source, tokenizer: Tokenizer, name: str, i
     return "\n".join(parts)
 
 
-def kinds(config: StudyConfig, prompts: Prompts) -> list[Shown]:
-    """One example of each kind of prompt, of the first rows of a config's data; no further row is read.
+def kinds(config: StudyConfig, prompts: Prompts, tokenizer: Tokenizer) -> list[Shown]:
+    """One example of each kind of prompt, of the first rows of a config's data.
 
-    Raises ``SycojaxError`` where a row is wrong.
+    Raises ``SycojaxError`` where a row is wrong, or where template and tokenizer do not fit together.
     """
     registry, source, seed = evaluations(config.data.probes), source_of(config), config.data.seed
     examples, requests = {}, {}
@@ -112,18 +113,16 @@ def kinds(config: StudyConfig, prompts: Prompts) -> list[Shown]:
             examples[name] = evaluation.examples(source.rows(name, "train")[:1], prompts, seed)
         rows = source.rows(name, evaluation.splits[-1])[:1]
         requests[name] = evaluation.requests(rows, prompts, seed)
+    audit_template(prompts, tokenizer, itertools.chain.from_iterable(requests.values()))
     return list(shown(examples, requests))
 
 
 def asked_texts(config: StudyConfig, tokenizer: Tokenizer, *, ids: bool) -> str:
-    """``kinds`` for a terminal, after a look at whether template and tokenizer fit together; ``ids``: the prompts' ids too.
-
-    Raises ``SycojaxError`` where they do not.
-    """
+    """``kinds`` for a terminal; ``ids``: the prompts' ids too. Raises ``SycojaxError`` as they do."""
     prompts = prompts_of(config, tokenizer)
     template = prompts.template
     lines = [f"--- written by {template.origin} (sha256 {template.digest[:16]})"]
-    for one in kinds(config, prompts):
+    for one in kinds(config, prompts, tokenizer):
         lines += [f"--- {one.title}", visible(one.prompt)]
         lines += [f"  {_marked(visible(answer))}" for answer in one.answers]
         if ids:

@@ -68,10 +68,17 @@ class Template:
     origin: str = "the chat template"  # what messages call it
 
     def named(self, name: str) -> Template:
-        """The template of that name, with the same tokens."""
-        return dataclasses.replace(
-            self, name=name, source=NAMED[name][0], args={}, origin=f"the template {name}"
-        )
+        """The template of that name, with the same tokens; the same one every time, so that it is looked at once."""
+        return self._named[name]
+
+    @cached_property
+    def _named(self) -> dict[str, Template]:
+        return {
+            name: dataclasses.replace(
+                self, name=name, source=source, args={}, origin=f"the template {name}"
+            )
+            for name, (source, _) in NAMED.items()
+        }
 
     @property
     def digest(self) -> str:
