@@ -5,7 +5,7 @@ what a sweep compares) asks here, so that a new field needs no list anywhere els
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 Affects = Literal["adapter", "continuation", "records", "analysis", "nothing"]
@@ -67,7 +67,7 @@ def deciding(config: Any, *affected: Affects) -> dict[str, Any]:
 
 
 def value_of(config: Any, key: str) -> Any:
-    """The value of a dotted key."""
+    """The value of a dotted key; None for a name that a mapping does not have."""
     for part in key.split("."):
-        config = getattr(config, part)
+        config = config.get(part) if isinstance(config, Mapping) else getattr(config, part)
     return config

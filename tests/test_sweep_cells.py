@@ -46,6 +46,15 @@ def test_a_list_is_the_cells_themselves() -> None:
     assert cells[1].config.train.adapters == ("gsm8k",)
 
 
+def test_arguments_of_the_chat_template_are_swept() -> None:
+    cells = plan(StudyConfig(), {"base.template_args.enable_thinking": [True, False]})
+    assert [c.config.base.template_args for c in cells] == [
+        {"enable_thinking": True},
+        {"enable_thinking": False},
+    ]
+    assert [c.settings["base.template_args.enable_thinking"] for c in cells] == [True, False]
+
+
 def test_paths_may_hold_commas(tmp_path: Path) -> None:
     """As those of a sweep's own cells do."""
     path = "w/cells/learning_rate=0.001,train_limit=60/adapters/mmlu-s0"

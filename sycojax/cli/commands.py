@@ -289,6 +289,8 @@ def doctor(settings: Settings, workdir: str, ids: bool, against: str) -> None:
         try:
             tokenizer = tokenizer_of(config)
         except SycojaxError as error:  # of a hub base, it may not have been fetched
+            if against:
+                raise
             print(f"--- what is asked is not shown: {error}")
             return
         print(data.asked_texts(config, tokenizer, ids=ids))

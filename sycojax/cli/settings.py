@@ -71,8 +71,9 @@ def _read(config: str, overrides: Sequence[str]) -> Any:
                     f"get_config() of the config file returns a {returned} ({CONFIG_FILE})"
                 )
             _refuse_joined(overrides, values)
-            with values.config.unlocked():
-                values.config.base.template_args.update(args)
+            if args:
+                with values.config.unlocked():
+                    values.config.base.template_args.update(args)
     except AttributeError as error:
         said = str(error).strip(chr(34))
         if "has no attribute" in said:  # Python's words, for what the file itself does

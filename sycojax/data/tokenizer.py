@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 Encode = Callable[[str], list[int]]
 EncodeBatch = Callable[[Sequence[str]], list[list[int]]]
 Decode = Callable[[list[int]], str]
+
+# transformers advises on its import to install torch, which nothing here needs.
+os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 
 _FILES = ("tokenizer.json", "tokenizer.model")
 # The tokens of a Llama, where no file beside the vocabulary says which they are.
