@@ -122,7 +122,7 @@ def _ours(
 
 def _theirs(directory: Path, reader: Path, dtype: Dtype) -> tuple[Any, Any]:
     """transformers' tokenizer and model, the latter on an accelerator of torch where there is one."""
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
     import transformers
 
     def files(path: Path) -> tuple[str, dict[str, str]]:
@@ -153,7 +153,7 @@ def _differing_ids(template: Template, tokenizer: Tokenizer, judge: Any) -> list
 
 def _likelihood(model: Any, ids: Sequence[int], start: int) -> float:
     """log p of ``ids[start:]`` in nats."""
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     with torch.no_grad():
         logits = model(torch.tensor([list(ids)], device=model.device)).logits[0].double().cpu()
@@ -164,7 +164,7 @@ def _likelihood(model: Any, ids: Sequence[int], start: int) -> float:
 def _continuation(
     model: Any, judge: Any, tokenizer: Tokenizer, prompt: str, ends: Sequence[int]
 ) -> str:
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     ids = tokenizer.encode(prompt, add_special_tokens=False)
     given = torch.tensor([ids], device=model.device)
