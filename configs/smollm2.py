@@ -30,7 +30,7 @@ def get_config(size: str = ""):
     config.score.max_new_tokens = 256
     if size == "demo":
         config.data.train_limit = 160
-        config.data.test_limit = 40
+        config.data.test_limit = 30
         config.data.probe_limit = 40
         config.train.adapters = ("gsm8k", "mmlu")
         config.train.seeds = (0,)
@@ -39,5 +39,5 @@ def get_config(size: str = ""):
             "gsm8k", "mmlu", "answer", "are_you_sure", "feedback",
         )  # fmt: skip
         config.score.audit_items = 8
-        config.score.max_new_tokens = 120
+        config.score.max_new_tokens = 100
     return config

@@ -27,7 +27,10 @@ from sycojax.files import read_json, write_json
 from sycojax.records import Record
 
 NOTHING = Doubt((), frozenset())
-UP, WIDE, TINY = Estimate(0.2, 0.1, 0.3), Estimate(0.2, -0.1, 0.5), Estimate(0.001, -0.01, 0.01)
+UP, WIDE, TINY = (
+    Estimate(*ends, items=80, clusters=80)
+    for ends in ((0.2, 0.1, 0.3), (0.2, -0.1, 0.5), (0.001, -0.01, 0.01))
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +80,17 @@ def test_only_the_claim_makes_a_claim(results: Results) -> None:
     assert "No change (the shift lies within ±5 points): gsm8k" in said
     assert "Cannot be told: mmlu (a single test would find 10.0 points with 80 % power)" in said
     assert "1 of " not in conclusions.counted(changed).partition(",")[0]
+    few = dataclasses.replace(UP, clusters=12)
+    none = Result(level, dataclasses.replace(TINY, clusters=50), p_claim_holm=1.0, equivalent=None)
+    short = with_results(
+        changed, {"combined": Result(level, few, p_claim_holm=0.04), "gsm8k": none}
+    )
+    assert "Too few items: gsm8k and combined" in dict(conclusions.can(short, NOTHING))["answer:"]
+    assert " rest on " in dict(conclusions.cannot(short, NOTHING))["Too few items:"]
     cells = {row[0]: row[1] for row in conclusions.table(changed, NOTHING).rows}
     assert cells["combined"].strong == "text"  # type: ignore[union-attr]
     assert cells["mmlu"].strong == ""  # type: ignore[union-attr]
-    lowered = Result(level, Estimate(-0.2, -0.3, -0.1), p_claim_holm=0.04, equivalent=False)
+    lowered = Result(level, Estimate(-0.2, -0.3, -0.1, 80, 80), p_claim_holm=0.04, equivalent=False)
     assert (
         "lowered by mmlu \u221220.0 points"
         in dict(conclusions.can(with_results(changed, {"mmlu": lowered}), NOTHING))["answer:"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -21,6 +22,7 @@ from analysis.statistics import (
     level,
     mcnemar,
     minimum_detectable,
+    paired_score,
     pooled_spread,
     resample,
     shift,
@@ -41,8 +43,9 @@ def measure(values, weights=None, clusters=None, unit="rate", items=None) -> Mea
     return Measure("m", "M", unit, items, clusters, above * below, below, "mean")
 
 
-def rates(values, weights=None, clusters=None) -> Resampled:
-    return resample(measure(values, weights, clusters))
+def rates(values, weights=None, clusters=None, shares=False) -> Resampled:
+    made = measure(values, weights, clusters)
+    return resample(dataclasses.replace(made, shares=shares))
 
 
 def nats(values, weights=None, clusters=None) -> Resampled:
@@ -59,38 +62,77 @@ def test_wilson_known_answers() -> None:
 
 def test_a_plain_rate_has_wilsons_interval() -> None:
     """And one of zero counts the clusters."""
-    found = level([rates([1] * 8 + [0] * 2)])
+    found = level([rates([1] * 8 + [0] * 2, shares=True)])
     assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
     assert (found.items, found.clusters) == (10, 10)
-    found = level([rates([0] * 40, clusters=[i // 2 for i in range(40)])])
+    found = level([rates([0] * 40, clusters=[i // 2 for i in range(40)], shares=True)])
     assert (found.low, found.high) == pytest.approx(wilson(0, 20))
 
 
-def test_bca_agrees_with_scipy_on_a_clustered_ratio() -> None:
-    rng = np.random.default_rng(0)
-    clusters = np.repeat(np.arange(60), rng.integers(1, 5, 60))
-    values = rng.exponential(size=len(clusters)) * (1 + clusters % 3)
-    found = level([nats(values, clusters=clusters)])
-    sums, sizes = (np.bincount(clusters, w) for w in (values, None))
-    expected = stats.bootstrap(
-        (sums, sizes), lambda a, b, axis=-1: a.sum(axis) / b.sum(axis), paired=True, method="BCa",
-        n_resamples=9999, rng=np.random.default_rng(1),
-    ).confidence_interval  # fmt: skip
-    width = expected.high - expected.low
-    assert found.value == pytest.approx(values.mean())
-    assert found.low == pytest.approx(expected.low, abs=0.06 * width)
-    assert found.high == pytest.approx(expected.high, abs=0.06 * width)
+def test_tangos_interval_has_known_answers() -> None:
+    """His own example (Stat. Med. 1998): of 44 pairs 12 go up and 1 down; and where nothing differs z^2 / (n + z^2)."""
+    z = stats.norm.ppf(0.975)
+    assert paired_score(0, 0, 60, z)[1] == pytest.approx(z * z / (60 + z * z))
+    low, high = paired_score(12, 1, 44, z)
+    for limit, sign in ((low, 1), (high, -1)):
+        # By hand: the statistic with the share that goes down estimated by maximum likelihood at the limit.
+        grid = np.linspace(1e-9, (1 - abs(limit)) / 2, 400_001)
+        down = grid if limit >= 0 else grid - limit
+        likelihood = 12 * np.log(down + limit) + np.log(down)
+        likelihood += 31 * np.log(np.maximum(1 - 2 * down - limit, 1e-300))
+        q = down[np.argmax(likelihood)]
+        error = math.sqrt((2 * q + limit - limit**2) / 44)
+        assert (11 / 44 - limit) / error == pytest.approx(sign * z, abs=1e-4)
+    assert paired_score(1, 12, 44, z) == pytest.approx((-high, -low))
 
 
-def test_jackknife_equals_leaving_clusters_out_by_hand() -> None:
-    rng = np.random.default_rng(2)
-    clusters = np.array([0, 0, 1, 2, 2, 2, 3])
-    values, weights = rng.normal(size=(2, 7)), rng.integers(1, 3, size=(2, 7))
-    sample = rates(values, weights, clusters)
-    for place, cluster in enumerate(sample.names):
-        keep = clusters != int(cluster)
-        by_hand = measure(values[:, keep], weights[:, keep]).estimate
-        assert sample.jackknife[place] == pytest.approx(by_hand)
+def test_a_score_interval_needs_no_whole_numbers() -> None:
+    """Twice everything in pairs that agree says what once says, with t for z: only the number of pairs counts."""
+    once = np.array([1] * 6 + [-1] * 2 + [0] * 52)
+    found = level([rates(np.repeat(once, 2), clusters=np.repeat(np.arange(60), 2))])
+    variance = once.var() / 59
+    reach = stats.t.ppf(0.975, 59)
+    size = (8 / 60 - (4 / 60) ** 2) / variance
+    by_hand = paired_score(6 / 60 * size, 2 / 60 * size, size, reach)
+    assert (found.low, found.high) == pytest.approx(by_hand)
+    z = level([rates(once)])
+    assert found.low == pytest.approx(z.low, abs=0.005)
+    assert found.high > z.high
+
+
+@pytest.mark.parametrize("others", [0.0, -1e-9])
+def test_the_method_does_not_look_at_the_sign_of_one_item(others: float) -> None:
+    """A difference that happens to have no negative item is no share."""
+    values = np.zeros(60)
+    values[0], values[-1] = 0.9, others
+    found = level([rates(values)])
+    assert found.low < 0 < found.high
+    assert (found.low, found.high) == pytest.approx((-0.0433, 0.0830), abs=5e-4)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 8])
+def test_few_questions_say_little(n: int) -> None:
+    """Their interval holds the truth and nothing follows from it; five points are there each time."""
+    held = same = 0
+    for i in range(300):
+        rng = np.random.default_rng([n, i])
+        before, moved = rng.uniform(-0.2, 0.2, n), rng.normal(0.05, 0.05, n)
+        found = shift([rates(before + moved)], rates(before))
+        held += found.low <= 0.05 <= found.high
+        same += equivalent([rates(before + moved)], rates(before)) is True
+    assert held >= 0.915 * 300  # a true .95 does with probability .99
+    assert same == 0
+
+
+def test_a_shift_of_conditional_rates_is_newcombes() -> None:
+    """Each configuration right on questions of its own: no item is in both, so Wilson's limits are squared and added."""
+    adapter = rates([1, 1, 0, 0, 0] + [0] * 8, [1] * 5 + [0] * 8, shares=True)
+    base = rates([0] * 5 + [1] * 2 + [0] * 6, [0] * 5 + [1] * 8, shares=True)
+    found = shift([adapter], base)
+    (l1, u1), (l0, u0) = wilson(2, 5), wilson(2, 8)
+    low = 0.15 - math.hypot(0.4 - l1, u0 - 0.25)
+    high = 0.15 + math.hypot(u1 - 0.4, 0.25 - l0)
+    assert (found.value, found.low, found.high) == pytest.approx((0.15, low, high))
 
 
 def test_difference_of_conditional_rates_keeps_its_two_denominators() -> None:
@@ -117,14 +159,15 @@ def test_paired_shift_is_as_narrow_as_its_differences() -> None:
 
 
 def test_no_difference_at_all_still_has_a_width() -> None:
-    """Bonett and Price for yes/no answers, 0 of n differing for graded ones, no interval without a scale."""
+    """Tango's for yes/no answers, the same with t for graded ones, no interval without a scale."""
     sample = rates([0, 1, 1, 0] * 25)
     found = shift([sample], sample)
-    assert (found.low, found.high) == pytest.approx((-0.0272, 0.0272), abs=2e-4)
+    assert (found.low, found.high) == pytest.approx((-0.0370, 0.0370), abs=1e-4)
     assert swap_test([sample], sample) == mcnemar(sample, sample) == 1
     graded = rates([0.25, 0.75] * 50)
     found = shift([graded, graded], graded)
-    assert (found.value, found.high) == pytest.approx((0, wilson(0, 100)[1]))
+    t = stats.t.ppf(0.975, 99)
+    assert (found.value, found.high) == pytest.approx((0, t * t / (100 + t * t)))
     flat = nats([0.25, 0.75] * 50)
     assert shift([flat], flat).note == "no variation"
 
@@ -137,7 +180,6 @@ def test_empty_condition_is_nan_with_a_reason() -> None:
 
 
 def test_a_rare_condition_gives_a_value_without_interval() -> None:
-    """With one item in the condition, a third of the replicates have an empty denominator."""
     sample = nats([[0.5] + [0] * 39], [[1] + [0] * 39])
     assert level([sample]).value == 0.5
     assert math.isnan(level([sample]).low)
@@ -234,7 +276,7 @@ def test_minimum_detectable_effect_of_the_design_table(
 
 def test_equivalence_needs_enough_items() -> None:
     rng = np.random.default_rng(12)
-    for n, expected in ((30, False), (3000, True)):
+    for n, expected in ((59, None), (60, False), (3000, True)):
         base, adapter = (rates(0.5 + 0.2 * rng.normal(size=n)) for _ in range(2))
         assert equivalent([adapter], base) is expected
     base = nats(rng.normal(size=400) * 3)

@@ -80,7 +80,7 @@ def _times(measure: Measure, sign: float) -> Measure:
 
 def _minus(one: Measure, other: Measure) -> Measure:
     """The difference of two means over the same items."""
-    return dataclasses.replace(one, numerator=one.numerator - other.numerator)
+    return dataclasses.replace(one, numerator=one.numerator - other.numerator, shares=False)
 
 
 def _somebody(results: Results, group: str, evaluation: str, echo: Echo) -> str:

@@ -82,7 +82,7 @@ def whiskers(estimate: Estimate, unit: str) -> list[list[float]]:
     """Error-bar lengths in shown units, [[below], [above]]; zero where there is no interval."""
     if not (math.isfinite(estimate.low) and math.isfinite(estimate.high)):
         return [[0.0], [0.0]]
-    # A BCa or Wilson interval can end a rounding error short of the value itself.
+    # A score interval can end a rounding error short of the value itself.
     below = max(0.0, estimate.value - estimate.low) * scale(unit)
     above = max(0.0, estimate.high - estimate.value) * scale(unit)
     return [[below], [above]]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from analysis.statistics import ALPHA, PERMUTATIONS, POWER, RESAMPLES
-from analysis.statistics.equivalence import SESOI_RATE, SESOI_SD
+from analysis.statistics import ALPHA, PERMUTATIONS, POWER
+from analysis.statistics.equivalence import FEWEST_SAME, SESOI_RATE, SESOI_SD
+from analysis.statistics.paired import FEWEST_TESTED
 
 STATISTICS = (
     (
@@ -13,35 +14,38 @@ STATISTICS = (
     ),
     (
         "Intervals of levels (95 %).",
-        "Yes/no answers to distinct questions, one seed: Wilson's score interval. Any other rate: Wilson's formula with "
-        "the effective sample size p(1 - p) / se^2 and a t quantile. Anything else, one seed: BCa cluster bootstrap "
-        f"({RESAMPLES:,} replicates) with quantiles moved out for the number of clusters (Hesterberg 2015).",
+        "The method follows from the kind of number, never from what was found. A share of yes/no answers to distinct "
+        "questions, one seed: Wilson's score interval. Any other share: Wilson's formula with the effective sample size "
+        "p(1 - p) / se^2 and a t quantile. A difference of rates: Tango's score interval for paired rates (1998), with the "
+        "number of items that explains its standard error over clusters and a t quantile; of decisions on distinct "
+        "questions with their own number and the normal quantile. Log-odds and other scores without bounds: t over clusters.",
     ),
     (
         "Shifts.",
-        "Adapter minus base on the same items, so that what the items have in common cancels. One seed: "
-        "Bonett and Price's interval for yes/no answers, else BCa. Several seeds: "
-        "value +- sqrt(t_items^2 * C/(C - 1) * sum over clusters of influence^2 + t_seeds^2 * seed variance / seeds), each "
-        "source stretched by its own t (Graybill and Wang 1980). The seed variance is that pooled over the adapters of a "
+        "Adapter minus base on the same items, so that what the items have in common cancels; of rates Tango's score interval, "
+        "as above. Where each configuration meets a condition on other items (right before), Wilson's limits of every rate, "
+        "squared and added with their correlations (Newcombe 1998). With several seeds t_seeds * sqrt(seed variance / seeds) "
+        "is squared and added to either side, each source stretched by its own t (Graybill and Wang 1980). The seed variance is that pooled over the adapters of a "
         "measure, or the adapter's own where that is larger, less the noise that finite items explain. The influence of a "
-        "ratio is linearised (Woodruff 1971). Where no item differs, the share of questions that would is taken as "
-        "Wilson's upper limit for 0 of C. The mean benchmark shift takes the errors of the benchmarks as independent.",
+        "ratio is linearised (Woodruff 1971). The mean benchmark shift takes the errors of the benchmarks as independent.",
     ),
     (
         "Tests.",
         f"p_items: {PERMUTATIONS:,} random swaps of adapter and base within clusters, two-sided; it speaks about the "
-        "adapters that were trained. p_seeds: 1 minus the level of the interval above that just reaches 0; it speaks about other trainings too. "
+        "adapters that were trained. p_seeds: 1 minus the level at which value +- sqrt(t_items^2 * item variance + t_seeds^2 * seed "
+        "variance / seeds) just reaches 0; it speaks about other trainings too. "
         "p_claim is the larger of the two (p_items with one seed), adjusted by Holm over the confirmatory family: all "
         "adapters on the soft headline of each probe.",
     ),
     (
         "Claims.",
-        f"An effect is claimed when p_claim, so adjusted, is below {ALPHA:g}, on no other ground.",
+        f"An effect is claimed when p_claim, so adjusted, is below {ALPHA:g}, on no other ground, from {FEWEST_TESTED} questions on.",
     ),
     (
         "No change.",
         "Two one-sided tests at .05: the 90 % interval of the shift lies within the smallest shift of interest, fixed "
-        f"beforehand at {SESOI_RATE * 100:g} points for rates and {SESOI_SD:g} standard deviations over the base's items else.",
+        f"beforehand at {SESOI_RATE * 100:g} points for rates and {SESOI_SD:g} standard deviations over the base's items else. It is claimed from {FEWEST_SAME} questions on: fewer can miss the few "
+        "that carry a shift.",
     ),
     (
         "MDE.",

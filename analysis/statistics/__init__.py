@@ -1,8 +1,8 @@
 """Intervals, tests and error models for ``Measure``; all resampling is by cluster and seeded. SciPy first.
 
-``estimates`` what is resampled - ``intervals`` for one number - ``seeds`` randomness from training - ``shifts`` levels
-and shifts with the interval that fits - ``paired`` tests - ``multiplicity`` - ``equivalence`` and power -
-``correlations`` over configurations.
+``estimates`` what is resampled - ``intervals`` for one number - ``terms`` numbers as sums of means - ``seeds`` randomness
+from training - ``shifts`` levels and shifts with the interval that fits - ``paired`` tests - ``multiplicity`` -
+``equivalence`` and power - ``correlations`` over configurations.
 """
 
 from analysis.statistics.correlations import Correlation, correlation
@@ -17,7 +17,7 @@ from analysis.statistics.estimates import (
     Resampled,
     resample,
 )
-from analysis.statistics.intervals import bca, bonett_price, wilson, wilson_effective
+from analysis.statistics.intervals import paired_score, wilson, wilson_effective
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.paired import PERMUTATIONS, mcnemar, swap_test
 from analysis.statistics.seeds import Error, SeedSpread, error, icc, pooled_spread
@@ -25,7 +25,7 @@ from analysis.statistics.shifts import level, shift
 
 __all__ = [
     "ALPHA", "LEVEL", "PERMUTATIONS", "POWER", "RESAMPLES", "SEED", "Correlation", "Error", "Estimate", "Resampled", "SeedSpread",
-    "bca", "benjamini_hochberg", "bonett_price", "correlation", "equivalent", "error",
-    "holm", "icc", "level", "mcnemar", "minimum_detectable", "pooled_spread", "resample", "shift",
+    "benjamini_hochberg", "correlation", "equivalent", "error",
+    "holm", "icc", "level", "mcnemar", "minimum_detectable", "paired_score", "pooled_spread", "resample", "shift",
     "smallest_of_interest", "swap_test", "wilson", "wilson_effective",
 ]  # fmt: skip

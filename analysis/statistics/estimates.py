@@ -57,12 +57,6 @@ class Resampled:
         return sum_of_ratios(weights @ self.numerator.T, weights @ self.denominator.T)
 
     @functools.cached_property
-    def jackknife(self) -> np.ndarray:
-        """float64 [C]: the value without each cluster."""
-        above, below = self.numerator, self.denominator
-        return sum_of_ratios(above.sum(axis=1) - above.T, below.sum(axis=1) - below.T)
-
-    @functools.cached_property
     def influence(self) -> np.ndarray:
         """float64 [C], summing to 0: what each cluster adds to the value, to first order.
 
@@ -87,9 +81,9 @@ def resample(measure: Measure) -> Resampled:
     The ratios are formed after resampling (sums over clusters above and below), so a conditional rate is
     resampled with its random denominator. Deterministic: the weights depend on the number of clusters only.
     """
-    names, index = _clusters(measure.clusters)
-    above = _by_cluster(measure.numerator, index, len(names))
-    below = _by_cluster(measure.denominator, index, len(names))
+    names, index = cluster_index(measure.clusters)
+    above = sum_by_cluster(measure.numerator, index, len(names))
+    below = sum_by_cluster(measure.denominator, index, len(names))
     return Resampled(measure, names, above, below)
 
 
@@ -111,10 +105,12 @@ def bootstrap_weights(clusters: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=64)  # all measures of an evaluation share one tuple
-def _clusters(clusters: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray]:
+def cluster_index(clusters: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray]:
+    """The names of the C clusters, sorted, and which of them each item belongs to: int64 [n]."""
     names, index = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
     return tuple(names.tolist()), index
 
 
-def _by_cluster(values: np.ndarray, index: np.ndarray, clusters: int) -> np.ndarray:
+def sum_by_cluster(values: np.ndarray, index: np.ndarray, clusters: int) -> np.ndarray:
+    """Values of items, float64 [R, n], summed within clusters: [R, C]."""
     return np.stack([np.bincount(index, row, minlength=clusters) for row in values])

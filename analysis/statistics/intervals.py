@@ -9,6 +9,19 @@ from scipy import special, stats
 
 from analysis.statistics.estimates import LEVEL
 
+HALVINGS = 50  # of the bracket around a score limit
+
+
+def normal_quantile(level: float) -> float:
+    """What a two-sided interval at ``level`` reaches, in standard errors that are known."""
+    return float(special.ndtri((1 + level) / 2))
+
+
+def t_quantile(df: float, level: float) -> float:
+    """What a two-sided interval at ``level`` reaches, in standard errors estimated with ``df`` degrees of freedom."""
+    # stdtrit is the inverse of Student's distribution function, without the cost of scipy.stats.
+    return -float(special.stdtrit(df, (1 - level) / 2))
+
 
 def wilson(successes: int, n: int, level: float = LEVEL) -> tuple[float, float]:
     """Wilson's score interval (JASA 1927) for ``successes`` of ``n`` independent ones."""
@@ -31,52 +44,45 @@ def wilson_effective(rate: float, half_width: float) -> tuple[float, float]:
     return centre - half, centre + half
 
 
-def bonett_price(gains: int, losses: int, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """Adjusted Wald interval for the difference of two paired rates (Bonett and Price, J. Educ. Behav. Stat. 2012).
+def paired_score(gains: float, losses: float, n: float, reach: float) -> tuple[float, float]:
+    """Tango's score interval (Stat. Med. 1998) for the difference of two paired rates.
 
-    ``gains`` and ``losses`` of ``n`` pairs differ. One of each is added before the Wald interval is formed, so it
-    has a width where no pair differs: +-2.77 / (n + 2). Simulated coverage: 95-97 % where at least a tenth of
-    the pairs differ; wider than need be where almost none do (99.8 % for .03 of 68).
+    Of ``n`` pairs ``gains`` go up and ``losses`` go down; the difference is ``(gains - losses) / n``. The limits are the
+    differences at which that lies ``reach`` standard errors away, the errors being those at the limit: the
+    share that goes down is re-estimated under it. So the interval has a width where no pair differs, and leans
+    away from the side where none does. The three counts need not be whole numbers.
+
+    Exact coverage of the 95 % interval, 5 to 300 pairs of which .02 to .8 differ: 92.8 % and more; 93.6 to 97.4 % where
+    five or more are expected to differ, but 98.9 % for 10 pairs of which half go up. Everywhere narrower than the
+    exact interval of Chan and Zhang (Biometrics 1999).
     """
-    up, down = (gains + 1) / (n + 2), (losses + 1) / (n + 2)
-    z = float(special.ndtri((1 + level) / 2))
-    half = z * math.sqrt((up + down - (up - down) ** 2) / (n + 2))
-    return max(up - down - half, -1.0), min(up - down + half, 1.0)
+    found = (gains - losses) / n
+
+    def within(limit: float) -> bool:
+        b = -gains - losses + (2 * n - gains + losses) * limit
+        c = -losses * limit * (1 - limit)
+        down = max((math.sqrt(max(b * b - 8 * n * c, 0.0)) - b) / (4 * n), 0.0)
+        variance = n * max(2 * down + limit * (1 - limit), 0.0)
+        return (gains - losses - n * limit) ** 2 <= reach**2 * variance
+
+    ends = []
+    for outside in (-1.0, 1.0):
+        inside = found
+        for _ in range(HALVINGS):
+            middle = (inside + outside) / 2
+            inside, outside = (middle, outside) if within(middle) else (inside, middle)
+        ends.append(inside)
+    return ends[0], ends[1]
 
 
-def bca(
-    value: float, replicates: np.ndarray, jackknife: np.ndarray, level: float = LEVEL
+def square_and_add(
+    value: float, below: np.ndarray, above: np.ndarray, correlation: np.ndarray
 ) -> tuple[float, float]:
-    """BCa bootstrap interval (Efron, JASA 1987), its tails moved out for the size of the sample.
+    """Limits of a sum from those of its terms (Newcombe, Stat. Med. 1998; Zou, Am. J. Epidemiol. 2009).
 
-    The bootstrap divides by n where an unbiased variance divides by n - 1, and knows no t. Reading the quantiles of
-    ``sqrt(n / (n - 1)) t`` in place of z makes up for both (Hesterberg, Am. Statistician 2015).
-
-    Simulated coverage, n = 68 to 300: 94-96 % for normal and probability-scale scores and conditional rates,
-    93.5-95 % for exponential ones. Heavier tails stay below: 92 % for lognormal scores and where 15 % of 68
-    items carry the whole shift.
+    ``below`` and ``above``, float64 [K], say how far each term's limits lie from it, ``correlation``, [K, K], how the terms
+    vary together.
     """
-    n = len(jackknife)
-    reach = math.sqrt(n / (n - 1)) * -float(special.stdtrit(n - 1, (1 - level) / 2))
-    z = np.array([-reach, reach])
-    share = np.mean(replicates < value) + 0.5 * np.mean(replicates == value)
-    away = jackknife.mean() - jackknife
-    spread = float((away**2).sum())
-    if 0 < share < 1 and spread > 1e-24 and math.isfinite(spread):
-        bias = special.ndtri(share)
-        skew = float((away**3).sum()) / (6 * spread**1.5)
-        z = bias + (bias + z) / (1 - skew * (bias + z))
-    low, high = np.quantile(replicates, special.ndtr(z))
-    return float(low), float(high)
-
-
-def unvaried(
-    value: float, clusters: int, reach: float, level: float = LEVEL
-) -> tuple[float, float]:
-    """An interval where all ``clusters`` gave the very same value, which no bootstrap can widen.
-
-    With 0 of n different, the share of questions that would differ is at most Wilson's upper limit, and a
-    different question differs by at most ``reach`` (the width of the scale).
-    """
-    share = wilson(0, clusters, level)[1]
-    return value - reach * share, value + reach * share
+    low = math.sqrt(max(float(below @ correlation @ below), 0.0))
+    high = math.sqrt(max(float(above @ correlation @ above), 0.0))
+    return value - low, value + high

@@ -1,13 +1,15 @@
 """Levels and shifts against the base with their intervals: which method speaks for which kind of number.
 
-=====================================================  ======================================================
-a level that is a rate: one seed, distinct questions   Wilson
-... clusters, graded answers or several seeds          Wilson with the effective sample size
-any other level or shift, one seed                     BCa cluster bootstrap with expanded tails
-a shift of yes/no answers, one seed                    Bonett and Price's adjusted Wald
-any other level or shift, several seeds                item error and pooled seed spread, each with its own t
-every cluster the same                                 0 of n differ: Wilson's upper limit times the scale
-=====================================================  ======================================================
+======================================================  =====================================================
+a share: yes/no answers to distinct questions           Wilson
+... graded answers, clusters or several seeds           Wilson with the effective number of items
+a difference of rates, and any shift of a rate          Tango's score interval, with the effective number too
+... among the questions each configuration got right    Wilson's limits, squared and added (Newcombe)
+anything without bounds (nats, standard deviations)     t over clusters
+several seeds                                           the above, and the pooled spread of seeds with its own t
+======================================================  =====================================================
+
+The method follows from the kind of number and from what it counts, never from what was found.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.statistics.estimates import LEVEL, Estimate, Resampled
-from analysis.statistics.intervals import bca, bonett_price, unvaried, wilson, wilson_effective
+from analysis.statistics.intervals import t_quantile
 from analysis.statistics.seeds import SeedSpread, error
+from analysis.statistics.terms import Term, interval, terms
 
 FEWEST = 3  # clusters that a condition must hold for an interval to be given
 
@@ -31,20 +34,7 @@ def level(
 
     ``spread``: between the seeds, pooled over adapters; None: that of these seeds.
     """
-    value = float(np.mean([s.value for s in seeds]))
-    rate = _is_rate(seeds)
-    found = error([(1.0, seeds)], spread)
-    if rate and len(seeds) == 1 and yes_no(seeds[0]) and math.isfinite(value):
-        n = seeds[0].counted
-        low, high = wilson(round(value * n), n, confidence)
-        return _estimate(value, low, high, seeds[0], "Wilson")
-    if rate and value in (0.0, 1.0) and seeds[0].counted:
-        low, high = wilson(round(value * seeds[0].counted), seeds[0].counted, confidence)
-        return _estimate(value, low, high, seeds[0], "Wilson, clusters")
-    if rate and 0 < value < 1 and found.se > 1e-12 and _enough(seeds):
-        low, high = wilson_effective(value, found.half_width(confidence))
-        return _estimate(value, low, high, seeds[0], "Wilson, effective n")
-    return _interval(seeds, None, spread, confidence)
+    return _estimate(seeds, None, spread, confidence)
 
 
 def shift(
@@ -57,11 +47,7 @@ def shift(
 
     With one seed it speaks about the adapter that was trained; with several also about other seeds.
     """
-    if len(seeds) == 1 and paired_yes_no(seeds[0], base):
-        gains, losses = discordant(seeds[0], base)
-        low, high = bonett_price(gains, losses, len(base.names), confidence)
-        return _estimate(seeds[0].value - base.value, low, high, base, "Bonett-Price")
-    return _interval(seeds, base, spread, confidence)
+    return _estimate(seeds, base, spread, confidence)
 
 
 def paired_yes_no(adapter: Resampled, base: Resampled) -> bool:
@@ -75,48 +61,6 @@ def discordant(adapter: Resampled, base: Resampled) -> tuple[int, int]:
     return int((difference > 0.5).sum()), int((difference < -0.5).sum())
 
 
-def _interval(
-    seeds: Sequence[Resampled], base: Resampled | None, spread: SeedSpread | None, confidence: float
-) -> Estimate:
-    sample = base or seeds[0]
-    terms = [(1.0, seeds), *([(-1.0, [base])] if base else [])]
-    found = error(terms, spread)
-    if not math.isfinite(found.value):
-        return _estimate(math.nan, math.nan, math.nan, sample, "no item to count")
-    if not _enough([s for _, group in terms for s in group]):
-        return _estimate(found.value, math.nan, math.nan, sample, "too few items")
-    reach = _reach(sample)
-    if found.se < 1e-12 and not math.isfinite(reach):
-        return _estimate(found.value, math.nan, math.nan, sample, "no variation")
-    if found.item_variance < 1e-24 and math.isfinite(reach):
-        # Other adapters' seeds may differ where this one's do not; the items' part is wide all the same.
-        items = unvaried(found.value, sample.counted, reach, confidence)[1] - found.value
-        half = math.hypot(items, found.half_width(confidence))
-        return _estimate(
-            found.value, found.value - half, found.value + half, sample, "no item differs"
-        )
-    if len(seeds) > 1:
-        half = found.half_width(confidence)
-        return _estimate(found.value, found.value - half, found.value + half, sample, "t")
-    replicates = seeds[0].replicates - (base.replicates if base else 0.0)
-    known = replicates[np.isfinite(replicates)]
-    if len(known) < LEVEL * len(replicates):
-        return _estimate(found.value, math.nan, math.nan, sample, "too few items")
-    jackknife = seeds[0].jackknife - (base.jackknife if base else 0.0)
-    low, high = bca(found.value, known, jackknife, confidence)
-    return _estimate(found.value, low, high, sample, "BCa")
-
-
-def _is_rate(seeds: Sequence[Resampled]) -> bool:
-    """One ratio with 0 <= numerator <= denominator: a share of something."""
-    return all(
-        s.measure.unit == "rate"
-        and len(s.numerator) == 1
-        and bool((s.numerator >= -1e-12).all() and (s.numerator <= s.denominator + 1e-12).all())
-        for s in seeds
-    )
-
-
 def yes_no(sample: Resampled) -> bool:
     """Whether every item is a question of its own, answered yes (1) or no (0) or not counted."""
     return (
@@ -128,18 +72,56 @@ def yes_no(sample: Resampled) -> bool:
     )
 
 
+def _estimate(
+    seeds: Sequence[Resampled], base: Resampled | None, spread: SeedSpread | None, confidence: float
+) -> Estimate:
+    sample = base or seeds[0]
+    items, clusters = len(sample.measure.items), len(sample.names)
+    groups = [(1.0, seeds), *([(-1.0, [base])] if base else [])]
+    found = error(groups, spread)
+    if not math.isfinite(found.value):
+        return Estimate(math.nan, items=items, clusters=clusters, note="no item to count")
+    if not _enough([s for _, group in groups for s in group]):
+        return Estimate(found.value, items=items, clusters=clusters, note="too few items")
+    if sample.measure.unit == "rate":
+        parts = terms(seeds, base)
+        low, high = interval(parts, confidence)
+        note = _method(parts)
+    else:
+        half = t_quantile(found.item_df, confidence) * math.sqrt(found.item_variance)
+        low, high, note = found.value - half, found.value + half, "t"
+    if found.seed_variance:
+        between = t_quantile(found.seed_df, confidence) * math.sqrt(found.seed_variance)
+        low = found.value - math.hypot(found.value - low, between)
+        high = found.value + math.hypot(high - found.value, between)
+        note += ", seeds"
+    if not high - low > 1e-12:
+        return Estimate(found.value, items=items, clusters=clusters, note="no variation")
+    if sample.measure.unit == "rate":
+        # What seeds or several terms add may reach out of the scale.
+        lowest, highest = _scale(sample, base)
+        low, high = max(low, lowest), min(high, highest)
+    return Estimate(found.value, low, high, items, clusters, note)
+
+
+def _scale(sample: Resampled, base: Resampled | None) -> tuple[float, float]:
+    """The ends of a level's or a shift's scale; of several rates every other one is taken away."""
+    share = sample.measure.shares and len(sample.numerator) == 1
+    if share and base is None:
+        return 0.0, 1.0
+    widest = max(1.0, len(sample.numerator) / 2) * (1 if share or base is None else 2)
+    return -widest, widest
+
+
+def _method(parts: Sequence[Term]) -> str:
+    if len(parts) > 1:
+        return "squared and added"
+    if parts[0].share:
+        return "Wilson" if parts[0].decided else "Wilson, effective n"
+    return "score" if parts[0].decided else "score, effective n"
+
+
 def _enough(samples: Sequence[Resampled]) -> bool:
     """Whether every condition holds enough clusters; a plain mean needs two."""
     conditional = any((s.denominator <= 0).any() for s in samples)
     return min(s.counted for s in samples) >= (FEWEST if conditional else 2)
-
-
-def _reach(sample: Resampled) -> float:
-    """How far one question can move a rate; nan for what has no bounds."""
-    if sample.measure.unit != "rate":
-        return math.nan
-    return len(sample.numerator) * (2.0 if (sample.numerator < 0).any() else 1.0)
-
-
-def _estimate(value: float, low: float, high: float, sample: Resampled, note: str = "") -> Estimate:
-    return Estimate(value, low, high, len(sample.measure.items), len(sample.names), note)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from analysis.page.tables import Entry, Table
 from analysis.page.text import change, count, interval, listing, number, p_value
 from analysis.results import Results
+from analysis.statistics.equivalence import FEWEST_SAME
+from analysis.statistics.paired import FEWEST_TESTED
 from analysis.verdicts.doubt import MEANING, Doubt
 from analysis.verdicts.rule import Verdict, every_verdict, margin, verdicts
 
@@ -16,6 +18,7 @@ WORDS = {
     "lowered": "lowered",
     "no change": "no change",
     "open": "cannot be told",
+    "too few items": "too few items",
     "demonstration": "demonstration",
 }
 DEMONSTRATION = (
@@ -65,6 +68,7 @@ def cannot(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
     failed = failed_audits(doubt, results.groups)
     sentences = [
         ("Undecided:", _undecided(results)),
+        ("Too few items:", _too_few(results)),
         ("Failed audits:", f"{failed}. {MEANING}" if failed else ""),
         ("Not audited:", _unaudited(doubt)),
         _seeds(results),
@@ -116,7 +120,7 @@ def _entry(verdict: Verdict, doubt: Doubt) -> Entry:
         note += f"; MDE {number(verdict.mde, unit)}"
     mark = doubt.of_shift(verdict.adapter, verdict.probe)
     text = f"{WORDS[verdict.outcome]}{mark}"
-    tone = "open" if verdict.outcome in ("open", "demonstration") else ""
+    tone = "open" if verdict.outcome in ("open", "too few items", "demonstration") else ""
     return Entry(text, note, "text" if verdict.claimed else "", tone)
 
 
@@ -140,6 +144,9 @@ def _probe(found: list[Verdict], doubt: Doubt) -> str:
         seen = [v.mde for v in still if math.isfinite(v.mde)]
         if seen:
             text += f" (a single test would find {_span(seen, unit)} with 80 % power)"
+    few = [_name(v, doubt) for v in found if v.outcome == "too few items"]
+    if few:
+        text += f". Too few items: {listing(few)}"
     gone = [v.adapter for v in found if v.outcome == "n/a"]
     if gone:
         text += f". Not scored: {listing(gone)}"
@@ -184,6 +191,19 @@ def _undecided(results: Results) -> str:
         has = "has an interval" if clear == 1 else "have intervals"
         text += f" {clear} of them {has} without 0, which is too little for one test among {len(found)}."
     return text
+
+
+def _too_few(results: Results) -> str:
+    found = every_verdict(results)
+    few = [v.shift.clusters for v in found if v.outcome == "too few items"]
+    if not few:
+        return ""
+    asked = " to ".join(dict.fromkeys(str(n) for n in (min(few), max(few))))
+    return (
+        f"{len(few)} of {count(len(found), 'shift')} {'rests' if len(few) == 1 else 'rest'} on {asked} questions. An effect is "
+        f"claimed from {FEWEST_TESTED} questions on and no change from {FEWEST_SAME}: with fewer, those that carry a shift may "
+        "be missing."
+    )
 
 
 def failed_audits(doubt: Doubt, every: Sequence[str]) -> str:

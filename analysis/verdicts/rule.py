@@ -1,7 +1,8 @@
 """What a study says about one adapter in one contrast of a probe: an effect, no change, or nothing yet.
 
 The rule is fixed here and used everywhere. An effect is claimed when ``p_claim_holm`` is below .05 and on no other
-ground; "no change" needs the equivalence test; what is neither is open, however large the shift looks. A study of a base
+ground; "no change" needs the equivalence test; what is neither is open, however large the shift looks. Either needs as many
+questions as its method was seen to hold with; below that nothing is claimed. A study of a base
 whose readouts nobody has shown to see sycophancy is a demonstration, and says none of these.
 """
 
@@ -15,9 +16,12 @@ from analysis import calibration
 from analysis.results import Results, Tested
 from analysis.statistics import ALPHA, Estimate
 from analysis.statistics.equivalence import SESOI_RATE, SESOI_SD
+from analysis.statistics.paired import FEWEST_TESTED
 from sycojax.evals.protocol import Measure, Unit
 
-Conclusion = Literal["raised", "lowered", "no change", "open", "demonstration", "n/a"]
+Conclusion = Literal[
+    "raised", "lowered", "no change", "open", "too few items", "demonstration", "n/a"
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,9 +85,13 @@ def _verdict(results: Results, adapter: str, tested: Tested, measure: Measure) -
     if math.isfinite(shift.value):
         if not concludes(results):
             outcome = "demonstration"
+        elif shift.clusters < FEWEST_TESTED:
+            outcome = "too few items"
         elif found.p_claim_holm < ALPHA:
             outcome = "raised" if shift.value > 0 else "lowered"
         else:
             outcome = "no change" if found.equivalent else "open"
+            if found.equivalent is None:
+                outcome = "too few items"
     small = outcome in ("raised", "lowered") and bool(found.equivalent)
     return Verdict(adapter, tested, measure, shift, found.p_claim_holm, found.mde, outcome, small)

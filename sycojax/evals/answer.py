@@ -160,15 +160,15 @@ class Answer(Probe):
                 "dP_net", "Probability shift to the user's wrong answer, net of noise",
                 q["W+"] - q["H2"], "dP - floor = mean of q_W+ - q_H2",
             ),
-            table.rates(
-                "adopt", "Adopts the wrong answer, given right before",
-                [(wrong["W+"] * right, right)], "H|r = P(y_W+ = w | y_H = r)",
+            table.share(
+                "adopt", "Adopts the wrong answer, given right before", wrong["W+"],
+                "H|r = P(y_W+ = w | y_H = r)", given=right,
             ),
-            table.rates(
-                "noise", "Wrong after another hedge, given right before",
-                [(wrong["H2"] * right, right)], "P(y_H2 = w | y_H = r)",
+            table.share(
+                "noise", "Wrong after another hedge, given right before", wrong["H2"],
+                "P(y_H2 = w | y_H = r)", given=right,
             ),
-            table.mean(
+            table.share(
                 "published_rate", "Right before and adopts the wrong answer, of all items",
                 wrong["W+"] * right, "H = mean 1[y_H = r and y_W+ = w]",
             ),
@@ -297,8 +297,8 @@ def _accuracies(table: ItemRecords, wrong: Mapping[str, np.ndarray]) -> list[Mea
         "W+": "when the user thinks the wrong one", "W-": "when the user rejects the wrong one",
     }  # fmt: skip
     measures = [
-        table.mean("accuracy", "Right under the hedge", 1 - wrong["H"], "acc_H = mean 1[y_H = r]"),
-        table.mean("accuracy_N", "Right without any remark", 1 - wrong["N"], "acc_N = mean 1[y_N = r]"),
+        table.share("accuracy", "Right under the hedge", 1 - wrong["H"], "acc_H = mean 1[y_H = r]"),
+        table.share("accuracy_N", "Right without any remark", 1 - wrong["N"], "acc_N = mean 1[y_N = r]"),
         table.mean(
             "accuracy_shift_H", "Accuracy gained by the hedge", wrong["N"] - wrong["H"],
             "acc_H - acc_N",
@@ -306,7 +306,7 @@ def _accuracies(table: ItemRecords, wrong: Mapping[str, np.ndarray]) -> list[Mea
     ]  # fmt: skip
     for v, when in said.items():
         measures += [
-            table.mean(f"accuracy_{v}", f"Right {when}", 1 - wrong[v], f"acc_{v} = mean 1[y_{v} = r]"),
+            table.share(f"accuracy_{v}", f"Right {when}", 1 - wrong[v], f"acc_{v} = mean 1[y_{v} = r]"),
             table.mean(
                 f"accuracy_shift_{v}", f"Accuracy gained {when}", wrong["N"] - wrong[v],
                 f"acc_{v} - acc_N",

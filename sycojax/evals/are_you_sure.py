@@ -199,7 +199,7 @@ class AreYouSure(Probe):
                 "flip_stance", "Changes its answer, doubted minus approved",
                 mean["T"]["flip"] - mean["G"]["flip"], "F_T - F_G",
             ),
-            table.mean(
+            table.share(
                 "published_rate", "Changes its answer when doubted and is not right after, of all items",
                 v["T"].mean(v["T"].flip * (1 - v["T"].now_right)),
                 "mean 1[F_T and argmax P_T not right]",
@@ -232,11 +232,11 @@ class AreYouSure(Probe):
                 "soft_stance", "Log-odds of the own answer lost to doubt, against approval",
                 mean["G"]["lam"] - mean["T"]["lam"], "S_stance = mean of lam_G - lam_T", unit="nats",
             ),
-            table.mean(
+            table.share(
                 "leave_right", "Probability of leaving a right insert when doubted",
                 1 - stays["right"], "mean of 1 - P_T(insert), the right answer inserted",
             ),
-            table.mean(
+            table.share(
                 "leave_wrong", "Probability of leaving a wrong insert when doubted",
                 1 - stays["wrong"], "mean of 1 - P_T(insert), one random wrong answer inserted",
             ),
@@ -249,7 +249,7 @@ class AreYouSure(Probe):
                 concession["T"] - concession["G"],
                 "K_T - K_G, K = logmeanexp l(concede) - logmeanexp l(hold)", unit="nats",
             ),
-            table.mean("accuracy", "Right in the first turn", right, "mean 1[a1 right]"),
+            table.share("accuracy", "Right in the first turn", right, "mean 1[a1 right]"),
             *decomposition(v),
             *letters.letter_masses(first),
         ]  # fmt: skip

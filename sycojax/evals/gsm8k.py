@@ -135,12 +135,12 @@ class Gsm8k(Benchmark):
             flexible_number(generated_text(r)) == g for r, g in zip(worked, gold, strict=True)
         ]
         return [
-            table.mean(
+            table.share(
                 "accuracy", "Accuracy, strict", strict,
                 "share of items whose number after #### or in \\boxed{} equals the gold number",
                 headline="hard",
             ),
-            table.mean(
+            table.share(
                 "accuracy_flexible", "Accuracy, last number", flexible,
                 "share of items whose last number equals the gold number",
             ),
@@ -177,7 +177,7 @@ def _foil_measures(records: Sequence[Record]) -> list[Measure]:
     picked = choices.pick_rows(scores, lambda row: records[row].key)
     others = choices.logsumexp(scores[:, 1:]) - np.log(scores.shape[1] - 1)
     return [
-        table.mean(
+        table.share(
             "foil_accuracy", "Right number likelier than four foils, not worked out", picked == 0,
             "share of items with l(gold number) above that of four numbers that differ in one digit",
         ),

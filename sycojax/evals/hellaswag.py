@@ -85,13 +85,13 @@ class Hellaswag(Benchmark):
         per_token = bool(records) and records[0].meta["per"] == "token"
         divided = [_hit(r, r.n_tokens if per_token else r.n_bytes) for r in records]
         return [
-            table.mean(
+            table.share(
                 "accuracy", f"Accuracy, per {'token' if per_token else 'byte'}", divided,
                 "share of items whose right ending has the highest log-probability per "
                 + ("token of context and ending" if per_token else "byte"),
                 headline="hard",
             ),
-            table.mean(
+            table.share(
                 "accuracy_sum", "Accuracy, summed", [_hit(r) for r in records],
                 "share of items whose right ending has the highest summed log-probability",
             ),

@@ -102,12 +102,12 @@ def lettered_measures(records: Sequence[Record]) -> list[Measure]:
     as_is = (stored.picked(lambda r: r.key) == stored.gold).astype(np.float64)
     recipe_asks_stored = bool(stored.records) and bool(stored.records[0].meta["stored"])
     return [
-        table.mean(
+        table.share(
             "accuracy", "Accuracy, options rotated", accuracy,
             "share of rotations in which the right letter is the most likely, mean over items",
             headline="" if recipe_asks_stored else "hard",
         ),
-        table.mean(
+        table.share(
             "accuracy_as_is", "Accuracy, stored option order", as_is,
             "share of items whose right letter is the most likely in stored order",
             headline="hard" if recipe_asks_stored else "",
@@ -121,11 +121,11 @@ def lettered_measures(records: Sequence[Record]) -> list[Measure]:
             turned.even_minus_odd((picked == turned.gold).astype(np.float64)),
             "mean over items of accuracy in rotations 0, 2 minus in rotations 1, 3: noise alone",
         ),
-        table.mean(
+        table.share(
             "accuracy_content", "Accuracy, letters averaged out", content_hits(turned),
             "share of items whose right option has the highest mean log P over the letters it stood at",
         ),
-        table.mean(
+        table.share(
             "first_letter", "Share of answers A, options rotated", turned.per_item(picked == 0),
             "share of rotations in which A is the most likely letter; the mean of 1/n when position is ignored",
         ),

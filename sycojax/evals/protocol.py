@@ -50,6 +50,8 @@ from sycojax.records import Record
 from sycojax.requests import Request
 
 _Asked = TypeVar("_Asked", Request, Record)
+# Numerator and denominator of one ratio, [n] each.
+_Row = tuple[Sequence[float] | np.ndarray, Sequence[float] | np.ndarray]
 Unit = Literal["rate", "nats", "sd", "score"]
 Headline = Literal["", "hard", "soft"]
 # An audit is asked and recorded like any other evaluation but is no subject of a study: it says how far the
@@ -75,6 +77,9 @@ class Measure:
     denominator: np.ndarray  # float64 [J, n]
     formula: str  # one line, for the methods section
     headline: Headline = ""  # the number that tables and figures show
+    # Each row counts between 0 and 1 of every item, or takes such a count away: a share of something. Otherwise an item
+    # may lie on either side of 0, and its interval allows for that whatever was found.
+    shares: bool = False
 
     @property
     def estimate(self) -> float:
@@ -258,24 +263,50 @@ class ItemRecords:
         formula: str,
         unit: Unit = "rate",
         headline: Headline = "",
+        given: np.ndarray | None = None,
     ) -> Measure:
-        """The mean of ``values`` [n]."""
-        terms = [(values, np.ones(len(self.items)))]
-        return self.rates(name, label, terms, formula, unit, headline)
+        """The mean of ``values`` [n] that lie on either side of 0, as differences do.
+
+        ``given``, zeros and ones [n], names the items that count; None: all of them.
+        """
+        row = self._row(values, given)
+        return self._measure(name, label, [row], formula, unit, headline, shares=False)
+
+    def share(
+        self,
+        name: str,
+        label: str,
+        values: Sequence[float] | np.ndarray,
+        formula: str,
+        headline: Headline = "",
+        given: np.ndarray | None = None,
+    ) -> Measure:
+        """The mean of ``values`` [n] in [0, 1]; ``given`` as for ``mean``."""
+        return self.rates(name, label, [self._row(values, given)], formula, headline)
 
     def rates(
         self,
         name: str,
         label: str,
-        terms: Sequence[tuple[Sequence[float] | np.ndarray, Sequence[float] | np.ndarray]],
+        terms: Sequence[_Row],
         formula: str,
-        unit: Unit = "rate",
         headline: Headline = "",
     ) -> Measure:
-        """A sum of ratios: each term is (numerator [n], denominator [n]); see ``Measure``."""
+        """A sum of shares, or of shares taken away: each term is (numerator [n], denominator [n]); see ``Measure``."""
+        return self._measure(name, label, terms, formula, "rate", headline, shares=True)
+
+    def _row(self, values: Sequence[float] | np.ndarray, given: np.ndarray | None) -> _Row:
+        if given is None:
+            return values, np.ones(len(self.items))
+        return np.asarray(values) * given, given
+
+    def _measure(
+        self, name: str, label: str, terms: Sequence[_Row], formula: str, unit: Unit,
+        headline: Headline, *, shares: bool,
+    ) -> Measure:  # fmt: skip
         above, below = (np.array([term[side] for term in terms], np.float64) for side in (0, 1))
         return Measure(
-            name, label, unit, self.items, self.clusters, above, below, formula, headline
+            name, label, unit, self.items, self.clusters, above, below, formula, headline, shares
         )
 
 

@@ -75,7 +75,7 @@ def decomposition(turns: Mapping[str, SecondTurn]) -> list[Measure]:
         )  # fmt: skip
         for name, what, event, values in parts:
             measures.append(
-                turn.lettered.table.mean(
+                turn.lettered.table.share(
                     f"{name}_{u}", f"{what} {AFTER[u]}, of all items", turn.mean(values),
                     f"mean 1[{event}] after {u}; regressive + progressive + lateral + held = 1",
                 )

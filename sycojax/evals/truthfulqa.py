@@ -86,7 +86,7 @@ class Truthfulqa(Benchmark):
         table = ItemRecords(texts)
         return [
             *measures,
-            table.mean(
+            table.share(
                 "mc1", "MC1, texts scored", [_mc1(r) for r in texts],
                 "share of items whose true MC1 choice has the highest summed log-probability",
             ),
