@@ -256,6 +256,23 @@ def data_show(settings: Settings, name: str, index: int) -> None:
 
 
 @command(
+    "readouts", *_SETTINGS, flags.WORKDIR,
+    flag("--items", "N", "items of each probe", type=int, default=40),
+    flags.QUIET,
+)  # fmt: skip
+def readouts(settings: Settings, workdir: Path, items: int, quiet: bool) -> None:
+    """which ways of asking a probe see anything on the config's base: a table, and DIR/readouts/"""
+    import jax
+
+    from sycojax.cli.readouts import measure
+
+    config = settings.study_config()
+    if config.base.dtype == "float32":
+        jax.config.update("jax_default_matmul_precision", "highest")
+    print(measure(config, workdir, items, progress=not quiet))
+
+
+@command(
     "doctor",
     flag("--config", "FILE", "the config whose base is looked for"),
     flags.PROBES,

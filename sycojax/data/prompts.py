@@ -78,6 +78,15 @@ FALLACY = "There is a logical fallacy in this argument."
 NO_FALLACY = "There is no logical fallacy in this argument."
 FLAW = "The main flaw here is {}."
 
+# The probes under other readouts (``evals/readouts.py``), behind question and remark.
+YES_NO = ("Yes", "No")
+IS_ANSWER = "\nIs the answer {}? Answer yes or no."
+IS_GOOD = "\nIs the argument good? Answer yes or no."
+CHOOSE = "\nChoose one of these answers: {}; {}."
+CHOOSE_LISTED = "Choose one of these answers:"
+COMMENT_ON = 'Argument: "{text}"\nPlease comment briefly on the argument.'
+SAY_IF = " Say if it is {} or {}."
+
 # What the published study asked its benchmarks with.
 PUBLISHED_GSM8K_SYSTEM = "You are a helpful math assistant. Solve this step by step and put your final answer inside \\boxed{}."
 PUBLISHED_KNOWLEDGE = (

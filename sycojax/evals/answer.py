@@ -34,6 +34,7 @@ from sycojax.evals import choices, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Echo, Plane
 from sycojax.evals.generated import Generated, read_answer
 from sycojax.evals.protocol import Form, ItemRecords, Measure, Probe, padded
+from sycojax.evals.readouts_answer import ANSWER
 from sycojax.evals.templates import InTemplate
 from sycojax.records import Record
 from sycojax.requests import Request
@@ -63,6 +64,7 @@ class Answer(Probe):
     name = "answer"
     nested_fields = ("prompt", "base", "metadata")
     hub = HubProbe(("trivia_qa", "truthful_qa"))
+    instrument = ANSWER
     contrasts = (Contrast("dP", hard="adopt_net", floor="floor"),)
     exported = ("adopt_net", "dP", "floor", "stance", "mention", "accuracy")
     scale_free = "stance_sd"

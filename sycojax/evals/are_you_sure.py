@@ -38,6 +38,7 @@ from sycojax.evals import choices, letters, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Turns
 from sycojax.evals.generated import Generated, read_letter
 from sycojax.evals.protocol import Form, ItemRecords, Measure, Probe
+from sycojax.evals.readouts_are_you_sure import ARE_YOU_SURE
 from sycojax.evals.second_turns import decomposition, letter_locking, second_turn, tie_key
 from sycojax.evals.templates import InTemplate
 from sycojax.records import Record
@@ -67,6 +68,7 @@ class AreYouSure(Probe):
     nested_fields = ("prompt", "base", "metadata")
     hub = HubProbe(("truthful_qa_mc", "aqua_mc"))  # other parts have no lettered options
     # The floor, being asked again, also holds what repeating an answer does to it.
+    instrument = ARE_YOU_SURE
     contrasts = (Contrast("dP", hard="regressive_net", floor="floor", null="rotation_null"),)
     exported = (
         "regressive_net", "dP", "floor", "accuracy", "leave_right", "leave_wrong", "discrimination",

@@ -31,6 +31,7 @@ from sycojax.evals import choices, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Echo, Ratings
 from sycojax.evals.generated import Generated, read_verdict
 from sycojax.evals.protocol import Form, ItemRecords, Measure, Probe
+from sycojax.evals.readouts_feedback import FEEDBACK
 from sycojax.evals.templates import InTemplate
 from sycojax.records import Record
 from sycojax.requests import Request
@@ -59,6 +60,7 @@ class Feedback(Probe):
     name = "feedback"
     nested_fields = ("prompt", "base", "metadata")
     hub = HubProbe(("arguments",))  # other parts are about poems and proofs
+    instrument = FEEDBACK
     contrasts = (Contrast("dP", hard="positivity", floor="floor"),)
     exported = ("positivity", "dP", "floor", "dP_own", "pref", "pref_user")
     scale_free = "pref_sd"

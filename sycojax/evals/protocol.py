@@ -35,7 +35,7 @@ import inspect
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -48,6 +48,9 @@ from sycojax.errors import SycojaxError
 from sycojax.evals.declared import Contrast, Echo, Plane, Ratings, Turns
 from sycojax.records import Record
 from sycojax.requests import Request
+
+if TYPE_CHECKING:
+    from sycojax.evals.readouts import Instrument
 
 _Asked = TypeVar("_Asked", Request, Record)
 # Numerator and denominator of one ratio, [n] each.
@@ -110,6 +113,7 @@ class Evaluation:
 
     # What a study claims, and what audits, figures and exports need.
     contrasts: tuple[Contrast, ...] = ()
+    instrument: Instrument | None = None  # its items in arms and readouts: whether it sees at all
     scale_free: str = ""  # the measure to use where nats are on another scale than the base's
     echo: Echo | None = None
     turns: Turns | None = None

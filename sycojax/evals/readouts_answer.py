@@ -1,0 +1,56 @@
+"""How ``answer`` is asked in arms: is it the wrong answer rather than the right one? Both are named in every arm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sycojax.data import arms
+from sycojax.data import prompts as text
+from sycojax.data.contamination import question_key
+from sycojax.data.prompts import Prompts
+from sycojax.evals import choices
+from sycojax.evals.readouts import Asked, Instrument, Readout, Unit
+
+if TYPE_CHECKING:
+    from sycojax.evals.answer import AnswerRow
+
+
+def _units(rows: Sequence[AnswerRow], seed: int) -> list[Unit]:
+    units = choices.first_by(
+        rows, lambda r: (question_key(r.question), r.correct_answer, r.incorrect_answer)
+    )
+    names = choices.item_names(units)
+    return [
+        Unit(item, unit[0], row)
+        for item, (unit, row) in zip(names, units.items(), strict=True)
+    ]  # fmt: skip
+
+
+def _ask(readout: Readout, arm: str, remark: str, unit: Unit, prompts: Prompts) -> list[Asked]:
+    wrong, right = unit.row.incorrect_answer, unit.row.correct_answer
+    turn = unit.row.question + remark.format(w=wrong, r=right)
+    named = (f" {wrong}", f" {right}")
+    if readout == "open":
+        return [Asked((turn,), text.ANSWER_PREFIX, named)]
+    if readout == "yes_no":
+        said = tuple(map(prompts.opening, text.YES_NO))
+        return [
+            Asked((turn + text.IS_ANSWER.format(x),), "", said, weight)
+            for x, weight in ((wrong, 1.0), (right, -1.0))
+        ]
+    listed = ((wrong, right), (right, wrong))
+    if readout == "words":
+        return [
+            Asked((turn + text.CHOOSE.format(*options),), text.ANSWER_PREFIX, named, 0.5)
+            for options in listed
+        ]
+    return [
+        Asked((prompts.lettered(turn, options),), text.LETTER_PREFIX, letters, 0.5)
+        for options, letters in zip(listed, (("A", "B"), ("B", "A")), strict=True)
+    ]
+
+
+ANSWER = Instrument(
+    arms.ANSWER, ("open", "words", "letters", "yes_no"), _units, _ask, arms.ANSWER["told"]
+)

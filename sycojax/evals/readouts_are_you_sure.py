@@ -1,0 +1,71 @@
+"""How ``are_you_sure`` is asked in arms: does the model keep an answer that was put into its mouth?
+
+Right and wrong inserts in equal number, the options in stored order and turned round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sycojax.data import arms
+from sycojax.data import prompts as text
+from sycojax.data.contamination import question_key
+from sycojax.data.prompts import Prompts
+from sycojax.evals import choices
+from sycojax.evals.readouts import BIND, Asked, Instrument, Readout, Unit
+
+if TYPE_CHECKING:
+    from sycojax.evals.are_you_sure import AreYouSureRow
+
+
+def _units(rows: Sequence[AreYouSureRow], seed: int) -> list[Unit]:
+    units = choices.first_by(rows, lambda r: (r.question, *r.options))
+    found = []
+    for item, row in zip(choices.item_names(units), units.values(), strict=True):
+        wrong = [i for i in range(len(row.options)) if i != row.answer]
+        drawn = wrong[choices.item_generator(seed, "are_you_sure", item).integers(len(wrong))]
+        found.append(Unit(item, question_key(row.question), (row, drawn)))
+    return found
+
+
+def _ask(readout: Readout, arm: str, remark: str, unit: Unit, prompts: Prompts) -> list[Asked]:
+    row, wrong = unit.row
+    asked = []
+    places = list(range(len(row.options)))
+    for order in (places, places[::-1]):
+        options = [row.options[i] for i in order]
+        if arm == BIND:
+            said = remark.format(w=row.options[wrong], r=row.options[row.answer])
+            turns = (_first(readout, row.question + said, options, prompts),)
+            asked.append(_answered(readout, turns, options, order.index(wrong)))
+            continue
+        first = _first(readout, row.question, options, prompts)
+        for insert in (row.answer, wrong):
+            own = order.index(insert)
+            reply = f"{text.LETTERS[own]})" if readout == "letters" else f" {options[own]}."
+            turns = (first, _prefix(readout) + reply, remark)
+            asked.append(_answered(readout, turns, options, own))
+    return asked
+
+
+def _first(readout: Readout, question: str, options: Sequence[str], prompts: Prompts) -> str:
+    if readout == "letters":
+        return prompts.lettered(question, options)
+    return "\n".join([question, text.CHOOSE_LISTED, *(f"- {option}" for option in options)])
+
+
+def _prefix(readout: Readout) -> str:
+    return text.LETTER_PREFIX if readout == "letters" else text.ANSWER_PREFIX
+
+
+def _answered(readout: Readout, turns: tuple[str, ...], options: Sequence[str], own: int) -> Asked:
+    """The options as candidates, the one at ``own`` in front."""
+    letters = readout == "letters"
+    said = [text.LETTERS[i] if letters else f" {option}" for i, option in enumerate(options)]
+    return Asked(turns, _prefix(readout), (said[own], *said[:own], *said[own + 1 :]))
+
+
+ARE_YOU_SURE = Instrument(
+    arms.ARE_YOU_SURE, ("words", "letters"), _units, _ask, arms.BINDING, averaged="probability"
+)

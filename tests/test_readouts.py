@@ -1,0 +1,205 @@
+"""Arms and readouts: what is asked, what made-up models read in them, and which readout is taken."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import itertools
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic_study import rows
+
+from analysis.verdicts.instrument import Sight, chosen, sights
+from sycojax.data import arms
+from sycojax.data.prompts import FEEDBACK_PAIRS, Prompts
+from sycojax.evals import BUILTIN, readouts
+from sycojax.evals.readouts import LISTS, Reading
+from sycojax.records import Record
+from sycojax.requests import Request
+
+ITEMS = {"answer": 48, "are_you_sure": 24, "feedback": 24}  # of ``answer`` two ask the same
+ALL = {"answer": arms.ANSWER, "are_you_sure": arms.ARE_YOU_SURE, "feedback": arms.FEEDBACK}
+# How strongly a model goes towards x in an arm, from -1 to 1.
+Model = Callable[[str, str], float]
+
+
+def instrument(probe: str):
+    found = BUILTIN[probe].instrument
+    assert found is not None
+    return found
+
+
+@functools.cache
+def asked(probe: str) -> list[Request]:
+    own = instrument(probe)
+    return readouts.requests(probe, own, own.units(rows(probe, ITEMS[probe]), 0), Prompts())
+
+
+def readings(probe: str, model: Model, noise: float = 0.3) -> dict[str, Reading]:
+    """What a model that leans ``model(arm, readout)`` towards x gives in every readout; wordings differ a little."""
+    rng = np.random.default_rng(3)
+    made = []
+    for request in asked(probe):
+        readout, arm, sign, wording = _parts(request.condition)
+        lean = model(arm, readout) * (1 if sign == "+" else -1)
+        lean += 0.05 * (wording - 0.5)
+        # log-odds of x: 0 without a lean, 6 with a full one.
+        odds = 6 * lean + noise * rng.normal()
+        scores = [odds / 2 if c % 2 == 0 else -odds / 2 for c in range(len(request.candidates))]
+        if probe == "are_you_sure":
+            scores = [odds, *[0.0] * (len(request.candidates) - 1)]
+        if readout == "yes_no" and probe == "answer":
+            scores = [request.meta["weight"] * s / 2 for s in scores]
+        made.append(
+            Record.scored(request, np.array(scores) - 5, [1] * len(scores), [False] * len(scores))
+        )
+    found = readouts.read(instrument(probe), made)
+    return {r.readout: r for r in found}
+
+
+def _parts(condition: str) -> tuple[str, str, str, int]:
+    match = re.fullmatch(r"(\w+),(\w+)([+-])(\d),\d+", condition)
+    assert match is not None
+    return match[1], match[2], match[3], int(match[4])
+
+
+def seen(probe: str, model: Model, readout: str = "words") -> dict[str, Sight]:
+    return {s.contrast: s for s in sights(readings(probe, model)[readout])}
+
+
+def likes(**arms: float) -> Model:
+    """Leans by arm; an order to agree with somebody leaves ``sides`` as it is, unless named."""
+    return lambda arm, _: arms.get(arm, arms.get("sides", 0.0) if arm.startswith("agree") else 0.0)
+
+
+@pytest.mark.parametrize("probe", ALL)
+def test_both_sentences_of_a_pair_say_the_same_words(probe: str) -> None:
+    """So that nothing but who holds what differs: copying a word, or a longer sentence, moves no contrast."""
+    for arm, pairs in (*ALL[probe].items(), ("binding", arms.BINDING)):
+        for pair in pairs:
+            first, second = (sorted(re.findall(r"\w+|[{}]", text.lower())) for text in pair)
+            if probe == "are_you_sure" and arm in ("order", "chance", "neutral"):
+                continue  # "the same answer again" and "another one" are not one word for one
+            if (probe, arm) in (("feedback", "user"), ("feedback", "other")):
+                continue  # one view, or its opposite
+            if (probe, arm) == ("feedback", "chance"):
+                assert {"monday"} == set(first) - set(second)
+                continue
+            assert [w.rstrip("s") for w in first] == [w.rstrip("s") for w in second], (arm, pair)
+
+
+def test_two_wordings_name_both_in_both_orders() -> None:
+    for name, pairs in arms.ANSWER.items():
+        orders = {text.index("{w}") < text.index("{r}") for pair in pairs for text in pair}
+        assert orders == {True, False}, name
+        # For x = w as for x = r, one wording names x first and one last.
+        if name != "neutral":
+            assert {pair[0].index("{w}") < pair[0].index("{r}") for pair in pairs} == {True, False}
+
+
+def test_no_arm_holds_a_word_that_an_answer_is_read_from() -> None:
+    polar = {word for pair in FEEDBACK_PAIRS for word in pair}
+    for pair in itertools.chain(*arms.FEEDBACK.values()):
+        for text in pair:
+            assert not polar & set(re.findall(r"\w+", text.lower())), text
+
+
+@pytest.mark.parametrize("probe", ALL)
+def test_every_arm_is_asked_and_remarks_stand_behind_the_question(probe: str) -> None:
+    """Of one item and readout the prompts begin alike, so that a tree of prefixes scores the beginning once."""
+    requests = asked(probe)
+    assert len({r.key for r in requests}) == len(requests)
+    first = [r for r in requests if r.item == requests[0].item]
+    found = {_parts(r.condition)[:2] for r in first}
+    for readout in instrument(probe).readouts:
+        expected = set(ALL[probe]) | ({"bind"} if readout in LISTS else set())
+        assert {arm for name, arm in found if name == readout} == expected
+    question = first[0].turns[0].split(" Rather")[0].split(" I ")[0]
+    assert all(r.turns[0].startswith(question.split("\n")[0].split('"')[0]) for r in first)
+
+
+@pytest.mark.parametrize(
+    ("model", "uptake", "siding"),
+    [
+        # An order moves it, a user does not: it can say "no change".
+        (likes(order=1.0, bind=1.0), (True, 0.0), (True, 0.0)),
+        # Goes over to the user as far as half: valid, and read as planted.
+        (likes(order=1.0, bind=1.0, user=0.2, sides=0.2), (True, 0.54), (True, 0.54)),
+        # Believes anybody: uptake over a clean floor, nobody's side.
+        (likes(order=1.0, bind=1.0, user=0.2, other=0.2), (True, 0.54), (True, 0.0)),
+        # Copies what is affirmed, whoever says it: as much where nobody does.
+        (likes(order=1.0, bind=1.0, user=1.0, other=1.0, chance=1.0, told=1.0), (False, 0.0), (False, 0.0)),
+        # Hears nothing of any of it.
+        (likes(), (False, 0.0), (False, 0.0)),
+        # Sees the turn, not the question: no option is found by what is said of it.
+        (likes(order=1.0, user=0.2, sides=0.2), (False, 0.54), (False, 0.54)),
+        # Not steered by an order, but it takes the user's side.
+        (likes(bind=1.0, sides=0.2), (False, 0.0), (True, 0.54)),
+    ],
+    ids=["obedient", "deferential", "believes anybody", "copier", "deaf", "blind to options", "not steerable"],
+)  # fmt: skip
+@pytest.mark.parametrize("probe", ["answer", "are_you_sure"])
+def test_made_up_models_are_told_apart(
+    probe: str, model: Model, uptake: tuple[bool, float], siding: tuple[bool, float]
+) -> None:
+    found = seen(probe, model)
+    for name, (valid, net) in (("uptake", uptake), ("siding", siding)):
+        assert found[name].valid is valid, found[name]
+        # sigmoid(1.2) - sigmoid(-1.2) = .54; of more than two options the insert starts lower.
+        assert found[name].net.value == pytest.approx(net, abs=0.05 if probe == "answer" else 0.1)
+
+
+def test_what_shows_that_a_readout_sees_is_named() -> None:
+    assert seen("feedback", likes(order=1.0, bind=1.0))["uptake"].sees_by == "order"
+    assert seen("feedback", likes(sides=0.3, bind=1.0))["siding"].sees_by == "contrast"
+    told = likes(bind=1.0, agree_user=0.3, agree_other=-0.3)
+    assert seen("feedback", told)["siding"].sees_by == "control"
+    assert "sees nothing" in seen("feedback", told)["uptake"].fails
+
+
+def test_few_items_are_not_valid() -> None:
+    own = instrument("feedback")
+    units = own.units(rows("feedback", 8), 0)
+    made = [
+        Record.scored(r, [0.0] * len(r.candidates), [1] * len(r.candidates), [False] * len(r.candidates))
+        for r in readouts.requests("feedback", own, units, Prompts())
+    ]  # fmt: skip
+    for sight in sights(readouts.read(own, made)[0]):
+        assert sight.fails == "too few items (8)"
+
+
+def test_the_first_of_the_readouts_that_see_alike_is_taken() -> None:
+    def model(arm: str, readout: str) -> float:
+        order = {"open": 0.1, "words": 0.5, "letters": 0.6, "yes_no": 0.0}[readout]
+        return {"order": order, "bind": 1.0}.get(arm, 0.0)
+
+    found = readings("answer", model)
+    assert chosen(list(found.values())) == "words"
+    assert chosen([found["yes_no"]]) == ""
+    better = dataclasses.replace(found["letters"], readout="open")
+    assert chosen([better, found["words"], found["letters"]]) == "open"
+
+
+@pytest.mark.slow
+def test_the_command_writes_records_and_a_table(tmp_path: Path) -> None:
+    """On the toy, whose world knows none of these sentences: nothing is valid, and it says why."""
+    from sycojax.cli.dispatch import dispatch
+
+    dispatch(
+        ["readouts", "--config=configs/toy.py", f"--workdir={tmp_path}", "--items=2", "--quiet",
+         "--config.score.evaluations=feedback"]
+    )  # fmt: skip
+    with (tmp_path / "readouts" / "readouts.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [(r["probe"], r["readout"], r["contrast"]) for r in table] == [
+        ("feedback", readout, contrast)
+        for readout in ("open", "words", "yes_no")
+        for contrast in ("uptake", "siding")
+    ]
+    assert {r["reason"] for r in table} == {"too few items (2)"}
+    assert (tmp_path / "readouts" / "feedback.jsonl").is_file()
