@@ -21,6 +21,7 @@ from analysis.statistics import (
     icc,
     level,
     mcnemar,
+    mid_p,
     minimum_detectable,
     paired_score,
     pooled_spread,
@@ -60,10 +61,18 @@ def test_wilson_known_answers() -> None:
     assert all(map(math.isnan, wilson(0, 0)))
 
 
-def test_a_plain_rate_has_wilsons_interval() -> None:
-    """And one of zero counts the clusters."""
+def test_a_plain_rate_has_exact_limits_with_half_the_chance_of_what_was_found() -> None:
+    """And a clustered one of zero counts the clusters."""
+    for successes, n in ((8, 10), (1, 5), (0, 60), (300, 300)):
+        low, high = mid_p(successes, n)
+        x = stats.binom(n, low)
+        assert low == 0 or x.sf(successes) + x.pmf(successes) / 2 == pytest.approx(0.025)
+        x = stats.binom(n, high)
+        assert high == 1 or x.cdf(successes - 1) + x.pmf(successes) / 2 == pytest.approx(0.025)
+        exact = stats.binomtest(successes, n).proportion_ci(0.95, method="exact")
+        assert exact.low <= low <= successes / n <= high <= exact.high
     found = level([rates([1] * 8 + [0] * 2, shares=True)])
-    assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
+    assert (found.value, found.low, found.high) == pytest.approx((0.8, *mid_p(8, 10)))
     assert (found.items, found.clusters) == (10, 10)
     found = level([rates([0] * 40, clusters=[i // 2 for i in range(40)], shares=True)])
     assert (found.low, found.high) == pytest.approx(wilson(0, 20))
@@ -125,11 +134,11 @@ def test_few_questions_say_little(n: int) -> None:
 
 
 def test_a_shift_of_conditional_rates_is_newcombes() -> None:
-    """Each configuration right on questions of its own: no item is in both, so Wilson's limits are squared and added."""
+    """Each configuration right on questions of its own: no item is in both, so their limits are squared and added."""
     adapter = rates([1, 1, 0, 0, 0] + [0] * 8, [1] * 5 + [0] * 8, shares=True)
     base = rates([0] * 5 + [1] * 2 + [0] * 6, [0] * 5 + [1] * 8, shares=True)
     found = shift([adapter], base)
-    (l1, u1), (l0, u0) = wilson(2, 5), wilson(2, 8)
+    (l1, u1), (l0, u0) = mid_p(2, 5), mid_p(2, 8)
     low = 0.15 - math.hypot(0.4 - l1, u0 - 0.25)
     high = 0.15 + math.hypot(u1 - 0.4, 0.25 - l0)
     assert (found.value, found.low, found.high) == pytest.approx((0.15, low, high))

@@ -60,13 +60,14 @@ def study(
     scale = 12.0 if certain else 1.0
     measures: dict[tuple[str, str], tuple[Measure, ...]] = {}
     for probe in PROBES.probes:
-        # What a question's two sides are worth, the same for all; and what an adapter's task does to it.
+        # What a question's two sides are worth, the same for all; and what an adapter's task does to it. The base has
+        # had a training too: noise in log-odds draws probabilities to the middle, which would be a shift.
         question = scale * rng.normal(0.2, 1, (n, 1))[clusters] + np.array([0.4, -0.4])
-        direction = {a: 0.5 * rng.normal(size=(n, 2)) for a in ADAPTERS}
+        direction = {a: 0.5 * rng.normal(size=(n, 2)) for a in ("base", *ADAPTERS)}
         for configuration in configurations:
-            moved = question + 0.5 * rng.normal(size=(n, 2))
+            moved = question + direction[configuration.adapter] + 0.5 * rng.normal(size=(n, 2))
             if configuration.adapter != "base":
-                moved += direction[configuration.adapter] + effect * np.array([1, -1])
+                moved += effect * np.array([1, -1])
                 moved += 0.1 * rng.normal() * np.array([1, -1]) if seeds > 1 else 0.0
             measures[configuration.name, probe] = tuple(
                 measured(PROBES[probe], records(probe, clusters, moved))

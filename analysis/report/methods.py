@@ -15,7 +15,7 @@ STATISTICS = (
     (
         "Intervals of levels (95 %).",
         "The method follows from the kind of number, never from what was found. A share of yes/no answers to distinct "
-        "questions, one seed: Wilson's score interval. Any other share: Wilson's formula with the effective sample size "
+        "questions, one seed: exact binomial limits with mid-P (Lancaster 1961). Any other share: Wilson's formula with the effective sample size "
         "p(1 - p) / se^2 and a t quantile. A difference of rates: Tango's score interval for paired rates (1998), with the "
         "number of items that explains its standard error over clusters and a t quantile; of decisions on distinct "
         "questions with their own number and the normal quantile. Log-odds and other scores without bounds: t over clusters.",
@@ -23,7 +23,7 @@ STATISTICS = (
     (
         "Shifts.",
         "Adapter minus base on the same items, so that what the items have in common cancels; of rates Tango's score interval, "
-        "as above. Where each configuration meets a condition on other items (right before), Wilson's limits of every rate, "
+        "as above. Where each configuration meets a condition on other items (right before), the limits of every rate are "
         "squared and added with their correlations (Newcombe 1998). With several seeds t_seeds * sqrt(seed variance / seeds) "
         "is squared and added to either side, each source stretched by its own t (Graybill and Wang 1980). The seed variance is that pooled over the adapters of a "
         "measure, or the adapter's own where that is larger, less the noise that finite items explain. The influence of a "

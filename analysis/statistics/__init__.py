@@ -17,7 +17,7 @@ from analysis.statistics.estimates import (
     Resampled,
     resample,
 )
-from analysis.statistics.intervals import paired_score, wilson, wilson_effective
+from analysis.statistics.intervals import mid_p, paired_score, wilson, wilson_effective
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.paired import PERMUTATIONS, mcnemar, swap_test
 from analysis.statistics.seeds import Error, SeedSpread, error, icc, pooled_spread
@@ -26,6 +26,6 @@ from analysis.statistics.shifts import level, shift
 __all__ = [
     "ALPHA", "LEVEL", "PERMUTATIONS", "POWER", "RESAMPLES", "SEED", "Correlation", "Error", "Estimate", "Resampled", "SeedSpread",
     "benjamini_hochberg", "correlation", "equivalent", "error",
-    "holm", "icc", "level", "mcnemar", "minimum_detectable", "paired_score", "pooled_spread", "resample", "shift",
+    "holm", "icc", "level", "mcnemar", "mid_p", "minimum_detectable", "paired_score", "pooled_spread", "resample", "shift",
     "smallest_of_interest", "swap_test", "wilson", "wilson_effective",
 ]  # fmt: skip

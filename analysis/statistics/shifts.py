@@ -1,10 +1,10 @@
 """Levels and shifts against the base with their intervals: which method speaks for which kind of number.
 
 ======================================================  =====================================================
-a share: yes/no answers to distinct questions           Wilson
+a share: yes/no answers to distinct questions           exact binomial, mid-P
 ... graded answers, clusters or several seeds           Wilson with the effective number of items
 a difference of rates, and any shift of a rate          Tango's score interval, with the effective number too
-... among the questions each configuration got right    Wilson's limits, squared and added (Newcombe)
+... among the questions each configuration got right    the rates' own limits, squared and added (Newcombe)
 anything without bounds (nats, standard deviations)     t over clusters
 several seeds                                           the above, and the pooled spread of seeds with its own t
 ======================================================  =====================================================
@@ -117,7 +117,7 @@ def _method(parts: Sequence[Term]) -> str:
     if len(parts) > 1:
         return "squared and added"
     if parts[0].share:
-        return "Wilson" if parts[0].decided else "Wilson, effective n"
+        return "exact, mid-P" if parts[0].decided else "Wilson, effective n"
     return "score" if parts[0].decided else "score, effective n"
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from analysis.statistics.estimates import Resampled, cluster_index, sum_by_cluster
 from analysis.statistics.intervals import (
+    mid_p,
     normal_quantile,
     paired_score,
     square_and_add,
@@ -42,9 +43,10 @@ class Term:
     def limits(self, level: float) -> tuple[float, float]:
         """Where the mean would lie over other items of the kind.
 
-        Both score intervals take an effective number of items, the one that explains the standard error over
+        Both score intervals, Wilson's of a share and Tango's of a difference, take an effective number of items, the one that explains the standard error over
         clusters. A decision's error is known from its rate, so that it is the number of items; any other's is estimated,
-        and its limits lie a quantile of Student's t away. Where nothing varies it is the number of clusters.
+        and its limits lie a quantile of Student's t away. Where nothing varies it is the number of clusters. A share of decisions has
+        its exact limits.
         """
         n = self.counted
         reach = normal_quantile(level) if self.decided else t_quantile(n - 1, level)
@@ -63,8 +65,10 @@ class Term:
         self, rate: float, reach: float, variance: float, level: float
     ) -> tuple[float, float]:
         n = self.counted
-        if self.decided or min(rate, 1 - rate) < 1e-12:
-            return wilson(round(rate * n), n, level)
+        if self.decided:
+            return mid_p(round(rate * n), n, level)
+        if min(rate, 1 - rate) < 1e-12:
+            return wilson(round(rate) * n, n, level)
         if variance < 1e-24:
             variance = rate * (1 - rate) / n
         return wilson_effective(rate, reach * math.sqrt(variance))
