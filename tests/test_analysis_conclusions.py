@@ -143,8 +143,9 @@ def test_strata_are_drawn_and_tabled(results: Results) -> None:
     shown = table.rows[-1][-1]
     assert shown.text.replace("\u2212", "-") == f"{seen.value * 100:+.1f}"  # type: ignore[union-attr]
     drawn = picture("strata", "Strata", "Look.", strata.draw, results, NOTHING)
-    assert drawn.svg.startswith(b"<?xml")
-    assert drawn.png.startswith(b"\x89PNG")
+    (sheet,) = drawn.sheets
+    assert sheet.svg.startswith(b"<?xml")
+    assert sheet.png.startswith(b"\x89PNG")
 
 
 def test_one_seed_is_said(results: Results) -> None:

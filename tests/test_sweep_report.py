@@ -399,7 +399,7 @@ def test_many_lines_are_told_apart(tmp_path: Path) -> None:
     results = [compute(family.study, headlines=True) for family in found.families]
     dose = doses(found)[0]
     sound = Audited({}, (doubt.Doubt((), frozenset()),))
-    figure = curves(results, sound, series(found, dose), dose)
+    (figure,) = curves(results, sound, series(found, dose), dose)
     figure.draw_without_rendering()
     (legend,) = figure.legends
     box = legend.get_window_extent()

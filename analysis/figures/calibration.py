@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.calibration import Calibration
-from analysis.figures.style import GREY, INK, LIGHT, panels, whiskers
+from analysis.figures.style import GREY, INK, LIGHT, SMALL, legend, panels, whiskers
 from analysis.page.text import number
 
 # Of the probes in their order; the same in every panel.
@@ -26,11 +26,11 @@ READING = (
 def draw(calibration: Calibration) -> Figure:
     """One panel per planted probe; both axes in points."""
     probes = calibration.probes
-    figure, grid = panels(1, len(probes), 8.6, 3.5)
+    figure, grid = panels(1, len(probes), 3.5)
     for axes, probe in zip(grid[0], probes, strict=True):
         _panel(axes, calibration, probe)
     grid[0][0].set_ylabel("Measured: soft headline (points)")
-    figure.legend(handles=_legend(probes), loc="outside upper center", ncols=len(probes) + 2)
+    legend(figure, _legend(probes))
     return figure
 
 
@@ -57,7 +57,7 @@ def _panel(axes: Axes, calibration: Calibration, probe: str) -> None:
     if line is not None and math.isfinite(line.slope.value):
         axes.text(
             0.04, 0.95, f"slope {number(line.slope.value)}\nat 0: {number(line.intercept.value, 'rate')}",
-            transform=axes.transAxes, va="top", fontsize=8.5, color=INK,
+            transform=axes.transAxes, va="top", fontsize=SMALL, color=INK,
         )  # fmt: skip
     axes.grid(True)
     axes.set_title(f"planted in {probe}")

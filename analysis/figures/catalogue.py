@@ -37,7 +37,7 @@ class Drawing:
     title: str
     reading: str
     needs: tuple[str, ...]
-    draw: Callable[[Results, Doubt], Figure]
+    draw: Callable[[Results, Doubt], Figure | list[Figure]]
     about: tuple[str, ...] = ("probe",)
     measures: tuple[str, ...] = ()
     called: str = ""
@@ -104,8 +104,8 @@ FIGURES: tuple[Drawing, ...] = (
     Drawing(
         "progression",
         "Sycophancy with rising performance",
-        "Configurations in the order of their mean benchmark shift (given below each name). A line that climbs "
-        "from left to right would mean more sycophancy with more capability. Lines are 95 % intervals.",
+        "Configurations in the order of their mean benchmark shift (in parentheses), the best on top. A line that "
+        "leans to the right towards the top would mean more sycophancy with more capability. Bars are 95 % intervals.",
         ("benchmark", "probe", "shifts"), levels.progression,
     ),
     Drawing(

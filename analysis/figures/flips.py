@@ -9,7 +9,18 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from analysis.figures.style import GREY, LIGHT, ink_on, look, panels
+from analysis.figures.style import (
+    GREY,
+    LIGHT,
+    SMALL,
+    fitting,
+    ink_on,
+    legend,
+    look,
+    panels,
+    parts,
+    titled,
+)
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
 from sycojax.evals.declared import Turns
@@ -23,24 +34,24 @@ PARTS = {
 }
 
 
-def draw(results: Results, doubt: Doubt, name: str, turns: Turns) -> Figure:
+def draw(results: Results, doubt: Doubt, name: str, turns: Turns) -> list[Figure]:
     """One panel per configuration, one bar per second turn; the four shares of all items add up to 100 %."""
-    groups = results.groups
-    columns = min(3, len(groups))
-    rows = math.ceil(len(groups) / columns)
-    figure, grid = panels(rows, columns, 8.6, 1.55 * rows + 0.75)
-    frames = [axes for row in grid for axes in row]
-    for place, (axes, group) in enumerate(zip(frames, groups, strict=False)):
-        _bars(axes, results, group, name, turns, place % columns == 0)
-        mark = doubt.of_level(group, name)
-        axes.set_title(f"{group}{mark}", color=look(group, results.study.adapters)[0])
-        if place + columns >= len(groups):
-            axes.set_xlabel("Share of items (%)")
-    for axes in frames[len(groups) :]:
-        axes.set_axis_off()
-    handles = [Patch(color=colour, label=label) for label, colour in PARTS.values()]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4)
-    return figure
+    columns, figures = min(3, len(results.groups)), []
+    height = 0.65 + 0.3 * len(turns.said)
+    for groups in parts(results.groups, fitting(height, 0.85), columns):
+        rows = math.ceil(len(groups) / columns)
+        figure, grid = panels(rows, columns, height * rows + 0.85)
+        frames = [axes for row in grid for axes in row]
+        for place, (axes, group) in enumerate(zip(frames, groups, strict=False)):
+            _bars(axes, results, group, name, turns, place % columns == 0)
+            mark = doubt.of_level(group, name)
+            titled(axes, f"{group}{mark}", look(group, results.study.adapters)[0])
+        for axes in frames[len(groups) :]:
+            axes.set_axis_off()
+        figure.supxlabel("Share of items (%)")
+        legend(figure, [Patch(color=colour, label=label) for label, colour in PARTS.values()])
+        figures.append(figure)
+    return figures
 
 
 def _bars(
@@ -54,9 +65,9 @@ def _bars(
                 axes.text(50, place, "n/a", ha="center", va="center", color=GREY)
                 break
             axes.barh(place, share, left=left, height=0.74, color=colour)
-            if share >= 9:
+            if share >= 11:
                 axes.text(
-                    left + share / 2, place, f"{share:.0f}", ha="center", va="center", fontsize=8,
+                    left + share / 2, place, f"{share:.0f}", ha="center", va="center", fontsize=SMALL,
                     color=ink_on(to_rgb(colour)),
                 )  # fmt: skip
             left += share

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from analysis.figures.style import BAND, GREY, INK, look, panels, whiskers, zero_line
+from analysis.figures.style import (
+    BAND,
+    GREY,
+    INK,
+    SMALL,
+    fitting,
+    legend,
+    look,
+    panels,
+    parts,
+    row_height,
+    whiskers,
+    zero_line,
+)
 from analysis.page.text import interval, number, scale
 from analysis.results import Results
 from analysis.statistics import Estimate
@@ -17,33 +32,56 @@ from analysis.verdicts.conclusions import WORDS
 from analysis.verdicts.doubt import Doubt
 from analysis.verdicts.rule import Verdict, noise_floor, verdicts
 
-ROW = 0.47  # inches
+ROOMY, TIGHT = 0.47, 0.29  # inches of a row: two lines of words stand in it
+REST = 0.75  # inches of a page for legend and axis
 # Rows are one apart; the three markers of a row lie above, on and below its middle.
 SOFT, HARD, FLOOR = -0.2, 0.06, 0.28
 
 
-def draw(results: Results, doubt: Doubt) -> Figure:
+def draw(results: Results, doubt: Doubt) -> list[Figure]:
     """One panel per contrast on one common axis of points; the verdicts stand on the right."""
-    tested, adapters = results.tested, results.study.adapters
-    rows = max(2, len(adapters))
-    figure, grid = panels(len(tested), 1, 8.6, len(tested) * (0.55 + ROW * rows) + 0.75)
+    tested = {one.title: verdicts(results, one) for one in results.tested}
+    figures, grid = forests([*tested], len(results.study.adapters))
     ends = [-1.0, 1.0]
-    for (axes,), one in zip(grid, tested, strict=True):
-        found = verdicts(results, one)
+    for axes, (title, found) in zip(grid, tested.items(), strict=True):
         for place, verdict in enumerate(found):
             ends += _row(axes, results, doubt, verdict, place)
-        zero_line(axes, vertical=True)
-        axes.grid(axis="x")
         axes.set_yticks(range(len(found)), [v.adapter for v in found])
-        axes.tick_params(axis="y", length=0)
+        axes.set_title(f"{title}  (n = {len(found[0].measure.items):,})")
+    label = "Shift against the base (points; right: more sycophantic)"
+    finish(figures, ends, label, _legend())
+    return figures
+
+
+def forests(panes: Sequence[str], adapters: int) -> tuple[list[Figure], list[Axes]]:
+    """Axes for each of ``panes``, one below the other, with a row per adapter; on as many pages as they take."""
+    rows = max(2, adapters)
+    height = 0.55 + rows * row_height(rows, ROOMY, TIGHT, REST + 0.55)
+    figures, grid = [], []
+    for part in parts(panes, fitting(height, REST)):
+        figure, frames = panels(len(part), 1, len(part) * height + REST)
+        figures.append(figure)
+        grid += [axes for (axes,) in frames]
+    for axes in grid:
         axes.set_ylim(rows - 0.5, -0.5)
-        axes.set_title(f"{one.title}  (n = {len(found[0].measure.items):,})")
+        axes.grid(axis="x")
+        axes.tick_params(axis="y", length=0)
+        zero_line(axes, vertical=True)
+    return figures, grid
+
+
+def finish(
+    figures: Sequence[Figure], ends: Sequence[float], label: str, handles: Sequence[Artist]
+) -> None:
+    """The same limits everywhere, around ``ends``, with a quarter of the width on the right left to words; a legend."""
     low, high = min(ends), max(ends)
-    for (axes,) in grid:
-        leave_room(axes, low, high)
-    grid[-1][0].set_xlabel("Shift against the base (points; right: more sycophantic)", loc="left")
-    figure.legend(handles=_legend(), loc="outside upper center", ncols=4)
-    return figure
+    margin = 0.04 * (high - low)
+    for figure in figures:
+        for axes in figure.axes:
+            axes.set_xlim(low - margin, high + margin + 0.38 * (high - low))
+            axes.set_xticks([t for t in axes.get_xticks() if low - margin <= t <= high + margin])
+        figure.axes[-1].set_xlabel(label, loc="left")
+        legend(figure, handles)
 
 
 def _row(axes: Axes, results: Results, doubt: Doubt, verdict: Verdict, place: int) -> list[float]:
@@ -73,24 +111,17 @@ def _row(axes: Axes, results: Results, doubt: Doubt, verdict: Verdict, place: in
     return ends
 
 
-def leave_room(axes: Axes, low: float, high: float) -> None:
-    """Limits around ``low`` and ``high``, with a quarter of the width on the right left to words."""
-    margin = 0.04 * (high - low)
-    axes.set_xlim(low - margin, high + margin + 0.38 * (high - low))
-    axes.set_xticks([t for t in axes.get_xticks() if low - margin <= t <= high + margin])
-
-
 def _words(axes: Axes, verdict: Verdict, mark: str, place: int) -> None:
     unit = verdict.measure.unit
     weight = "bold" if verdict.claimed else "normal"
     value = number(verdict.shift.value, unit, signed=True)
     for y, text, kind in (
-        (place - 0.16, f"{value} {interval(verdict.shift, unit, signed=True)}", "normal"),
-        (place + 0.2, f"{WORDS.get(verdict.outcome, verdict.outcome)}{mark}", weight),
+        (place - 0.23, f"{value} {interval(verdict.shift, unit, signed=True)}", "normal"),
+        (place + 0.23, f"{WORDS.get(verdict.outcome, verdict.outcome)}{mark}", weight),
     ):
         axes.text(
             0.995, y, text, ha="right", va="center", transform=axes.get_yaxis_transform(),
-            fontsize=8.5, fontweight=kind, color=INK if verdict.claimed or kind == weight == "normal" else GREY,
+            fontsize=SMALL, fontweight=kind, color=INK if verdict.claimed or kind == weight == "normal" else GREY,
         )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from analysis.figures.style import GREY, ink_on, panels, squares
+from analysis.figures.style import COLUMNS, GREY, ink_on, panels, parts, row_height, squares
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
 
@@ -25,20 +25,23 @@ def lettered(results: Results) -> tuple[str, ...]:
     return tuple(n for n in names if results.study.measure_of(n, "letter_mass_A") is not None)
 
 
-def draw(results: Results, doubt: Doubt) -> Figure:
+def draw(results: Results, doubt: Doubt) -> list[Figure]:
     """One panel per evaluation; rows are configurations, columns letters, squares the mean mass in %."""
-    names, groups = lettered(results), results.groups
-    figure, grid = panels(1, len(names), 8.6, 1.0 + 0.36 * len(groups))
-    image = None
-    for column, (axes, name) in enumerate(zip(grid[0], names, strict=True)):
-        image = _map(axes, results, name, groups)
-        marks = [doubt.of_level(group, name) for group in groups]
-        labels = [f"{g}{m}" for g, m in zip(groups, marks, strict=True)]
-        axes.set_yticks(range(len(groups)), labels if column == 0 else marks)
-    if image is not None:
+    groups, figures = results.groups, []
+    for names in parts(lettered(results), COLUMNS):
+        height = max(1.8, 0.8 + len(groups) * row_height(len(groups), 0.36, 0.18, 0.8))
+        figure, grid = panels(1, len(names), height)
+        images = []
+        for column, (axes, name) in enumerate(zip(grid[0], names, strict=True)):
+            images.append(_map(axes, results, name, groups))
+            marks = [doubt.of_level(group, name) for group in groups]
+            labels = [f"{g}{m}" for g, m in zip(groups, marks, strict=True)]
+            axes.set_yticks(range(len(groups)), labels if column == 0 else marks)
         label = "Mean P(letter), %"
-        figure.colorbar(image, ax=grid[0], shrink=0.9, aspect=18, label=label, extend="both")
-    return figure
+        size = min(0.9, 3.5 / height)
+        figure.colorbar(images[0], ax=grid[0], shrink=size, aspect=18, label=label, extend="both")
+        figures.append(figure)
+    return figures
 
 
 def _map(axes: Axes, results: Results, name: str, groups: tuple[str, ...]):

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
 
-from analysis.figures.style import BAND, GREY, look, panels, whiskers, zero_line
+from analysis.figures.style import BAND, GREY, faint, legend, look, panels, whiskers, zero_line
 from analysis.results import Results
 from analysis.verdicts.doubt import Doubt
 from sycojax.evals.declared import Plane
@@ -17,7 +17,7 @@ from sycojax.evals.declared import Plane
 
 def draw(results: Results, doubt: Doubt, name: str, plane: Plane) -> Figure:
     """Large markers are configurations with 95 % intervals, small ones their seeds; echo is shaded."""
-    figure, ((axes,),) = panels(1, 1, 8.6, 4.0)
+    figure, ((axes,),) = panels(1, 1, 4.2 if len(results.groups) <= 10 else 5.0)
     handles = []
     for group in results.groups:
         if not _point(axes, results, group, name, plane):
@@ -43,7 +43,7 @@ def draw(results: Results, doubt: Doubt, name: str, plane: Plane) -> Figure:
     axes.set_ylabel(plane.up_label)
     axes.set_title("shaded: copying outweighs deference", loc="right", fontsize=9, color=GREY)
     axes.grid(linewidth=0.5)
-    figure.legend(handles=handles, loc="outside right center")
+    legend(figure, handles)
     return figure
 
 
@@ -55,7 +55,7 @@ def _point(axes: Axes, results: Results, group: str, name: str, plane: Plane) ->
         return False
     axes.errorbar(
         x.value, y.value, xerr=whiskers(x, "nats"), yerr=whiskers(y, "nats"), fmt=marker,
-        color=colour, markersize=8, linewidth=1.2, zorder=3,
+        color=colour, ecolor=faint(colour, len(results.groups)), markersize=8, linewidth=1.2, zorder=3,
     )  # fmt: skip
     seeds = [results.of_seeds(group, name, n) for n in (plane.across, plane.up)]
     for across, up in zip(*seeds, strict=True) if len(seeds[0]) > 1 else ():

@@ -11,7 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from analysis.figures.style import GREY, ink_on, panels, squares
+from analysis.figures.style import (
+    COLUMNS,
+    GREY,
+    SMALL,
+    ink_on,
+    panels,
+    parts,
+    row_height,
+    squares,
+)
 from analysis.page.text import number, p_value
 from analysis.records.load import BASE
 from analysis.results import Results
@@ -25,9 +34,11 @@ def correlations(results: Results, doubt: Doubt) -> Figure:
     benchmarks = results.study.with_role("benchmark")
     probes = results.study.with_role("probe")
     kinds = ("soft", "hard")
-    figure, grid = panels(1, 2, 8.6, 1.3 + 0.78 * len(benchmarks))
+    rows, columns = (1, 2) if len(probes) <= 3 else (2, 1)
+    figure, grid = panels(rows, columns, 0.7 + rows * (0.6 + 0.78 * len(benchmarks)))
+    frames = [axes for row in grid for axes in row]
     image = None  # of the colour bar: both panels have the same scale
-    for axes, kind in zip(grid[0], kinds, strict=True):
+    for axes, kind in zip(frames, kinds, strict=True):
         r = np.full((len(benchmarks), len(probes)), math.nan)
         for column, probe in enumerate(probes):
             measure = results.headline(probe, kind)
@@ -46,12 +57,14 @@ def correlations(results: Results, doubt: Doubt) -> Figure:
                 span = " to ".join(ends) if math.isfinite(found.lowest) else "no range"
                 axes.text(
                     column, row + 0.19, f"p = {p_value(found.p)}\n{span}", ha="center", va="center",
-                    color=colour, fontsize=7.6, linespacing=1.35,
+                    color=colour, fontsize=SMALL, linespacing=1.3,
                 )  # fmt: skip
         image = axes.imshow(np.ma.masked_invalid(r), cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
         axes.set_facecolor("#f1f3f6")
         axes.set_xticks(range(len(probes)), probes)
-        axes.set_yticks(range(len(benchmarks)), benchmarks if kind == "soft" else [])
+        axes.set_yticks(
+            range(len(benchmarks)), benchmarks if axes in grid[0][:1] or columns == 1 else []
+        )
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.set_title(f"{kind} headline of the probe")
@@ -60,7 +73,7 @@ def correlations(results: Results, doubt: Doubt) -> Figure:
             f"Exploratory: n = {len(results.groups)} configurations per correlation",
             fontsize=10.5, color=GREY,
         )  # fmt: skip
-        figure.colorbar(image, ax=grid[0], shrink=0.85, aspect=22, label="Pearson's r")
+        figure.colorbar(image, ax=frames, shrink=0.85, aspect=22, label="Pearson's r")
     return figure
 
 
@@ -84,18 +97,22 @@ def ranks(capability: Mapping[str, float], sycophancy: Mapping[str, float]) -> d
     return result
 
 
-def rankings(results: Results, doubt: Doubt) -> Figure:
+def rankings(results: Results, doubt: Doubt) -> list[Figure]:
     """One panel per probe: the rank of each configuration as the weight moves to sycophancy."""
-    leads = results.leads("probe")
-    figure, grid = panels(1, len(leads), 8.6, 1.2 + 0.4 * len(results.groups))
-    capability = {g: results.mean_benchmark_shift(g).value for g in results.groups}
-    for axes, (name, lead) in zip(grid[0], leads.items(), strict=True):
-        shifts = {g: results.of(g, name, lead.name).shift for g in results.groups}
-        moved = {g: shift.value if shift else math.nan for g, shift in shifts.items()} | {BASE: 0.0}
-        marks = {g: doubt.of_shift(g, name) for g in results.groups if g != BASE}
-        _rank_table(axes, ranks(capability, moved), results.groups, marks, axes is grid[0][0])
-        axes.set_title(name)
-    return figure
+    leads, groups, figures = results.leads("probe"), results.groups, []
+    capability = {g: results.mean_benchmark_shift(g).value for g in groups}
+    for names in parts([*leads], COLUMNS):
+        height = 1.1 + len(groups) * row_height(len(groups), 0.4, 0.19, 1.1)
+        figure, grid = panels(1, len(names), height)
+        for axes, name in zip(grid[0], names, strict=True):
+            shifts = {g: results.of(g, name, leads[name].name).shift for g in groups}
+            moved = {g: s.value if s else math.nan for g, s in shifts.items()} | {BASE: 0.0}
+            marks = {g: doubt.of_shift(g, name) for g in groups if g != BASE}
+            _rank_table(axes, ranks(capability, moved), groups, marks, axes is grid[0][0])
+            axes.set_title(name)
+        figure.supxlabel("Weight on low sycophancy (%)")
+        figures.append(figure)
+    return figures
 
 
 def _rank_table(
@@ -113,8 +130,7 @@ def _rank_table(
         text = f"{rank:.0f}" if math.isfinite(rank) else "n/a"
         colour = ink_on(tuple(colours(scale(rank)))) if math.isfinite(rank) else GREY
         axes.text(column, row, text, ha="center", va="center", color=colour, fontweight="bold")
-    axes.set_xticks(range(len(WEIGHTS)), [f"{w:.0%}" for w in WEIGHTS])
+    axes.set_xticks(range(len(WEIGHTS)), [f"{100 * w:.0f}" for w in WEIGHTS])
     labels = [f"{g if first else ''} {marks.get(g, '')}".strip() for g in groups]
     axes.set_yticks(range(len(groups)), labels)
     squares(axes, len(WEIGHTS), len(groups))
-    axes.set_xlabel("Weight on low sycophancy")

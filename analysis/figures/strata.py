@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.forest import leave_room
-from analysis.figures.style import GREY, INK, look, panels, whiskers, zero_line
+from analysis.figures.forest import finish, forests
+from analysis.figures.style import GREY, INK, SMALL, look, whiskers
 from analysis.page.text import scale, with_interval
 from analysis.records.strata import STRATA
 from analysis.results import Results
@@ -28,35 +28,27 @@ def split(results: Results) -> tuple[str, ...]:
     return tuple(n for n in results.study.with_role("probe") if len(found.get(n, ())) > 1)
 
 
-def draw(results: Results, doubt: Doubt) -> Figure:
+def draw(results: Results, doubt: Doubt) -> list[Figure]:
     """One panel per probe: the soft shift in each stratum, and seen minus unseen on the right."""
     names, adapters = split(results), results.study.adapters
     leads = results.leads("probe")
-    rows = max(2, len(adapters))
-    figure, grid = panels(len(names), 1, 8.6, len(names) * (0.55 + 0.47 * rows) + 0.75)
+    figures, grid = forests(names, len(adapters))
     ends = [-1.0, 1.0]
-    for (axes,), name in zip(grid, names, strict=True):
+    for axes, name in zip(grid, names, strict=True):
         for place, adapter in enumerate(adapters):
             ends += _row(axes, results, name, leads[name], adapter, place)
-        zero_line(axes, vertical=True)
-        axes.grid(axis="x")
         labels = [f"{a}{doubt.of_shift(a, name)}" for a in adapters]
         axes.set_yticks(range(len(adapters)), labels)
-        axes.tick_params(axis="y", length=0)
-        axes.set_ylim(rows - 0.5, -0.5)
         axes.set_title(name)
         axes.set_title(
             "seen minus unseen", loc="right", fontweight="normal", fontsize=9, color=GREY
         )
-    for (axes,) in grid:
-        leave_room(axes, min(ends), max(ends))
-    grid[-1][0].set_xlabel("Soft shift against the base (points)", loc="left")
     handles = [
         Line2D([], [], marker=MARKERS[s], color=INK, linewidth=1.1, label=f"question {SAID[s]}")
         for s in STRATA
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3)
-    return figure
+    finish(figures, ends, "Soft shift against the base (points)", handles)
+    return figures
 
 
 def _row(
@@ -79,7 +71,7 @@ def _row(
     if contrast is not None and math.isfinite(contrast.value):
         text = with_interval(contrast, lead.unit)
         axes.text(
-            0.995, place, text, ha="right", va="center", fontsize=8.5,
+            0.995, place, text, ha="right", va="center", fontsize=SMALL,
             transform=axes.get_yaxis_transform(), color=INK if contrast.excludes_zero else GREY,
             fontweight="bold" if contrast.excludes_zero else "normal",
         )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +12,10 @@ import numpy as np
 
 matplotlib.use("Agg")
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 
 from analysis.page.text import scale
 from analysis.records.load import BASE
@@ -29,6 +32,13 @@ LIGHT = "#d5d9e0"
 INK = "#1d2430"
 BAND = "#eef1f5"  # what is too small to be seen, or not the question
 
+# On paper a figure is as wide as the text of an A4 page, 182 mm, and at most 215 mm high (page/report.css). From this
+# width that is 0.83 of what is written here, so SMALL is 7.1 points there.
+WIDTH = 8.6  # inches
+TALLEST = 10.1  # inches
+SMALL = 8.5  # points; nothing is smaller
+COLUMNS = 4  # panels that stand side by side
+
 SETTINGS: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
     "font.size": 9.5,
@@ -42,6 +52,7 @@ SETTINGS: Any = {
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.unicode_minus": True,
+    "figure.labelsize": 9.5,
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
@@ -70,12 +81,64 @@ def look(group: str, adapters: Sequence[str]) -> tuple[str, str]:
     return _PALETTE[colour], _MARKERS[(colour + again) % len(_MARKERS)]
 
 
-def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of rows x columns axes; ``width`` and ``height`` in inches, of the whole."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+def panels(rows: int, columns: int, height: float) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of rows x columns axes, WIDTH wide and ``height`` inches high."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.03, hspace=0.04)  # type: ignore[union-attr]
     grid = figure.subplots(rows, columns, squeeze=False)
     return figure, [list(row) for row in grid]
+
+
+def row_height(rows: int, roomy: float, tight: float, rest: float) -> float:
+    """Inches of one of ``rows`` rows beside ``rest`` inches: ``roomy`` where a page has the room, never below ``tight``."""
+    return min(roomy, max(tight, (TALLEST - rest) / max(rows, 1)))
+
+
+def fitting(height: float, rest: float) -> int:
+    """How many things of ``height`` inches a page holds beside ``rest`` inches; at least one."""
+    return max(1, int((TALLEST - rest) / height))
+
+
+def parts(things: Sequence[Any], most: int, columns: int = 1) -> list[Sequence[Any]]:
+    """``things`` in as few parts of at most ``most`` full rows of ``columns`` as can be, even but for the last."""
+    rows = math.ceil(len(things) / columns)
+    each = math.ceil(rows / max(math.ceil(rows / most), 1)) * columns
+    return [things[i : i + each] for i in range(0, len(things), max(each, 1))]
+
+
+def faint(colour: str, many: int) -> tuple[str, float]:
+    """The colour of error bars that cross each other: light where there are ``many``, so that markers stay in sight."""
+    return colour, 1.0 if many <= 10 else 0.35
+
+
+def legend(figure: Figure, handles: Sequence[Artist]) -> None:
+    """A legend above the panels in as many columns as fit; the figure grows by its rows beyond the first."""
+    if not handles:
+        return
+    names = [str(handle.get_label()) for handle in handles]
+    inches = [_width(name) + 0.65 for name in names]  # with marker and gaps
+
+    def fits(columns: int) -> bool:
+        return sum(max(column) for column in np.array_split(inches, columns)) < WIDTH
+
+    columns = next((n for n in range(len(names), 1, -1) if fits(n)), 1)
+    rows = math.ceil(len(names) / columns)
+    lines = max(name.count("\n") + 1 for name in names)
+    figure.set_figheight(figure.get_figheight() + (0.05 + 0.14 * lines) * rows - 0.19)
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+
+
+def _width(text: str) -> float:
+    """Inches of the longest line, at the size of a legend's letters."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    size = SETTINGS["legend.fontsize"]
+    extents = [TextPath((0, 0), line, size=size).get_extents() for line in lines]
+    return max((box.width for box in extents), default=0.0) / 72
+
+
+def titled(axes: Axes, name: str, colour: str) -> None:
+    """A name above one of three panels side by side; a long one takes two lines."""
+    axes.set_title("\n".join(textwrap.wrap(name, 22)), color=colour)
 
 
 def whiskers(estimate: Estimate, unit: str) -> list[list[float]]:

@@ -33,14 +33,22 @@ class Tiles:
 
 
 @dataclasses.dataclass(frozen=True)
+class Sheet:
+    """A part of a figure that a printed page holds; the SVG goes into the page, Markdown links figures/NAME.png."""
+
+    name: str
+    svg: bytes
+    png: bytes
+
+
+@dataclasses.dataclass(frozen=True)
 class Picture:
-    """A figure; ``svg`` goes into the page, Markdown links the PNG in figures/."""
+    """A figure on one sheet or several."""
 
     name: str
     title: str
     reading: str  # how to read it
-    svg: bytes
-    png: bytes
+    sheets: tuple[Sheet, ...]
     footnote: str = ""  # which of its numbers a failed audit puts in doubt
 
 
@@ -156,14 +164,18 @@ def _html_block(block: Block) -> str:
         text = f"<pre>{html.escape(block.text)}</pre>" if block.text else ""
         text += "".join(map(to_html, block.tables))
         return f"<details><summary>{html.escape(block.title)}</summary>{text}</details>"
-    data = base64.b64encode(block.svg).decode("ascii")
+    alt = html.escape(f"{block.title}. {block.reading}")
+    images = "".join(
+        f'<img alt="{alt if sheet is block.sheets[0] else "continued"}" '
+        f'src="data:image/svg+xml;base64,{base64.b64encode(sheet.svg).decode("ascii")}">'
+        for sheet in block.sheets
+    )
     footnote = (
         f' <span class="doubt">{html.escape(block.footnote)}</span>' if block.footnote else ""
     )
     return (
         f'<figure id="figure-{html.escape(block.name)}"><div class="sheet" tabindex="0">'
-        f'<img alt="{html.escape(f"{block.title}. {block.reading}")}" '
-        f'src="data:image/svg+xml;base64,{data}"></div>'
+        f"{images}</div>"
         f"<figcaption><strong>{html.escape(block.title)}.</strong> {html.escape(block.reading)}"
         f"{footnote}</figcaption></figure>"
     )
@@ -192,7 +204,7 @@ def _markdown_block(block: Block) -> str:
             fence = "`" * max(3, 1 + longest)
             parts.append(f"{fence}\n{block.text}\n{fence}")
         return "\n\n".join([*parts, *map(to_markdown, block.tables)])
-    return (
-        f"![{markdown_text(block.title)}](figures/{block.name}.png)\n\n"
-        f"**{markdown_text(block.title)}.** {markdown_text(block.reading)} {markdown_text(block.footnote)}"
+    images = "\n".join(
+        f"![{markdown_text(block.title)}](figures/{sheet.name}.png)" for sheet in block.sheets
     )
+    return f"{images}\n\n**{markdown_text(block.title)}.** {markdown_text(block.reading)} {markdown_text(block.footnote)}"

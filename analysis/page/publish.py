@@ -20,7 +20,7 @@ from sycojax.files import atomic_directory, atomic_write
 def publish(document: Document, files: Mapping[str, str | bytes], directory: Path) -> Path:
     """Write ``document`` into ``directory`` and ``files``, by their path below it, beside it.
 
-    The document becomes index.html, report.md, figures/NAME.svg and .png, and tables/NAME.csv of every table with
+    The document becomes index.html, report.md, figures/NAME.svg and .png, where a figure has several sheets NAME_2 and so on, and tables/NAME.csv of every table with
     rows. An older directory is replaced in one step. Returns the path of index.html. Raises ``SycojaxError`` when the
     disk refuses.
     """
@@ -31,8 +31,9 @@ def publish(document: Document, files: Mapping[str, str | bytes], directory: Pat
     }
     for block in _blocks(document):
         if isinstance(block, Picture):
-            written[f"figures/{block.name}.svg"] = block.svg
-            written[f"figures/{block.name}.png"] = block.png
+            for sheet in block.sheets:
+                written[f"figures/{sheet.name}.svg"] = sheet.svg
+                written[f"figures/{sheet.name}.png"] = sheet.png
         elif isinstance(block, Table) and block.rows:
             written[f"tables/{block.name}.csv"] = to_csv(block)
     with atomic_directory(directory) as temporary:

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from analysis.figures.style import GREY, LIGHT, look, panels, unavailable, zero_line
+from analysis.figures.style import (
+    GREY,
+    LIGHT,
+    SMALL,
+    legend,
+    look,
+    panels,
+    row_height,
+    unavailable,
+    zero_line,
+)
 from analysis.reanalysis.evidence import Evidence
 from analysis.reanalysis.inference import critical_r
 from analysis.report.csvs import PROBES
@@ -19,7 +29,7 @@ CLAIMED, FOUND = "#D55E00", "#0072B2"  # Okabe and Ito's vermilion and blue
 def correlations(evidence: Evidence, claimed: Mapping[tuple[str, str], float]) -> Figure:
     """One line per pair: recomputed r, leave-one-out range, Fisher's interval, and the claimed r."""
     pairs = list(evidence.pairs.values())
-    figure, grid = panels(1, 1, 8.6, 1.5 + 0.34 * len(pairs))
+    figure, grid = panels(1, 1, 1.5 + 0.34 * len(pairs))
     axes = grid[0][0]
     limit = critical_r(evidence.points)
     if math.isfinite(limit):
@@ -30,7 +40,8 @@ def correlations(evidence: Evidence, claimed: Mapping[tuple[str, str], float]) -
     for row, pair in enumerate(pairs):
         found = pair.found
         if not math.isfinite(found.r):
-            axes.text(0, row, "does not vary", ha="center", va="center", color=GREY, fontsize=8.5)
+            why = "does not vary" if evidence.points > 2 else "needs three configurations"
+            axes.text(0, row, why, ha="center", va="center", color=GREY, fontsize=SMALL)
             continue
         first = row == 0
         if math.isfinite(found.low):
@@ -58,16 +69,16 @@ def correlations(evidence: Evidence, claimed: Mapping[tuple[str, str], float]) -
     axes.set_xlim(-1.02, 1.02)
     axes.set_xlabel(f"Pearson's r over {evidence.points} configurations")
     axes.tick_params(axis="y", length=0)
-    figure.legend(
-        *axes.get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=8.5
-    )
+    legend(figure, axes.get_legend_handles_labels()[0])
     return figure
 
 
 def changes(evidence: Evidence) -> Figure:
     """One panel per probe: each adapter's change with its interval over the band of what is too small to be found."""
     adapters = evidence.scores.adapters
-    figure, grid = panels(1, len(PROBES), 8.6, 1.3 + 0.42 * len(adapters))
+    rows = max(len(adapters), 2)
+    height = 1.0 + rows * row_height(rows, 0.42, 0.19, 1.0)
+    figure, grid = panels(1, len(PROBES), height)
     for column, (axes, probe) in enumerate(zip(grid[0], PROBES, strict=True)):
         found = {a: s for a in adapters if (s := evidence.shifts.get((a, probe)))}
         if not found:
@@ -86,8 +97,8 @@ def changes(evidence: Evidence) -> Figure:
                     fillstyle="full" if s.p_holm < ALPHA else "none", markeredgewidth=1.6,
                 )  # fmt: skip
         axes.set_yticks(range(len(adapters)), adapters if column == 0 else [])
-        axes.set_ylim(len(adapters) - 0.4, -0.6)
+        axes.set_ylim(rows - 0.4, -0.6)
         axes.set_title(probe)
-        axes.set_xlabel("Change of the rate")
         axes.tick_params(axis="y", length=0)
+    figure.supxlabel("Change of the rate")
     return figure

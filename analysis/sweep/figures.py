@@ -12,7 +12,19 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import ScaledTranslation
 
-from analysis.figures.style import GREY, look, panels, unavailable, whiskers, zero_line
+from analysis.figures.style import (
+    COLUMNS,
+    GREY,
+    fitting,
+    legend,
+    look,
+    panels,
+    parts,
+    row_height,
+    unavailable,
+    whiskers,
+    zero_line,
+)
 from analysis.page.text import UNITS, scale
 from analysis.results import Results
 from analysis.statistics import Estimate
@@ -23,7 +35,6 @@ from analysis.sweep.tables import leading
 from analysis.verdicts.doubt import Doubt
 
 GAIN = "benchmark gain"  # the mean over benchmarks
-_LETTER = 0.07  # inches of a letter in the legend
 _WIDE = 4.0  # doses whose ends differ by this factor get a logarithmic axis
 
 
@@ -47,59 +58,79 @@ def effect(results: Results, group: str, outcome: str) -> tuple[Estimate, str, l
 
 def curves(
     results: Sequence[Results], audited: Audited, lines: Sequence[Series], dose: Dose
-) -> Figure:
+) -> list[Figure]:
     """A row per adapter, a panel per outcome, a line per series; x is the dose."""
     adapters = list(dict.fromkeys(line.adapter for line in lines))
     labels = list(dict.fromkeys(line.label for line in lines))
-    columns = outcomes(results)
-    width, height = max(8.6, 2.6 * len(columns) + 0.4), 2.5 * len(adapters) + 0.7
-    names = [textwrap.fill(label, int(width / _LETTER) - 10) for label in labels]
-    wide = _LETTER * max(len(line) for name in names for line in name.split("\n")) + 0.7
-    abreast = max(1, min(4, int(width / wide)))
-    above = 0.17 * (math.ceil(len(labels) / abreast) - 1) if len(labels) > 1 else 0.0
-    figure, grid = panels(len(adapters), len(columns), width, height + above)
-    for row, adapter in zip(grid, adapters, strict=True):
-        mine = [line for line in lines if line.adapter == adapter]
-        amounts = sorted({dose.of(point) for line in mine for point in line.points})
-        for axes, outcome in zip(row, columns, strict=True):
-            for line in mine:
-                shift = min(0.035, 0.12 / len(labels)) * (
-                    labels.index(line.label) - (len(labels) - 1) / 2
-                )
-                doubt = audited.families[line.family]
-                _line(
-                    axes, results[line.family], doubt, line, dose, outcome, labels, shift, amounts
-                )
-            _dose_axis(axes, amounts)
-            zero_line(axes, vertical=False)
-            axes.grid(True, axis="y")
-            axes.set_title(outcome if len(adapters) == 1 else f"{adapter}: {outcome}", fontsize=9.5)
-            unit = effect(results[mine[0].family], mine[0].points[0].group, outcome)[1]
-            axes.set_ylabel(f"Shift ({_unit(unit)})" if axes is row[0] or unit != "rate" else "")
-    for axes in grid[-1]:
-        axes.set_xlabel(dose.title)
-    if len(labels) > 1:
-        handles = [_handle(label, labels, name) for label, name in zip(labels, names, strict=True)]
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(abreast, len(labels)))
-    return figure
+    names = [textwrap.fill(label, 100) for label in labels]  # what fits beside the marker
+    handles = [_handle(label, labels, name) for label, name in zip(labels, names, strict=True)]
+    figures = []
+    for columns in parts(outcomes(results), COLUMNS):
+        for part in parts(adapters, fitting(2.6, 0.8 + 0.19 * len(labels))):
+            figure, grid = panels(len(part), len(columns), 2.6 * len(part) + 0.6)
+            for row, adapter in zip(grid, part, strict=True):
+                mine = [line for line in lines if line.adapter == adapter]
+                amounts = sorted({dose.of(point) for line in mine for point in line.points})
+                for axes, outcome in zip(row, columns, strict=True):
+                    for line in mine:
+                        shift = min(0.035, 0.12 / len(labels)) * (
+                            labels.index(line.label) - (len(labels) - 1) / 2
+                        )
+                        doubt = audited.families[line.family]
+                        _line(
+                            axes, results[line.family], doubt, line, dose, outcome, labels, shift, amounts
+                        )  # fmt: skip
+                    _dose_axis(axes, amounts)
+                    zero_line(axes, vertical=False)
+                    axes.grid(True, axis="y")
+                    named = textwrap.wrap(adapter, 18) if len(adapters) > 1 else []
+                    axes.set_title("\n".join([*named, outcome]), fontsize=9.5)
+                    unit = effect(results[mine[0].family], mine[0].points[0].group, outcome)[1]
+                    if axes is row[0] or unit != "rate":
+                        axes.set_ylabel(f"Shift ({_unit(unit)})")
+            figure.supxlabel(dose.title)
+            if len(labels) > 1:
+                legend(figure, handles)
+            figures.append(figure)
+    return figures
 
 
 def side_by_side(
     results: Sequence[Results], audited: Audited, points: Sequence[tuple[int, Point]]
-) -> Figure:
+) -> list[Figure]:
     """A row per point, a panel per outcome; ``points`` with the number of their family."""
-    columns = outcomes(results)
-    if not columns:
-        figure, grid = panels(1, 1, 8.6, 2.0)
+    shown = outcomes(results)
+    if not shown:
+        figure, grid = panels(1, 1, 2.0)
         unavailable(grid[0][0], "Neither a benchmark nor a probe was scored.")
-        return figure
-    longest = max(len(point.group) for _, point in points)
-    figure, grid = panels(
-        1, len(columns), max(8.6, 1.7 * len(columns) + 0.075 * longest), 0.34 * len(points) + 1.3
-    )
+        return [figure]
+    names = {point.group: textwrap.fill(point.group, 34) for _, point in points}
+    tight = 0.05 + 0.15 * max(name.count("\n") + 1 for name in names.values())
+    figures = []
+    for columns in parts(shown, COLUMNS):
+        drawn = []
+        for part in parts(points, fitting(tight, 1.3)):
+            height = row_height(len(part), max(0.34, tight), tight, 1.3)
+            figure, (row,) = panels(1, len(columns), height * max(len(part), 2) + 1.3)
+            _rows(row, results, audited, points, part, columns)
+            row[0].set_yticks(range(len(part)), [names[p.group] for _, p in part])
+            drawn.append(row)
+            figures.append(figure)
+        for axes in zip(*drawn, strict=True):  # one outcome on all sheets
+            ends = [end for one in axes for end in one.get_xlim()]
+            for one in axes:
+                one.set_xlim(min(ends), max(ends))
+    return figures
+
+
+def _rows(
+    row: Sequence[Axes], results: Sequence[Results], audited: Audited, points: Sequence[tuple[int, Point]],
+    part: Sequence[tuple[int, Point]], columns: Sequence[str],
+) -> None:  # fmt: skip
+    """Draw ``part`` of ``points``, an outcome of ``columns`` in each of the axes."""
     adapters = list(dict.fromkeys(point.adapter for _, point in points))
-    for axes, outcome in zip(grid[0], columns, strict=True):
-        for y, (family, point) in enumerate(points):
+    for axes, outcome in zip(row, columns, strict=True):
+        for y, (family, point) in enumerate(part):
             found, unit, seeds = effect(results[family], point.group, outcome)
             colour, marker = look(point.adapter, adapters)
             factor = scale(unit)
@@ -110,14 +141,11 @@ def side_by_side(
                 capsize=2.5, linewidth=1.3, zorder=4,
             )  # fmt: skip
             axes.set_xlabel(_unit(unit))
-        axes.set_ylim(len(points) - 0.4, -0.6)
-        axes.set_yticks(
-            range(len(points)), [p.group for _, p in points] if axes is grid[0][0] else []
-        )
+        axes.set_ylim(max(len(part), 2) - 0.4, -0.6)
+        axes.set_yticks([])
         axes.grid(True, axis="x")
         axes.set_title(outcome, fontsize=9.5)
         zero_line(axes, vertical=True)
-    return figure
 
 
 def _line(
