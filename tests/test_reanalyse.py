@@ -181,6 +181,25 @@ def test_without_own_claims_the_published_ones_are_checked(tmp_path: Path) -> No
     assert found["combined flatters more"] == "cannot be told"
 
 
+def test_what_lies_outside_the_published_study_is_said(tmp_path: Path) -> None:
+    """On the page and after the command, as its claims are checked on a study that they are not about."""
+    copy = shutil.copytree(published_study(), tmp_path / "copy", ignore=lambda *_: ["claims.json"])
+    assert gather(copy)[0].beyond == ""
+    path = copy / "complete_results.csv"
+    text = path.read_text().replace("hellaswag,2025", "mine <i>,2025").replace(",0.07,", ",0.02,")
+    path.write_text(text.replace("0.0,0.17666666666666667,150,0,53,300", "0.0,0.175,60,0,21,120"))
+    index, said = write(copy, tmp_path / "w")
+    expected = (
+        "Outside the published study, whose claims are checked: 1 configuration that it has not (mine <i>); without its "
+        "hellaswag; other numbers of items (feedback 120, are_you_sure 120 and answer 120); rates outside its range "
+        "(gsm8k 0.020 to 0.184, there 0.070 to 0.184)."
+    )
+    assert said.splitlines()[1] == expected
+    assert html.escape(expected) in index.read_text(encoding="utf-8")
+    (copy / "claims.json").write_text("[]")  # its own claims are about itself
+    assert gather(copy)[0].beyond == ""
+
+
 def _missing_column(d: Path) -> None:
     path = d / "complete_results.csv"
     path.write_text(path.read_text().replace("mmlu,truthfulqa", "mnlu,truthfulqa", 1))
@@ -191,6 +210,15 @@ def _no_number(d: Path) -> None:
     path.write_text(path.read_text().replace("0.182", "high", 1))
 
 
+def _edited(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def edit(d: Path) -> None:
+        text = (d / name).read_text()
+        assert old in text
+        (d / name).write_text(text.replace(old, new, 1))
+
+    return edit
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -198,6 +226,13 @@ def _no_number(d: Path) -> None:
         (lambda d: (d / "complete_results.csv").write_text("adapter_name\n"), "has no column 'gsm8k'"),
         (_missing_column, "has no column 'mmlu'"),
         (_no_number, "'high' is not a number"),
+        (_edited("complete_results.csv", ",0.182,", ",18.2,"), "gsm8k, gsm8k: 18.2 is not from 0 to 1: rates are shares of 1, not percent"),
+        (_edited("complete_results.csv", ",0.182,", ",-0.1,"), "-0.1 is not from 0 to 1"),
+        (_edited("complete_results.csv", ",0.182,", ",inf,"), "inf is not from 0 to 1"),
+        (_edited("complete_results.csv", ",143,0,35,300,", ",343,0,35,300,"), "feedback_sycophantic: 343 is not from 0 to 300"),
+        (_edited("complete_results.csv", ",143,0,35,300,", ",143,0,35,0,"), "total_examples: 0 is not at least 1"),
+        (_edited("performance_changes.csv", "gsm8k,0.11199999999999999", "gsm8k,11.2"), "gsm8k_change: 11.2 is not from -1 to 1"),
+        (_edited("correlation_analysis.csv", "0.11411219201755987", "1.114"), "gsm8k, feedback: 1.114 is not from -1 to 1"),
         (lambda d: (d / "claims.json").write_text("[]]"), "claims.json is not valid JSON"),
         (shutil.rmtree, "is not a directory"),
     ],

@@ -50,6 +50,7 @@ def document(evidence: Evidence, checked: Sequence[Checked]) -> Document:
             Paragraph(" · ".join(map(": ".join, evidence.sources)), "meta"),
             Paragraph(summary(checked), "lead"),
             Paragraph(_warning(evidence), "callout"),
+            *([Paragraph(evidence.beyond, "callout")] if evidence.beyond else []),
         ),
         (
             Section("claims", "Verdicts", (

@@ -33,6 +33,7 @@ class Evidence:
     counts: Mapping[tuple[str, str], Count]
     data: DataCounts | None
     sources: tuple[tuple[str, str], ...]  # (what, where it comes from)
+    beyond: str = ""  # in what another study differs from the one whose claims are checked
 
     @cached_property
     def pairs(self) -> dict[tuple[str, str], Pair]:

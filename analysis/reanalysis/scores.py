@@ -66,7 +66,8 @@ def read_scores(directory: Path) -> Scores:
     """The tables in ``directory`` or its ``report/``.
 
     ``complete_results.csv`` must be there; the other two are compared with it where they are. Raises
-    ``SycojaxError`` when it is missing, lacks a column, or holds what is no number.
+    ``SycojaxError`` when it is missing, lacks a column, or holds what is no number or cannot be: a rate above 1,
+    more hits than items.
     """
     folder = _folder(directory)
     rows = read_csv(folder / COMPLETE, ("adapter_name", *BENCHMARKS, *map(_score, PROBES)))
@@ -79,12 +80,15 @@ def read_scores(directory: Path) -> Scores:
     for name, row in zip(names, rows, strict=True):
         for evaluation in (*BENCHMARKS, *PROBES):
             column = evaluation if evaluation in BENCHMARKS else _score(evaluation)
-            rate = number(row[column], f"{folder / COMPLETE}, {row['adapter_name']}, {column}")
+            place = f"{folder / COMPLETE}, {row['adapter_name']}"
+            rate = number(row[column], f"{place}, {column}", 0, 1)
             rates[name, evaluation] = rate
-            hits, items = row.get(f"{evaluation}_sycophantic"), row.get("total_examples")
-            if hits and items and not seeds:
-                count = Count(int(float(hits)), int(float(items)))
-                if count.items and abs(count.rate - rate) < 0.5 / count.items:
+            items = number(row.get("total_examples") or "", f"{place}, total_examples", 1)
+            counted = f"{evaluation}_sycophantic"
+            hits = number(row.get(counted) or "", f"{place}, {counted}", 0, items)
+            if not seeds and math.isfinite(hits) and math.isfinite(items):
+                count = Count(int(hits), int(items))
+                if abs(count.rate - rate) < 0.5 / count.items:
                     counts[name, evaluation] = count
     ordered = tuple(sorted(names, key=lambda n: n != BASE))
     return Scores(ordered, rates, counts, _changes(folder), _correlations(folder))
@@ -125,12 +129,21 @@ def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
     return rows
 
 
-def number(text: str, place: str) -> float:
-    """A field as a float, nan where it is empty. Raises ``SycojaxError`` naming ``place`` otherwise."""
+def number(text: str, place: str, low: float, high: float = math.inf) -> float:
+    """A field as a float, nan where it is empty.
+
+    Raises ``SycojaxError`` naming ``place`` where it is no number, or none from ``low`` to ``high``.
+    """
     try:
-        return float(text) if text.strip() else math.nan
+        value = float(text) if text.strip() else math.nan
     except ValueError as error:
         raise SycojaxError(f"{place}: {text!r} is not a number") from error
+    slack = 1e-9  # a correlation of 1 may come out a rounding error above it
+    if value < low - slack or value > high + slack or math.isinf(value):
+        percent = ": rates are shares of 1, not percent" if (low, high) == (0, 1) else ""
+        above = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
+        raise SycojaxError(f"{place}: {text} is not {above}{percent}")
+    return value
 
 
 def _folder(directory: Path) -> Path:
@@ -148,7 +161,7 @@ def _changes(folder: Path) -> dict[tuple[str, str], float]:
     if not path.is_file():
         return {}
     return {
-        (row["adapter_name"], e): number(row[c], f"{path}, {row['adapter_name']}, {c}")
+        (row["adapter_name"], e): number(row[c], f"{path}, {row['adapter_name']}, {c}", -1, 1)
         for row in read_csv(path, ("adapter_name", *CHANGE.values()))
         for e, c in CHANGE.items()
     }
@@ -160,7 +173,9 @@ def _correlations(folder: Path) -> dict[tuple[str, str], float]:
         return {}
     rows = read_csv(path, ("benchmark", "sycophancy_dataset", "correlation"))
     return {
-        (row["benchmark"], row["sycophancy_dataset"]): number(row["correlation"], str(path))
+        (row["benchmark"], row["sycophancy_dataset"]): number(
+            row["correlation"], f"{path}, {row['benchmark']}, {row['sycophancy_dataset']}", -1, 1
+        )
         for row in rows
     }
 
