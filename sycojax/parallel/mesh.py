@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 from sycojax.errors import SycojaxError
+from sycojax.parallel import known_answer
 
 MESH_AXES = ("data", "fsdp", "tensor")
 
@@ -45,9 +46,9 @@ def row_ways(mesh: Mesh, bank_axis: str | None = None) -> int:
 
 
 def present_devices() -> list[Any]:
-    """All devices of this run. Raises ``SycojaxError`` where JAX can use none."""
+    """All devices of this run. Raises ``SycojaxError`` where JAX can use none, or computes wrong numbers on them."""
     try:
-        return jax.devices()
+        devices = jax.devices()
     # The second, without a word, is what JAX_PLATFORMS=cuda gives on a machine that has no NVIDIA GPU.
     except (RuntimeError, AssertionError) as error:
         wanted = os.environ.get("JAX_PLATFORMS", "")
@@ -56,6 +57,8 @@ def present_devices() -> list[Any]:
             f"JAX finds no device to run on: {said.splitlines()[0]}. Look for the driver (nvidia-smi; a container needs "
             "--gpus=all) and the plugin (pip install 'sycojax[cuda]' or 'sycojax[tpu]'); JAX_PLATFORMS=cpu runs without"
         ) from error
+    known_answer.check(devices)
+    return devices
 
 
 def make_mesh(
