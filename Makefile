@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 WORKDIR ?= runs/toy
 MODELS ?= models
 
-.PHONY: study real test parity bench lint clean
+.PHONY: study real test versions parity bench lint clean
 
 study: $(VENV)/core.stamp           ## install, then run the whole study on the embedded default
 	JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/sycojax study --config=configs/toy.py --workdir=$(WORKDIR)
@@ -21,6 +21,9 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+versions: $(VENV)/core.stamp       ## what computes, on the oldest and the newest jax that are supported
+	VENV=$(VENV) .ci/versions
 
 parity: $(VENV)/parity.stamp $(VENV)/sky.stamp  ## live comparison with torch, transformers, PEFT; and the slow tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "parity or slow"
