@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # From the top of the program to the bottom; a part may import only parts that stand later.
 LAYERS = (
     "cli", "harness", "interface", "planning", "study", "training", "scoring", "weights", "config", "models",
-    "parallel", "evals", "data", "records", "requests", "gguf_file", "files", "toy", "settings", "errors",
+    "parallel", "evals", "data", "records", "requests", "gguf_file", "files", "toy", "settings", "progress", "errors",
 )  # fmt: skip
 # The wings of analysis/ in the order of its flow, from what was measured to the pages; a wing may import only wings that
 # stand before it.

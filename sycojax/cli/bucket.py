@@ -29,6 +29,7 @@ from typing import Any
 from sycojax.cli.snapshot import Files, freeze
 from sycojax.errors import SycojaxError
 from sycojax.files import atomic_write
+from sycojax.progress import Progress
 
 EVERY = 600.0  # seconds from the end of one copy to the start of the next
 OURS = {"a", "b", "a.json", "b.json", "LATEST", "STARTED"}
@@ -167,7 +168,7 @@ class Bucket:
         shutil.rmtree(coming, ignore_errors=True)
         for name in files:
             (coming / name).parent.mkdir(parents=True, exist_ok=True)
-        with self._trouble("read"), self._bar(f"from {self.url}") as bar:
+        with self._trouble("read"), self._bar(f"from {self.url}", len(files)) as bar:
             self.files.get(
                 [f"{self.root}/{half}/{name}" for name in files], [str(coming / name) for name in files], callback=bar,
             )  # fmt: skip
@@ -201,7 +202,7 @@ class Bucket:
         to, copy = ("b" if half == "a" else "a"), uuid.uuid4().hex
         there = self._list(to)
         changed = [name for name in files if there.get(name) != files[name]]
-        with self._trouble("write to"), self._bar(f"to {self.url}", quiet) as bar:
+        with self._trouble("write to"), self._bar(f"to {self.url}", len(changed), quiet) as bar:
             if there:  # from here on this copy is neither the old one nor the new one
                 self.files.rm_file(f"{self.root}/{to}.json")
             root = f"{self.root}/{to}/"
@@ -248,14 +249,11 @@ class Bucket:
             ) from error
 
     @contextlib.contextmanager
-    def _bar(self, what: str, quiet: bool = False) -> Iterator[Any]:
-        from fsspec.callbacks import NoOpCallback, TqdmCallback
+    def _bar(self, what: str, files: int, quiet: bool = False) -> Iterator[Any]:
+        from fsspec.callbacks import Callback
 
-        if quiet or not self.progress:
-            yield NoOpCallback()
-            return
-        with TqdmCallback(tqdm_kwargs={"desc": what, "unit": "file"}) as bar:
-            yield bar
+        with Progress(what, files, "file", shown=self.progress and not quiet) as bar:
+            yield Callback(hooks={"bar": lambda _, done: bar.update(done - bar.done)})
 
 
 def _open(url: str, protocol: str) -> tuple[Any, str]:

@@ -78,7 +78,7 @@ def _study(
         if window is not None and first:
             print(f"profile   {window.outcome()}")
         if command == "study" and first:
-            report_study(workdir, config.data.probes, tracker)
+            report_study(workdir, config.data.probes, tracker, progress=not quiet)
 
 
 @command("report", flags.WORKDIR, flags.PROBES, flags.WANDB)

@@ -61,7 +61,7 @@ PROFILE = flag(
     "--profile", "START:STOP",
     "trace these training steps into DIR/profile, for TensorBoard or Perfetto",
 )  # fmt: skip
-QUIET = switch("--quiet", "no progress bars")
+QUIET = switch("--quiet", "no progress, neither bars on a terminal nor lines in a log")
 PROCESSES = (
     flag(
         "--coordinator", "HOST:PORT",

@@ -6,15 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sycojax.progress import Progress
+
 if TYPE_CHECKING:
     from sycojax.training.tracking import Tracker
 
 
-def report_study(workdir: Path, probes: Sequence[str], tracker: Tracker | None = None) -> None:
+def report_study(
+    workdir: Path, probes: Sequence[str], tracker: Tracker | None = None, *, progress: bool = True
+) -> None:
     """The report of a study; ``tracker`` is shown it, too."""
     from analysis.report import write
 
-    index = write(workdir, probes)
+    with Progress("writing the report", shown=progress):
+        index = write(workdir, probes)
     print(f"report    {index.resolve()}")
     if tracker is not None:
         from sycojax.cli.tracking import conclude
@@ -22,8 +27,10 @@ def report_study(workdir: Path, probes: Sequence[str], tracker: Tracker | None =
         conclude(tracker, index.parent)
 
 
-def report_sweep(workdir: Path, probes: Sequence[str]) -> None:
+def report_sweep(workdir: Path, probes: Sequence[str], *, progress: bool = True) -> None:
     """The report over a sweep's cells."""
     from analysis.sweep.report import write
 
-    print(f"report    {write(workdir, probes).resolve()}")
+    with Progress("writing the report", shown=progress):
+        index = write(workdir, probes)
+    print(f"report    {index.resolve()}")

@@ -40,7 +40,7 @@ def sweep(
     first = is_first()
     shutdown()
     if first and not cell and len(failed) < len(cells):
-        report_sweep(workdir, study.data.probes)
+        report_sweep(workdir, study.data.probes, progress=not quiet)
     if failed:
         raise SycojaxError(
             f"{len(failed)} of {len(chosen)} cells of the sweep failed: {said(failed)}"

@@ -68,7 +68,7 @@ def train_and_score(
     What is finished and current is skipped. Returns what the numbers rest on: the fingerprint of the base and
     each adapter's training summary. Raises ``SycojaxError`` on anything the user can mend.
     """
-    given, base = read_inputs(config), load_frozen(config)
+    given, base = read_inputs(config), load_frozen(config, progress=progress)
     jobs = [_job(config, given.tokenizer, planted, e) for planted, e in dialogues.items()]
     state = state_of(config, directory, given, jobs, _requests(config, given.prompts))
     training = train_adapters(config, base, state, progress=progress)

@@ -12,6 +12,7 @@ from sycojax.config import StudyConfig
 from sycojax.models.base import FrozenBase
 from sycojax.models.lora import covering
 from sycojax.parallel.distributed import is_first, on_first
+from sycojax.progress import Progress
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import study_jobs, train_adapters
 from sycojax.study.datasets import StudyData, prepare
@@ -61,12 +62,13 @@ def run(
         on_first(lambda: describe(workdir, config, found))
 
     on_first(lambda: check_free(workdir, "study", config.name))
-    given = read_inputs(config)
-    data = data or prepare(config, given.tokenizer)
+    with Progress("reading base and data", shown=progress and is_first()):
+        given = read_inputs(config)
+        data = data or prepare(config, given.tokenizer)
     jobs = study_jobs(config, data.training)
     state = state_of(config, workdir, given, jobs, data.requests)
     on_first(lambda: claim(workdir, config))
-    base = base or load_frozen(config)
+    base = base or load_frozen(config, progress=progress)
     count = base.config.base_parameter_count
     chosen = f", {base.compute.attention} attention" if config.base.attention == "auto" else ""
     note(f"base      {given.base} ({count:,} parameters, {config.base.precision}{chosen})")

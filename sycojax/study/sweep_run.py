@@ -20,6 +20,7 @@ from sycojax.errors import Stopped, SycojaxError
 from sycojax.files import read_json
 from sycojax.models.base import FrozenBase
 from sycojax.parallel.distributed import is_first, on_first
+from sycojax.progress import Progress
 from sycojax.settings import chosen, deciding, settings
 from sycojax.study.adapters import study_jobs
 from sycojax.study.datasets import StudyData, prepare
@@ -52,11 +53,13 @@ def run_cells(
     """
     failed: dict[str, str] = {}
     members, read = [], _Reader(workdir)
-    for cell in cells:
-        try:
-            members.append(read(cell))
-        except SycojaxError as error:
-            failed[cell.name] = _line(error)
+    with Progress("reading", len(cells), "cell", shown=progress and is_first()) as bar:
+        for cell in cells:
+            try:
+                members.append(read(cell))
+            except SycojaxError as error:
+                failed[cell.name] = _line(error)
+            bar.update()
     if not members:
         alike = len(set(failed.values())) == 1
         raise SycojaxError(next(iter(failed.values())) if alike else said(failed))
@@ -188,7 +191,7 @@ class _Work:
 
     def _base(self, config: StudyConfig) -> FrozenBase:
         if self._frozen is None:
-            self._frozen = load_frozen(config)
+            self._frozen = load_frozen(config, progress=self.progress)
         return dataclasses.replace(self._frozen, lora=config.lora)
 
     @contextlib.contextmanager

@@ -29,7 +29,8 @@ def compute_of(
     )
 
 
-def load_frozen(config: StudyConfig) -> FrozenBase:
+def load_frozen(config: StudyConfig, *, progress: bool = True) -> FrozenBase:
     """The base of ``config`` for adapters of ``config.lora``. Raises as ``load_base`` and ``compute_of`` do."""
     path = resolve_base(config.base.path)
-    return load_base(path, config.lora, compute_of(config, load_config(path)))
+    compute = compute_of(config, load_config(path))
+    return load_base(path, config.lora, compute, progress=progress)

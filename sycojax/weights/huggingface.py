@@ -25,6 +25,8 @@ from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import NO_ADAPTER, LoRAConfig
 from sycojax.models.quantize import Quantization, quantize
+from sycojax.parallel.distributed import is_first
+from sycojax.progress import Progress
 from sycojax.weights.gguf import config_of
 from sycojax.weights.hub import finish, resolve
 from sycojax.weights.names import EMBEDDINGS, HEAD
@@ -104,7 +106,9 @@ def open_weights(
     return tensors
 
 
-def load_base(path: str | Path, lora: LoRAConfig, compute: Compute) -> FrozenBase:
+def load_base(
+    path: str | Path, lora: LoRAConfig, compute: Compute, *, progress: bool = True
+) -> FrozenBase:
     """Load a base, each weight cast to ``compute.dtype`` and placed on ``compute.mesh`` as its logical axes say.
 
     Linear weights [out, in] become kernels [in, out], stacked over layers. Only the windows that this
@@ -121,6 +125,8 @@ def load_base(path: str | Path, lora: LoRAConfig, compute: Compute) -> FrozenBas
     with contextlib.ExitStack() as stack:
         tensors = open_weights(directory, config, stack)
         base = abstract_base(config, lora, compute)
+        nodes = len(jax.tree.leaves(base.params, is_leaf=_quantized))
+        bar = Progress("loading the base", nodes, "weight", shown=progress and is_first())
 
         def load(keys: tuple[str, ...], leaf: Any) -> Any:
             names = tensor_names(keys, config.num_hidden_layers)
@@ -132,13 +138,15 @@ def load_base(path: str | Path, lora: LoRAConfig, compute: Compute) -> FrozenBas
 
         def load_node(path: Any, node: Any) -> Any:
             keys = tuple(part.key for part in path)
+            bar.update()
             if not _quantized(node):
                 return load(keys, node)
             codes = {key: leaf for key, leaf in node.items() if key != "bias"}
             bias = {"bias": load((*keys, "bias"), node["bias"])} if "bias" in node else {}
             return load((*keys, "kernel"), codes) | bias
 
-        params = jax.tree_util.tree_map_with_path(load_node, base.params, is_leaf=_quantized)
+        with bar:
+            params = jax.tree_util.tree_map_with_path(load_node, base.params, is_leaf=_quantized)
     return dataclasses.replace(base, params=params)
 
 
