@@ -18,7 +18,11 @@ class SycojaxError(Exception):
 
 
 class Stopped(SycojaxError):
-    """A signal asked to stop, and the state is saved: the same command continues."""
+    """A signal, ``by``, asked to stop, and the state is saved: the same command continues."""
+
+    def __init__(self, message: str, by: str = "SIGTERM"):
+        super().__init__(message)
+        self.by = by
 
 
 class Diverged(SycojaxError):
@@ -44,7 +48,7 @@ def exit_status(program: str, run: Callable[[], object], interrupted: str = "int
         return 128 + signal.SIGPIPE  # as a shell says it
     except SycojaxError as error:
         print(f"{program}: {error}", file=sys.stderr)
-        return 2
+        return 130 if isinstance(error, Stopped) and error.by == "SIGINT" else 2
     except KeyboardInterrupt:
         print(f"{program}: {interrupted}", file=sys.stderr)
         return 130

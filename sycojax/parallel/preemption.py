@@ -1,4 +1,4 @@
-"""SIGTERM as a question that every process of a run answers alike.
+"""SIGTERM and Ctrl-C as a question that every process of a run answers alike.
 
 Clusters end a run by SIGTERM, to all of its processes or to those of one machine that is taken away. A step is a
 joint computation, so either all of them stop after the same one, or none can save.
@@ -17,39 +17,64 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from sycojax.parallel.mesh import replicated
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-class Preemption:
-    """Whether SIGTERM asked to stop. A context manager around a loop, to be called once in every step.
 
-    One process hears it at once. Several exchange what they heard behind the step the devices are at, and each call
+class Agreement:
+    """The largest number that any process came with, the same on all of them. To be called once in every step.
+
+    A single process gets its own at once. Several exchange theirs behind the step the devices are at, and each call
     returns the answer to the one before: no process waits for another, and all get it at the same step.
-
-    Python hands signals to the main thread only: in another, nothing is heard.
     """
 
     def __init__(self, mesh: Mesh):
-        self._heard = threading.Event()
         self._by_device = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
-        self._any = jax.jit(jnp.any, out_shardings=replicated(mesh))
+        self._largest = jax.jit(jnp.max, out_shardings=replicated(mesh))
         self._asked: jax.Array | None = None
-        self._before: Any = None
+
+    def __call__(self, mine: int) -> int:
+        if jax.process_count() == 1:
+            return mine
+        before, self._asked = self._asked, self._ask(mine)
+        return 0 if before is None else int(before)
+
+    def _ask(self, mine: int) -> jax.Array:
+        numbers = np.full(self._by_device.mesh.size, mine, np.int32)
+        return self._largest(
+            jax.make_array_from_callback(numbers.shape, self._by_device, numbers.__getitem__)
+        )
+
+
+class Preemption:
+    """Which signal asked to stop, by its name; "" for none. A context manager around a loop, asked once in every step.
+
+    A second Ctrl-C does not wait for the step. Python hands signals to the main thread only: in another, nothing is
+    heard. What the program ignores (a shell's background job ignores Ctrl-C) is still ignored.
+    """
+
+    def __init__(self, mesh: Mesh):
+        self._heard, self._answered, self._agreed = 0, False, Agreement(mesh)
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Preemption:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, lambda *_: self._heard.set())
+            for one in SIGNALS:
+                if signal.getsignal(one) != signal.SIG_IGN:
+                    self._before[one] = signal.signal(one, self._hear)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGTERM, self._before)
+    def __exit__(self, error: object, *_: object) -> None:
+        for one, before in self._before.items():
+            signal.signal(one, before)
+        if self._heard and not self._answered and error is None:
+            signal.raise_signal(self._heard)  # it came behind the last step
 
-    def __call__(self) -> bool:
-        if jax.process_count() == 1:
-            return self._heard.is_set()
-        before, self._asked = self._asked, self._ask()
-        return before is not None and bool(before)
+    def __call__(self) -> str:
+        heard = self._agreed(self._heard)
+        self._answered = self._answered or heard > 0
+        return signal.Signals(heard).name if heard else ""
 
-    def _ask(self) -> jax.Array:
-        mine = np.full(self._by_device.mesh.size, self._heard.is_set())
-        flags = jax.make_array_from_callback(mine.shape, self._by_device, mine.__getitem__)
-        return self._any(flags)
+    def _hear(self, number: int, _: object) -> None:
+        if number == self._heard == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._heard = number

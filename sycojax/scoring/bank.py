@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import functools
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import jax
@@ -30,21 +31,24 @@ def pass_width(count: int, configured: int, compiled: Collection[int]) -> int:
     return configured if count >= configured or configured in compiled else count
 
 
-def passes(bank: Any, width: int, base: FrozenBase) -> Iterator[tuple[int, int, Any]]:
-    """Yield (first adapter, number of adapters, lora tree on the mesh), ``width`` adapters at a time.
+def passes(bank: Any, width: int, base: FrozenBase) -> Iterator[tuple[int, int, Callable[[], Any]]]:
+    """Yield (first adapter, number of adapters, what gives their lora tree on the mesh), ``width`` adapters at a time.
 
     With width 1 the leaves have no adapter axis; others lie over ``base.compute.axis_of(width)``. The last pass is
-    filled up by repeating the last adapter.
+    filled up by repeating the last adapter. Nothing is placed before it is asked for.
     """
-    count = bank_size(bank)
-    bank = _placed(bank, base)
-    placement = _placement(width, base)
-    for first in range(0, count, width):
+    count, placement = bank_size(bank), _placement(width, base)
+    placed = functools.cache(lambda: _placed(bank, base))
+
+    def lora(first: int) -> Any:
         chosen = np.minimum(np.arange(first, first + width, dtype=np.int32), count - 1)
-        lora = _take(bank, distribute(chosen, replicated(base.mesh)))
+        taken = _take(placed(), distribute(chosen, replicated(base.mesh)))
         if width == 1:
-            lora = jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[1:]), lora)
-        yield first, min(width, count - first), jax.device_put(lora, placement)
+            taken = jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[1:]), taken)
+        return jax.device_put(taken, placement)
+
+    for first in range(0, count, width):
+        yield first, min(width, count - first), functools.cache(functools.partial(lora, first))
 
 
 def abstract_pass(width: int, base: FrozenBase) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import functools
+import hashlib
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -41,6 +43,14 @@ class Batch:
     numbers: np.ndarray  # int [n]: which completions it holds, each of them whole
     owner: np.ndarray  # int [tokens]: index into ``numbers`` of every scored token
     read: np.ndarray  # int [tokens]: its index into the flattened [P, K] results
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all of it: under the same weights, equal batches have equal results."""
+        found = hashlib.sha256()
+        for array in (*self.arrays, self.numbers, self.owner, self.read):
+            found.update(f"{array.dtype} {array.shape}\0".encode() + array.tobytes())
+        return found.hexdigest()
 
     def collect(self, logprobs: np.ndarray, argmax: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Per completion: summed log-prob (float64 [n]) and whether every token is the argmax (bool [n]).

@@ -5,25 +5,28 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-from collections.abc import Collection, Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from sycojax.config import ScoreConfig
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.models.base import FrozenBase
 from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import distribute, replicated, row_ways
+from sycojax.progress import Progress
 from sycojax.scoring.bank import abstract_pass, bank_size, pass_width, passes
-from sycojax.scoring.generation import Arrivals, Generation, Shape
+from sycojax.scoring.generation import Arrivals, Generation, Shape, State, View
+from sycojax.scoring.journal import NOTHING, Section
 from sycojax.scoring.memory import decoding_width, device_memory
 
 # The slots of a row are a multiple of this.
 SLOTS = 32
-# Tokens that are made before the host looks for stop strings, where a prompt has some.
+# Tokens that are made before the host looks: for stop strings, and whether to stop.
 STRIDE = 16
 
 
@@ -79,6 +82,23 @@ class Encoded(NamedTuple):
     limit: int
 
 
+class _Ended(NamedTuple):
+    """What a stretch of steps brought: the rows that have ended, (adapter, row, all of its new tokens)."""
+
+    steps: int
+    rows: list[tuple[int, int, list[int]]]
+
+
+class _Run(NamedTuple):
+    """One pass: up to W adapters over all prompts."""
+
+    lora: Callable[[], Any]  # the weights on the mesh, when they are first needed
+    adapters: int
+    prompts: Sequence[Prompt]
+    encoded: Sequence[Encoded]
+    shape: Shape
+
+
 class Decoder:
     """Greedy continuations; remembers its compiled programs between calls."""
 
@@ -127,12 +147,17 @@ class Decoder:
         return min(width, decoding_width(self.base, count, rows, slots, memory))
 
     def generate(
-        self, prompts: Sequence[Prompt], bank: Any, *, progress: bool = True
+        self,
+        prompts: Sequence[Prompt],
+        bank: Any,
+        *,
+        progress: bool = True,
+        kept: Section = NOTHING,
     ) -> list[list[Continuation]]:
         """One continuation per adapter of ``bank`` (leaves [A, ...]) and prompt, in the given order.
 
         A prompt that leaves no room for its new tokens loses its oldest tokens behind the first, but never
-        so many that less than half the context is left of it. Raises ``SycojaxError`` on a prompt with a token without
+        so many that less than half the context is left of it. ``kept`` as in ``Scorer.score``. Raises ``SycojaxError`` on a prompt with a token without
         an embedding, and on one that gets longer than the model's attention window.
         """
         count = bank_size(bank)
@@ -141,83 +166,141 @@ class Decoder:
         self.counts.decode_dropped_tokens += sum(prompt.dropped for prompt in encoded)
         self.counts.generated_requests += count * len(prompts)
         self.counts.prompt_tokens += count * sum(len(prompt.token_ids) for prompt in encoded)
-        bar = tqdm(
-            total=count * len(prompts),
-            unit="item",
-            desc="decoding",
-            leave=False,
-            disable=None if progress and prompts and is_first() else True,
-        )
-        with bar:
+        total = count * len(prompts)
+        with Progress(
+            "decoding", total, "item", shown=progress and total > 0 and is_first()
+        ) as bar:
             shape = self._shape(encoded, count)
             for first, adapters, lora in passes(bank, shape.width, self.base) if prompts else ():
-                for a, number, new in self._continue(lora, adapters, prompts, encoded, shape):
-                    row = self._text(new, prompts[number], encoded[number])
-                    results[first + a][number] = row
+                run = _Run(lora, adapters, prompts, encoded, shape)
+                for a, at, new in self._continue(run, kept.of(f"{first}+{adapters}")):
+                    results[first + a][at] = self._text(new, prompts[at], encoded[at])
                     bar.update()
         out = [[c for c in row if c is not None] for row in results]
         if any(len(row) != len(prompts) for row in out):
             raise RuntimeError("not every prompt was continued")
         return out
 
-    def _continue(
-        self,
-        lora: Any,
-        adapters: int,
-        prompts: Sequence[Prompt],
-        encoded: Sequence[Encoded],
-        shape: Shape,
-    ) -> Iterator[tuple[int, int, list[int]]]:
-        """Yield (adapter, number of the prompt, its new tokens) in the order in which they end."""
-        width, rows = shape.width, shape.rows
-        most = np.int32(STRIDE if any(prompt.stop for prompt in prompts) else shape.steps)
-        banked = width > 1
+    def _continue(self, run: _Run, kept: Section) -> Iterator[tuple[int, int, list[int]]]:
+        """Yield (adapter, number of the prompt, its new tokens) in the order in which they end.
+
+        What ``kept`` knows happens without the device; where that ends, ``_again`` brings the device to that point.
+        """
+        shape, encoded = run.shape, run.encoded
         # Long ones first: what is left at the end, when no prompt waits, are the short ones.
         order = sorted(
             range(len(encoded)), key=lambda n: (-encoded[n].limit, -len(encoded[n].token_ids))
         )
-        queues = [collections.deque(order if a < adapters else ()) for a in range(width)]
-        held = np.full((width, rows), -1)  # the prompt in each row
-        group = self._group(rows)
-        state = self._generation.empty(shape)
+        queues = [collections.deque(order if a < run.adapters else ()) for a in range(shape.width)]
+        held = np.full((shape.width, shape.rows), -1)  # the prompt in each row
+        since = np.zeros(held.shape, int)  # the event with which it came
+        events: list[Arrivals | _Ended] = []
+        group, key = self._group(shape.rows), self._key(run) if kept.keeps else ""
+        state = None
         while True:
             waiting = np.array([len(queue) for queue in queues], np.int32)
             free = (held < 0).sum(1)
             wanted = np.minimum(waiting, group).sum()
             if wanted and np.minimum(waiting, free).sum() >= wanted:
+                before = held.copy()
                 arrivals = self._arrivals(queues, held, encoded, shape)
-                state = self._generation.insert(
-                    lora, self.base.params, state, self._place(arrivals, width), banked=banked
-                )
+                since[held != before] = len(events)
+                events.append(arrivals)
+                if state is not None:
+                    state = self._insert(run, state, arrivals)
                 continue
             if (held < 0).all():
                 return
-            state, view = self._generation.advance(
-                lora,
-                self.base.params,
-                state,
-                self._everywhere(waiting if banked else waiting[0]),
-                self._everywhere(np.int32(wanted or held.size + 1)),
-                self._everywhere(most),
-                banked=banked,
-            )
-            done, new, made, steps = jax.device_get(view)
-            self.counts.decode_steps += int(steps)
-            self.counts.decode_step_adapters += int(steps) * width
-            self.counts.decode_step_rows += int(steps) * held.size
-            new, made = new.reshape(*held.shape, -1), made.reshape(held.shape)
-            ended, said = done.reshape(held.shape).copy(), np.zeros(held.shape, bool)
-            for a, row in np.argwhere(~ended & (held >= 0)).tolist():
-                said[a, row] = self._stopped(
-                    new[a, row, : made[a, row]].tolist(), prompts[held[a, row]]
+            at = f"{key}/{len(events)}"
+            if state is None and (known := kept.get(at)) is not None:
+                ended = _Ended(*known)
+            else:
+                kept.check()
+                if state is None:
+                    state = self._again(run, events[since[held >= 0].min() :])
+                state, ended = self._advance(
+                    run, state, held, waiting, int(wanted or held.size + 1)
                 )
-            if said.any():
-                mask = said if banked else said[0]
-                mask = distribute(mask, self._generation.by_rows(width))
-                state = self._generation.end(state, mask, width)
-            for a, row in np.argwhere((ended | said) & (held >= 0)).tolist():
+                kept.put(at, ended)
+            events.append(ended)
+            self.counts.decode_steps += ended.steps
+            self.counts.decode_step_adapters += ended.steps * shape.width
+            self.counts.decode_step_rows += ended.steps * held.size
+            for a, row, new in ended.rows:
                 number, held[a, row] = int(held[a, row]), -1
-                yield a, number, new[a, row, : made[a, row]].tolist()
+                yield a, number, new
+
+    def _again(self, run: _Run, events: Sequence[Arrivals | _Ended]) -> State:
+        """The device's state after ``events``, which begin with the arrival of the oldest prompt that is not done.
+
+        A row does not depend on what stands in the others, so those of older prompts may be missing.
+        """
+        state = self._generation.empty(run.shape)
+        for event in events:
+            if isinstance(event, Arrivals):
+                state = self._insert(run, state, event)
+                continue
+            nothing = np.zeros(run.shape.width, np.int32)
+            state, _ = self._step(run, state, nothing, 1, event.steps)
+            state = self._end(run, state, event.rows)
+        return state
+
+    def _advance(
+        self, run: _Run, state: State, held: np.ndarray, waiting: np.ndarray, wanted: int
+    ) -> tuple[State, _Ended]:
+        """Feed tokens until rows have ended that ``wanted`` prompts can take, or for ``STRIDE`` steps."""
+        state, view = self._step(run, state, waiting, wanted, STRIDE)
+        done, new, made, steps = jax.device_get(view)
+        new, made = new.reshape(*held.shape, -1), made.reshape(held.shape)
+        done, said = done.reshape(held.shape), []
+        ended = []
+        for a, row in np.argwhere(held >= 0).tolist():
+            tokens = new[a, row, : made[a, row]].tolist()
+            if done[a, row]:
+                ended.append((a, row, tokens))
+            elif self._stopped(tokens, run.prompts[held[a, row]]):
+                said.append((a, row, tokens))
+        state = self._end(run, state, said)
+        return state, _Ended(int(steps), sorted(ended + said))
+
+    def _step(
+        self, run: _Run, state: State, waiting: np.ndarray, wanted: int, most: int
+    ) -> tuple[State, View]:
+        banked = run.shape.width > 1
+        return self._generation.advance(
+            run.lora(),
+            self.base.params,
+            state,
+            self._everywhere(waiting if banked else waiting[0]),
+            self._everywhere(np.int32(wanted)),
+            self._everywhere(np.int32(most)),
+            banked=banked,
+        )
+
+    def _insert(self, run: _Run, state: State, arrivals: Arrivals) -> State:
+        width = run.shape.width
+        placed = self._place(arrivals, width)
+        return self._generation.insert(
+            run.lora(), self.base.params, state, placed, banked=width > 1
+        )
+
+    def _end(self, run: _Run, state: State, rows: Sequence[tuple[int, int, Any]]) -> State:
+        """The state in which ``rows``, (adapter, row, ...), are done."""
+        if not rows:
+            return state
+        width = run.shape.width
+        mask = np.zeros((width, run.shape.rows), bool)
+        for a, row, _ in rows:
+            mask[a, row] = True
+        mask = distribute(mask if width > 1 else mask[0], self._generation.by_rows(width))
+        return self._generation.end(state, mask, width)
+
+    def _key(self, run: _Run) -> str:
+        """What the results of a run are known by, under the same weights."""
+        texts = [[p.token_ids, p.limit] for p in run.encoded]
+        stops = [p.stop for p in run.prompts]
+        what = json.dumps([run.shape, run.adapters, self._eos, texts, stops])
+        return hashlib.sha256(what.encode()).hexdigest()
 
     def _arrivals(
         self,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import time
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from sycojax.config import ScoreConfig
 from sycojax.data.tokenizer import Tokenizer
@@ -23,16 +23,19 @@ from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, merge
 from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import batch_sharding, distribute, replicated, row_ways
+from sycojax.progress import Progress
 from sycojax.records import Record
 from sycojax.requests import Request
 from sycojax.scoring.bank import abstract_pass, bank_size, member, pass_width, passes
 from sycojax.scoring.batches import Batch, BatchArrays, Buckets, batch_size, chunk_slots
 from sycojax.scoring.decode import Decoder, Prompt
+from sycojax.scoring.journal import NOTHING, Section
 from sycojax.scoring.prepare import Encoder, Programs, Work, arrange_completions, prepare
 from sycojax.scoring.tree import SLOT_TOKENS, Completion
 
-# Batches whose results may wait on the device before the oldest is fetched.
-QUEUE = 8
+# Batches whose results may wait on the device before the oldest is fetched, and the seconds of work that they may be:
+# who asks to stop waits for them.
+QUEUE, QUEUED_SECONDS = 8, 2.0
 # Calls whose arrangement is remembered: every configuration is asked the same, with follow-ups in between.
 REMEMBERED = 4
 
@@ -103,21 +106,28 @@ class Scorer:
         }
 
     def score(
-        self, requests: Sequence[Request], bank: Any, *, progress: bool = True
+        self,
+        requests: Sequence[Request],
+        bank: Any,
+        *,
+        progress: bool = True,
+        kept: Section = NOTHING,
     ) -> list[list[Record]]:
         """One record per adapter of ``bank`` (lora tree, leaves [A, ...]) and request, in request order.
 
-        Raises ``SycojaxError`` naming the request whose candidate exceeds the context, or whose score
+        What ``kept`` knows of this bank is not computed again, and it learns the rest. Raises ``Stopped`` as it does,
+        and ``SycojaxError`` naming the request whose candidate exceeds the context, or whose score
         is not finite.
         """
         asked = [r for r in requests if r.candidates]
         work = self._prepared(asked, bank)
-        scores = self._run(work, bank, progress)
+        scores = self._run(work, bank, progress, kept)
         generating = [r for r in requests if not r.candidates]
         continuations = self.decoder.generate(
             [Prompt(r.prompt, r.max_new_tokens, r.stop, rendered=True) for r in generating],
             bank,
             progress=progress,
+            kept=kept,
         )
         count = bank_size(bank)
         self.counts.requests += count * len(requests)
@@ -141,7 +151,12 @@ class Scorer:
         return out
 
     def score_each(
-        self, requests: Sequence[Sequence[Request]], bank: Any, *, progress: bool = True
+        self,
+        requests: Sequence[Sequence[Request]],
+        bank: Any,
+        *,
+        progress: bool = True,
+        kept: Section = NOTHING,
     ) -> list[list[Record]]:
         """Different requests for every adapter: ``requests[a]`` go to adapter a of ``bank``.
 
@@ -151,7 +166,11 @@ class Scorer:
         if len(requests) != bank_size(bank):
             raise SycojaxError(f"{len(requests)} lists of requests for {bank_size(bank)} adapters")
         return [
-            self.score(asked, member(bank, a, self.base), progress=progress)[0] if asked else []
+            self.score(asked, member(bank, a, self.base), progress=progress, kept=kept.of(str(a)))[
+                0
+            ]
+            if asked
+            else []
             for a, asked in enumerate(requests)
         ]
 
@@ -166,7 +185,7 @@ class Scorer:
             self.base.config.check_ids(completion.token_ids, f"text {number}")
             self.base.config.check_length(len(completion.inputs), f"text {number}")
         work = arrange_completions(completions, self._shapes_for(bank))
-        scores = self._run(work, bank, progress)
+        scores = self._run(work, bank, progress, NOTHING)
         return Scores(scores.logprobs[:, work.at], scores.greedy[:, work.at])
 
     def lower(self, length: int, width: int) -> jax.stages.Lowered:
@@ -215,38 +234,49 @@ class Scorer:
         widths = {width for _, width, _ in self._shapes}
         return pass_width(bank_size(bank), self.config.bank_width, widths)
 
-    def _run(self, work: Work, bank: Any, progress: bool) -> Scores:
+    def _run(self, work: Work, bank: Any, progress: bool, kept: Section) -> Scores:
         count, n, width = bank_size(bank), work.n_completions, self._width(bank)
         sums = np.full((count, n), np.nan)
         matches, done = np.zeros((2, count, n), bool)
         pending: collections.deque[tuple[Batch, int, int, Any]] = collections.deque()
-        program = self._programs[width > 1]
+        program, ahead, fetched = self._programs[width > 1], 1, time.monotonic()
         loras = list(passes(bank, width, self.base)) if n else []
-        bar = tqdm(
-            total=done.size, unit="item", desc="scoring", leave=False,
-            disable=None if progress and n and is_first() else True,
-        )  # fmt: skip
+
+        def take(batch: Batch, first: int, found: Sequence[tuple[Any, Any]]) -> None:
+            for a, (total, match) in enumerate(found, first):
+                sums[a, batch.numbers], matches[a, batch.numbers] = total, match
+                done[a, batch.numbers] = True
+            bar.update(len(found) * len(batch.numbers))
 
         def fetch() -> None:
+            nonlocal ahead, fetched
             batch, first, adapters, results = pending.popleft()
             logprobs, argmax = jax.device_get(results)
-            for a in range(adapters):
-                own = (a,) if width > 1 else ()
-                at = (first + a, batch.numbers)
-                sums[at], matches[at] = batch.collect(logprobs[own], argmax[own])
-                done[at] = True
-            bar.update(adapters * len(batch.numbers))
+            owns = [(a,) if width > 1 else () for a in range(adapters)]
+            found = [batch.collect(logprobs[own], argmax[own]) for own in owns]
+            take(batch, first, found)
+            if kept.keeps:
+                kept.put(_key(batch, width, first), [[s.tolist(), m.tolist()] for s, m in found])
+            before, fetched = fetched, time.monotonic()
+            ahead = min(QUEUE, max(1, int(QUEUED_SECONDS / max(fetched - before, 1e-6))))
 
-        with bar:
+        with Progress("scoring", done.size, "item", shown=progress and n > 0 and is_first()) as bar:
             for batch in work.plan.batches:
                 length = batch.arrays.token_ids.shape[1]
                 self._shapes.add((length, width, work.plan.batch_tokens))
-                arrays = jax.tree.map(distribute, batch.arrays, self._placement(width))
+                arrays = None
                 for first, adapters, lora in loras:
-                    results = program(lora, self.base.params, arrays)
+                    known = kept.get(_key(batch, width, first)) if kept.keeps else None
+                    if known is not None:
+                        take(batch, first, known)
+                        continue
+                    if arrays is None:
+                        arrays = jax.tree.map(distribute, batch.arrays, self._placement(width))
+                    results = program(lora(), self.base.params, arrays)
                     pending.append((batch, first, adapters, results))
-                    if len(pending) > QUEUE:
+                    while len(pending) > ahead:
                         fetch()
+                    kept.check()
             while pending:
                 fetch()
         if not done.all():
@@ -304,6 +334,11 @@ class Scorer:
 
         nothing = jnp.zeros(arrays.read_tokens.shape), jnp.zeros(arrays.read_at.shape, jnp.int32)
         return jax.lax.fori_loop(0, arrays.chunks, read, nothing)
+
+
+def _key(batch: Batch, width: int, first: int) -> str:
+    """What a batch's results are known by, for the adapters from ``first`` on in a pass of ``width``."""
+    return f"{batch.digest}/{width}/{first}"
 
 
 def _attention_cost(base: FrozenBase) -> float:

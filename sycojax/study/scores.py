@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from sycojax import evals
 from sycojax.config import StudyConfig
@@ -19,12 +19,15 @@ from sycojax.evals.protocol import Evaluation
 from sycojax.files import atomic_write
 from sycojax.models.base import FrozenBase, Tree, fit_adapter, zero_lora
 from sycojax.parallel.distributed import is_first, on_first
+from sycojax.parallel.preemption import Preemption
+from sycojax.progress import Progress
 from sycojax.records import Record, write_records
 from sycojax.requests import Request
+from sycojax.scoring.journal import NAME, Journal, Section
 from sycojax.scoring.scorer import Scorer
 from sycojax.study import determinism
 from sycojax.study.inputs import prompts_of
-from sycojax.study.stages import Stamps
+from sycojax.study.stages import Stamps, fingerprint
 from sycojax.study.state import State, items_path
 from sycojax.weights.peft import load_adapter
 
@@ -42,53 +45,99 @@ def score_configurations(
     """Score what is missing or outdated and write one records file per configuration and evaluation.
 
     ``base.lora`` covers the shapes of all adapters. Returns the scorer's counts and how reproducible the last
-    configuration's scores are (``determinism.measure``), empty when there was nothing to do.
+    configuration's scores are (``determinism.measure``), empty when there was nothing to do. Raises ``Stopped`` on
+    SIGTERM and Ctrl-C: what was computed until then is in ``WORKDIR/scoring.jsonl``, also when the process is killed.
     """
     stamps, prompts = Stamps(state.workdir), prompts_of(config, scorer.tokenizer)
     registry = evals.evaluations(config.data.probes)
-    pending: dict[tuple[str, ...], list[str]] = {}
-    for configuration, evaluations in on_first(state.unscored).items():
-        pending.setdefault(tuple(evaluations), []).append(configuration)
+    pending, path = on_first(state.unscored), state.workdir / NAME
     if not pending:
+        on_first(lambda: path.unlink(missing_ok=True))
         return {}
-    batches = []
-    for evaluations, configurations in pending.items():
-        width = scorer.together(len(configurations))
-        for start in range(0, len(configurations), width):
-            batches.append((evaluations, configurations[start : start + width]))
     counts: dict[str, Any] = {}
-    bar = tqdm(
-        total=sum(map(len, pending.values())), unit="configuration", desc="scored",
-        disable=None if progress and is_first() else True,
-    )  # fmt: skip
-    with bar:
-        for number, (evaluations, names) in enumerate(batches, 1):
-            questions = [r for name in evaluations for r in state.requests[name]]
-            bank = stack([load_lora(state.adapter(name), base) for name in names])
-            asked_of = [registry[name] for name in evaluations]
-            answers = _ask(scorer, bank, asked_of, questions, prompts, progress)
-            if number == len(batches):
-                # Before the last records are written: a run that is killed here comes back to it.
-                counts = scorer.report()
-                alone = stack([load_lora(state.adapter(names[-1]), base)])
-                found = determinism.measure(scorer, alone, questions, answers[-1], config.data.seed)
-                counts |= {"determinism": found} if found else {}
+    with Preemption(base.mesh) as stop, Journal(path, stop) as journal:
+        banks = _begin(journal, config, scorer, state, pending)
+        total = sum(len(names) for _, names in banks)
+        with Progress("scored", total, "configuration", shown=progress and is_first()) as bar:
+            for number, (evaluations, names) in enumerate(banks):
+                started = time.monotonic()
+                questions = [r for name in evaluations for r in state.requests[name]]
+                bank = stack([load_lora(state.adapter(name), base) for name in names])
+                asked_of, kept = [registry[name] for name in evaluations], journal.of(str(number))
+                answers = _ask(scorer, bank, asked_of, questions, prompts, progress, kept)
+                if number == len(banks) - 1:
+                    # Before the last records are written: a run that is killed here comes back to it.
+                    counts = scorer.report()
+                    alone = stack([load_lora(state.adapter(names[-1]), base)])
+                    found = determinism.measure(
+                        scorer, alone, questions, answers[-1], config.data.seed, kept.unkept()
+                    )
+                    counts |= {"determinism": found} if found else {}
 
-            def write(
-                names: Sequence[str] = names,
-                answers: Sequence[Sequence[Record]] = answers,
-                evaluations: Sequence[str] = evaluations,
-            ) -> None:
-                for name, records in zip(names, answers, strict=True):
-                    for evaluation in evaluations:
-                        output = state.records[name, evaluation]
-                        own = (r for r in records if r.evaluation == evaluation)
-                        write_records(output.path, own)
-                        stamps.mark(output.path, output.inputs)
+                def write(
+                    names: Sequence[str] = names,
+                    answers: Sequence[Sequence[Record]] = answers,
+                    evaluations: Sequence[str] = evaluations,
+                ) -> None:
+                    for name, records in zip(names, answers, strict=True):
+                        for evaluation in evaluations:
+                            output = state.records[name, evaluation]
+                            if not state.current(output):  # of a run before this one
+                                own = (r for r in records if r.evaluation == evaluation)
+                                write_records(output.path, own)
+                                stamps.mark(output.path, output.inputs)
 
-            on_first(write)
-            bar.update(len(names))
+                on_first(write)
+                bar.update(len(names))
+                took = f"{len(evaluations)} evaluations in {time.monotonic() - started:.0f} s"
+                bar.say(f"scored    {', '.join(names)}: {took}")
+    on_first(lambda: path.unlink())
     return counts
+
+
+Banks = list[
+    tuple[list[str], list[str]]
+]  # evaluations, and the configurations that are asked them together
+
+
+def _begin(
+    journal: Journal, config: StudyConfig, scorer: Scorer, state: State, pending: Mapping[str, Sequence[str]]
+) -> Banks:  # fmt: skip
+    """The banks to score: those of a run that was stopped, done ones too, if it wanted what is ``pending`` now; else new ones.
+
+    Which batches are made depends on those before them, so a run that continues goes the whole way again, past the
+    results that it finds.
+    """
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for configuration, evaluations in pending.items():
+        groups.setdefault(tuple(evaluations), []).append(configuration)
+    banks: Banks = []
+    for evaluations, names in groups.items():
+        width = scorer.together(len(names))
+        banks += [
+            (list(evaluations), names[start : start + width])
+            for start in range(0, len(names), width)
+        ]
+
+    def inputs(banks: Banks) -> list[str]:
+        wanted = [
+            state.records.get((n, e)) for evaluations, ns in banks for n in ns for e in evaluations
+        ]
+        return [fingerprint(output.inputs) if output else "" for output in wanted]
+
+    def continues(header: Any) -> bool:
+        asked = {
+            (n, e) for evaluations, names in header["banks"] for n in names for e in evaluations
+        }
+        return (
+            header["settings"] == settings
+            and header["inputs"] == inputs(header["banks"])
+            and all((n, e) in asked for n, evaluations in pending.items() for e in evaluations)
+        )
+
+    settings = fingerprint(config.score, config.base, config.mesh)
+    header = {"settings": settings, "banks": banks, "inputs": inputs(banks)}
+    return journal.begin(header, continues)["banks"]
 
 
 def load_lora(directory: Path | None, base: FrozenBase) -> Tree:
@@ -111,9 +160,10 @@ def _ask(
     questions: Sequence[Request],
     prompts: Prompts,
     progress: bool,
+    kept: Section,
 ) -> list[list[Record]]:
     """Score ``questions``, then what depends on the answers (a second turn quotes the first), until nothing is left."""
-    answers = scorer.score(questions, bank, progress=progress)
+    answers = scorer.score(questions, bank, progress=progress, kept=kept)
     asked = [list(questions) for _ in answers]
     while True:
         more = [
@@ -130,6 +180,7 @@ def _ask(
         ]
         if not any(more):
             return answers
-        for index, records in enumerate(scorer.score_each(more, bank, progress=progress)):
+        more_answers = scorer.score_each(more, bank, progress=progress, kept=kept)
+        for index, records in enumerate(more_answers):
             asked[index].extend(more[index])
             answers[index].extend(records)

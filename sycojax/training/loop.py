@@ -12,18 +12,18 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from sycojax.config import TrainConfig
 from sycojax.data.pack import rows_needed
 from sycojax.errors import Diverged, Stopped, SycojaxError
 from sycojax.models.base import FrozenBase, Tree
 from sycojax.parallel.distributed import is_first, on_first
-from sycojax.parallel.preemption import Preemption
+from sycojax.parallel.preemption import Agreement, Preemption
+from sycojax.progress import Progress
 from sycojax.training.bank import AdapterJob, Bank, BankBatch, groups, shared_settings
 from sycojax.training.fingerprint import checksum, fingerprint
 from sycojax.training.metrics import Line, MetricsLog, read_lines
@@ -32,6 +32,9 @@ from sycojax.training.prefetch import prefetched
 from sycojax.training.step import AdapterState, BankProgram, StepMetrics, check_layout
 from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.checkpoints import Checkpoints
+
+# Seconds from one checkpoint to the next where ``checkpoint_every`` steps take longer: a kill costs less than a minute.
+SAVE_EVERY = 40.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +64,8 @@ def train_bank(
     """Train every job and return the adapters in job order; all banks share one compilation.
 
     Keeps its state in ``directory/<bank>/`` and continues from there. Raises ``SycojaxError`` when a loss is
-    not finite (``Diverged``), when the directory holds another run, when nothing can be written, and on SIGTERM
-    (``Stopped``), after the step at hand has been finished and saved.
+    not finite (``Diverged``), when the directory holds another run, when nothing can be written, and on SIGTERM and
+    Ctrl-C (``Stopped``), after the step at hand has been finished and saved.
     """
     trainer = BankTrainer(base, jobs, config)
     trained: dict[str, TrainedAdapter] = {}
@@ -154,13 +157,10 @@ class _Run:
         host_rows, validation_count = bank.validation()
         validation_rows = program.place_rows(host_rows)
         pending: _Pending | None = None
-        bar = tqdm(
-            total=bank.total,
-            initial=completed,
-            unit="step",
-            desc=self.directory.name,
-            disable=None if self.progress and is_first() else True,
-        )
+        due_by_time, saved = Agreement(program.base.mesh), time.monotonic()
+        bar = Progress(
+            f"training {self.directory.name}", bank.total, "step", done=completed, shown=self.progress and is_first()
+        )  # fmt: skip
         with bar, prefetched(bank.batch, range(completed, bank.total)) as batches:
             report = _Report(bank, log, bar)
             for batch in batches:
@@ -183,19 +183,22 @@ class _Run:
                     report(pending)
                 pending = _Pending(completed, batch, metrics, due, validation)
                 last, stopped = completed == bank.total, stop()
-                if last or stopped or completed % config.checkpoint_every == 0:
+                late = time.monotonic() - saved > SAVE_EVERY and not checkpoints.writing()
+                if due_by_time(late) or last or stopped or completed % config.checkpoint_every == 0:
                     # Nothing is saved before its losses are known to be finite and logged.
                     report(pending)
                     pending = None
                     log.flush()
                     position = {"tokens": self.tokens, "processed_tokens": self.processed}
                     checkpoints.save(completed, state, position)
-                if stopped and not last:
+                    saved = time.monotonic()
+                if stopped:
                     checkpoints.wait()
                     raise Stopped(
-                        f"stopped by SIGTERM after step {completed} of {bank.total} of "
+                        f"stopped by {stopped} after step {completed} of {bank.total} of "
                         f"{', '.join(bank.names)}; the state is saved in {self.directory}: run the same "
-                        "command again to continue"
+                        "command again to continue",
+                        stopped,
                     )
         checkpoints.wait()
         return state
@@ -228,7 +231,7 @@ class _Run:
 class _Report:
     """Fetches a step's metrics, refuses losses that are not finite, logs and moves the progress bar."""
 
-    def __init__(self, bank: Bank, log: MetricsLog, bar: Any):
+    def __init__(self, bank: Bank, log: MetricsLog, bar: Progress):
         self.bank, self.log, self.bar = bank, log, bar
         # Per lane: real tokens and since when. The first step is left out: it compiles.
         self._tokens, self._since = [0] * bank.width, [math.nan] * bank.width
@@ -254,11 +257,15 @@ class _Report:
             }
             if pending.due[lane]:
                 line["validation_loss"] = self._validation_loss(lane, pending.completed, validation)
+            if pending.completed == self.bank.steps[lane]:
+                found = line.get("validation_loss", math.nan)
+                self.bar.say(
+                    f"trained   {job.name}: {pending.completed} steps, validation loss {found:.3f}"
+                )
             if pending.due[lane] or pending.completed % self.bank.config.log_every == 0:
                 self.log.write(line)
                 self._tokens[lane], self._since[lane] = 0, now
-        self.bar.set_postfix_str(f"{rate:,.0f} tokens/s", refresh=False)
-        self.bar.update(pending.completed - self.bar.n)
+        self.bar.update(pending.completed - self.bar.done, f"{rate:,.0f} tokens/s")
 
     def _speed(self, lane: int, now: float) -> float | None:
         """Real tokens per second of wall time since this lane's last line, all work included."""

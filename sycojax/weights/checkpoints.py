@@ -59,6 +59,10 @@ class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
         with self._writing():
             self._manager.save(step, args=arguments, force=True)
 
+    def writing(self) -> bool:
+        """Whether a checkpoint is still being written; to save another now would wait for it."""
+        return self._manager.is_saving_in_progress()
+
     def wait(self) -> None:
         """Block until what was saved is on disk. Raises ``SycojaxError`` when it could not be written."""
         with self._writing():
