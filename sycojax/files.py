@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -67,6 +68,22 @@ def is_pointer(path: Path) -> bool:
     """Whether Git LFS left its note there in place of the file: a clone without ``git lfs`` is full of them."""
     with Path(path).open("rb") as stream:
         return stream.read(23) == b"version https://git-lfs"
+
+
+def digest_output(path: Path) -> str:
+    """Digest of a file, or of all files of a directory by name."""
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        digest.update(str(file.relative_to(path.parent)).encode())
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def stamp_of(workdir: Path, output: Path) -> Path:
+    """Where the stamp of an output of a workdir lies, which says what it was made from and its digest (``study.stages``)."""
+    return workdir / "stamps" / f"{output.relative_to(workdir)}.json"
 
 
 @contextlib.contextmanager

@@ -73,6 +73,28 @@ def test_a_damaged_checkpoint_names_itself(tmp_path):
         checkpoints.restore(_abstract(tree))
 
 
+def test_a_flipped_bit_is_not_taken_for_a_weight(tmp_path):
+    """The arrays as a store with other numbers in it has them, and the position as a disk may change it."""
+    tree = _fill(tmp_path, range(2))
+    shutil.rmtree(tmp_path / "1" / "state")
+    shutil.copytree(tmp_path / "0" / "state", tmp_path / "1" / "state")
+    with (
+        Checkpoints(tmp_path, "me") as checkpoints,
+        pytest.raises(
+            SycojaxError, match=r"1 is damaged \(its bits are not those that were saved\)"
+        ),
+    ):
+        checkpoints.restore(_abstract(tree))
+    shutil.rmtree(tmp_path / "1")
+    (file,) = (tmp_path / "0" / "position").glob("metadata*")
+    file.write_text(file.read_text().replace('"tokens": [0]', '"tokens": [1]'))
+    with (
+        Checkpoints(tmp_path, "me") as checkpoints,
+        pytest.raises(SycojaxError, match="0 is damaged"),
+    ):
+        checkpoints.restore(_abstract(tree))
+
+
 def test_a_directory_that_cannot_be_made_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(SycojaxError, match=r"cannot keep checkpoints in .*file/x"):

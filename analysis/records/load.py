@@ -7,7 +7,7 @@ import functools
 import gc
 import multiprocessing
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from analysis.records.strata import of_items, split
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, Evaluations, evaluations
 from sycojax.evals.protocol import Measure, measured
-from sycojax.files import read_json
+from sycojax.files import digest_output, read_json, stamp_of
 from sycojax.records import BASE, read_records
 
 COMBINED = "combined"  # the adapter that is trained on every task
@@ -96,7 +96,7 @@ def load(directory: Path, probes: Sequence[str | Path] = ()) -> Study:
     """Read ``directory/study.json`` and ``directory/records/*/*.jsonl`` and compute all measures.
 
     ``probes`` are the files of a user's evaluations, which are run only when they are named here. Raises
-    ``SycojaxError`` when study.json or all records are missing, a record is damaged, or such a file is not the one that
+    ``SycojaxError`` when study.json or all records are missing, a record is damaged or was changed since it was written, or such a file is not the one that
     the study asked. A configuration or an evaluation that has no records is not an error: it is named in ``missing``.
     """
     directory = Path(directory)
@@ -115,6 +115,7 @@ def load(directory: Path, probes: Sequence[str | Path] = ()) -> Study:
             f"no records under {directory / 'records'}: score the study first "
             "(sycojax study, or sycojax evaluate)"
         )
+    _check_unchanged(directory, paths.values())
     left_out = tuple(name for name in _added(document) if name not in registry)
     unknown = sorted(
         name
@@ -148,6 +149,17 @@ def load(directory: Path, probes: Sequence[str | Path] = ()) -> Study:
         directory, document, scored, found, measures, diagnostics, counts, truncated,
         tuple(missing), strata, registry,
     )  # fmt: skip
+
+
+def _check_unchanged(directory: Path, paths: Iterable[Path]) -> None:
+    """Raise ``SycojaxError`` where a file is not what its stamp says was written; records without stamps are believed."""
+    for path in paths:
+        stamp = stamp_of(directory, path)
+        if stamp.is_file() and read_json(stamp).get("output") != digest_output(path):
+            raise SycojaxError(
+                f"{path} is not as it was written (its digest is not that of {stamp}): a disk that fails, or an edit. Run "
+                "the study's command again to ask anew, or delete the stamp to believe the file"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

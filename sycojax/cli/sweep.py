@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import runpy
 import shlex
 import subprocess
@@ -19,6 +20,7 @@ from sycojax.study.state import check_free
 from sycojax.study.sweep import Cell, plan, set_by_all
 from sycojax.study.sweep_run import run_cells, said
 from sycojax.study.sweep_workdir import describe_sweep
+from sycojax.study.workdir import alone
 
 
 def sweep(
@@ -33,10 +35,14 @@ def sweep(
     start()
     name = Path(settings.file).stem
     on_first(lambda: check_free(workdir, "sweep", name))
-    failed = run_cells(
-        chosen, workdir, others=cells, progress=not quiet,
-        begin=lambda: on_first(lambda: describe_sweep(workdir, name, study, cells)),
-    )  # fmt: skip
+    with contextlib.ExitStack() as held:
+
+        def begin() -> None:
+            if not cell:  # cells may be run side by side, each by itself
+                held.enter_context(alone(workdir))
+            on_first(lambda: describe_sweep(workdir, name, study, cells))
+
+        failed = run_cells(chosen, workdir, others=cells, progress=not quiet, begin=begin)
     first = is_first()
     shutdown()
     if first and not cell and len(failed) < len(cells):

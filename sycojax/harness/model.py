@@ -165,7 +165,7 @@ class SycojaxLM(TemplateLM):
 
     def set_cache_hook(self, cache_hook: Any) -> None:
         """Raises ``SycojaxError`` when the answers in --use_cache's file are another model's."""
-        from sycojax.training.fingerprint import checksum
+        from sycojax.weights.fingerprint import checksum
 
         super().set_cache_hook(cache_hook)
         if cache_hook.dbdict is not None:

@@ -59,7 +59,7 @@ class Journal(contextlib.ExitStack):
         self._found = dict(lines)
         if is_first():
             with writing(self.path):
-                self._stream = self.enter_context(self.path.open("ab"))
+                self._stream = self.enter_context(self.path.open("ab", buffering=0))
         return header
 
     def of(self, owner: str) -> Section:
@@ -74,9 +74,10 @@ class Journal(contextlib.ExitStack):
         """Write a line. Raises ``SycojaxError`` when the disk refuses."""
         if not is_first():
             return
+        left = memoryview(_line([key, value]))
         with writing(self.path):
-            self._stream.write(_line([key, value]))
-            self._stream.flush()
+            while left:  # a disk that is nearly full takes a part
+                left = left[self._stream.write(left) :]
             if time.monotonic() - self._synced > SYNC:
                 os.fsync(self._stream.fileno())
                 self._synced = time.monotonic()

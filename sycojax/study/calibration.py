@@ -27,7 +27,7 @@ from sycojax.study.datasets import probe_rows, requests_of, split_validation
 from sycojax.study.inputs import read_inputs
 from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.state import state_of
-from sycojax.study.workdir import commit, configuration_name, versions
+from sycojax.study.workdir import alone, commit, configuration_name, versions
 from sycojax.training.loop import AdapterJob
 from sycojax.weights.frozen import load_frozen
 
@@ -71,15 +71,18 @@ def train_and_score(
     given, base = read_inputs(config), load_frozen(config, progress=progress)
     jobs = [_job(config, given.tokenizer, planted, e) for planted, e in dialogues.items()]
     state = state_of(config, directory, given, jobs, _requests(config, given.prompts))
-    training = train_adapters(config, base, state, progress=progress)
-    if is_first():
-        say(f"adapters  {len(training)} with planted sycophancy, trained or up to date")
-    on_first(lambda: write_items(directory, state.requests))
-    ends = given.prompts.template.end_ids(given.tokenizer)
-    scorer = Scorer(base, given.tokenizer, config.score, ends=ends)
-    score_configurations(config, base, scorer, state, progress=progress)
-    if is_first():
-        say(f"records   {len(state.configurations)} configurations on {len(state.requests)} probes")
+    with alone(directory):
+        training = train_adapters(config, base, state, progress=progress)
+        if is_first():
+            say(f"adapters  {len(training)} with planted sycophancy, trained or up to date")
+        on_first(lambda: write_items(directory, state.requests))
+        ends = given.prompts.template.end_ids(given.tokenizer)
+        scorer = Scorer(base, given.tokenizer, config.score, ends=ends)
+        score_configurations(config, base, scorer, state, progress=progress)
+        if is_first():
+            say(
+                f"records   {len(state.configurations)} configurations on {len(state.requests)} probes"
+            )
     return {"base_fingerprint": given.weights, "training": training}
 
 

@@ -19,7 +19,7 @@ from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.state import check_free, state_of
-from sycojax.study.workdir import claim, describe
+from sycojax.study.workdir import alone, claim, describe
 from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.fingerprint import weights_fingerprint
 from sycojax.weights.frozen import load_frozen
@@ -67,41 +67,42 @@ def run(
         data = data or prepare(config, given.tokenizer)
     jobs = study_jobs(config, data.training)
     state = state_of(config, workdir, given, jobs, data.requests)
-    on_first(lambda: claim(workdir, config))
-    base = base or load_frozen(config, progress=progress)
-    count = base.config.base_parameter_count
-    chosen = f", {base.compute.attention} attention" if config.base.attention == "auto" else ""
-    note(f"base      {given.base} ({count:,} parameters, {config.base.precision}{chosen})")
-    numbers = on_first(lambda: weights_fingerprint(given.base))
-    on_first(lambda: write_items(workdir, data.requests))
-    write_down({
-        "data": dict(data.summary), "template": given.prompts.template.description(),
-        "base_fingerprint": given.weights, "base_weights": numbers, "basis": state.basis,
-        "attention": base.compute.attention, "command": command, "notes": _notes(given),
-    })  # fmt: skip
-    note(_data_line(data.summary))
-    lap("data")
-    if until == "data":
-        return
-    training = train_adapters(config, base, state, progress=progress, tracking=tracking)
-    lap("train")
-    write_down({"training": training, "seconds": seconds})
-    note(f"adapters  {len(training)} trained or up to date")
-    if until == "train":
-        return
-    # Adapters of other shapes share one program with the study's own: the smallest that holds all of them.
-    shapes = [adapter.shape for adapter in given.external.values()]
-    base = dataclasses.replace(base, lora=covering([config.lora, *shapes]))
-    ends = given.prompts.template.end_ids(given.tokenizer)
-    scorer = Scorer(base, given.tokenizer, config.score, ends)
-    counts = score_configurations(config, base, scorer, state, progress=progress)
-    lap("evaluate")
-    write_down({"seconds": seconds, **({"scoring": counts} if counts else {})})
-    note(
-        f"records   {len(state.configurations)} configurations on {len(data.requests)} evaluations"
-    )
-    if counts:
-        note(_tokens_line(counts))
+    with alone(workdir):
+        on_first(lambda: claim(workdir, config))
+        base = base or load_frozen(config, progress=progress)
+        count = base.config.base_parameter_count
+        chosen = f", {base.compute.attention} attention" if config.base.attention == "auto" else ""
+        note(f"base      {given.base} ({count:,} parameters, {config.base.precision}{chosen})")
+        numbers = on_first(lambda: weights_fingerprint(given.base))
+        on_first(lambda: write_items(workdir, data.requests))
+        write_down({
+            "data": dict(data.summary), "template": given.prompts.template.description(),
+            "base_fingerprint": given.weights, "base_weights": numbers, "basis": state.basis,
+            "attention": base.compute.attention, "command": command, "notes": _notes(given),
+        })  # fmt: skip
+        note(_data_line(data.summary))
+        lap("data")
+        if until == "data":
+            return
+        training = train_adapters(config, base, state, progress=progress, tracking=tracking)
+        lap("train")
+        write_down({"training": training, "seconds": seconds})
+        note(f"adapters  {len(training)} trained or up to date")
+        if until == "train":
+            return
+        # Adapters of other shapes share one program with the study's own: the smallest that holds all of them.
+        shapes = [adapter.shape for adapter in given.external.values()]
+        base = dataclasses.replace(base, lora=covering([config.lora, *shapes]))
+        ends = given.prompts.template.end_ids(given.tokenizer)
+        scorer = Scorer(base, given.tokenizer, config.score, ends)
+        counts = score_configurations(config, base, scorer, state, progress=progress)
+        lap("evaluate")
+        write_down({"seconds": seconds, **({"scoring": counts} if counts else {})})
+        note(
+            f"records   {len(state.configurations)} configurations on {len(data.requests)} evaluations"
+        )
+        if counts:
+            note(_tokens_line(counts))
 
 
 def _notes(given: Inputs) -> list[str]:

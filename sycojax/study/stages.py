@@ -14,7 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sycojax.files import atomic_directory, atomic_write, read_json, write_json
+from sycojax.files import (
+    atomic_directory,
+    atomic_write,
+    digest_output,
+    read_json,
+    stamp_of,
+    write_json,
+)
 
 
 def fingerprint(*parts: Any) -> str:
@@ -26,17 +33,6 @@ def fingerprint(*parts: Any) -> str:
         else:
             digest.update(json.dumps(part, sort_keys=True, default=str).encode())
         digest.update(b"\0")
-    return digest.hexdigest()
-
-
-def digest_output(path: Path) -> str:
-    """Digest of a file, or of all files of a directory by name."""
-    digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    for file in files:
-        digest.update(str(file.relative_to(path.parent)).encode())
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 
 
@@ -80,4 +76,4 @@ class Stamps:
         return False
 
     def _stamp(self, output: Path) -> Path:
-        return self.workdir / "stamps" / f"{output.relative_to(self.workdir)}.json"
+        return stamp_of(self.workdir, output)

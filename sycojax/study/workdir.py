@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import fcntl
 import importlib.metadata
+import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.evals import evaluations
 from sycojax.files import atomic_write, read_json, write_json
+from sycojax.parallel.distributed import on_first
 from sycojax.records import BASE
 from sycojax.study.external import external_adapters
 from sycojax.study.state import FORMAT, check_free
@@ -29,6 +33,36 @@ PACKAGES = (
 def configuration_name(adapter: str, seed: int) -> str:
     """The name of a configuration in records, tables and file names."""
     return f"{adapter}-s{seed}"
+
+
+@contextlib.contextmanager
+def alone(workdir: Path) -> Iterator[None]:
+    """Keep other runs out of ``workdir``, which is made, while the block lasts.
+
+    The directory itself is locked, so nothing is left behind, and a process that dies lets go. Where a file system
+    locks no directories (NFS), nobody is kept out. Raises ``SycojaxError`` where another run works in it, and when it cannot
+    be made.
+    """
+    with contextlib.ExitStack() as held:
+
+        def lock() -> None:
+            try:
+                workdir.mkdir(parents=True, exist_ok=True)
+                handle = os.open(workdir, os.O_RDONLY)
+            except OSError as error:
+                raise SycojaxError(f"cannot create {workdir}: {error.strerror or error}") from error
+            held.callback(os.close, handle)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise SycojaxError(
+                    f"another run works in {workdir}: wait for its end, or choose another --workdir"
+                ) from error
+            except OSError:
+                pass
+
+        on_first(lock)
+        yield
 
 
 def claim(workdir: Path, config: StudyConfig) -> None:

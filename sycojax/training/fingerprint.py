@@ -7,13 +7,11 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from sycojax.config import TrainConfig
 from sycojax.data.encode import EncodedExample
-from sycojax.models.base import FrozenBase, Tree
+from sycojax.models.base import FrozenBase
 from sycojax.settings import deciding
 from sycojax.training.bank import AdapterJob
 
@@ -43,19 +41,3 @@ def digest(examples: Sequence[EncodedExample]) -> str:
         found.update(np.asarray(example.target_ids, np.int32).tobytes())
         found.update(np.asarray(example.loss_mask, np.int8).tobytes())
     return found.hexdigest()
-
-
-def checksum(params: Tree) -> str:
-    """A hash of the base's bits. Integer sums, so the mesh and the order of summation do not matter."""
-    sums = jax.device_get(_bit_sums(params))
-    return hashlib.sha256(json.dumps([int(x) for x in jax.tree.leaves(sums)]).encode()).hexdigest()
-
-
-@jax.jit
-def _bit_sums(params: Tree) -> Tree:
-    def one(x: jax.Array) -> jax.Array:
-        unsigned = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}[x.dtype.itemsize]
-        bits = jax.lax.bitcast_convert_type(x, unsigned)
-        return jnp.sum(bits.astype(jnp.uint32), dtype=jnp.uint32)
-
-    return jax.tree.map(one, params)

@@ -25,13 +25,14 @@ from sycojax.parallel.distributed import is_first, on_first
 from sycojax.parallel.preemption import Agreement, Preemption
 from sycojax.progress import Progress
 from sycojax.training.bank import AdapterJob, Bank, BankBatch, groups, shared_settings
-from sycojax.training.fingerprint import checksum, fingerprint
+from sycojax.training.fingerprint import fingerprint
 from sycojax.training.metrics import Line, MetricsLog, read_lines
 from sycojax.training.optimizer import make_optimizer
 from sycojax.training.prefetch import prefetched
 from sycojax.training.step import AdapterState, BankProgram, StepMetrics, check_layout
 from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.checkpoints import Checkpoints
+from sycojax.weights.fingerprint import checksum
 
 # Seconds from one checkpoint to the next where ``checkpoint_every`` steps take longer: a kill costs less than a minute.
 SAVE_EVERY = 40.0

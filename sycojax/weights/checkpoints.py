@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from sycojax.errors import SycojaxError
+from sycojax.weights.fingerprint import checksum
 
 # What tensorstore and the file system raise when a disk is full, read-only or damaged.
 _DISK_ERRORS = (OSError, ValueError, RuntimeError)
@@ -53,6 +56,7 @@ class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
         """
         # The writer looks at both after we return, when the run has moved on and donated the arrays: copy.
         record = copy.deepcopy({**position, "step": step, "fingerprint": self.fingerprint})
+        record["digest"] = _digest(tree, record)
         arguments = ocp.args.Composite(
             state=ocp.args.StandardSave(self._copy(tree)), position=ocp.args.JsonSave(record)
         )
@@ -90,6 +94,9 @@ class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
             state = self._manager.restore(
                 step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
             )["state"]
+            # The format has no checksum of its own: a flipped bit would come back as another weight.
+            if position.pop("digest") != _digest(state, position):
+                raise ValueError("its bits are not those that were saved")
         except (*_DISK_ERRORS, KeyError) as error:
             raise SycojaxError(
                 f"checkpoint {self.directory / str(step)} is damaged ({error}): delete that directory to "
@@ -103,3 +110,8 @@ class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
             yield
         except _DISK_ERRORS as error:
             raise SycojaxError(f"cannot write a checkpoint to {self.directory}: {error}") from error
+
+
+def _digest(tree: Any, record: Mapping[str, Any]) -> str:
+    text = json.dumps([checksum(tree), record], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

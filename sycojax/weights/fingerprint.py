@@ -7,10 +7,13 @@ import hashlib
 import json
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sycojax.data.tokenizer import gguf_of
 from sycojax.gguf_file import open_gguf
+from sycojax.models.base import Tree
 from sycojax.weights.hub import resolve
 from sycojax.weights.huggingface import TOKENIZER_FILES, more_ends
 from sycojax.weights.names import EMBEDDINGS, HEAD
@@ -91,3 +94,19 @@ def weights_fingerprint(path: str | Path) -> str:
     for name, sample in sorted(samples.items()):
         digest.update(f"{name}\0".encode() + sample)
     return digest.hexdigest()
+
+
+def checksum(tree: Tree) -> str:
+    """A hash of the bits of weights on devices. Integer sums, so the mesh and the order of summation do not matter."""
+    sums = jax.device_get(_bit_sums(tree))
+    return hashlib.sha256(json.dumps([int(x) for x in jax.tree.leaves(sums)]).encode()).hexdigest()
+
+
+@jax.jit
+def _bit_sums(tree: Tree) -> Tree:
+    def one(x: jax.Array) -> jax.Array:
+        unsigned = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}[x.dtype.itemsize]
+        bits = jax.lax.bitcast_convert_type(x, unsigned)
+        return jnp.sum(bits.astype(jnp.uint32), dtype=jnp.uint32)
+
+    return jax.tree.map(one, tree)
