@@ -6,7 +6,8 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 
 class SycojaxError(Exception):
@@ -26,11 +27,12 @@ class Stopped(SycojaxError):
 
 
 class Diverged(SycojaxError):
-    """The loss of one adapter, ``adapter``, is no longer finite; those that train with it are sound."""
+    """The loss of one adapter, ``adapter``, is no longer finite; ``others``, that trained with it, are sound."""
 
     def __init__(self, adapter: str, message: str):
         super().__init__(message)
         self.adapter = adapter
+        self.others: Sequence[Any] = ()
 
 
 def exit_status(program: str, run: Callable[[], object], interrupted: str = "interrupted") -> int:

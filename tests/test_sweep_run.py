@@ -254,9 +254,9 @@ def test_what_is_compiled_or_laid_out_apart_is_trained_apart(
         together.append([member.cell.name for member in members])
         return {member.cell.name: "not trained" for member in members}
 
-    def load(config: StudyConfig) -> Any:
+    def load(config: StudyConfig, **options: Any) -> Any:
         loaded.append(config)
-        return real(config)
+        return real(config, **options)
 
     monkeypatch.setattr(sweep_run, "train_together", train)
     monkeypatch.setattr(sweep_run, "load_frozen", load)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sycojax.config import StudyConfig
+from sycojax.errors import Diverged
 from sycojax.files import atomic_directory, write_json
 from sycojax.models.base import FrozenBase
 from sycojax.parallel.distributed import on_first
@@ -47,7 +48,7 @@ def train_adapters(
     """Train what is missing or outdated; returns each adapter's training summary by configuration name.
 
     Adapters are written in PEFT's format to ``WORKDIR/adapters/NAME`` with ``training.json`` beside them;
-    metrics stay in ``WORKDIR/training``.
+    metrics stay in ``WORKDIR/training``. Raises ``Diverged`` when the others are written, where a loss is not finite.
     """
     # What process 0 sees goes for all, or they would train different adapters.
     missing = on_first(lambda: [job.name for job in state.untrained()])
@@ -57,9 +58,13 @@ def train_adapters(
         wanted = {job.name: dict(state.adapters[job.name].inputs) for job in pending}
         key = fingerprint(wanted, deciding(config, "continuation"))[:12]
         directory = state.workdir / "training" / key
-        trained = train_bank(
-            base, pending, config.train, directory, progress=progress, tracking=tracking
-        )
+        failed: Diverged | None = None
+        try:
+            trained: Sequence[TrainedAdapter] = train_bank(
+                base, pending, config.train, directory, progress=progress, tracking=tracking
+            )
+        except Diverged as error:
+            failed, trained = error, error.others
 
         def write() -> None:
             for result in trained:
@@ -69,6 +74,8 @@ def train_adapters(
                 shutil.rmtree(checkpoints)
 
         on_first(write)
+        if failed:
+            raise failed
     return on_first(state.training)
 
 

@@ -82,17 +82,18 @@ def train_together(
     with Preemption(base.mesh) as stop:
         for bank in trainer.banks:
             jobs, directories = [job for job in bank if job.name in missing], []
-            trained: list[TrainedAdapter] = []
-            while jobs and not trained:
+            failed: list[Diverged] = []
+
+            def place(jobs: Sequence[AdapterJob], directories: list[Path] = directories) -> Path:
                 keys = [by_job[job.name].key for job in jobs]
                 own = fingerprint(keys, trainer.width, deciding(config, "continuation"))[:12]
                 directories.append(directory / own)
-                try:
-                    trained = trainer.train(jobs, directories[-1], stop, progress=progress)
-                except Diverged as error:
-                    cell = by_job[error.adapter].member.cell.name
-                    diverged.setdefault(cell, str(error))
-                    jobs = [job for job in jobs if job.name != error.adapter]
+                return directories[-1]
+
+            trained = trainer.train_sound(jobs, place, failed, stop, progress=progress)
+            for error in failed:
+                cell = by_job[error.adapter].member.cell.name
+                diverged.setdefault(cell, str(error))
 
             def write(
                 directories: list[Path] = directories, trained: list[TrainedAdapter] = trained

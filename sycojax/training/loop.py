@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,19 +65,27 @@ def train_bank(
     """Train every job and return the adapters in job order; all banks share one compilation.
 
     Keeps its state in ``directory/<bank>/`` and continues from there. Raises ``SycojaxError`` when a loss is
-    not finite (``Diverged``), when the directory holds another run, when nothing can be written, and on SIGTERM and
-    Ctrl-C (``Stopped``), after the step at hand has been finished and saved.
+    not finite (``Diverged``, at the end, with the adapters that are sound), when the directory holds another run, when
+    nothing can be written, and on SIGTERM and Ctrl-C (``Stopped``), after the step at hand has been finished and saved.
     """
     trainer = BankTrainer(base, jobs, config)
     trained: dict[str, TrainedAdapter] = {}
+    failed: list[Diverged] = []
+
+    def place(members: Sequence[AdapterJob]) -> Path:
+        others = len(members) - 1
+        name = f"{members[0].name}+{others}" if others else members[0].name
+        return Path(directory) / (f"{name}-without-{len(failed)}" if failed else name)
+
     with Preemption(base.mesh) as stop:
         for members in trainer.banks:
-            others = len(members) - 1
-            name = f"{members[0].name}+{others}" if others else members[0].name
-            found = trainer.train(
-                members, Path(directory) / name, stop, progress=progress, tracking=tracking
+            found = trainer.train_sound(
+                members, place, failed, stop, progress=progress, tracking=tracking
             )
             trained |= {adapter.name: adapter for adapter in found}
+    if failed:
+        failed[0].others = list(trained.values())
+        raise failed[0]
     return [trained[job.name] for job in jobs]
 
 
@@ -95,6 +103,24 @@ class BankTrainer:
         self._validation_rows = max(
             rows_needed([len(e.token_ids) for e in j.validation], config.row_length) for j in jobs
         )
+
+    def train_sound(
+        self, members: Sequence[AdapterJob], place: Callable[[Sequence[AdapterJob]], Path], failed: list[Diverged],
+        stop: Preemption, *, progress: bool, tracking: Tracking = UNTRACKED,
+    ) -> list[TrainedAdapter]:  # fmt: skip
+        """``train`` with its state in ``place(members)``, without those whose loss diverges: their errors are ``failed``.
+
+        The bank starts again without such a lane; the other lanes get the same numbers as before.
+        """
+        while members:
+            try:
+                return self.train(
+                    members, place(members), stop, progress=progress, tracking=tracking
+                )
+            except Diverged as error:
+                failed.append(error)
+                members = [job for job in members if job.name != error.adapter]
+        return []
 
     def train(
         self, members: Sequence[AdapterJob], directory: Path, stop: Preemption, *, progress: bool,

@@ -6,6 +6,9 @@ import contextlib
 import copy
 import hashlib
 import json
+import logging
+import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,9 @@ class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
 
     def __init__(self, directory: Path, fingerprint: str):
         self.directory, self.fingerprint = Path(directory).absolute(), fingerprint
+        # What goes wrong in their threads is raised here, and said in one line.
+        for name in ("absl", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=2, enable_async_checkpointing=True, cleanup_tmp_directories=True
         )
@@ -37,7 +43,9 @@ class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
             self.directory.mkdir(parents=True, exist_ok=True)
             self._manager = ocp.CheckpointManager(self.directory, options=options)
         except _DISK_ERRORS as error:
-            raise SycojaxError(f"cannot keep checkpoints in {directory}: {error}") from error
+            raise SycojaxError(
+                f"cannot keep checkpoints in {directory}: {_reason(error)}"
+            ) from error
         self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
@@ -99,7 +107,7 @@ class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
                 raise ValueError("its bits are not those that were saved")
         except (*_DISK_ERRORS, KeyError) as error:
             raise SycojaxError(
-                f"checkpoint {self.directory / str(step)} is damaged ({error}): delete that directory to "
+                f"checkpoint {self.directory / str(step)} is damaged ({_reason(error)}): delete that directory to "
                 "go on from the one before"
             ) from error
         return state, position
@@ -109,7 +117,16 @@ class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
         try:
             yield
         except _DISK_ERRORS as error:
-            raise SycojaxError(f"cannot write a checkpoint to {self.directory}: {error}") from error
+            raise SycojaxError(
+                f"cannot write a checkpoint to {self.directory}: {_reason(error)}"
+            ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What the operating system says, where it is at the end of what tensorstore tells of it."""
+    if found := re.search(r"os_error_code='(\d+)'", str(error)):
+        return os.strerror(int(found[1]))
+    return str(getattr(error, "strerror", None) or str(error).partition("\n")[0])[:300]
 
 
 def _digest(tree: Any, record: Mapping[str, Any]) -> str:
