@@ -95,6 +95,18 @@ def test_a_flipped_bit_is_not_taken_for_a_weight(tmp_path):
         checkpoints.restore(_abstract(tree))
 
 
+def test_a_checkpoint_that_was_cut_short_names_itself(tmp_path):
+    tree = _fill(tmp_path, range(1))
+    data = max((tmp_path / "0" / "state").rglob("d/*"), key=lambda path: path.stat().st_size)
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    with (
+        Checkpoints(tmp_path, "me") as checkpoints,
+        pytest.raises(SycojaxError, match=r"0 is damaged \([^\n]*\): delete") as caught,
+    ):
+        checkpoints.restore(_abstract(tree))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_directory_that_cannot_be_made_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(SycojaxError, match=r"cannot keep checkpoints in .*file/x"):

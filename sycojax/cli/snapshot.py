@@ -12,7 +12,7 @@ from sycojax.errors import SycojaxError
 
 Files = dict[str, list[int]]  # path in the workdir -> size in bytes, time of the last change in ns
 # Written on in place all the time, and cut to what a checkpoint knows when a study continues; the rest is W&B's own.
-LOGS = ("metrics.jsonl", "events.out.*", "wandb")
+LOGS = ("metrics.jsonl", "scoring.jsonl", "events.out.*", "wandb")
 
 
 def freeze(workdir: Path, still: Path) -> Files:

@@ -19,7 +19,7 @@ from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.state import check_free, state_of
-from sycojax.study.workdir import alone, claim, describe
+from sycojax.study.workdir import alone, base_before, claim, describe
 from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.fingerprint import weights_fingerprint
 from sycojax.weights.frozen import load_frozen
@@ -73,6 +73,10 @@ def run(
         count = base.config.base_parameter_count
         chosen = f", {base.compute.attention} attention" if config.base.attention == "auto" else ""
         note(f"base      {given.base} ({count:,} parameters, {config.base.precision}{chosen})")
+        if on_first(lambda: base_before(workdir)) not in ("", given.weights):
+            note(
+                "          its files are not those of the last run: all that rests on it is made anew"
+            )
         numbers = on_first(lambda: weights_fingerprint(given.base))
         on_first(lambda: write_items(workdir, data.requests))
         write_down({

@@ -79,6 +79,11 @@ def claim(workdir: Path, config: StudyConfig) -> None:
         atomic_write(workdir / "probes" / f"{file.evaluation.name}.py", file.source)
 
 
+def base_before(workdir: Path) -> str:
+    """The fingerprint of the base that the last run had; "" where there was none."""
+    return read_json(workdir / "study.json").get("base_fingerprint", "")
+
+
 def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
     """Write ``study.json``: resolved config, configurations, provenance, and the given findings."""
     description = workdir / "study.json"

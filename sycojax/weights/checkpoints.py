@@ -105,9 +105,12 @@ class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
             # The format has no checksum of its own: a flipped bit would come back as another weight.
             if position.pop("digest") != _digest(state, position):
                 raise ValueError("its bits are not those that were saved")
-        except (*_DISK_ERRORS, KeyError) as error:
+        except SycojaxError:
+            raise
+        except Exception as error:  # orbax raises plain ones, too
+            reason = _reason(error.__cause__ or error)
             raise SycojaxError(
-                f"checkpoint {self.directory / str(step)} is damaged ({_reason(error)}): delete that directory to "
+                f"checkpoint {self.directory / str(step)} is damaged ({reason}): delete that directory to "
                 "go on from the one before"
             ) from error
         return state, position
