@@ -28,6 +28,8 @@ def get_config(size: str = ""):
     config.train.warmup_steps = 5
     config.train.logits_chunk = 256
     config.score.max_new_tokens = 256
+    # A batch takes seconds on two CPU cores, and one is what a stop loses.
+    config.score.batch_tokens = 2048
     if size == "demo":
         config.data.train_limit = 160
         config.data.test_limit = 30

@@ -14,6 +14,8 @@ from tqdm import tqdm
 EVERY = 30.0  # seconds from line to line, whether something has moved or not
 MARKS = 10  # lines over which the rate is taken
 
+_open: list[Progress] = []  # stages that are shown, the innermost last
+
 
 class Progress(contextlib.AbstractContextManager["Progress"]):
     """The progress of one stage while the block lasts; nothing is printed unless ``shown``.
@@ -33,6 +35,7 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
     def __enter__(self) -> Progress:
         if not self._shown:
             return self
+        _open.append(self)
         if not sys.stderr.isatty():
             threading.Thread(target=self._tell_now_and_then, daemon=True).start()
         elif self.total:
@@ -43,6 +46,8 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
 
     def __exit__(self, *error: object) -> None:
         self._ended.set()
+        if self in _open:
+            _open.remove(self)
         if self._bar is not None:
             self._bar.close()
         elif self._told and error[0] is None:
@@ -65,13 +70,13 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
     def line(self) -> str:
         """How far the stage is now, and at which rate since ``MARKS`` lines ago."""
         now = time.monotonic()
-        (since, before), (_, last) = self._marks[0], self._marks[-1]
+        since, before = self._marks[0]
         self._marks.append((now, self.done))
         if not self.total:
             return f"{self.stage}: {_span(now - self._started)} so far"
         share = f"{self.stage} {100 * self.done // self.total} % ({self.done:,} of {self.total:,} {self.unit}s"
-        if self.done == last:  # a program is compiled, or one step takes long
-            return f"{share}), nothing new for {EVERY:.0f} s: compiling or waiting"
+        if self.done == before:  # a program is compiled, or one step takes long
+            return f"{share}), nothing new for {_span(now - since)}: compiling or waiting"
         rate = (self.done - before) / (now - since)
         left = (self.total - self.done) / rate
         notes = ", ".join(filter(None, (_rate(rate, self.unit), self._note)))
@@ -79,8 +84,10 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
 
     def _tell_now_and_then(self) -> None:
         while not self._ended.wait(EVERY):
-            self._told = True
-            self._print(self.line())
+            # A stage that stands still while one inside it tells how it gets on has nothing to say.
+            if self in _open[-1:] or self.done != self._marks[-1][1]:
+                self._told = True
+                self._print(self.line())
 
     def _print(self, line: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # nobody reads it any more

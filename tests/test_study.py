@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import math
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,13 @@ from sweep_cases import make_inputs, silent
 from analysis.report import write
 from sycojax.config import ScoreConfig, StudyConfig
 from sycojax.data.tokenizer import Tokenizer
-from sycojax.errors import SycojaxError
+from sycojax.errors import Stopped, SycojaxError
 from sycojax.evals import BUILTIN, published
 from sycojax.files import read_json
 from sycojax.models.base import abstract, initial_lora, zero_lora
 from sycojax.models.lora import LoRAConfig
 from sycojax.records import read_records
+from sycojax.scoring import journal
 from sycojax.study import adapters, run, scores, state
 from sycojax.study.datasets import asked_evaluations, prepare
 from sycojax.training.loop import TrainedAdapter
@@ -123,6 +125,11 @@ def test_one_command_from_rows_to_report(inputs: StudyConfig, tmp_path: Path) ->
     assert not state.made_with(tmp_path / "w", document, "gsm8k-s0", other)
     assert not state.made_with(tmp_path / "w", document, "mmlu-s0", one)
     assert not list((tmp_path / "w" / "training").glob("*/*/checkpoints")), "left behind"
+    # A flipped bit that leaves a record readable is another number.
+    path = tmp_path / "w" / "records" / "base" / "mmlu.jsonl"
+    path.write_text(path.read_text().replace("[-", "[-1", 1))
+    with pytest.raises(SycojaxError, match=r"mmlu\.jsonl is not as it was written"):
+        write(tmp_path / "w")
 
 
 def test_only_what_a_change_touches_is_redone(
@@ -242,18 +249,26 @@ def test_a_study_that_is_stopped_while_scoring_goes_on(
     config, workdir = study(inputs), tmp_path / "w"
     real = scores.load_lora
 
-    def interrupted(directory: Path | None, base: Any) -> Any:
+    def signalled(directory: Path | None, base: Any) -> Any:
         if directory is not None:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return real(directory, base)
 
     with monkeypatch.context() as patch:
-        patch.setattr(scores, "load_lora", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        patch.setattr(scores, "load_lora", signalled)
+        with pytest.raises(
+            Stopped, match=r"SIGINT while scoring; the answers so far .* to continue"
+        ):
             bring_up_to_date(config, workdir)
     assert watched() == (["mmlu-s0"], ["base/answer", "base/mmlu"])
+    # Answers that are known are not asked again, and come to the same records.
+    path = workdir / "records" / "base" / "mmlu.jsonl"
+    before = path.read_bytes()
+    path.unlink()
     bring_up_to_date(config, workdir)
-    assert watched() == ([], ["mmlu-s0/answer", "mmlu-s0/mmlu"])
+    assert watched() == ([], ["base/mmlu", "mmlu-s0/answer", "mmlu-s0/mmlu"])
+    assert path.read_bytes() == before
+    assert not (workdir / journal.NAME).exists()
 
 
 def test_an_adapter_from_elsewhere_is_scored_like_the_study_s_own(

@@ -239,7 +239,7 @@ class Scorer:
         sums = np.full((count, n), np.nan)
         matches, done = np.zeros((2, count, n), bool)
         pending: collections.deque[tuple[Batch, int, int, Any]] = collections.deque()
-        program, ahead, fetched = self._programs[width > 1], 1, time.monotonic()
+        program, ahead, fetched = self._programs[width > 1], 0, time.monotonic()
         loras = list(passes(bank, width, self.base)) if n else []
 
         def take(batch: Batch, first: int, found: Sequence[tuple[Any, Any]]) -> None:
@@ -258,7 +258,7 @@ class Scorer:
             if kept.keeps:
                 kept.put(_key(batch, width, first), [[s.tolist(), m.tolist()] for s, m in found])
             before, fetched = fetched, time.monotonic()
-            ahead = min(QUEUE, max(1, int(QUEUED_SECONDS / max(fetched - before, 1e-6))))
+            ahead = min(QUEUE, int(QUEUED_SECONDS / max(fetched - before, 1e-6)))
 
         with Progress("scoring", done.size, "item", shown=progress and n > 0 and is_first()) as bar:
             for batch in work.plan.batches:
@@ -270,13 +270,13 @@ class Scorer:
                     if known is not None:
                         take(batch, first, known)
                         continue
+                    kept.check()
                     if arrays is None:
                         arrays = jax.tree.map(distribute, batch.arrays, self._placement(width))
                     results = program(lora(), self.base.params, arrays)
                     pending.append((batch, first, adapters, results))
                     while len(pending) > ahead:
                         fetch()
-                    kept.check()
             while pending:
                 fetch()
         if not done.all():
