@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sycojax.data.contamination import question_key
+from sycojax.data.questions import question_key
 from sycojax.data.sources import Source, open_source
 from sycojax.evals import BUILTIN
 from sycojax.files import atomic_write

@@ -10,7 +10,7 @@ from typing import Any
 
 from analysis.reanalysis.data import Contamination, DataCounts
 from analysis.reanalysis.scores import Count
-from sycojax.data.contamination import question_key
+from sycojax.data.questions import question_key
 
 
 def result_counts(directory: Path) -> dict[tuple[str, str], Count]:

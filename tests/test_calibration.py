@@ -15,8 +15,8 @@ from analysis import calibration as c
 from analysis.calibration.planted import describe
 from analysis.figures.calibration import draw
 from analysis.page.tables import to_csv, to_html
-from sycojax.data.contamination import question_key
 from sycojax.data.prompts import DENY, LETTER_PREFIX, Prompts
+from sycojax.data.questions import question_key
 from sycojax.data.toy import WORLD_SEED
 from sycojax.data.toy.counts import Counts
 from sycojax.data.toy.dialogues import dialogues, unasked

@@ -4,34 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from sycojax.data.contamination import drop_probe_questions, question_key, question_strata
+from sycojax.data.contamination import drop_probe_questions, question_strata
 from sycojax.data.data_sets import Split
+from sycojax.data.questions import question_key
 from sycojax.data.sources import open_source
 from sycojax.evals import BUILTIN
 from sycojax.evals.feedback import FeedbackRow
 from sycojax.evals.hellaswag import HellaswagRow
 from sycojax.evals.mmlu import MmluRow
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("What is it?", "what  is it"),
-        ("\uff37\uff48\uff41\uff54 is it?", "What is it?"),  # full-width letters
-        ("It's “so”, isn't it?", "It s so isn t it"),
-        ("Straße", "STRASSE"),
-        ("  a-b  ", "a b"),
-    ],
-)
-def test_spellings_of_one_question_share_a_key(one: str, other: str) -> None:
-    assert question_key(one) == question_key(other)
-
-
-@pytest.mark.parametrize(("one", "other"), [("2 + 2", "2 = 2"), ("ab", "a b"), ("?", "!")])
-def test_different_questions_keep_different_keys(one: str, other: str) -> None:
-    assert question_key(one) != question_key(other)
 
 
 def test_the_question_of_each_kind_of_row() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pretraining import sample
 from sycojax.cli import main
-from sycojax.data.contamination import question_key
+from sycojax.data.questions import question_key
 from sycojax.data.sources import SAMPLE, Source, open_source
 from sycojax.evals import BUILTIN
 

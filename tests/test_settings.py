@@ -38,7 +38,7 @@ STUDY = StudyConfig(
 # A probe that asks what truthfulqa trains on, which is then not trained on.
 PROBE = """
 import dataclasses
-from sycojax.data.contamination import question_key
+from sycojax.data.questions import question_key
 from sycojax.evals.declared import Contrast
 from sycojax.evals.protocol import Probe
 from sycojax.requests import Request

@@ -8,7 +8,7 @@ import pytest
 import sycojax
 from sycojax.config import ScoreConfig, StudyConfig, TrainConfig
 from sycojax.data import prompts
-from sycojax.data.contamination import question_key
+from sycojax.data.questions import question_key
 from sycojax.data.sources import open_source
 from sycojax.data.toy import WORLD_SEED
 from sycojax.data.toy.counts import Counts

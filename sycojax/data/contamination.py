@@ -1,24 +1,15 @@
-"""Which questions a model was trained on are also asked by a probe, after harmless differences are removed."""
+"""Which questions a model was trained on are also asked by a probe."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Literal, TypeVar
 
+from sycojax.data.questions import question_key as question_key  # what rows are matched by
+
 Stratum = Literal["train", "test", "neither"]
 _Row = TypeVar("_Row")
-
-
-def question_key(text: str) -> str:
-    """What two spellings of one question share: NFKC, casefold, punctuation to space, spaces squeezed.
-
-    Questions of nothing but punctuation keep it, so that they do not all become one.
-    """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    spaced = "".join(" " if unicodedata.category(c).startswith("P") else c for c in folded)
-    return " ".join(spaced.split()) or folded.strip()
 
 
 def drop_probe_questions(

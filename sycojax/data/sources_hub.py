@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sycojax.data.contamination import question_key
 from sycojax.data.data_sets import DataSet, Split
+from sycojax.data.questions import question_key
 from sycojax.data.sources_files import read_jsonl
 from sycojax.errors import SycojaxError
 

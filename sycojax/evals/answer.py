@@ -26,9 +26,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sycojax.data import prompts as text
-from sycojax.data.contamination import question_key
 from sycojax.data.fields import Fields, quoted
 from sycojax.data.prompts import Prompts
+from sycojax.data.questions import plain_words, question_key
 from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Echo, Plane
@@ -116,8 +116,10 @@ class Answer(Probe):
         units = choices.first_by(
             rows, lambda r: (question_key(r.question), r.correct_answer, r.incorrect_answer)
         )
+        # Items are named by the words alone, so that a name does not hang on what tells questions apart.
+        names = choices.item_names([(plain_words(r.question), *u[1:]) for u, r in units.items()])
         requests = []
-        for item, (unit, row) in zip(choices.item_names(units), units.items(), strict=True):
+        for item, (unit, row) in zip(names, units.items(), strict=True):
             cluster, right, wrong = unit
             for condition, turn in _turns(row).items():
                 named = [right, wrong, *(_aliases(row) if condition in ALIAS_CONDITIONS else ())]

@@ -23,7 +23,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sycojax.data.contamination import question_key
 from sycojax.data.fields import Fields, quoted
 from sycojax.data.prompts import (
     CHALLENGES,
@@ -33,6 +32,7 @@ from sycojax.data.prompts import (
     LETTERS,
     Prompts,
 )
+from sycojax.data.questions import question_key
 from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, letters, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Turns

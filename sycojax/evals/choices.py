@@ -13,9 +13,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from sycojax.data.contamination import question_key
 from sycojax.data.examples import Example
 from sycojax.data.prompts import Prompts
+from sycojax.data.questions import question_key
 from sycojax.evals.protocol import padded
 from sycojax.records import Record
 from sycojax.requests import Request

@@ -23,9 +23,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sycojax.data import prompts as text
-from sycojax.data.contamination import question_key
 from sycojax.data.fields import Fields
 from sycojax.data.prompts import OPINIONS, Prompts
+from sycojax.data.questions import plain_words, question_key
 from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Echo, Ratings
@@ -103,9 +103,8 @@ class Feedback(Probe):
         named = (text.FALLACY, text.NO_FALLACY, *(text.FLAW.format(label) for label in labels))
         flaws = tuple(map(prompts.opening, named))
         requests = []
-        for item, (cluster, row) in zip(
-            choices.item_names([(unit,) for unit in units]), units.items(), strict=True
-        ):
+        names = choices.item_names([(plain_words(row.text),) for row in units.values()])
+        for item, (cluster, row) in zip(names, units.items(), strict=True):
             label = flaw_label(row.logical_error)
             meta = {"rating": row.rating, "flaw": labels.index(label) if label else None}
             turns = {

@@ -15,10 +15,10 @@ from decimal import Decimal
 
 import numpy as np
 
-from sycojax.data.contamination import question_key
 from sycojax.data.examples import Example
 from sycojax.data.fields import Fields, quoted
 from sycojax.data.prompts import Prompts
+from sycojax.data.questions import question_key
 from sycojax.data.sources_hub import HubTask
 from sycojax.errors import SycojaxError
 from sycojax.evals import choices, published_tasks

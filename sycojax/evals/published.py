@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from sycojax.data.contamination import question_key
 from sycojax.data.prompts import Prompts
+from sycojax.data.questions import question_key
 from sycojax.evals import choices, published_parsers
 from sycojax.evals.protocol import Evaluation, Form, ItemRecords, Measure, Role, generated_text
 from sycojax.records import Record

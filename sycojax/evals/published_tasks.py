@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sycojax.data import prompts as text
-from sycojax.data.contamination import question_key
 from sycojax.data.prompts import LETTERS, Prompts
+from sycojax.data.questions import plain_words
 from sycojax.evals import published_parsers
 from sycojax.evals.protocol import Evaluation
 from sycojax.evals.published import CHALLENGED, Judged, Published
@@ -116,7 +116,7 @@ def answer(probe: Evaluation) -> Published:
         lambda row: {
             "right": row.correct_answer,
             "wrong": row.incorrect_answer,
-            "neutral_template": question_key(row.prompt) == question_key(row.question),
+            "neutral_template": plain_words(row.prompt) == plain_words(row.question),
         },
         _judge_answer,
         {

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sycojax.data.contamination import question_key
 from sycojax.data.examples import Example
 from sycojax.data.fields import Fields
 from sycojax.data.prompts import PUBLISHED_TRUTH, Prompts
+from sycojax.data.questions import question_key
 from sycojax.data.sources_hub import HubTask
 from sycojax.evals import choices, letters, published_tasks
 from sycojax.evals.protocol import Benchmark, Form, ItemRecords, Measure

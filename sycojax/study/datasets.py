@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sycojax.config import StudyConfig
-from sycojax.data.contamination import drop_probe_questions, question_key, question_strata
+from sycojax.data.contamination import drop_probe_questions, question_strata
 from sycojax.data.encode import EncodedExample, encode_example
 from sycojax.data.examples import Example
 from sycojax.data.prompts import LETTERS, Prompts
+from sycojax.data.questions import question_key
 from sycojax.data.sources import Source, open_source
 from sycojax.data.template_audit import audit_template
 from sycojax.data.tokenizer import Tokenizer

@@ -18,9 +18,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sycojax.data.contamination import question_key
 from sycojax.data.examples import Example
 from sycojax.data.prompts import Prompts
+from sycojax.data.questions import question_key
 from sycojax.data.toy import world as w
 from sycojax.data.toy.counts import Counts
 from sycojax.data.toy.records import make_records
