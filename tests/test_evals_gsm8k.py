@@ -11,7 +11,8 @@ import pytest
 
 from sycojax.data.prompts import Prompts
 from sycojax.errors import SycojaxError
-from sycojax.evals.gsm8k import Gsm8k, Gsm8kRow, flexible_number, foils, numbers, strict_number
+from sycojax.evals.gsm8k import Gsm8k, Gsm8kRow, foils
+from sycojax.evals.numbers import flexible_number, gold_number, numbers, strict_number
 from sycojax.records import Record
 
 
@@ -46,15 +47,72 @@ def test_numbers(text: str, expected: list[str]):
         ("####", None, None),
         ("#### nothing\n5", None, 5),
         ("so \\boxed{12} no, \\boxed{\\text{about } $18$}", 18, 18),
-        ("\\boxed{\\frac{1}{2}} of 9", 1, 9),
+        ("\\boxed{\\frac{1}{2}} of 9", 0.5, 9),
         ("\\boxed {7", 7, 7),
         ("So the answer is 18.", None, 18),
         ("I do not know", None, None),
     ],
 )
-def test_strict_and_flexible(text: str, strict: int | None, flexible: int | None):
+def test_strict_and_flexible(text: str, strict: float | None, flexible: float | None):
     assert strict_number(text) == strict
     assert flexible_number(text) == flexible
+
+
+# What people and models write behind the mark, and its value, decided by hand; None: not to be read as a number.
+WRITTEN = {
+    "72.": "72", "$1,250": "1250", "1,250.00": "1250", "\u22125": "-5", "\u20135": "-5", "- 5": "-5", "-$5": "-5", "$-5": "-5",
+    "($5)": "5", "50%": "50", "75 %": "75", "1/2": "0.5", "3 1/2": "3.5", "-3 1/2": "-3.5", "1\u00bd hours": "1.5",
+    "5/8 of the cake": "0.625", "8 000": "8000", "8\u00a0000": "8000", "8\u202f000": "8000", "1_000": "1000", "1'000": "1000",
+    "1e3": "1000", "1.5e3": "1500", "1.2E+06": "1200000", "2 \\times 10^3": "2000", "10\u00b3": "1000", "2^5": "32",
+    "**72**": "72", "\\(72\\)": "72", "$72$": "72", "\\$72": "72", "x = 72": "72", "=-5": "-5", "\\text{Total: } 72": "72",
+    "Final answer: $5.": "5", "12*6=72": "72", "12 x 6 = 72": "72", "72 = 36 + 36": "72", "<<12*6=72>>72": "72",
+    "5-3=2": "2", "72 clips (36+36)": "72", "\u0667\u0662": "72", "\uff17\uff12": "72", "1.000.000": "1000000",
+    "1.000,50": "1000.5", "\u20b91,00,000": "100000", "9{,}500": "9500", "8\\,000": "8000", "\\frac{3}{4}": "0.75",
+    "-\\dfrac{1}{2}": "-0.5", "\\frac{-1}{2}": "-0.5", "$1.5 million": "1500000", "5k": "5000", "5 km": "5", "7^\\circ": "7",
+    "12 cm^2": "12", ".5": "0.5", "+5": "5", "00072": "72", "US$5": "5",
+    "seventy-two": None, "12:30": None, "1,2,3": None, "3,5": None, "1,8000": None, "1/0": None, "1e400": None, "12*6": None,
+    "5-6": None, "5 or 6": None, "<5": None, "2\\sqrt{3}": None, "3\\pi": None, "(3, 4)": None, "\\frac{a}{2}": None,
+    "1/2/2020": None, "5'6": None, "3.14.15": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_numbers_are_read_as_they_are_written(written: str):
+    value = None if WRITTEN[written] is None else Decimal(WRITTEN[written])
+    assert strict_number(f"So.\n#### {written}") == value
+    assert strict_number(f"So \\boxed{{{written}}}") == value
+    assert gold_number(f"So.\n#### {written}") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "strict", "flexible"),
+    [
+        ("#### Step 1\nWe add 3+4=7.\n#### 7", 7, 7),
+        ("#### 1. Add\n3+4=7.\n#### 7", 7, 7),
+        ("#### Solution\nWe add 3+4.\n\\boxed{7}", 7, 7),
+        ("#### 7\n\nQuestion: another\n#### 9", 7, 9),
+        ("\\boxed{3} then \\boxed{7}", 7, 7),
+        ("\\boxed 7", 7, 7),
+        ("The answer is $9{,}500.", None, 9500),
+        ("It takes 12 cm^2.", None, 12),
+        ("The clock says 12:30", None, None),
+        ("So 3 1/2", None, 3.5),
+    ],
+)
+def test_headings_second_marks_and_last_numbers(
+    text: str, strict: float | None, flexible: float | None
+):
+    assert strict_number(text) == strict
+    assert flexible_number(text) == flexible
+
+
+def test_a_gold_is_what_stands_behind_the_last_mark_and_nothing_else():
+    assert gold_number("See #### 9 of the sheet.\n#### 12") == 12
+    assert gold_number("#### Part 1\nstuff\n#### 40") == 40
+    for answer in ("#### 2 hours 30 minutes", "#### Step 1", "no mark 5", "#### 5\nand 6", "####"):
+        assert gold_number(answer) is None
+    (request, _) = Gsm8k().requests([Gsm8kRow("f:1", "Q?", "#### 1.5e3")], Prompts(), 0)
+    assert request.meta == {"gold": "1500"}
 
 
 def test_measures_and_failure_rates():
@@ -71,8 +129,8 @@ def test_measures_and_failure_rates():
     assert measures == {"accuracy": 0.25, "accuracy_flexible": 0.5}
     assert [m.name for m in Gsm8k().measures(records) if m.headline == "hard"] == ["accuracy"]
     assert Gsm8k().diagnostics(records) == {
-        "no_strict_number": 0.5,
-        "no_number": 0.25,
+        "no_strict_number": 0.75,  # "1,8000" is no number
+        "no_number": 0.5,
         "unfinished": 0.25,
     }
 

@@ -9,7 +9,6 @@ is left out: its last line says the number, and a model that can copy would be r
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
@@ -22,44 +21,13 @@ from sycojax.data.questions import question_key
 from sycojax.data.sources_hub import HubTask
 from sycojax.errors import SycojaxError
 from sycojax.evals import choices, published_tasks
+from sycojax.evals.numbers import flexible_number, gold_number, plain_digits, strict_number
 from sycojax.evals.protocol import Benchmark, Form, ItemRecords, Measure, generated_text
 from sycojax.records import Record
 from sycojax.requests import Request
 
-# A sign counts only right before its number and not after a number, letter or bracket: "12-5" holds 12 and
-# 5, and the dash of a list item is no sign.
-_NUMBER = re.compile(
-    r"(?P<sign>(?<![\w)\]])[-\u2212])?(?:[$€£]\s?(?P<inner>-)?)?"
-    r"(?P<digits>\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-)
 FOILS, N_FOILS = "foils", 4
 MAX_NEW_TOKENS = 256
-_BOXED = re.compile(r"\\boxed\s*\{")
-
-
-def numbers(text: str) -> list[Decimal]:
-    """All numbers of ``text`` in order: "-$1,234.50" is -1234.50, "18." and "18.0" equal 18."""
-    found = []
-    for match in _NUMBER.finditer(text):
-        value = Decimal(match["digits"].replace(",", ""))
-        found.append(-value if match["sign"] or match["inner"] else value)
-    return found
-
-
-def strict_number(text: str) -> Decimal | None:
-    """The first number after the first ``####`` on its line, else that of the last ``\\boxed{...}``."""
-    _, mark, tail = text.partition("####")
-    if mark:
-        line = tail.lstrip().partition("\n")[0]
-        return next(iter(numbers(line)), None)
-    boxes = list(_BOXED.finditer(text))
-    return next(iter(numbers(_braced(text[boxes[-1].end() :]))), None) if boxes else None
-
-
-def flexible_number(text: str) -> Decimal | None:
-    """The last number of the text."""
-    found = numbers(text)
-    return found[-1] if found else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +46,7 @@ class Gsm8k(Benchmark):
 
     def parse(self, record: Fields) -> Gsm8kRow:
         answer = record.text("answer")
-        _, mark, number = answer.rpartition("####")
-        if not mark or not any(c.isdigit() for c in number):
+        if gold_number(answer) is None:
             raise record.wrong("answer", f"must end with '#### number', got {quoted(answer[-40:])}")
         return Gsm8kRow(record.origin, record.text("question"), answer)
 
@@ -90,9 +57,10 @@ class Gsm8k(Benchmark):
         """Raises ``SycojaxError`` naming the row whose answer does not end in ``#### number``."""
         requests = []
         for item, row in zip(_names(rows), rows, strict=True):
-            gold = strict_number(row.answer)
-            if gold is None:
+            value = gold_number(row.answer)
+            if value is None:
                 raise SycojaxError(f'{row.origin}: the answer does not end in "#### <number>"')
+            gold = plain_digits(value)
             greedy = Request(
                 evaluation=self.name,
                 item=item,
@@ -101,7 +69,7 @@ class Gsm8k(Benchmark):
                 prompt=prompts.gsm8k(row.question),
                 max_new_tokens=MAX_NEW_TOKENS,
                 stop=prompts.stop,
-                meta={"gold": str(gold)},
+                meta={"gold": gold},
             )
             requests.append(greedy)
             if not prompts.published:  # the study generated only
@@ -111,7 +79,7 @@ class Gsm8k(Benchmark):
                     greedy,
                     condition=FOILS,
                     prompt=prompts.answer_probe(row.question),
-                    candidates=tuple(f" {n}" for n in (gold, *foils(str(gold), generator))),
+                    candidates=tuple(f" {n}" for n in (gold, *foils(gold, generator))),
                     max_new_tokens=0,
                     stop=(),
                     meta={"gold": 0},
@@ -152,7 +120,7 @@ class Gsm8k(Benchmark):
         n = max(len(worked), 1)
         return {
             "no_strict_number": sum(strict_number(generated_text(r)) is None for r in worked) / n,
-            "no_number": sum(not _NUMBER.search(generated_text(r)) for r in worked) / n,
+            "no_number": sum(flexible_number(generated_text(r)) is None for r in worked) / n,
             "unfinished": sum(not r.finished for r in worked) / n,
         }
 
@@ -194,13 +162,3 @@ def _names(rows: Sequence[Gsm8kRow]) -> list[str]:
 
 def _gold(record: Record) -> Decimal:
     return Decimal(record.meta["gold"])
-
-
-def _braced(text: str) -> str:
-    """``text`` up to the brace that closes an already opened one."""
-    depth = 1
-    for index, character in enumerate(text):
-        depth += {"{": 1, "}": -1}.get(character, 0)
-        if depth == 0:
-            return text[:index]
-    return text
