@@ -70,7 +70,10 @@ def _by_question(source: Source, name: str, split: Any) -> dict[str, list[Raw]]:
     fields = (*one.flat_fields, *one.nested_fields)
     for row, raw in zip(source.rows(name, split), source.raw(name, split), strict=True):
         key = question_key(one.question(row))
-        found.setdefault(key, []).append({field: raw[field] for field in fields})
+        kept = {field: raw[field] for field in fields if field in raw}
+        if "ctx_a" in kept:
+            del kept["ctx"]  # its two parts say it
+        found.setdefault(key, []).append(kept)
     return found
 
 

@@ -77,10 +77,14 @@ class DataConfig:
     # probe asks is not trained on.
     probes: tuple[str, ...] = setting((), "adapter", "records", "analysis", through="files")
     recipe: Recipe = setting("sycojax", "adapter", "records", through="content")
+    # Train on rows that are test items of the same benchmark too, instead of refusing them; the report's opening says so.
+    keep_test_items: bool = setting(False, "nothing")
     # Rows per task before the validation split; 0 = all. A probe's records say which of its questions these rows ask.
     train_limit: int = setting(0, "adapter", "records", through="content", steps=True)
     test_limit: int = setting(0, "records", through="content")  # rows per benchmark; 0 = all
     probe_limit: int = setting(0, "records", through="content")  # rows per probe; 0 = all
+    # Questions per probe, drawn with data.seed, each with all its rows; 0 = all. What is not drawn is not trained on either.
+    probe_draw: int = setting(0, "records", through="content")
     validation_fraction: float = setting(0.1, "adapter", through="content", steps=True)
     # Tokens of one training example; longer ones are cut and counted.
     max_length: int = setting(512, "adapter", through="content")
@@ -92,7 +96,9 @@ class DataConfig:
             raise SycojaxError("data.validation_fraction must be in (0, 1)")
         if self.source in ("files", "array_record") and not self.path:
             raise SycojaxError(f"data.source={self.source!r} needs data.path")
-        _at_least(self, 0, "train_limit", "test_limit", "probe_limit", "seed", "world_seed")
+        _at_least(
+            self, 0, "train_limit", "test_limit", "probe_limit", "probe_draw", "seed", "world_seed"
+        )
         _at_least(self, 2, "max_length")
 
 

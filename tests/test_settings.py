@@ -81,6 +81,8 @@ CHANGES: dict[str, Any] = {
     "data.train_limit": 400,
     "data.test_limit": 4,
     "data.probe_limit": 3,
+    "data.probe_draw": 10,
+    "data.keep_test_items": True,
     "data.validation_fraction": 0.3,
     "data.max_length": 46,
     "data.seed": 7,

@@ -47,7 +47,9 @@ def setting(document: Mapping[str, Any], group: str, key: str) -> Any:
 
 def summary(results: Results) -> list[str]:
     """The opening paragraph's sentences: what was run, and what it did to capability."""
-    return [s for s in (_what_ran(results), _own_benchmarks(results)) if s]
+    return [
+        s for s in (_what_ran(results), _own_benchmarks(results), *_asked_otherwise(results)) if s
+    ]
 
 
 def _what_ran(results: Results) -> str:
@@ -72,6 +74,31 @@ def _what_ran(results: Results) -> str:
     verb = "were" if len(parts) > 1 or len(adapters) > 1 else "was"
     text = f"{listing(parts)} {verb} scored on {listing(asked)}; {rows:,} item records were read."
     return text[0].upper() + text[1:]
+
+
+def _asked_otherwise(results: Results) -> list[str]:
+    """What must be known of the questions before any number is: test items in training, items not asked, prompts cut."""
+    study = results.study
+    said = [
+        f"{count(int(n), 'training row')} of {name} {'is a test item' if n == 1 else 'are test items'} of {name} "
+        "(data.keep_test_items): its accuracy after training on them is not that of unseen questions."
+        for name, n in section(study.document, "data", "test_items_trained_on").items()
+    ]
+    said += [
+        f"{count(int(n), 'item')} of {name} {'is' if n == 1 else 'are'} longer than the model's context and "
+        f"{'was' if n == 1 else 'were'} not asked."
+        for name, n in section(study.document, "data", "longer_than_the_context").items()
+    ]
+    cut = {
+        name: sum(n for (_, e), n in study.truncated.items() if e == name)
+        for name in study.evaluations
+    }
+    return said + [
+        f"{count(n, 'prompt')} of {name} (over all configurations) lost {'its' if n == 1 else 'their'} beginning, because "
+        "what was asked and answered before is longer than the model's context."
+        for name, n in cut.items()
+        if n
+    ]
 
 
 def _own_benchmarks(results: Results) -> str:

@@ -67,6 +67,8 @@ def check(source: Source) -> str:
         rows = source.rows(name, split)
         fingerprint = source.fingerprint(name, split)[:16]
         lines.append(f"{name:<14}{split:<8}{len(rows):>7,}  {fingerprint}")
+        counts = source.irregular.get((name, split), {})
+        lines += [f"{'':<14}{n:>15,}  {what}" for what, n in counts.items()]
     return "\n".join(lines)
 
 

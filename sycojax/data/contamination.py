@@ -1,4 +1,4 @@
-"""Which questions a model was trained on are also asked by a probe."""
+"""Which questions a model was trained on are also asked: by a probe, or by the benchmark's own test."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import Literal, TypeVar
 
 from sycojax.data.questions import question_key as question_key  # what rows are matched by
+from sycojax.data.questions import same_text
 
 Stratum = Literal["train", "test", "neither"]
 _Row = TypeVar("_Row")
@@ -36,6 +37,14 @@ def drop_probe_questions(
             for name in ("rows", *hits):
                 counts[task][name] += 1
     return remaining, counts
+
+
+def item_key(question: str, right: str | None) -> tuple[str, str]:
+    """What one item of a benchmark is known by: its question, and its right option where it has options.
+
+    "Which of these is correct?" is asked of many options; with other options it is another item.
+    """
+    return question_key(question), "" if right is None else same_text(right)
 
 
 def question_strata(train: Iterable[str], test: Iterable[str]) -> dict[str, Stratum]:

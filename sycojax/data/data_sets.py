@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from sycojax.data.fields import Fields, quoted
+from sycojax.data.json_text import parse_json
 from sycojax.errors import SycojaxError
 
 Split = Literal["train", "test", "probe"]
@@ -31,15 +33,20 @@ class DataSet(Protocol):
     def rows_file(self, split: Split) -> Path | None: ...
 
 
-def parse_record(data_set: DataSet, raw: Mapping[str, Any], origin: str) -> Any:
+def parse_record(
+    data_set: DataSet,
+    raw: Mapping[str, Any],
+    origin: str,
+    mended: collections.Counter[str] | None = None,
+) -> Any:
     """Check one record of ``data_set`` and make a row of it.
 
-    Fields that are not used are ignored. Raises ``SycojaxError`` naming ``origin`` and the field when
+    Fields that are not used are ignored; ``mended`` counts what was set right. Raises ``SycojaxError`` naming ``origin`` and the field when
     one is missing, empty, of the wrong type, or contradicts another.
     """
     if not isinstance(raw, Mapping):
         raise SycojaxError(f"{origin}: a record is an object with named fields, got {quoted(raw)}")
-    return data_set.parse(Fields(origin, raw))
+    return data_set.parse(Fields(origin, raw, mended=mended))
 
 
 def flatten(data_set: DataSet, raw: Mapping[str, Any]) -> dict[str, str]:
@@ -61,8 +68,8 @@ def unflatten(data_set: DataSet, flat: Mapping[str, Any], origin: str) -> dict[s
     for field in data_set.nested_fields:
         if isinstance(raw.get(field), str):
             try:
-                raw[field] = json.loads(raw[field])
-            except json.JSONDecodeError as error:
+                raw[field] = parse_json(raw[field])
+            except ValueError as error:
                 raise SycojaxError(
                     f"{origin}: field {field!r} must be JSON text, got {raw[field][:60]!r} ({error})"
                 ) from error

@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+import collections
 import math
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sycojax.data.questions import same_text
 from sycojax.errors import SycojaxError
+
+MOST_OPTIONS = 26  # one letter each
+_MOST_DIGITS = 18  # of an index written as text
+
+
+class LeftOut(SycojaxError):
+    """A row that is read as its file means it and cannot be asked; ``reason`` is what it is counted under."""
+
+    def __init__(self, message: str, reason: str):
+        super().__init__(message)
+        self.reason = reason
 
 
 class Fields:
     """The fields of one record, or of a record inside it, taken out with a check.
 
     Every method that takes a field raises ``SycojaxError`` naming ``origin`` and the field's path when it
-    is missing (absent or null), of the wrong type, or empty.
+    is missing (absent or null), of the wrong type, or empty. ``mended`` counts what was set right by a rule of
+    docs/data.md.
     """
 
-    def __init__(self, origin: str, raw: Mapping[str, Any], path: str = ""):
+    def __init__(
+        self,
+        origin: str,
+        raw: Mapping[str, Any],
+        path: str = "",
+        mended: collections.Counter[str] | None = None,
+    ):
         self.origin, self._raw, self._path = origin, raw, path
+        self.mended = collections.Counter[str]() if mended is None else mended
 
     def wrong(self, field: str, problem: str) -> SycojaxError:
         """The error to raise for ``field``."""
         return SycojaxError(f"{self.origin}: field {self._path + field!r} {problem}")
+
+    def left_out(self, field: str, problem: str, reason: str) -> LeftOut:
+        """The same for a row that is left out and counted under ``reason`` where a whole file is read."""
+        return LeftOut(str(self.wrong(field, problem)), reason)
 
     def has(self, field: str) -> bool:
         """Whether the field is there and not null."""
@@ -38,7 +64,7 @@ class Fields:
         value = self.take(field)
         if not isinstance(value, Mapping):
             raise self.wrong(field, f"must be an object, got {quoted(value)}")
-        return Fields(self.origin, value, f"{self._path}{field}.")
+        return Fields(self.origin, value, f"{self._path}{field}.", self.mended)
 
     def text(self, field: str) -> str:
         """Text with at least one character that is not a space."""
@@ -55,14 +81,60 @@ class Fields:
             raise self.wrong(field, f"must hold at least {at_least} texts, got {len(values)}")
         return tuple(self._text(f"{field}[{i}]", value) for i, value in enumerate(values))
 
-    def index(self, field: str, size: int) -> int:
-        """An index into ``size`` things; the hub stores some of them as digits in text."""
+    def options(self, field: str) -> tuple[str, ...]:
+        """The texts of 2 to 26 options, as they are stored."""
+        found = self.texts(field, at_least=2)
+        if len(found) > MOST_OPTIONS:
+            raise self.wrong(
+                field, f"holds {len(found)} options, and there are {MOST_OPTIONS} letters"
+            )
+        return found
+
+    def distinct(self, field: str, options: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
+        """``options`` without those that equal an earlier one (``same_text``), and where each one stands now.
+
+        Raises ``SycojaxError`` where fewer than two are left.
+        """
+        places: dict[str, int] = {}
+        at = [places.setdefault(same_text(option), len(places)) for option in options]
+        if len(places) < 2:
+            raise self.wrong(field, f"holds one option only, {quoted(options[0])}, several times")
+        if len(places) < len(options):
+            self.mended["equal options taken as one"] += 1
+        return tuple(options[at.index(i)] for i in range(len(places))), at
+
+    def choice(self, field: str, options: Sequence[str]) -> int:
+        """The index of one of ``options``: itself, its digits as text, a letter from A on, or the option's own text.
+
+        Digits are always an index, as the hub stores some. Raises ``SycojaxError`` where a letter is another option's text.
+        """
         value = self.take(field)
-        if isinstance(value, str) and value.isascii() and value.isdigit():
+        if isinstance(value, float) and value.is_integer():  # a column of integers with a gap
             value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < size:
-            raise self.wrong(field, f"must be an index below {size}, got {quoted(value)}")
+        if isinstance(value, str):
+            return self._named(field, value, options)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < len(options):
+            raise self.wrong(field, f"must be an index below {len(options)}, got {quoted(value)}")
         return value
+
+    def _named(self, field: str, value: str, options: Sequence[str]) -> int:
+        name, size = same_text(value), len(options)
+        if name.isascii() and name.isdigit() and len(name) <= _MOST_DIGITS and int(name) < size:
+            return int(name)
+        letter = name.strip("().").upper()
+        found = (
+            {ord(letter) - ord("A")} if len(letter) == 1 and "A" <= letter <= "Z" else set[int]()
+        )
+        found = {i for i in found if i < size}
+        found |= {i for i, option in enumerate(options) if same_text(option) == name}
+        if len(found) != 1:
+            said = (
+                "may be more than one option"
+                if found
+                else f"must be an index below {size}, a letter or an option"
+            )
+            raise self.wrong(field, f"{said}, got {quoted(value)}")
+        return found.pop()
 
     def labels(self, field: str, size: int) -> tuple[int, ...]:
         """A list of ``size`` zeros and ones."""
@@ -91,7 +163,7 @@ class Fields:
         turns = self._list("prompt")
         if not turns or not isinstance(turns[0], Mapping):
             raise self.wrong("prompt", "must start with a chat turn {type, content}")
-        turn = Fields(self.origin, turns[0], f"{self._path}prompt[0].")
+        turn = Fields(self.origin, turns[0], f"{self._path}prompt[0].", self.mended)
         if turn.take("type") != "human":
             raise turn.wrong("type", f"must be 'human', got {quoted(turn.take('type'))}")
         return turn.text("content")
@@ -105,7 +177,7 @@ class Fields:
     def _text(self, field: str, value: Any) -> str:
         if not isinstance(value, str):
             raise self.wrong(field, f"must be text, got {quoted(value)}")
-        if not value.strip():
+        if all(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in value):
             raise self.wrong(field, "is empty")
         try:
             value.encode()
@@ -118,5 +190,8 @@ class Fields:
 
 def quoted(value: Any) -> str:
     """``repr`` of a value, short enough for an error message."""
-    text = repr(value)
+    try:
+        text = repr(value if not isinstance(value, str) else value[:80])
+    except (ValueError, RecursionError):  # an integer of thousands of digits, lists in lists
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 80 else text[:77] + "..."

@@ -194,8 +194,9 @@ class Prompts:
 
     def lettered(self, question: str, options: Sequence[str]) -> str:
         """The user turn of a multiple-choice question, in SycophancyEval's layout."""
-        lines = [f"({a}) {text}" for a, text in zip(letters(options), options, strict=True)]
-        return "\n".join([question, *lines, LETTER_INSTRUCTION])
+        pairs = zip(letters(options), options, strict=True)
+        lines = [f"({a}) {text.strip()}" for a, text in pairs]
+        return "\n".join([question.strip(), *lines, LETTER_INSTRUCTION])
 
     def multiple_choice(
         self, question: str, options: Sequence[str], published: tuple[str, str]
@@ -258,9 +259,17 @@ class Prompts:
         """The prompt after which `` {right}`` and `` {wrong}`` are scored."""
         return self.chat([turn], ANSWER_PREFIX)
 
-    def feedback_turn(self, text: str, opinion: str) -> str:
-        """The user turn that asks for a comment on ``text``; ``opinion`` is a key of ``OPINIONS``."""
-        return COMMENT.format(opinion=OPINIONS[opinion], text=text)
+    def feedback_turn(self, text: str, opinion: str, kind: str = "argument") -> str:
+        """The user turn that asks for a comment on ``text``, an argument or what ``kind`` says; ``opinion`` is a key of
+        ``OPINIONS``."""
+        return about(COMMENT.format(opinion=OPINIONS[opinion], text="{text}"), kind).format(
+            text=text
+        )
+
+
+def about(words: str, kind: str) -> str:
+    """``words`` on an argument as words on a poem, or what ``kind`` says."""
+    return words.replace("argument", kind).replace("Argument", kind.capitalize())
 
 
 def letters(options: Sequence[str]) -> str:

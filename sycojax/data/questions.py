@@ -38,7 +38,7 @@ def question_key(text: str) -> str:
     lowered figures, and punctuation that works as a sign, such as the minus of ``2-3`` and ``-3``, the point of ``1.5``, the
     factorial of ``5!``, the brackets of ``(2+3)*4``. Texts of nothing but punctuation keep it.
     """
-    folded = _folded(text)
+    folded = _spelled(text, fold=True)
     marks = [i for i, c in enumerate(folded) if _category(c) == "P"]
     if not marks:
         return " ".join(folded.split())
@@ -49,8 +49,13 @@ def question_key(text: str) -> str:
     return " ".join(told.split()) or folded.strip()
 
 
-def _folded(text: str) -> str:
-    """NFKC and casefold, but for what NFKC takes for mere style: x\u00b2 is not x2, 3\u00bd not 31/2. Dashes and quotes are alike."""
+def same_text(text: str) -> str:
+    """What two spellings of one answer or option share: as ``question_key``, but case and all punctuation count."""
+    return " ".join(_spelled(text, fold=False).split())
+
+
+def _spelled(text: str, *, fold: bool) -> str:
+    """NFKC, and casefold, but for what NFKC takes for mere style: x\u00b2 is not x2, 3\u00bd not 31/2. Dashes and quotes are alike."""
     spelled = []
     before = ""
     for c in text:
@@ -58,8 +63,10 @@ def _folded(text: str) -> str:
         mark = {"<super>": "^", "<sub>": "_", "<fraction>": " "}.get(kind, "")
         spelled.append((mark if kind != before or mark == " " else "") + c)
         before = kind
-    normal = unicodedata.normalize("NFKC", "".join(spelled)).casefold()
-    normal = unicodedata.normalize("NFKC", normal).translate({**_ALIKE, **_INVISIBLE})
+    normal = unicodedata.normalize("NFKC", "".join(spelled))
+    if fold:
+        normal = unicodedata.normalize("NFKC", normal.casefold())
+    normal = normal.translate({**_ALIKE, **_INVISIBLE})
     return "".join("-" if unicodedata.category(c) == "Pd" else c for c in normal)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import json
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sycojax.data.data_sets import DataSet, Split, parse_record
+from sycojax.data.fields import LeftOut
 from sycojax.errors import SycojaxError
 
 Kind = Literal["toy", "sample", "files", "hub", "array_record"]
@@ -30,38 +32,60 @@ class Source:
         self._read_source = read
         self.data_sets = data_sets
         self._rows: dict[tuple[str, str], list[Any]] = {}
+        self._used: dict[tuple[str, str], set[int]] = {}
+        # By data set and split: rows that were left out and rows in which something was set right, by what it was.
+        self.irregular: dict[tuple[str, Split], collections.Counter[str]] = {}
 
     def rows(self, name: str, split: Split) -> list[Any]:
         """All rows of one split, in a fixed order: "train" and "test" of tasks, "probe" of probes.
 
-        Raises ``SycojaxError`` when the split is missing or empty, or when a record is bad.
+        Rows that cannot be asked are left out and counted in ``irregular``. Raises ``SycojaxError`` when the split is
+        missing or empty, or when a record is bad.
         """
         if name not in self.data_sets or split not in self.data_sets[name].splits:
             raise SycojaxError(f"there is no data set {name!r} with a split {split!r}")
         if (name, split) not in self._rows:
-            data_set = self.data_sets[name]
-            place = data_set.rows_file(split) or self.place
+            place = self.data_sets[name].rows_file(split) or self.place
             try:
-                pairs = self._read(data_set, split)
-                rows = [parse_record(data_set, raw, origin) for origin, raw in pairs]
+                self._parse(name, split)
             except SycojaxError as error:
                 raise SycojaxError(f"data in {place}: {error}") from error
-            if not rows:
-                raise SycojaxError(f"data in {place}: {name} {split} is empty")
-            self._rows[name, split] = rows
         return list(self._rows[name, split])
 
     def raw(self, name: str, split: Split) -> list[Mapping[str, Any]]:
         """The records as the source gives them, in the hub's schema, after all of them were validated."""
         self.rows(name, split)
-        return [raw for _, raw in self._read(self.data_sets[name], split)]
+        pairs = enumerate(self._read(self.data_sets[name], split))
+        return [raw for index, (_, raw) in pairs if index in self._used[name, split]]
+
+    def _parse(self, name: str, split: Split) -> None:
+        data_set, rows, used = self.data_sets[name], [], set[int]()
+        counts = collections.Counter[str]()
+        unasked: LeftOut | None = None
+        for index, (origin, raw) in enumerate(self._read(data_set, split)):
+            try:
+                rows.append(parse_record(data_set, raw, origin, counts))
+                used.add(index)
+            except LeftOut as error:
+                unasked = error
+                counts[f"left out: {error.reason}"] += 1
+        if unasked and not rows:
+            raise SycojaxError(f"no row of {name} {split} can be asked; the last: {unasked}")
+        if not rows:
+            raise SycojaxError(f"{name} {split} is empty")
+        self._rows[name, split], self._used[name, split] = rows, used
+        if counts:
+            self.irregular[name, split] = counts
 
     def fingerprint(self, name: str, split: Split) -> str:
         """SHA-256 (hex) of the rows' contents in order; where they are stored does not matter."""
         digest = hashlib.sha256()
         for row in self.rows(name, split):
             content = dataclasses.asdict(row)
-            content.pop("origin", None)
+            for field in dataclasses.fields(row):
+                # What a row need not have does not change the digest of rows without it.
+                if field.name == "origin" or content[field.name] == field.default:
+                    del content[field.name]
             digest.update(json.dumps(content, sort_keys=True).encode() + b"\n")
         return digest.hexdigest()
 

@@ -85,8 +85,9 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         super().__init__(data_dir=str(directory), file_format="array_record")
 
     def _info(self) -> tfds.core.DatasetInfo:
-        fields = self._data_set.flat_fields + self._data_set.nested_fields
-        features: dict[str, Any] = {field: tfds.features.Text() for field in fields}
+        raws = [raw for of_split in self._splits.values() for raw in of_split]
+        flat = flatten(self._data_set, raws[0]) if raws else {}
+        features: dict[str, Any] = {field: tfds.features.Text() for field in flat}
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict({INDEX: np.int64, **features})
         )

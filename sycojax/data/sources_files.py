@@ -2,7 +2,7 @@
 
 A directory holds, itself or in ``splits/``, one file ``{name}_{split}.{jsonl,json,parquet,csv}`` per data
 set and split: ``splits/gsm8k_train.jsonl``, ``splits/answer_probe.csv``. Probes may also be in
-``probes_{name}.*`` or together in ``probes.json``, an object with one list per probe; one that it lacks may
+``probes_{name}.*`` or ``{name}.*`` (as SycophancyEval publishes them), or together in ``probes.json``, an object with one list per probe; one that it lacks may
 have a file of its own beside it.
 
 Records have the hub's fields. CSV has no nesting, so lists and objects (the ``nested_fields`` of a data set)
@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sycojax.data.data_sets import DataSet, Split, unflatten
+from sycojax.data.json_text import parse_json
 from sycojax.errors import SycojaxError
 
 Pairs = Iterator[tuple[str, Mapping[str, Any]]]
 ALL_PROBES = "probes.json"
+_MARK = b"\xef\xbb\xbf"  # some editors put it first; files that were joined hold it inside
 
 
 def read_files(directory: Path, data_set: DataSet, split: Split) -> Pairs:
@@ -53,11 +54,11 @@ def read_jsonl(path: Path, origin: str) -> Pairs:
     for number, line in enumerate(_bytes(path).split(b"\n"), 1):
         if line.strip():
             place = f"{origin}:{number}"
-            yield place, _object(_json(line, place), place)
+            yield place, _object(_json(line.removeprefix(_MARK), place), place)
 
 
 def _find(directory: Path, name: str, split: str) -> Path:
-    stems = [f"{name}_{split}"] + ([f"probes_{name}"] if split == "probe" else [])
+    stems = [f"{name}_{split}"] + ([f"probes_{name}", name] if split == "probe" else [])
     paths = [
         directory / folder / (stem + suffix)
         for folder in ("splits", "")
@@ -103,9 +104,11 @@ def _parquet(path: Path, origin: str) -> Pairs:
     import pyarrow.parquet
 
     try:
+        _check_names(pyarrow.parquet.read_schema(path).names, origin)
         records = pyarrow.parquet.read_table(path).to_pylist()
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise SycojaxError(f"{origin} is not a readable Parquet file: {error}") from error
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        said = " ".join(str(error).split())
+        raise SycojaxError(f"{origin} is not a readable Parquet file: {said}") from error
     for index, record in enumerate(records):
         yield f"{origin}[{index}]", record
 
@@ -113,15 +116,25 @@ def _parquet(path: Path, origin: str) -> Pairs:
 def _csv(path: Path, origin: str) -> Pairs:
     """Rows counted from 1 after the header. No cell is taken for "not available": "None" is an answer."""
     text = _decoded(_bytes(path), origin)
+    csv.field_size_limit(max(len(text), csv.field_size_limit()))
+    number = 0
     try:
-        for number, record in enumerate(
-            csv.DictReader(io.StringIO(text, newline=""), strict=True), 1
-        ):
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        _check_names(reader.fieldnames or (), origin)
+        for number, record in enumerate(reader, 1):
             if None in record:
                 raise SycojaxError(f"{origin} row {number} has more cells than the header")
             yield f"{origin} row {number}", record
     except csv.Error as error:
-        raise SycojaxError(f"{origin} is not a readable CSV file: {error}") from error
+        raise SycojaxError(
+            f"{origin} is not a readable CSV file: {error} (row {number + 1})"
+        ) from error
+
+
+def _check_names(columns: Sequence[str], origin: str) -> None:
+    twice = next((name for name in columns if list(columns).count(name) > 1), None)
+    if twice is not None:
+        raise SycojaxError(f"{origin} has two columns {twice!r}: keep one")
 
 
 READERS: Mapping[str, Callable[[Path, str], Pairs]] = {
@@ -134,7 +147,7 @@ READERS: Mapping[str, Callable[[Path, str], Pairs]] = {
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes().removeprefix(b"\xef\xbb\xbf")  # the mark some editors put first
+        return path.read_bytes().removeprefix(_MARK)
     except OSError as error:
         raise SycojaxError(f"cannot read {path}: {error.strerror or error}") from error
 
@@ -150,8 +163,8 @@ def _decoded(data: bytes, place: str) -> str:
 
 def _json(data: bytes, place: str) -> Any:
     try:
-        return json.loads(_decoded(data, place))
-    except json.JSONDecodeError as error:
+        return parse_json(_decoded(data, place))
+    except ValueError as error:
         raise SycojaxError(f"{place} is not valid JSON: {error}") from error
 
 

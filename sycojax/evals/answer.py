@@ -28,7 +28,7 @@ import numpy as np
 from sycojax.data import prompts as text
 from sycojax.data.fields import Fields, quoted
 from sycojax.data.prompts import Prompts
-from sycojax.data.questions import plain_words, question_key
+from sycojax.data.questions import plain_words, question_key, same_text
 from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Echo, Plane
@@ -83,13 +83,21 @@ class Answer(Probe):
     def parse(self, record: Fields) -> AnswerRow:
         base = record.inside("base")
         right, wrong = base.text("correct_answer"), base.text("incorrect_answer")
-        if right.casefold() == wrong.casefold():
-            raise base.wrong("incorrect_answer", f"equals the correct answer {quoted(right)}")
+        if _folded(right) == _folded(wrong):
+            raise base.left_out(
+                "incorrect_answer",
+                f"equals the correct answer {quoted(right)}",
+                "the wrong answer equals the right one",
+            )
         aliases: tuple[str, ...] = ()
         if base.has("answer"):  # trivia_qa: all spellings that count as right
             aliases = base.texts("answer")
         elif base.has("long_correct_answer"):  # truthful_qa: the sentence the short one comes from
             aliases = (base.text("long_correct_answer"),)
+        if _folded(wrong) in map(_folded, aliases):  # not scored as right (``_aliases``)
+            base.mended[
+                "a spelling of the right answer equals the wrong one, and is not scored"
+            ] += 1
         return AnswerRow(
             record.origin,
             dataset=base.text("dataset"),
@@ -120,7 +128,11 @@ class Answer(Probe):
         names = choices.item_names([(plain_words(r.question), *u[1:]) for u, r in units.items()])
         requests = []
         for item, (unit, row) in zip(names, units.items(), strict=True):
-            cluster, right, wrong = unit
+            cluster, right, wrong = (
+                unit[0],
+                row.correct_answer.strip(),
+                row.incorrect_answer.strip(),
+            )
             for condition, turn in _turns(row).items():
                 named = [right, wrong, *(_aliases(row) if condition in ALIAS_CONDITIONS else ())]
                 requests.append(
@@ -233,7 +245,7 @@ class Answer(Probe):
 
 def _turns(row: AnswerRow) -> dict[str, str]:
     """The user turn of every condition, and the empty one of the prior."""
-    q, right, wrong = row.question, row.correct_answer, row.incorrect_answer
+    q, right, wrong = row.question, row.correct_answer.strip(), row.incorrect_answer.strip()
     return {
         "N": q,
         "H": q + text.HEDGE,
@@ -249,9 +261,13 @@ def _turns(row: AnswerRow) -> dict[str, str]:
 
 def _aliases(row: AnswerRow) -> list[str]:
     """Other spellings of the right answer, without case variants and without either answer itself."""
-    named = {row.correct_answer.strip().casefold(), row.incorrect_answer.strip().casefold()}
-    spelled = {a.strip().casefold(): a.strip() for a in row.aliases if a.strip()}
-    return [alias for folded, alias in spelled.items() if folded not in named]
+    named = {_folded(row.correct_answer), _folded(row.incorrect_answer)}
+    spelled = {a.strip().casefold(): a.strip() for a in row.aliases}
+    return [alias for alias in spelled.values() if _folded(alias) not in named]
+
+
+def _folded(answer: str) -> str:
+    return same_text(answer).casefold()
 
 
 def _pairs(table: ItemRecords) -> dict[str, np.ndarray]:

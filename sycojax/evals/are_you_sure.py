@@ -32,7 +32,7 @@ from sycojax.data.prompts import (
     LETTERS,
     Prompts,
 )
-from sycojax.data.questions import question_key
+from sycojax.data.questions import question_key, same_text
 from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, letters, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Turns
@@ -84,17 +84,21 @@ class AreYouSure(Probe):
     def parse(self, record: Fields) -> AreYouSureRow:
         base = record.inside("base")
         if base.has("answers_list"):  # truthful_qa_mc
-            options, marks = base.texts("answers_list", at_least=2), base.text("letters")
-        else:  # aqua_mc
+            options, marks = base.options("answers_list"), base.text("letters")
+        elif base.has("answers"):  # aqua_mc, mmlu_mc_cot, math_mc_cot
             marks, options = _lettered_options(base)
+        else:
+            raise base.left_out("answers", "is missing", "its question has no lettered options")
         if len(set(marks)) < len(marks) or len(marks) != len(options):
             raise base.wrong("letters", f"{marks!r} must be one different letter per option")
-        right = base.text("correct_letter")
-        if len(right) != 1 or right not in marks:
-            raise base.wrong("correct_letter", f"is {quoted(right)}, the options have {marks!r}")
-        answer = marks.index(right)
-        if base.has("correct_answer") and base.text("correct_answer") != options[answer]:
-            said = f"is not the option ({right}) {quoted(options[answer])}"
+        answer = _right(base, marks, options)
+        if len({same_text(option) for option in options}) < len(options):
+            # The stored prompt lists them all: none can be taken away.
+            raise base.left_out("answers", "holds equal options", "two of its options are equal")
+        if base.has("correct_answer") and (
+            same_text(base.text("correct_answer")) != same_text(options[answer])
+        ):
+            said = f"is not the option ({marks[answer]}) {quoted(options[answer])}"
             raise base.wrong("correct_answer", said)
         return AreYouSureRow(
             record.origin,
@@ -291,6 +295,17 @@ def _lettered_options(base: Fields) -> tuple[str, tuple[str, ...]]:
     if before.strip() or len(options) < 2 or not all(options):
         raise base.wrong("answers", "must hold at least two lines that read '(A) option'")
     return "".join(marks), options
+
+
+def _right(base: Fields, marks: str, options: Sequence[str]) -> int:
+    """The index that ``correct_letter`` names: by its letter, or as the other data sets do."""
+    value = base.take("correct_letter")
+    letter = value.strip(" ().").upper() if isinstance(value, str) else ""
+    if len(letter) == 1 and letter in marks:
+        return marks.index(letter)
+    if len(letter) == 1 and letter.isalpha():
+        raise base.wrong("correct_letter", f"is {quoted(value)}, the options have {marks!r}")
+    return base.choice("correct_letter", options)
 
 
 def _listed_options(request: Request) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -25,6 +26,7 @@ class HellaswagRow:
     ctx: str
     endings: tuple[str, ...]
     label: int
+    opening: str = ""  # activity and context as lm-eval joins them, where the record holds the context's two parts
 
 
 class Hellaswag(Benchmark):
@@ -32,26 +34,32 @@ class Hellaswag(Benchmark):
 
     The headline divides by bytes: endings of one item differ in length by a factor of two and more, and
     an undivided sum prefers the short ones. Bytes rather than tokens, because the number of tokens depends
-    on the tokenizer. The published recipe scores context and ending together per token, as the study did.
+    on the tokenizer. What WikiHow's marks (``[title]``, ``[step]``) and the activity are to a reader is told as lm-eval tells
+    it. The published recipe scores context and ending together per token and as they are stored, as the study did.
     """
 
     name = "hellaswag"
-    flat_fields = ("activity_label", "ctx", "label")
+    flat_fields = ("activity_label", "ctx", "ctx_a", "ctx_b", "label")
     nested_fields = ("endings",)
     hub = HubTask("Rowan/hellaswag", None, "validation", "ctx", 1000, 500)
 
     def parse(self, record: Fields) -> HellaswagRow:
-        endings = record.texts("endings", at_least=2)
+        stored = record.options("endings")
+        endings, at = record.distinct("endings", stored)
         return HellaswagRow(
             record.origin,
             activity_label=record.text("activity_label"),
-            ctx=record.text("ctx"),
+            ctx=record.text("ctx") if record.has("ctx") else " ".join(_parts(record)).strip(),
             endings=endings,
-            label=record.index("label", len(endings)),
+            label=at[record.choice("label", stored)],
+            opening=_opening(record),
         )
 
     def question(self, row: HellaswagRow) -> str:
         return row.ctx
+
+    def options_of(self, row: HellaswagRow) -> tuple[str, ...]:
+        return row.endings
 
     def label(self, row: HellaswagRow) -> tuple[int, int]:
         return row.label, len(row.endings)
@@ -59,7 +67,7 @@ class Hellaswag(Benchmark):
     def requests(self, rows: Sequence[HellaswagRow], prompts: Prompts, seed: int) -> list[Request]:
         requests = []
         for item, row in zip(_names(rows), rows, strict=True):
-            prompt, candidates = prompts.endings(row.ctx, row.endings)
+            prompt, candidates = prompts.endings(*_shown(row, prompts))
             requests.append(
                 Request(
                     evaluation=self.name,
@@ -76,7 +84,7 @@ class Hellaswag(Benchmark):
     def examples(self, rows: Sequence[HellaswagRow], prompts: Prompts, seed: int) -> list[Example]:
         examples = []
         for item, row in zip(_names(rows), rows, strict=True):
-            prompt, completion = prompts.endings_training(row.ctx, row.endings, row.label)
+            prompt, completion = prompts.endings_training(*_shown(row, prompts), row.label)
             examples.append(Example(self.name, item, prompt, completion, prompts.published))
         return examples
 
@@ -101,6 +109,35 @@ class Hellaswag(Benchmark):
         return {
             "ties": float(choices.tied_rows(padded([r.logprobs for r in records], -np.inf)).sum())
         }
+
+
+def _opening(record: Fields) -> str:
+    if not record.has("ctx_a"):
+        return ""
+    before, behind = _parts(record)
+    return f"{record.text('activity_label')}: {before} {behind.capitalize()}"
+
+
+def _parts(record: Fields) -> tuple[str, str]:
+    """The context's finished sentences, and the beginning of the one to be ended, "" where there is none."""
+    begun = record.has("ctx_b") and record.take("ctx_b") != ""
+    return record.text("ctx_a" if record.has("ctx_a") else "ctx"), record.text(
+        "ctx_b"
+    ) if begun else ""
+
+
+def _shown(row: HellaswagRow, prompts: Prompts) -> tuple[str, tuple[str, ...]]:
+    """Context and endings as the recipe shows them."""
+    if prompts.published:
+        return row.ctx, row.endings
+    context = without_marks(row.opening or row.ctx)
+    return context, tuple(without_marks(ending) or ending for ending in row.endings)
+
+
+def without_marks(text: str) -> str:
+    """A text without the marks of its source, as lm-eval's task hellaswag shows it."""
+    text = re.sub(r"\[.*?\]", "", text.strip().replace(" [title]", ". "))
+    return text.replace("  ", " ")
 
 
 def _names(rows: Sequence[HellaswagRow]) -> list[str]:

@@ -33,14 +33,18 @@ class Mmlu(Benchmark):
     hub = HubTask("cais/mmlu", "all", "test", "question", 1000, 500)
 
     def parse(self, record: Fields) -> MmluRow:
-        found = record.texts("choices", at_least=2)
+        stored = record.options("choices")
+        found, at = record.distinct("choices", stored)
         return MmluRow(
             record.origin,
             question=record.text("question"),
             subject=record.text("subject"),
             choices=found,
-            answer=record.index("answer", len(found)),
+            answer=at[record.choice("answer", stored)],
         )
+
+    def options_of(self, row: MmluRow) -> tuple[str, ...]:
+        return row.choices
 
     def label(self, row: MmluRow) -> tuple[int, int]:
         return row.answer, len(row.choices)

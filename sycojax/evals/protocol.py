@@ -134,6 +134,10 @@ class Evaluation:
         """The text a row asks about: training rows that ask the same are found by it."""
         return row.question
 
+    def options_of(self, row: Any) -> tuple[str, ...]:
+        """The texts that a row gives to choose from, where it gives any."""
+        return ()
+
     def label(self, row: Any) -> tuple[int, int] | None:
         """Index of the right option and number of options, where a row has options."""
         return None

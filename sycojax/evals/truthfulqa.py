@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sycojax.data.examples import Example
-from sycojax.data.fields import Fields
+from sycojax.data.fields import Fields, quoted
 from sycojax.data.prompts import PUBLISHED_TRUTH, Prompts
 from sycojax.data.questions import question_key
 from sycojax.data.sources_hub import HubTask
@@ -46,12 +46,10 @@ class Truthfulqa(Benchmark):
     def parse(self, record: Fields) -> TruthfulqaRow:
         question = record.text("question")
         mc1, mc2 = record.inside("mc1_targets"), record.inside("mc2_targets")
-        mc1_choices, mc2_choices = (
-            mc1.texts("choices", at_least=2),
-            mc2.texts("choices", at_least=2),
+        (mc1_choices, mc1_labels), (mc2_choices, mc2_labels) = (
+            _labelled(mc1, mc1.options("choices")),
+            _labelled(mc2, mc2.texts("choices", at_least=2)),
         )
-        mc1_labels = mc1.labels("labels", len(mc1_choices))
-        mc2_labels = mc2.labels("labels", len(mc2_choices))
         if sum(mc1_labels) != 1:
             raise mc1.wrong("labels", f"must mark exactly one right choice, got {sum(mc1_labels)}")
         if sum(mc2_labels) < 1:
@@ -59,6 +57,9 @@ class Truthfulqa(Benchmark):
         return TruthfulqaRow(
             record.origin, question, mc1_choices, mc1_labels, mc2_choices, mc2_labels
         )
+
+    def options_of(self, row: TruthfulqaRow) -> tuple[str, ...]:
+        return row.mc1_choices
 
     def label(self, row: TruthfulqaRow) -> tuple[int, int]:
         return row.mc1_labels.index(1), len(row.mc1_labels)
@@ -99,6 +100,16 @@ class Truthfulqa(Benchmark):
 
     def diagnostics(self, records: Sequence[Record]) -> Mapping[str, float]:
         return letters.lettered_diagnostics(records)
+
+
+def _labelled(targets: Fields, stored: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Distinct choices and their labels. Raises ``SycojaxError`` where one text is both right and wrong."""
+    labels = targets.labels("labels", len(stored))
+    found, at = targets.distinct("choices", stored)
+    for place, option in enumerate(found):
+        if len({label for label, now in zip(labels, at, strict=True) if now == place}) > 1:
+            raise targets.wrong("labels", f"mark {quoted(option)} both right and wrong")
+    return found, tuple(labels[at.index(place)] for place in range(len(found)))
 
 
 def _questions(rows: Sequence[TruthfulqaRow]) -> list[choices.LetteredQuestion]:

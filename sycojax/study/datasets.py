@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sycojax.config import StudyConfig
+from sycojax.config import DataConfig, StudyConfig
 from sycojax.data.contamination import drop_probe_questions, question_strata
 from sycojax.data.encode import EncodedExample, encode_example
 from sycojax.data.examples import Example
@@ -24,7 +24,9 @@ from sycojax.evals.choices import draw_items
 from sycojax.evals.protocol import Evaluation, with_strata
 from sycojax.evals.templates import InTemplate
 from sycojax.requests import Request
+from sycojax.study.fitting import fitting
 from sycojax.study.inputs import prompts_of
+from sycojax.study.overlap import trained_test_items
 from sycojax.study.shown import shown
 
 # The completion of an example that answers with a letter, in either recipe.
@@ -48,23 +50,26 @@ class StudyData:
     summary: Mapping[str, Any]
 
 
-def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
-    """Read, filter, split and encode. Raises ``SycojaxError`` on bad rows or an empty set."""
+def prepare(config: StudyConfig, tokenizer: Tokenizer, context: int | None = None) -> StudyData:
+    """Read, filter, split and encode; items longer than ``context`` tokens are not asked.
+
+    Raises ``SycojaxError`` on bad rows, an empty set, or training rows that are test items.
+    """
     data, registry = config.data, evaluations(config.data.probes)
     source = source_of(config)
     prompts = prompts_of(config, tokenizer)
     # `combined` needs every task of the package, whichever single-task adapters are asked for.
-    own = [name for name in config.train.adapters if name != "combined"]
+    single = [name for name in config.train.adapters if name != "combined"]
     tasks = (
-        tuple(dict.fromkeys((*BUILTIN.benchmarks, *own)))
+        tuple(dict.fromkeys((*BUILTIN.benchmarks, *single)))
         if "combined" in config.train.adapters
-        else own
+        else single
     )
     scored = _asked_subjects(config, registry)
     benchmarks = tuple(name for name in registry.benchmarks if name in scored)
     # Every probe is read even when it is not scored: its questions must not be trained on.
     probes = {name: source.rows(name, "probe") for name in registry.probes}
-    probed = {name: _first(rows, data.probe_limit) for name, rows in probes.items()}
+    probed = {name: _probed(registry[name], rows, data) for name, rows in probes.items()}
     tests = {name: _first(source.rows(name, "test"), data.test_limit) for name in benchmarks}
     trains = {name: _first(source.rows(name, "train"), data.train_limit) for name in tasks}
     summary: dict[str, Any] = {
@@ -93,6 +98,13 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
     if data.recipe == "sycojax":
         trains, dropped = drop_probe_questions(trains, keys(trains), asked_by)
         summary["contaminated_rows_dropped"] = dropped
+    tested = trained_test_items(registry, trains, tests, keep=data.keep_test_items)
+    if tested:
+        summary["test_items_trained_on"] = tested
+    if source.irregular:
+        summary["irregular"] = {
+            f"{name} {split}": dict(counts) for (name, split), counts in source.irregular.items()
+        }
     summary["trained_on_probe"] = {
         task: {probe: len(asked & set(found)) for probe, asked in asked_by.items()}
         for task, found in keys(trains).items()
@@ -107,7 +119,7 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
     }
     training, counts = _training_sets(config, examples, tokenizer)
     summary["training_examples"] = counts
-    requests = {}
+    requests: dict[str, list[Request]] = {}
     for name in asked_evaluations(config):
         about, role = registry.subject(name), registry[name].role
         rows = probed[about] if about in probed else tests[about]
@@ -119,6 +131,10 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer) -> StudyData:
         if role == "benchmark":
             asked = [_with_length(r, config.score.max_new_tokens) for r in asked]
         requests[name] = asked
+    if context is not None:
+        requests, too_long = fitting(requests, tokenizer, context)
+        if too_long:
+            summary["longer_than_the_context"] = too_long
     audit_template(prompts, tokenizer, (r for asked in requests.values() for r in asked))
     asked_first = {name: requests[name] for name in scored if name in requests}
     summary["prompts"] = [dataclasses.asdict(one) for one in shown(examples, asked_first)]
@@ -140,7 +156,7 @@ def probe_rows(config: StudyConfig) -> dict[str, list[Any]]:
     """The rows of every probe that a study with ``config`` asks about. Raises ``SycojaxError`` on bad rows."""
     registry = evaluations(config.data.probes)
     source = source_of(config)
-    return {n: _first(source.rows(n, "probe"), config.data.probe_limit) for n in registry.probes}
+    return {n: _probed(registry[n], source.rows(n, "probe"), config.data) for n in registry.probes}
 
 
 def source_of(config: StudyConfig) -> Source:
@@ -277,6 +293,18 @@ def _training_sets(
         else:
             sets[adapter] = single[adapter]
     return sets, counts
+
+
+def _probed(probe: Evaluation, rows: list[Any], data: DataConfig) -> list[Any]:
+    """The rows of a probe that are asked: those of the drawn questions, in their order, as far as ``probe_limit``."""
+    if data.probe_draw:
+        questions = list(dict.fromkeys(question_key(probe.question(row)) for row in rows))
+        drawn = random.Random(f"{probe.name}-{data.seed}").sample(
+            questions, min(data.probe_draw, len(questions))
+        )
+        asked = set(drawn)
+        rows = [row for row in rows if question_key(probe.question(row)) in asked]
+    return _first(rows, data.probe_limit)
 
 
 def _first(rows: list[Any], limit: int) -> list[Any]:

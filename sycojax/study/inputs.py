@@ -45,6 +45,7 @@ class Inputs:
 
     base: Path
     weights: str  # ``base_fingerprint`` of the base
+    context: int  # tokens that the base attends to
     tokenizer: Tokenizer
     texts: str  # ``tokenizer_fingerprint`` of the tokenizer's directory
     prompts: Prompts
@@ -64,4 +65,6 @@ def read_inputs(config: StudyConfig) -> Inputs:
     external = find_external(external_adapters(config), architecture, path, config.base.path)
     prompts = prompts_of(config, tokenizer)
     weights, texts = on_first(lambda: (base_fingerprint(path), tokenizer_fingerprint(reader)))
-    return Inputs(path, weights, tokenizer, texts, prompts, external)
+    return Inputs(
+        path, weights, architecture.max_position_embeddings, tokenizer, texts, prompts, external
+    )

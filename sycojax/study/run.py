@@ -64,7 +64,7 @@ def run(
     on_first(lambda: check_free(workdir, "study", config.name))
     with Progress("reading base and data", shown=progress and is_first()):
         given = read_inputs(config)
-        data = data or prepare(config, given.tokenizer)
+        data = data or prepare(config, given.tokenizer, given.context)
     jobs = study_jobs(config, data.training)
     state = state_of(config, workdir, given, jobs, data.requests)
     with alone(workdir):

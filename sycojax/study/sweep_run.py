@@ -104,7 +104,7 @@ class _Reader:
         key = fingerprint(chosen(config, lambda said: said.through != "value"))
         if key not in self._read:
             given = read_inputs(config)
-            self._read[key] = given, prepare(config, given.tokenizer)
+            self._read[key] = given, prepare(config, given.tokenizer, given.context)
         given, data = self._read[key]
         jobs = study_jobs(config, data.training)
         directory = cell_directory(self._workdir, cell.name)

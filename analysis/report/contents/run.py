@@ -18,6 +18,9 @@ ELSEWHERE = (
 CAPTIONS = {
     "contamination": "Probe rows whose question stands in a training split, a test split, or neither",
     "contaminated_rows_dropped": "Training rows dropped because a probe asks their question",
+    "longer_than_the_context": "Items not asked because they are longer than the model's context",
+    "test_items_trained_on": "Training rows that are test items of the same benchmark",
+    "irregular": "Rows left out because they cannot be asked, and rows in which something was set right",
     "trained_on_probe": "Distinct probe questions in what was really trained on",
     "training_examples": "Training examples after encoding",
 }

@@ -110,8 +110,7 @@ def _hellaswag(
     return {
         "ind": index,
         "activity_label": script.name.capitalize(),
-        "ctx_a": context,
-        "ctx_b": person,
+        # Not in two parts: the world's documents do not begin with an activity, as contexts in two parts are asked.
         "ctx": f"{context} {person}",
         "endings": endings,
         "source_id": f"toy~{script.name}~{step}",

@@ -1,0 +1,44 @@
+"""JSON that says one thing only: what Python's parser would take with a guess, or choke on, is an error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+_MOST_DIGITS = 1000  # Python refuses to read some thousands
+
+
+def parse_json(text: str) -> Any:
+    """The value of ``text``.
+
+    Raises ``ValueError`` with one line on what is no JSON, on a key that an object holds twice, on Infinity, on integers of
+    more than a thousand digits and on nesting that is too deep to be read. NaN is read as null: tables write it into gaps.
+    """
+    try:
+        return json.loads(
+            text, object_pairs_hook=_object, parse_constant=_no_number, parse_int=_integer
+        )
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
+    return found
+
+
+def _no_number(name: str) -> None:
+    if name == "NaN":
+        return
+    raise ValueError(f"{name} is no number: leave the field out or write null")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"an integer of {len(digits)} digits")
+    return int(digits)
