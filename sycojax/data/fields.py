@@ -103,38 +103,36 @@ class Fields:
             self.mended["equal options taken as one"] += 1
         return tuple(options[at.index(i)] for i in range(len(places))), at
 
-    def choice(self, field: str, options: Sequence[str]) -> int:
-        """The index of one of ``options``: itself, its digits as text, a letter from A on, or the option's own text.
-
-        Digits are always an index, as the hub stores some. Raises ``SycojaxError`` where a letter is another option's text.
-        """
+    def index(self, field: str, size: int) -> int:
+        """An index into ``size`` things; the hub stores some as digits in text, and columns with gaps hold whole floats."""
         value = self.take(field)
-        if isinstance(value, float) and value.is_integer():  # a column of integers with a gap
+        if isinstance(value, str) and _is_index(value.strip()):
             value = int(value)
-        if isinstance(value, str):
-            return self._named(field, value, options)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < len(options):
-            raise self.wrong(field, f"must be an index below {len(options)}, got {quoted(value)}")
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < size:
+            raise self.wrong(field, f"must be an index below {size}, got {quoted(value)}")
         return value
 
-    def _named(self, field: str, value: str, options: Sequence[str]) -> int:
-        name, size = same_text(value), len(options)
-        if name.isascii() and name.isdigit() and len(name) <= _MOST_DIGITS and int(name) < size:
-            return int(name)
+    def choice(self, field: str, options: Sequence[str]) -> int:
+        """The index of one of ``options``: itself, a letter from A on, or the option's own text.
+
+        Digits are always an index. Raises ``SycojaxError`` where a letter is another option's text.
+        """
+        value, size = self.take(field), len(options)
+        if not isinstance(value, str) or (_is_index(value.strip()) and int(value) < size):
+            return self.index(field, size)
+        name = same_text(value)
         letter = name.strip("().").upper()
-        found = (
-            {ord(letter) - ord("A")} if len(letter) == 1 and "A" <= letter <= "Z" else set[int]()
-        )
-        found = {i for i in found if i < size}
+        place = ord(letter) - ord("A") if len(letter) == 1 else -1
+        found = {place} if 0 <= place < min(size, MOST_OPTIONS) else set[int]()
         found |= {i for i, option in enumerate(options) if same_text(option) == name}
-        if len(found) != 1:
-            said = (
-                "may be more than one option"
-                if found
-                else f"must be an index below {size}, a letter or an option"
-            )
-            raise self.wrong(field, f"{said}, got {quoted(value)}")
-        return found.pop()
+        if not found:
+            said = f"must be an index below {size}, a letter or an option, got {quoted(value)}"
+            raise self.wrong(field, said)
+        if len({same_text(options[i]) for i in found}) > 1:
+            raise self.wrong(field, f"may be more than one option, got {quoted(value)}")
+        return min(found)
 
     def labels(self, field: str, size: int) -> tuple[int, ...]:
         """A list of ``size`` zeros and ones."""
@@ -186,6 +184,10 @@ class Fields:
                 field, f"holds half a character (a lone surrogate): {error}"
             ) from error
         return value
+
+
+def _is_index(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
 
 
 def quoted(value: Any) -> str:

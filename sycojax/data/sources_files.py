@@ -58,7 +58,7 @@ def read_jsonl(path: Path, origin: str) -> Pairs:
 
 
 def _find(directory: Path, name: str, split: str) -> Path:
-    stems = [f"{name}_{split}"] + ([f"probes_{name}", name] if split == "probe" else [])
+    stems = [f"{name}_{split}"] + ([f"probes_{name}"] if split == "probe" else [])
     paths = [
         directory / folder / (stem + suffix)
         for folder in ("splits", "")
@@ -68,6 +68,8 @@ def _find(directory: Path, name: str, split: str) -> Path:
     if split == "probe":
         paths += [directory / "splits" / ALL_PROBES, directory / ALL_PROBES]
     found = [path for path in paths if path.is_file()]
+    if not found and split == "probe":  # as SycophancyEval names its files
+        found = [p for suffix in READERS if (p := directory / (name + suffix)).is_file()]
     if not found:
         wanted = ", ".join(sorted({path.stem for path in paths}))
         raise SycojaxError(

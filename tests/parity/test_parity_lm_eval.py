@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 import sycojax
+from sycojax.data.sources import open_source
+from sycojax.evals import BUILTIN
+from sycojax.evals.hellaswag import without_marks
 
 pytestmark = pytest.mark.parity
 
@@ -19,6 +22,18 @@ PAIRS = [
     ("The cat sat", "."),
     ("One day, " * 200, "she saw a big, red ball."),  # longer than the context: cut on the left
 ]
+
+
+def test_hellaswag_is_shown_as_the_harness_shows_it(shared_data: Path) -> None:
+    pytest.importorskip("lm_eval")
+    from lm_eval.tasks.hellaswag.utils import preprocess
+
+    source = open_source("files", str(shared_data / "study"), BUILTIN)
+    rows, raws = source.rows("hellaswag", "train"), source.raw("hellaswag", "train")
+    for row, raw in zip(rows, raws, strict=True):
+        context = f"{raw['ctx_a']} {raw['ctx_b'].capitalize()}"
+        assert without_marks(row.opening) == preprocess(f"{raw['activity_label']}: {context}")
+        assert list(map(without_marks, row.endings)) == list(map(preprocess, raw["endings"]))
 
 
 def test_loglikelihood_equals_the_harness(shared_data: Path) -> None:
