@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 WORKDIR ?= runs/toy
 MODELS ?= models
 
-.PHONY: study real test versions parity bench lint clean
+.PHONY: study real test versions parity fuzz bench lint clean
 
 study: $(VENV)/core.stamp           ## install, then run the whole study on the embedded default
 	JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/sycojax study --config=configs/toy.py --workdir=$(WORKDIR)
@@ -27,6 +27,11 @@ versions: $(VENV)/core.stamp       ## what computes, on the oldest and the newes
 
 parity: $(VENV)/parity.stamp $(VENV)/sky.stamp  ## live comparison with torch, transformers, PEFT; and the slow tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "parity or slow"
+
+fuzz: $(VENV)/dev.stamp             ## 5,000 damaged files for every reader; what is found is kept in runs/fuzz
+	for reader in jsonl json csv parquet safetensors config tokenizer template adapter records gguf overrides; do \
+	  $(BIN)/python tests/fuzz.py $$reader 5000 runs/fuzz || exit 1; \
+	done
 
 bench: $(VENV)/parity.stamp         ## every benchmark beside its peer at two shapes; JSON lines in runs/
 	for shape in toy small; do for name in lora_train lora_train_published_padding score_suite decode; do \

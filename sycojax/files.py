@@ -59,7 +59,10 @@ def read_json(path: Path) -> Any:
         raise SycojaxError(f"{path} does not exist") from error
     except OSError as error:
         raise SycojaxError(f"cannot read {path}: {error.strerror or error}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # no JSON, no UTF-8, thousands of digits, too deep
         said = f"not valid JSON: {error}"
         raise SycojaxError(f"{path} is {POINTER if is_pointer(path) else said}") from error
 

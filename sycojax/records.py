@@ -92,15 +92,15 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
 def read_records(path: Path) -> Iterator[Record]:
     """Read JSON lines. Raises ``SycojaxError`` naming file and line of a damaged one."""
     parse = json.JSONDecoder().decode
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                fields: dict[str, Any] = parse(line)
+                fields: dict[str, Any] = parse(line.decode("utf-8"))
                 for name in _LISTS:
                     if name in fields:
                         fields[name] = tuple(fields[name])
                 yield Record(**fields)
-            except (json.JSONDecodeError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise SycojaxError(f"{path}:{number}: not an item record ({error})") from error
 
 

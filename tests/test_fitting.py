@@ -59,12 +59,16 @@ def test_a_study_leaves_out_and_counts_by_evaluation(tokenizer: Tokenizer) -> No
     assert "longer_than_the_context" not in whole.summary
     assert whole.requests == prepare(config, tokenizer).requests
     asked = whole.requests["hellaswag"]
-    lengths = {r.item: len(tokenizer.encode(r.prompt, add_special_tokens=False)) for r in asked}
-    context = sorted(lengths.values())[10] + 1
+    needed: dict[str, int] = {}
+    for r in asked:
+        texts = [r.prompt + candidate for candidate in r.candidates]
+        longest = max(map(len, tokenizer.encode_batch(texts, add_special_tokens=False)))
+        needed[r.item] = max(needed.get(r.item, 0), longest - 1)
+    context = max(needed.values()) - 1
     some = prepare(config, tokenizer, context)
-    left_out = some.summary["longer_than_the_context"]["hellaswag"]
-    assert 0 < left_out == 20 - len({r.item for r in some.requests["hellaswag"]})
-    assert max(lengths[r.item] for r in some.requests["hellaswag"]) <= context
+    left_out = {item for item, length in needed.items() if length > context}
+    assert some.summary["longer_than_the_context"] == {"hellaswag": len(left_out)}
+    assert {r.item for r in some.requests["hellaswag"]} == set(needed) - left_out
 
 
 def test_drawn_questions_come_with_all_their_rows_by_seed() -> None:

@@ -196,7 +196,14 @@ class Template:
                 add_generation_prompt=waiting,
                 **{**self.tokens, **variables},
             )
-        except (jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+        except (
+            jinja2.TemplateError,
+            TypeError,
+            ValueError,
+            LookupError,
+            ArithmeticError,
+            RecursionError,
+        ) as error:
             said = " ".join(str(error).split()) or type(error).__name__
             mend = (
                 "leave base.template_args.system out"

@@ -76,7 +76,7 @@ class Tokenizer:
             return _of(cls, read_tokenizer(found), str(found))
         for name in _FILES:
             if (directory / name).is_file():
-                return _of(cls, _read(directory, name), str(directory / name))
+                return _whole(cls, directory, name)
         raise SycojaxError(
             f"{directory} has no tokenizer.json and no tokenizer.model: point base.tokenizer at a "
             "directory that has one"
@@ -132,6 +132,19 @@ class Tokenizer:
 def gguf_of(directory: Path) -> Path | None:
     """The GGUF file that a tokenizer is read from; None where a file of its own holds it, which goes before."""
     return None if any((directory / name).is_file() for name in _FILES) else find(directory)
+
+
+def _whole(cls: type[Tokenizer], directory: Path, name: str) -> Tokenizer:
+    """The tokenizer, with all asked of it that its files may have wrong."""
+    try:
+        tokenizer = _of(cls, _read(directory, name), str(directory / name))
+        _ = tokenizer.start_ids
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise SycojaxError(
+            f"{directory / name} or a file beside it says what no tokenizer has ({said})"
+        ) from error
+    return tokenizer
 
 
 def _read(directory: Path, name: str) -> PreTrainedTokenizerFast:

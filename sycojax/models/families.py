@@ -131,7 +131,7 @@ def family_of(raw: Mapping[str, Any], source: str) -> tuple[str, Family]:
     if "model_type" not in raw:
         raise SycojaxError(f"{source}: attribute 'model_type' is missing")
     kind = raw["model_type"]
-    if kind in FAMILIES:
+    if isinstance(kind, str) and kind in FAMILIES:
         return kind, FAMILIES[kind]
     found = [name for name in DIFFERENCES if str(kind).startswith(name)]
     differs = f": {DIFFERENCES[max(found, key=len)]}" if found else ""

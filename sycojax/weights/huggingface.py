@@ -58,7 +58,11 @@ def load_config(path: str | Path) -> LlamaConfig:
     end of a turn. Raises ``SycojaxError`` when config.json is missing or refused.
     """
     directory = resolve(path, ("config.json", GENERATION))
-    config = LlamaConfig.from_hf(*read_config(directory))
+    raw, source = read_config(directory)
+    try:
+        config = LlamaConfig.from_hf(raw, source)
+    except SycojaxError as error:  # of sizes that do not fit together
+        raise error if source in str(error) else SycojaxError(f"{source}: {error}") from error
     ends = dict.fromkeys((*config.eos_token_ids, *more_ends(directory)))
     return dataclasses.replace(config, eos_token_ids=tuple(ends))
 
