@@ -18,7 +18,11 @@ from sycojax.weights.huggingface import load_config
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"model_type": ["llama"]}, "model_type="), ({"head_dim": 307}, "head_dim=307 must be even")],
+    [
+        ({"model_type": ["llama"]}, "model_type="),
+        ({"head_dim": 307}, "head_dim=307 must be even"),
+        ({"rms_norm_eps": 10**400}, "rms_norm_eps="),
+    ],
 )
 def test_a_config_of_other_types_is_refused_by_its_name(
     tmp_path: Path, changes: dict[str, object], message: str
@@ -53,6 +57,15 @@ def test_a_tokenizer_config_of_other_types_is_named(tmp_path: Path) -> None:
         (place := tmp_path / str(number)).mkdir()
         with pytest.raises(SycojaxError, match=str(place)):
             Tokenizer.from_directory(damaged_tokenizer(place, "tokenizer_config.json", content))
+
+
+@pytest.mark.parametrize("own", [7, [1], {"default": 3}])
+def test_a_template_that_is_no_text_is_named(tmp_path: Path, own: object) -> None:
+    said = json.loads((base_directory() / "tokenizer_config.json").read_text())
+    content = json.dumps({**said, "chat_template": own}).encode()
+    place = damaged_tokenizer(tmp_path, "tokenizer_config.json", content)
+    with pytest.raises(SycojaxError, match=str(tmp_path)):
+        template_of(Tokenizer.from_directory(place), "", {})
 
 
 def test_a_template_in_templates_is_refused(tmp_path: Path) -> None:

@@ -267,7 +267,11 @@ def template_of(tokenizer: Tokenizer, chosen: str, args: Mapping[str, Argument])
             f"{tokenizer.source} brings no chat template: set base.chat_template to the one that the model was trained with, "
             "llama2 or plain"
         )
-    named = {"default": own} if isinstance(own, str) else dict(own)
+    named = {"default": own} if isinstance(own, str) else own
+    if not isinstance(named, dict) or not all(isinstance(text, str) for text in named.values()):
+        raise SycojaxError(
+            f"{tokenizer.source}: its chat_template is neither a text nor texts with names"
+        )
     if (chosen or "default") not in named:
         raise SycojaxError(
             f"{tokenizer.source} has chat templates named {', '.join(sorted(named))}: set base.chat_template to one of these, to "

@@ -139,7 +139,11 @@ def _whole(cls: type[Tokenizer], directory: Path, name: str) -> Tokenizer:
     try:
         tokenizer = _of(cls, _read(directory, name), str(directory / name))
         _ = tokenizer.start_ids
-    except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+    except BaseException as error:
+        known = (TypeError, ValueError, LookupError, AttributeError, OverflowError)
+        # A panic of the library's own Rust is no Exception, and has no type to import.
+        if not isinstance(error, known) and type(error).__name__ != "PanicException":
+            raise
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise SycojaxError(
             f"{directory / name} or a file beside it says what no tokenizer has ({said})"

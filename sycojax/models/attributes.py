@@ -6,7 +6,7 @@ cannot, or where its value says that it is switched off; otherwise the checkpoin
 
 from __future__ import annotations
 
-import math
+import sys
 import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard
@@ -98,8 +98,8 @@ class Attributes:
 
 
 def finite(value: Any) -> TypeGuard[float]:
-    """Whether this is a number, and neither infinite nor NaN."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether this is a number that a float holds, and neither infinite nor NaN."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _means_nothing(name: str, value: Any) -> bool:

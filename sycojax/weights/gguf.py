@@ -135,6 +135,11 @@ def _name(name: str) -> str:
     return f"{_TOP[module]}.{part}" if module in _TOP else name
 
 
+def _visible(text: str) -> str:
+    """A text of a file for a message of one line: what is not to be printed is written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class _Said:
     """What a file says below its architecture's name; whatever is not known there is refused."""
 
@@ -159,7 +164,7 @@ class _Said:
         }
         if odd:
             named = ", ".join(
-                f"{self._prefix}{key}={value!r}" for key, value in sorted(odd.items())
+                _visible(f"{self._prefix}{key}={value!r}") for key, value in sorted(odd.items())
             )
             raise SycojaxError(
                 f"{file.path}: {named} is not supported: it may change what the model computes"
