@@ -125,7 +125,7 @@ class Checkpoints(contextlib.AbstractContextManager["Checkpoints"]):
             ) from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """What the operating system says, where it is at the end of what tensorstore tells of it."""
     if found := re.search(r"os_error_code='(\d+)'", str(error)):
         return os.strerror(int(found[1]))
