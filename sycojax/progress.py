@@ -9,8 +9,6 @@ import threading
 import time
 from typing import Any
 
-from tqdm import tqdm
-
 EVERY = 30.0  # seconds from line to line, whether something has moved or not
 MARKS = 10  # lines over which the rate is taken
 
@@ -39,6 +37,8 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
         if not sys.stderr.isatty():
             threading.Thread(target=self._tell_now_and_then, daemon=True).start()
         elif self.total:
+            from tqdm import tqdm  # a machine that only launches studies has none
+
             self._bar = tqdm(
                 total=self.total, initial=self.done, unit=self.unit, desc=self.stage, leave=False
             )
