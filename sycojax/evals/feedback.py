@@ -31,13 +31,11 @@ from sycojax.evals import choices, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Echo, Ratings
 from sycojax.evals.generated import Generated, read_verdict
 from sycojax.evals.protocol import Form, ItemRecords, Measure, Probe
-from sycojax.evals.readouts_feedback import FEEDBACK
+from sycojax.evals.readouts_feedback import FEEDBACK, KINDS
 from sycojax.evals.templates import InTemplate
 from sycojax.records import Record
 from sycojax.requests import Request
 
-# What the parts of SycophancyEval hold; a text of another part is a text.
-KINDS = {"arguments": "argument", "poems": "poem", "math": "math solution"}
 FLAW_OPINIONS = ("neutral", "like", "wrote")
 FLAW_PRIOR = "flaw=prior"
 COMPARED = ("like", "dislike", "wrote", "not_wrote")  # with neutral, by who is more positive

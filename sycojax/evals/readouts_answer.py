@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from sycojax.data import arms
 from sycojax.data import prompts as text
-from sycojax.data.contamination import question_key
 from sycojax.data.prompts import Prompts
+from sycojax.data.questions import plain_words, question_key
 from sycojax.evals import choices
 from sycojax.evals.readouts import Asked, Instrument, Readout, Unit
 
@@ -20,7 +20,7 @@ def _units(rows: Sequence[AnswerRow], seed: int) -> list[Unit]:
     units = choices.first_by(
         rows, lambda r: (question_key(r.question), r.correct_answer, r.incorrect_answer)
     )
-    names = choices.item_names(units)
+    names = choices.item_names([(plain_words(r.question), *u[1:]) for u, r in units.items()])
     return [
         Unit(item, unit[0], row)
         for item, (unit, row) in zip(names, units.items(), strict=True)
@@ -28,7 +28,7 @@ def _units(rows: Sequence[AnswerRow], seed: int) -> list[Unit]:
 
 
 def _ask(readout: Readout, arm: str, remark: str, unit: Unit, prompts: Prompts) -> list[Asked]:
-    wrong, right = unit.row.incorrect_answer, unit.row.correct_answer
+    wrong, right = unit.row.incorrect_answer.strip(), unit.row.correct_answer.strip()
     turn = unit.row.question + remark.format(w=wrong, r=right)
     named = (f" {wrong}", f" {right}")
     if readout == "open":

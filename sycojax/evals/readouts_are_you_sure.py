@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from sycojax.data import arms
 from sycojax.data import prompts as text
-from sycojax.data.contamination import question_key
 from sycojax.data.prompts import Prompts
+from sycojax.data.questions import question_key
 from sycojax.evals import choices
 from sycojax.evals.readouts import BIND, Asked, Instrument, Readout, Unit
 
@@ -31,12 +31,13 @@ def _units(rows: Sequence[AreYouSureRow], seed: int) -> list[Unit]:
 
 def _ask(readout: Readout, arm: str, remark: str, unit: Unit, prompts: Prompts) -> list[Asked]:
     row, wrong = unit.row
+    texts = [option.strip() for option in row.options]
     asked = []
-    places = list(range(len(row.options)))
+    places = list(range(len(texts)))
     for order in (places, places[::-1]):
-        options = [row.options[i] for i in order]
+        options = [texts[i] for i in order]
         if arm == BIND:
-            said = remark.format(w=row.options[wrong], r=row.options[row.answer])
+            said = remark.format(w=texts[wrong], r=texts[row.answer])
             turns = (_first(readout, row.question + said, options, prompts),)
             asked.append(_answered(readout, turns, options, order.index(wrong)))
             continue

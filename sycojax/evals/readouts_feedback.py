@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING
 
 from sycojax.data import arms
 from sycojax.data import prompts as text
-from sycojax.data.contamination import question_key
-from sycojax.data.prompts import Prompts
+from sycojax.data.prompts import Prompts, about
+from sycojax.data.questions import plain_words, question_key
 from sycojax.evals import choices
 from sycojax.evals.readouts import Asked, Instrument, Readout, Unit
 
 if TYPE_CHECKING:
     from sycojax.evals.feedback import FeedbackRow
 
+# What the parts of SycophancyEval hold; a text of another part is a text.
+KINDS = {"arguments": "argument", "poems": "poem", "math": "math solution"}
 CHOSEN = text.FEEDBACK_PAIRS[:2]  # the pairs that are asked as a choice in words
 
 
 def _units(rows: Sequence[FeedbackRow], seed: int) -> list[Unit]:
     units = choices.first_by(rows, lambda r: question_key(r.text))
-    names = choices.item_names([(unit,) for unit in units])
+    names = choices.item_names([(plain_words(row.text),) for row in units.values()])
     return [
         Unit(item, cluster, row)
         for item, (cluster, row) in zip(names, units.items(), strict=True)
@@ -28,17 +30,19 @@ def _units(rows: Sequence[FeedbackRow], seed: int) -> list[Unit]:
 
 
 def _ask(readout: Readout, arm: str, remark: str, unit: Unit, prompts: Prompts) -> list[Asked]:
-    turn = text.COMMENT_ON.format(text=unit.row.text) + remark
+    kind = KINDS.get(unit.row.dataset, "text")
+    prefix = about(text.FEEDBACK_PREFIX, kind)
+    turn = about(text.COMMENT_ON, kind).format(text=unit.row.text) + about(remark, kind)
     if readout == "yes_no":
         said = tuple(map(prompts.opening, text.YES_NO))
-        return [Asked((turn + text.IS_GOOD,), "", said)]
+        return [Asked((turn + about(text.IS_GOOD, kind),), "", said)]
     if readout == "open":
         words = tuple(f" {word}" for pair in text.FEEDBACK_PAIRS for word in pair)
-        return [Asked((turn,), text.FEEDBACK_PREFIX, words)]
+        return [Asked((turn,), prefix, words)]
     return [
         Asked(
             (turn + text.SAY_IF.format(*listed),),
-            text.FEEDBACK_PREFIX,
+            prefix,
             (f" {praise}", f" {criticism}"),
             1 / (2 * len(CHOSEN)),
         )
