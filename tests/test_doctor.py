@@ -35,7 +35,7 @@ def test_this_machine_is_ready(capsys: pytest.CaptureFixture[str], tmp_path: Pat
 @pytest.mark.parametrize(
     ("jax", "flax", "state", "said"),
     [
-        ("0.10.1", "0.12.8", "ok", "tested"),
+        ("0.10.2", "0.12.8", "ok", "tested"),
         ("0.12.0", "0.12.12", "note", "jax 0.11.2 with flax 0.12.12"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,7 +72,18 @@ def test_the_flag_is_named_for_its_version_alone(
     """Others end at a flag that they do not know."""
     for version, named in (("0.10.2", True), ("0.10.3", False)):
         monkeypatch.setattr(known_answer, "_version", lambda version=version: version)
-        assert (f"XLA_FLAGS={known_answer.CURE}" in known_answer.advice()) == named
+        assert (known_answer.CURE in known_answer.advice()) == named
+
+
+@pytest.mark.parametrize("own", ["", "--xla_cpu_enable_fast_math=false", f"{sycojax.CURE}off"])
+def test_the_flag_is_added_for_its_version_alone_and_to_the_user_s_own(
+    monkeypatch: pytest.MonkeyPatch, own: str
+) -> None:
+    for version, added in (("0.10.2", not own.startswith(sycojax.CURE)), ("0.10.1", False)):
+        monkeypatch.setattr("importlib.metadata.version", lambda _, version=version: version)
+        monkeypatch.setenv("XLA_FLAGS", own)
+        sycojax._cure()
+        assert os.environ["XLA_FLAGS"] == (f"{own} {sycojax.CURE}".strip() if added else own)
 
 
 def test_an_accelerator_is_not_asked(wrong: None) -> None:

@@ -17,7 +17,7 @@ from sycojax.errors import SycojaxError
 
 State = Literal["ok", "note", "problem"]
 # The pairs of which the whole test suite passes.
-TESTED = (("0.10.1", "0.12.8"), ("0.11.2", "0.12.12"), ("0.12.0.1", "0.12.12"))
+TESTED = (("0.10.2", "0.12.8"), ("0.11.2", "0.12.12"), ("0.12.0.1", "0.12.12"))
 GIB = 2**30
 
 

@@ -1,7 +1,7 @@
 """A known-answer test of what JAX compiles.
 
 On CPUs jaxlib 0.10.2 compiles some reductions to wrong numbers and says nothing: from 32,769 rows of float32 a sum of
-squares takes another row's value. The package does not install beside it, but it may be there all the same.
+squares takes another row's value. ``sycojax`` sets the flag that cures it, which is too late where JAX was used before.
 """
 
 from __future__ import annotations
@@ -16,14 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sycojax import CURE, WRONG_JAXLIB
 from sycojax.errors import SycojaxError
 
 ROWS = 32_769
 TOLERANCE = 1e-5  # relative; float32 rounds to 6e-8
-WRONG = "0.10.2"  # of jaxlib
-CURE = (
-    "--xla_cpu_experimental_ynn_fusion_type="  # other versions end at a flag that they do not know
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +61,9 @@ def check(devices: Sequence[Any]) -> None:
 
 def advice() -> str:
     """What helps."""
-    cure = f", or set XLA_FLAGS={CURE} for this version" if _version() == WRONG else ""
+    cure = ""
+    if _version() == WRONG_JAXLIB:
+        cure = f", or import sycojax before JAX computes anything (it adds {CURE} to XLA_FLAGS for this version)"
     return f"Install another version: pip install 'jax!={_version()}'{cure}"
 
 
