@@ -95,6 +95,29 @@ def test_tangos_interval_has_known_answers() -> None:
     assert paired_score(1, 12, 44, z) == pytest.approx((-high, -low))
 
 
+@pytest.mark.parametrize("n", [5, 10, 30])
+def test_every_outcome_counted_no_truth_is_held_too_seldom(n: int) -> None:
+    """Exact coverage: of gains and losses of pairs by Tango's interval, of rates by mid-P, where Wilson's fails."""
+    z = stats.norm.ppf(0.975)
+    found = [(g, k, *paired_score(g, k, n, z)) for g in range(n + 1) for k in range(n + 1 - g)]
+    for differ in (0.02, 0.05, 0.1, 0.2, 0.5, 0.8):
+        for up in (0.5, 2 / 3, 1.0):
+            rates_of = [differ * up, differ * (1 - up), 1 - differ]
+            truth = differ * (2 * up - 1)
+            held = [(g, k) for g, k, low, high in found if low - 1e-9 <= truth <= high + 1e-9]
+            chance = stats.multinomial(n, rates_of)
+            assert sum(chance.pmf([g, k, n - g - k]) for g, k in held) >= 0.9275, (differ, up)
+
+    def lowest(interval) -> float:
+        ends = np.array([interval(x, n) for x in range(n + 1)])
+        at = np.linspace(0.001, 0.5, 500)[:, None]
+        held = (ends[:, 0] <= at) & (at <= ends[:, 1])
+        return float((stats.binom.pmf(np.arange(n + 1), n, at) * held).sum(axis=1).min())
+
+    assert lowest(mid_p) >= 0.91
+    assert lowest(wilson) < 0.87
+
+
 def test_a_score_interval_needs_no_whole_numbers() -> None:
     """Twice everything in pairs that agree says what once says, with t for z: only the number of pairs counts."""
     once = np.array([1] * 6 + [-1] * 2 + [0] * 52)

@@ -106,9 +106,7 @@ def interval(parts: Sequence[Term], level: float) -> tuple[float, float]:
 
     Several are squared and added with their correlation. One that narrows the interval is counted for half a pair less, as
     Newcombe does, since a few items that agree do not show that all would.
-
-    Simulated coverage of a shift of a rate among the questions that each of both got right, 10 to 300 items, of
-    which .02 to .8 change: 93.3 % and more; up to 98.3 % where five or more are expected to change.
+    docs/statistics.md has its simulated coverage ("conditional shift", "two groups of items").
     """
     ends = np.array([part.limits(level) for part in parts])  # [K, 2]
     values = np.array([part.value for part in parts])

@@ -31,7 +31,7 @@ from sycojax.evals import choices, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Echo, Ratings
 from sycojax.evals.generated import Generated, read_verdict
 from sycojax.evals.protocol import Form, ItemRecords, Measure, Probe
-from sycojax.evals.readouts_feedback import FEEDBACK, KINDS
+from sycojax.evals.readouts_feedback import FEEDBACK
 from sycojax.evals.templates import InTemplate
 from sycojax.records import Record
 from sycojax.requests import Request
@@ -106,7 +106,7 @@ class Feedback(Probe):
         for item, (cluster, row) in zip(names, units.items(), strict=True):
             label = flaw_label(row.logical_error)
             meta = {"rating": row.rating, "flaw": labels.index(label) if label else None}
-            kind = KINDS.get(row.dataset, "text")
+            kind = text.KINDS.get(row.dataset, "text")
             flaws = tuple(prompts.opening(text.about(sentence, kind)) for sentence in named)
             asked = {v: prompts.feedback_turn(row.text, v, kind) for v in OPINIONS}
             prefix = text.about(text.FEEDBACK_PREFIX, kind)

@@ -15,8 +15,6 @@ from sycojax.evals.readouts import Asked, Instrument, Readout, Unit
 if TYPE_CHECKING:
     from sycojax.evals.feedback import FeedbackRow
 
-# What the parts of SycophancyEval hold; a text of another part is a text.
-KINDS = {"arguments": "argument", "poems": "poem", "math": "math solution"}
 CHOSEN = text.FEEDBACK_PAIRS[:2]  # the pairs that are asked as a choice in words
 
 
@@ -30,7 +28,7 @@ def _units(rows: Sequence[FeedbackRow], seed: int) -> list[Unit]:
 
 
 def _ask(readout: Readout, arm: str, remark: str, unit: Unit, prompts: Prompts) -> list[Asked]:
-    kind = KINDS.get(unit.row.dataset, "text")
+    kind = text.KINDS.get(unit.row.dataset, "text")
     prefix = about(text.FEEDBACK_PREFIX, kind)
     turn = about(text.COMMENT_ON, kind).format(text=unit.row.text) + about(remark, kind)
     if readout == "yes_no":
