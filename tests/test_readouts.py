@@ -185,6 +185,11 @@ def test_the_first_of_the_readouts_that_see_alike_is_taken() -> None:
     assert chosen([better, found["words"], found["letters"]]) == "open"
 
 
+def test_no_item_is_too_few(refused: Callable[..., str], tmp_path: Path) -> None:
+    said = refused("readouts", "--config=configs/toy.py", f"--workdir={tmp_path}", "--items=0")
+    assert "--items=0: at least one item of each probe must be asked" in said
+
+
 @pytest.mark.slow
 def test_the_command_writes_records_and_a_table(tmp_path: Path) -> None:
     """On the toy, whose world knows none of these sentences: nothing is valid, and it says why."""

@@ -21,7 +21,8 @@ from sycojax.models.base import zero_lora
 from sycojax.records import Record, write_records
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.datasets import probe_rows
-from sycojax.study.inputs import prompts_of, tokenizer_of
+from sycojax.study.fitting import fitting
+from sycojax.study.inputs import read_inputs
 from sycojax.study.scores import stack
 from sycojax.weights.frozen import load_frozen
 
@@ -35,8 +36,11 @@ COLUMNS = (
 def measure(config: StudyConfig, workdir: Path, items: int, progress: bool) -> str:
     """Score the base, write ``workdir/readouts/`` and return the table for a terminal.
 
-    Raises ``SycojaxError`` where no probe of the config has an instrument.
+    Items that are longer than the base's context are left out and counted. Raises ``SycojaxError`` where no probe of the
+    config has an instrument, and without an item to ask.
     """
+    if items < 1:
+        raise SycojaxError(f"--items={items}: at least one item of each probe must be asked")
     registry = evals.evaluations(config.data.probes)
     probes = {
         name: instrument
@@ -45,8 +49,8 @@ def measure(config: StudyConfig, workdir: Path, items: int, progress: bool) -> s
     }
     if not probes:
         raise SycojaxError("none of score.evaluations is a probe that can be asked in arms")
-    tokenizer = tokenizer_of(config)
-    prompts = prompts_of(config, tokenizer)
+    given = read_inputs(config)
+    tokenizer, prompts = given.tokenizer, given.prompts
     rows_of = probe_rows(config)
     asked = {
         name: readouts.requests(
@@ -57,7 +61,8 @@ def measure(config: StudyConfig, workdir: Path, items: int, progress: bool) -> s
         )
         for name, instrument in probes.items()
     }
-    base = load_frozen(config)
+    asked, too_long = fitting(asked, tokenizer, given.context)
+    base = load_frozen(config, progress=progress)
     scorer = Scorer(base, tokenizer, config.score, ends=prompts.template.end_ids(tokenizer))
     bank = stack([zero_lora(base.config, base.lora)])
     every = [request for of_probe in asked.values() for request in of_probe]
@@ -69,6 +74,8 @@ def measure(config: StudyConfig, workdir: Path, items: int, progress: bool) -> s
         write_records(directory / f"{name}.jsonl", own)
         shown, told = _probe(name, instrument, own)
         lines += shown
+        if name in too_long:
+            lines.append(f"  not asked, being longer than the context: {too_long[name]} items")
         rows += told
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
