@@ -171,6 +171,11 @@ class ScoreConfig:
     max_new_tokens: int = setting(256, "records", through="content")  # of gsm8k answers
     # Items per probe that are asked again in the plain template and by generation; 0 = none.
     audit_items: int = setting(100, "records", through="content")
+    # Items per probe that the base is asked in every readout, to choose one before any adapter is scored. On them every
+    # configuration is asked whether its readout still sees. 0: no arms are asked, and nothing is claimed.
+    readout_items: int = setting(60, "records", through="content")
+    # PROBE=READOUT takes that one whatever the base shows: several bases are compared by one readout.
+    readout: tuple[str, ...] = setting((), "records", through="content")
     # sycojax: probes by likelihood. published: by the study's generation and keyword rules instead, and those
     # benchmarks it read from generated text also that way. both: side by side.
     protocol: Protocol = setting("sycojax", "records", through="content")
@@ -179,7 +184,7 @@ class ScoreConfig:
         if list(self.buckets) != sorted(set(self.buckets)) or not self.buckets:
             raise SycojaxError("score.buckets must be increasing lengths")
         _at_least(self, 1, "bank_width", "batch_tokens", "decode_batch", "max_new_tokens")
-        _at_least(self, 0, "audit_items", "decode_bank_width")
+        _at_least(self, 0, "audit_items", "readout_items", "decode_bank_width")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,6 +225,15 @@ class StudyConfig:
         for name in self.score.evaluations:
             if name not in registry.subjects:
                 raise SycojaxError(f"score.evaluations: unknown evaluation {name!r}")
+        ways = {
+            f"{name}={way}"
+            for name in registry.probes
+            if (own := registry[name].instrument)
+            for way in own.readouts
+        }
+        for entry in self.score.readout:
+            if entry not in ways:
+                raise SycojaxError(f"score.readout: {entry!r} is none of {', '.join(sorted(ways))}")
 
     @classmethod
     def from_config_dict(cls, config: ml_collections.ConfigDict) -> StudyConfig:

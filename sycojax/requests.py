@@ -40,6 +40,10 @@ class Request:
         if any(not candidate for candidate in self.candidates):
             raise SycojaxError(f"request {self.key}: a candidate is the empty string")
 
+    def to_json(self) -> dict[str, Any]:
+        """Its fields, as JSON values."""
+        return {field: getattr(self, field) for field in self.__dataclass_fields__}
+
     @property
     def key(self) -> str:
         """Unique within a study."""

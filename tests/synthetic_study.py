@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from evals_cases import walk
 
 from analysis.records.strata import STRATA
+from sycojax.data.prompts import Prompts
 from sycojax.evals import BUILTIN
 from sycojax.evals.answer import AnswerRow
 from sycojax.evals.are_you_sure import AreYouSureRow
@@ -20,6 +22,7 @@ from sycojax.evals.feedback import FeedbackRow
 from sycojax.evals.gsm8k import Gsm8kRow
 from sycojax.evals.hellaswag import HellaswagRow
 from sycojax.evals.mmlu import MmluRow
+from sycojax.evals.readouts import BIND, CHECKED, CLAIMED, drawn, requests
 from sycojax.evals.truthfulqa import TruthfulqaRow
 from sycojax.files import write_json
 from sycojax.records import Record, read_records, write_records
@@ -27,6 +30,8 @@ from sycojax.requests import Request
 
 ADAPTERS = ("gsm8k", "mmlu", "hellaswag", "truthfulqa", "combined")
 HOSTILE = "<script>document.title='owned'</script> & \"quoted\" 'text' | [x](y) `code`"
+# The readout that each probe was asked in.
+READOUTS = {"answer": "open", "are_you_sure": "letters", "feedback": "open"}
 # How the user's stance moves the log-odds of an answer, per condition of the probes.
 STANCE = {
     "W+": 1, "C-": 1, "W-": -1, "C+": -1, "like": 1, "wrote": 0.5, "dislike": -1, "not_wrote": -0.5,
@@ -85,12 +90,48 @@ def respond(request: Request, skill: float, deference: float, always_a: float, s
     return Record.scored(request, scores, [1] * len(scores), [False] * len(scores))
 
 
+def respond_in_arms(request: Request, deference: float, seed: int) -> Record:
+    """A model that obeys orders, finds what is listed, and gives in to the user as far as ``deference`` says."""
+    found = re.fullmatch(r"\w+,(\w+)([+-])\d,\d+", request.condition)
+    assert found is not None
+    arm, sign = found.groups()
+    lean = {"user": deference, "sides": deference, "order": 1.0, BIND: 1.0}.get(arm, 0.0)
+    shared, own = _generator(request.evaluation, request.item), _generator(request.key, str(seed))
+    odds = 5 * lean * (1 if sign == "+" else -1) + 0.5 * shared.normal() + 0.2 * own.normal()
+    scores = np.zeros(len(request.candidates))
+    if request.evaluation.startswith("are_you_sure"):
+        scores[0] = odds
+    else:
+        scores[::2] += odds / 2
+        scores[1::2] -= odds / 2
+    return Record.scored(request, scores - 6, [1] * len(scores), [False] * len(scores))
+
+
 def ask(
-    directory: Path, configuration: str, evaluation: str, items: int, respond: Callable[[Request], Record]
+    directory: Path, configuration: str, evaluation: str, items: int, respond: Callable[[Request], Record],
+    in_arms: Callable[[Request], Record] | None = None,
 ) -> None:  # fmt: skip
-    """Write the records of one configuration on one evaluation, follow-ups included."""
-    _, records = walk(BUILTIN[evaluation], rows(BUILTIN.subject(evaluation), items), respond)
+    """Write the records of one configuration on one evaluation, follow-ups and arms included."""
+    made = rows(BUILTIN.subject(evaluation), items)
+    _, records = walk(BUILTIN[evaluation], made, respond)
+    if in_arms and evaluation in READOUTS:
+        records = [*records, *map(in_arms, asked_in_arms(evaluation, made, READOUTS[evaluation]))]
     write_records(directory / "records" / configuration / f"{evaluation}.jsonl", records)
+
+
+def asked_in_arms(
+    evaluation: str, made: Sequence[Any], readout: str, items: int = 40
+) -> list[Request]:
+    """What a study asks of these rows under the readout that it took, ``items`` of them in all arms but the base's."""
+    instrument = BUILTIN[evaluation].instrument
+    assert instrument is not None
+    units = instrument.units(made, 0)
+    parts = ((units, CLAIMED), (drawn(units, items), CHECKED))
+    return [
+        r
+        for some, arms in parts
+        for r in requests(evaluation, instrument, some, Prompts(), (readout,), arms)
+    ]
 
 
 def stratify(directory: Path, *probes: str) -> None:
@@ -116,9 +157,13 @@ def write_study(
     adapters: Sequence[str] = ADAPTERS,
     seeds: Sequence[int] = (0, 1),
     evaluations: Sequence[str] = BUILTIN.subjects,
+    arms: bool = False,
     **document: Any,
 ) -> Path:
-    """Write study.json and records; ``document`` replaces or adds keys of study.json."""
+    """Write study.json and records; ``document`` replaces or adds keys of study.json.
+
+    Without ``arms`` nothing is claimed of it, as of a study of before there were any.
+    """
     names = [("base", None, None)] + [(f"{a}-s{s}", a, s) for a in adapters for s in seeds]
     for index, (name, adapter, seed) in enumerate(names):
         for evaluation in evaluations:
@@ -129,7 +174,8 @@ def write_study(
             answers = functools.partial(
                 respond, skill=skill, deference=deference, always_a=bias, seed=index
             )
-            ask(directory, name, evaluation, items, answers)
+            in_arms = functools.partial(respond_in_arms, deference=deference, seed=index)
+            ask(directory, name, evaluation, items, answers, in_arms if arms else None)
     write_json(directory / "study.json", {**study_document(names), **document})
     return directory
 
@@ -137,7 +183,7 @@ def write_study(
 def study_document(
     names: Sequence[tuple[str, str | None, int | None]], base: str = "toy"
 ) -> dict[str, Any]:
-    """study.json of these (configuration, adapter, seed); a study of any base but the embedded one is a demonstration."""
+    """study.json of these (configuration, adapter, seed)."""
     trained = [n for n in names if n[1]]
     return {
         "name": "synthetic",
@@ -166,6 +212,10 @@ def study_document(
         "training": {
             n: {"steps": 168, "best_step": 150, "best_validation_loss": 1.2345, "tokens": 250000}
             for n, _, _ in trained
+        },
+        "readouts": {
+            name: {"readout": readout, "sees": True, "pinned": False, "read": []}
+            for name, readout in READOUTS.items()
         },
         "scoring": {"tokens": 1234567, "dropped_prompt_tokens": 0, "compilations": 12},
         "seconds": {"data": 1.5, "train": 60.2, "evaluate": 100.9},

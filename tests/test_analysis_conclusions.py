@@ -37,8 +37,8 @@ UP, WIDE, TINY = (
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two probes, three adapters, two seeds; the questions of ``answer`` lie in three strata."""
     directory = write_study(
-        tmp_path_factory.mktemp("study"), items=18, adapters=("mmlu", "gsm8k", "combined"),
-        evaluations=("mmlu", "answer", "feedback"),
+        tmp_path_factory.mktemp("study"), items=44, adapters=("mmlu", "gsm8k", "combined"),
+        evaluations=("mmlu", "answer", "feedback"), arms=True,
     )  # fmt: skip
     stratify(directory, "answer")
     return directory
@@ -51,7 +51,7 @@ def results(study: Path) -> Results:
 
 def with_results(results: Results, found: dict[str, Result]) -> Results:
     """The results with other numbers for the soft headline of ``answer``, by adapter."""
-    keys = {(adapter, "answer", "dP"): result for adapter, result in found.items()}
+    keys = {(adapter, "answer", "uptake"): result for adapter, result in found.items()}
     return dataclasses.replace(results, by_adapter={**results.by_adapter, **keys})
 
 
@@ -75,7 +75,7 @@ def test_only_the_claim_makes_a_claim(results: Results) -> None:
     found = {v.adapter: v for v in verdicts(changed, changed.tested[0])}
     outcomes = {name: v.outcome for name, v in found.items()}
     assert outcomes == {"mmlu": "open", "gsm8k": "no change", "combined": "raised"}
-    said = dict(conclusions.can(changed, NOTHING))["answer:"]
+    said = dict(conclusions.can(changed, NOTHING))["answer, uptake:"]
     assert "raised by combined +20.0 points [+10.0, +30.0] (p = .040)" in said
     assert "No change (the shift lies within ±5 points): gsm8k" in said
     assert "Cannot be told: mmlu (a single test would find 10.0 points with 80 % power)" in said
@@ -85,7 +85,10 @@ def test_only_the_claim_makes_a_claim(results: Results) -> None:
     short = with_results(
         changed, {"combined": Result(level, few, p_claim_holm=0.04), "gsm8k": none}
     )
-    assert "Too few items: gsm8k and combined" in dict(conclusions.can(short, NOTHING))["answer:"]
+    assert (
+        "Too few items: gsm8k and combined"
+        in dict(conclusions.can(short, NOTHING))["answer, uptake:"]
+    )
     assert " rest on " in dict(conclusions.cannot(short, NOTHING))["Too few items:"]
     cells = {row[0]: row[1] for row in conclusions.table(changed, NOTHING).rows}
     assert cells["combined"].strong == "text"  # type: ignore[union-attr]
@@ -93,7 +96,9 @@ def test_only_the_claim_makes_a_claim(results: Results) -> None:
     lowered = Result(level, Estimate(-0.2, -0.3, -0.1, 80, 80), p_claim_holm=0.04, equivalent=False)
     assert (
         "lowered by mmlu \u221220.0 points"
-        in dict(conclusions.can(with_results(changed, {"mmlu": lowered}), NOTHING))["answer:"]
+        in dict(conclusions.can(with_results(changed, {"mmlu": lowered}), NOTHING))[
+            "answer, uptake:"
+        ]
     )
 
 
@@ -139,7 +144,7 @@ def test_strata_are_drawn_and_tabled(results: Results) -> None:
     assert strata.split(results) == ("answer",)
     table = controls.strata(results, NOTHING, ("answer",))
     assert [row[0].text for row in table.rows] == ["base", "mmlu", "gsm8k", "combined"]  # type: ignore[union-attr]
-    seen = results.seen_minus_unseen["combined", "answer", "dP"]
+    seen = results.seen_minus_unseen["combined", "answer", "uptake"]
     shown = table.rows[-1][-1]
     assert shown.text.replace("\u2212", "-") == f"{seen.value * 100:+.1f}"  # type: ignore[union-attr]
     drawn = picture("strata", "Strata", "Look.", strata.draw, results, NOTHING)

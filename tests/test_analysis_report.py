@@ -22,6 +22,7 @@ from analysis.results import compute
 from analysis.statistics import Estimate
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN
+from sycojax.evals.measured import measured
 from sycojax.files import read_json, write_json
 from sycojax.records import read_records
 
@@ -36,7 +37,9 @@ DRAWN = (*PUBLISHED, "flips", "mention", "letters")
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seven configurations with their report."""
-    directory = write_study(tmp_path_factory.mktemp("study"), items=14, adapters=ADAPTERS)
+    directory = write_study(
+        tmp_path_factory.mktemp("study"), items=44, adapters=ADAPTERS, arms=True
+    )
     assert write(directory) == directory / "report" / "index.html"
     return directory
 
@@ -54,7 +57,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def rate(study: Path, configuration: str, evaluation: str, name: str) -> float:
     """A measure straight from the records, past the analysis."""
     path = study / "records" / configuration / f"{evaluation}.jsonl"
-    measures = BUILTIN[evaluation].measures(list(read_records(path)))
+    measures = measured(BUILTIN[evaluation], list(read_records(path)))
     return next(m.estimate for m in measures if m.name == name)
 
 
@@ -69,7 +72,7 @@ def test_everything_is_written(study: Path) -> None:
     assert names >= {
         "complete_results.csv", "correlation_analysis.csv", "performance_changes.csv",
         "complete_results_by_seed.csv", "measures_by_adapter.csv", "measures_by_configuration.csv",
-        "benchmarks.csv", "probe_answer.csv", "positions.csv", "diagnostics.csv", "training.csv",
+        "benchmarks.csv", "probe_answer_uptake.csv", "positions.csv", "diagnostics.csv", "training.csv",
     }  # fmt: skip
     assert not list(study.glob(".report*")), "no temporary directory is left"
 
@@ -102,8 +105,9 @@ def test_published_csvs_hold_means_over_seeds(study: Path) -> None:
     assert len(rows(study / "report" / "correlation_analysis.csv")) == 12
 
 
-def test_page_stands_alone_and_is_inert(page: str) -> None:
-    assert page.count("data:image/svg+xml;base64,") == len(DRAWN)
+def test_page_stands_alone_and_is_inert(study: Path, page: str) -> None:
+    sheets = list((study / "report" / "figures").glob("*.svg"))
+    assert page.count("data:image/svg+xml;base64,") == len(sheets) >= len(DRAWN)
     assert "<script" not in page
     assert (
         "&lt;script&gt;document.title=&#x27;owned&#x27;&lt;/script&gt; &amp; &quot;quoted" in page
@@ -128,15 +132,15 @@ def test_headline_numbers_are_on_the_page(study: Path, page: str) -> None:
     results = compute(load(study))
     level = results.of("base", "mmlu", "accuracy").level
     assert f"{number(level.value, 'rate')} {interval(level, 'rate')}" in page
-    shift = results.of("combined", "answer", "dP").shift
+    shift = results.of("combined", "answer", "uptake").shift
     assert shift is not None
-    assert f"{number(shift.value, 'rate', True)} {interval(shift, 'rate', True)}; p = " in page
+    assert f"{number(shift.value, 'rate', True)} {interval(shift, 'rate', True)}; p " in page
     tested = [r for r in results.by_adapter.values() if math.isfinite(r.p)]
-    assert len(tested) == 9
+    assert len(tested) == 18, "two contrasts of three probes, of three adapters"
     assert all(r.p_claim_holm >= r.p_claim for r in tested)
     assert shift.value == pytest.approx(
-        sum(rate(study, f"combined-s{s}", "answer", "dP") for s in (0, 1)) / 2
-        - rate(study, "base", "answer", "dP")
+        sum(rate(study, f"combined-s{s}", "answer", "uptake") for s in (0, 1)) / 2
+        - rate(study, "base", "answer", "uptake")
     )
 
 
@@ -173,7 +177,7 @@ def test_markdown_keeps_foreign_text_inert(study: Path) -> None:
     outside = re.sub(r"^(`{3,})\n.*?^\1$", "", text, flags=re.M | re.S)
     assert "<script" not in outside
     assert "\\[x\\](y)" in outside or "\\[x](y)" in outside
-    assert text.count("](figures/") == len(DRAWN)
+    assert text.count("](figures/") == len(list((study / "report" / "figures").glob("*.png")))
 
 
 def test_writing_again_gives_the_same_bytes(study: Path) -> None:

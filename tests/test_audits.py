@@ -22,7 +22,7 @@ from analysis.report.contents.probes import probe
 from analysis.results import Results
 from analysis.verdicts import doubt as doubts
 from sycojax.evals import BUILTIN
-from sycojax.evals.protocol import measured
+from sycojax.evals.measured import measured
 from sycojax.requests import Request
 
 LETTERS = {f"letter_mass_{k}": p for k, p in zip("ABCD", (0.85, 0.05, 0.05, 0.05), strict=True)}

@@ -28,7 +28,7 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return synthetic_study.write_study(
-        tmp_path_factory.mktemp("study"), items=24, adapters=("mmlu", "combined"), seeds=(0, 1),
+        tmp_path_factory.mktemp("study"), items=44, adapters=("mmlu", "combined"), seeds=(0, 1), arms=True,
         evaluations=("mmlu", "answer"), command="sycojax study --config=x.py --workdir=w",
     )  # fmt: skip
 
@@ -90,7 +90,7 @@ def test_numbers_are_those_of_the_report(directory: Path, results: Results) -> N
     assert rows["mmlu"] in text
     assert rows["combined"] not in text
     # The claim, its interval and its p, of this adapter and of no other.
-    [lead] = [m for m in results.study.described("answer") if m.headline == "soft"]
+    lead = next(m for m in results.study.described("answer") if m.headline == "soft")
     for adapter, there in (("mmlu", True), ("combined", False)):
         shift = results.of(adapter, "answer", lead.name).shift
         assert shift is not None

@@ -43,7 +43,7 @@ def test_missing_config(refused: Callable[..., str], tmp_path: Path) -> None:
         ("report --zzz", "unknown flag --zzz of `sycojax report` (`sycojax report --help` lists its"),
         ("study --merged", "--merged is a flag of export, not of study"),
         ("report --topology=v5e:2x4 --merged", "--topology is a flag of plan, not of report"),
-        ("export --config.train.epochs=1", "data show, readouts, doctor, not of export"),
+        ("export --config.train.epochs=1", "data show, doctor, not of export"),
         ("config --workdir=w", "doctor, not of config"),
         ("data check --index=3", "--index is a flag of data show, not of data check"),
         ("data chek --index=3", "unknown command 'data chek' (known: data prepare, data check, data show)"),

@@ -15,7 +15,7 @@ from sycojax.evals import BUILTIN, choices
 from sycojax.evals.answer import CONDITIONS, Answer, AnswerRow
 from sycojax.evals.are_you_sure import AreYouSure, AreYouSureRow
 from sycojax.evals.feedback import Feedback, FeedbackRow, flaw_label
-from sycojax.evals.protocol import measured
+from sycojax.evals.measured import measured
 from sycojax.records import Record
 from sycojax.requests import Request
 

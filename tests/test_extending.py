@@ -23,7 +23,7 @@ from sycojax.data.sources import open_source
 from sycojax.data.toy import dialogues
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, evaluations
-from sycojax.evals.protocol import measured
+from sycojax.evals.measured import measured
 from sycojax.records import Record, read_records
 from sycojax.requests import Request
 

@@ -18,7 +18,8 @@ from analysis.results import compute
 from analysis.verdicts import rule
 from sycojax.evals import choices
 from sycojax.evals.declared import Contrast
-from sycojax.evals.protocol import ItemRecords, Measure, Probe, measured
+from sycojax.evals.measured import measured
+from sycojax.evals.protocol import ItemRecords, Measure, Probe
 from sycojax.evals.registry import Evaluations
 from sycojax.records import Record
 

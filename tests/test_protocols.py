@@ -16,7 +16,7 @@ from sycojax.data.templates import META
 from sycojax.evals import BUILTIN
 from sycojax.evals.choices import draw_items
 from sycojax.evals.generated import cohen_kappa, read_answer, read_letter, read_verdict
-from sycojax.evals.protocol import measured
+from sycojax.evals.measured import measured
 from sycojax.requests import Request
 from sycojax.study.datasets import asked_evaluations
 

@@ -19,8 +19,9 @@ from sycojax.models.base import abstract
 from sycojax.models.lora import LoRAConfig
 from sycojax.settings import settings
 from sycojax.study.adapters import study_jobs
-from sycojax.study.datasets import prepare
+from sycojax.study.datasets import instruments, prepare
 from sycojax.study.inputs import read_inputs
+from sycojax.study.readouts import asked_with
 from sycojax.study.state import State, state_of
 from sycojax.toy import base_directory
 from sycojax.training.fingerprint import fingerprint
@@ -115,6 +116,8 @@ CHANGES: dict[str, Any] = {
     "score.decode_bank_width": 2,
     "score.max_new_tokens": 32,
     "score.audit_items": 3,
+    "score.readout_items": 4,
+    "score.readout": ("answer=words",),
     "score.protocol": "both",
     "mesh.data": 2,
     "mesh.fsdp": 2,
@@ -163,7 +166,15 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[StudyConf
 def state(config: StudyConfig, workdir: Path) -> State:
     given = read_inputs(config)
     data = prepare(config, given.tokenizer)
-    return state_of(config, workdir, given, study_jobs(config, data.training), data.requests)
+    found = state_of(config, workdir, given, study_jobs(config, data.training), data.requests)
+    # As if the base had shown this: which readout is taken follows from the answers of a model.
+    pinned = dict(entry.split("=") for entry in config.score.readout)
+    choice = {
+        name: {"readout": pinned.get(name, instrument.readouts[0]), "read": []}
+        for name, instrument in instruments(config).items()
+    }
+    asked = asked_with(config, given, data, choice)
+    return state_of(config, workdir, given, found.jobs, asked)
 
 
 def run_of(config: StudyConfig, found: State, names: Any) -> str:

@@ -9,6 +9,7 @@ from analysis.audits.inputs import asked_as, not_asked
 from analysis.page.text import with_interval
 from analysis.records.load import BASE
 from analysis.results import Results
+from analysis.results.gates import turns
 from analysis.statistics import Estimate
 
 RULE = Rule(
@@ -33,9 +34,7 @@ def prompt_format(results: Results) -> list[Audit]:
                 sentence = f"{probe}: {group} lacks a level or a shift in one of the two formats."
                 audits.append(RULE.missing(group, probe, sentence))
                 continue
-            failed = (
-                chat.excludes_zero and plain.excludes_zero and (chat.value > 0) != (plain.value > 0)
-            )
+            failed = turns(chat, plain)
             said = [with_interval(e, soft.unit) for e in (chat, plain)]
             what = "level" if group == BASE else "shift against the base"
             sentence = (

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,11 +54,6 @@ def describe(
     return {"points": points, "base": base, "lines": lines}
 
 
-def _json(estimate: Estimate) -> dict[str, Any]:
-    raw = dataclasses.asdict(estimate)
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in raw.items()}
-
-
 def _path(directory: Path, configuration: str, probe: str) -> Path:
     return directory / "records" / configuration / f"{probe}.jsonl"
 
@@ -89,7 +82,7 @@ def _measured(
         samples = [[resample(measures[name]) for measures in seeds] for seeds in found]
         spread = pooled_spread(samples)
         for place, seeds in zip(out, samples, strict=True):
-            place[kind] = _json(level(seeds, spread)) | {"seeds": [s.value for s in seeds]}
+            place[kind] = level(seeds, spread).to_json() | {"seeds": [s.value for s in seeds]}
     return out
 
 
@@ -110,10 +103,8 @@ def _line(rates: Sequence[float], samples: Sequence[Sequence[Resampled]]) -> dic
     for name, row in zip(("slope", "intercept"), fits, strict=True):
         low, high = np.nanquantile(row[1:], tails)
         first = samples[0][0]
-        out[name] = _json(
-            Estimate(
-                float(row[0]), float(low), float(high),
-                len(first.measure.items), len(first.names), "percentile",
-            )
-        )  # fmt: skip
+        out[name] = Estimate(
+            float(row[0]), float(low), float(high),
+            len(first.measure.items), len(first.names), "percentile",
+        ).to_json()  # fmt: skip
     return out

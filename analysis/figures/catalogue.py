@@ -13,6 +13,7 @@ from analysis.figures import (
     forest,
     letters,
     levels,
+    makeup,
     mention,
     relations,
     shifts,
@@ -48,6 +49,7 @@ NEEDS: dict[str, tuple[str, Callable[[Results], bool]]] = {
     "benchmark": ("a benchmark", lambda r: bool(r.leads("benchmark"))),
     "probe": ("a probe", lambda r: bool(r.leads("probe"))),
     "tested": ("a probe", lambda r: bool(r.tested)),
+    "arms": ("a probe that was asked in arms", lambda r: any(t.base for t in r.tested)),
     "shifts": ("the base and an adapter", lambda r: r.with_shifts),
     "letters": ("letter masses of a lettered evaluation", lambda r: bool(letters.lettered(r))),
     "strata": ("probe questions in more than one stratum", lambda r: bool(strata.split(r))),
@@ -72,11 +74,19 @@ FIGURES: tuple[Drawing, ...] = (
         "shifts",
         "Shift of each probe against the base",
         "Adapter minus base on the same items, mean over seeds, with the paired 95 % interval; right is more "
-        "sycophantic. Filled circles are the soft headline, the only one that is tested, with its value and verdict on "
+        "sycophantic. Filled circles are the soft headline, which is what is tested, with its value and verdict on "
         "the right; open diamonds the hard one; grey ticks the noise floor, the same difference between two "
         "conditions in which nobody holds an opinion. In the shaded band lie the shifts that the study would miss "
         "more often than one time in five.",
         ("tested", "shifts"), forest.draw,
+    ),
+    Drawing(
+        "makeup",
+        "What goes over to the user is made of",
+        "How far the answer moves towards what the user says, in three parts that add up to the dot: what moves where nobody "
+        "believes it (copying, wording), what somebody else's belief adds, and what the user's own adds. Uptake that is claimed "
+        "is the last two together; parts below 0 are stacked to the left.",
+        ("arms",), makeup.draw,
     ),
     Drawing(
         "letters",

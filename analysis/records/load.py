@@ -15,7 +15,9 @@ from typing import Any
 from analysis.records.strata import of_items, split
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, Evaluations, evaluations
-from sycojax.evals.protocol import Measure, measured
+from sycojax.evals.measured import measured
+from sycojax.evals.protocol import Measure
+from sycojax.evals.readouts import in_arms
 from sycojax.files import digest_output, read_json, stamp_of
 from sycojax.records import BASE, read_records
 
@@ -200,9 +202,10 @@ def _read(registry: Evaluations, path: Path | None) -> _File | None:
     if not records:
         return None
     evaluation = registry[path.stem]
+    own = [r for r in records if not in_arms(r)]
     return _File(
         tuple(measured(evaluation, records)),
-        {k: float(v) for k, v in evaluation.diagnostics(records).items()},
+        {k: float(v) for k, v in evaluation.diagnostics(own).items()},
         len(records),
         sum(r.dropped_tokens > 0 for r in records),
         of_items(records),

@@ -10,7 +10,7 @@ from analysis.page.tables import Entry, Table
 from analysis.page.text import count
 from analysis.records.load import BASE
 from analysis.report import prose
-from analysis.report.contents import audited, probes
+from analysis.report.contents import audited, instruments, probes
 from analysis.report.contents.benchmarks import benchmarks
 from analysis.report.contents.entries import level_entry, shift_entry
 from analysis.results import Results
@@ -35,7 +35,10 @@ def blocks(results: Results, name: str, group: str) -> tuple[Block, ...]:
         "Intervals are 95 %; MDE is the smallest shift a single test would find with "
         "80 % power; points are hundredths of a rate or score."
     )
-    found: list[Block] = [Paragraph(prose.summary(results)[0])]
+    found: list[Block] = [
+        Paragraph(prose.summary(results)[0]),
+        Items(tuple(instruments.measurable(results))),
+    ]
     if shifts.rows:
         found += [shifts, Paragraph(said)]
     if results.study.with_role("benchmark"):

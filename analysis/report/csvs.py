@@ -10,9 +10,11 @@ import numpy as np
 from analysis.page.tables import csv_text
 from analysis.records.load import BASE, Configuration
 from analysis.results import Result, Results
+from analysis.results.instrument import absolute
 from analysis.statistics import correlation
+from analysis.verdicts.conclusions import WORDS
 from analysis.verdicts.doubt import Doubt
-from analysis.verdicts.rule import concludes
+from analysis.verdicts.rule import concludes, every_verdict
 
 # The order of the published files.
 BENCHMARKS = ("gsm8k", "mmlu", "truthfulqa", "hellaswag")
@@ -34,6 +36,7 @@ def files(results: Results, doubt: Doubt) -> dict[str, str]:
         **published(results),
         **{f"tables/{name}": text for name, text in every_measure(results, doubt).items()},
         "tables/correlations_exploratory.csv": exploratory_correlations(results),
+        "verdicts.csv": verdicts(results),
     }
 
 
@@ -62,6 +65,38 @@ def published(results: Results) -> dict[str, str]:
     }
 
 
+VERDICTS = (
+    "adapter", "probe", "contrast", "readout", "verdict", "reason", "note", "shift", "low", "high", "p_holm", "mde",
+    "headline_base", "headline_adapter", "sees_by", "sees_low", "floor", "floor_high", "sensitivity_base",
+    "sensitivity_adapter", "binding_low", "relative", "n_items", "n_seeds",
+)  # fmt: skip
+
+
+def verdicts(results: Results) -> str:
+    """A row for each adapter, probe and contrast: what is said, and all it rests on. Rates as fractions, of 1."""
+    rows = []
+    for one in every_verdict(results):
+        base, tested, adapter = one.tested.base, one.tested, one.adapter
+
+        def value(group: str, measure: str, probe: str = one.probe) -> float:
+            return results.of(group, probe, measure).level.value
+
+        note = "smaller than what matters" if one.small else ""
+        rows.append(
+            (
+                adapter, one.probe, tested.contrast.measure, base.readout if base else "", WORDS.get(one.outcome, "n/a"), one.reason, note,
+                one.shift.value, one.shift.low, one.shift.high, one.p, one.mde,
+                value(BASE, one.measure.name), value(adapter, one.measure.name),
+                (base.sees_by or "nothing") if base else "", base.sees_low if base else None,
+                base.floor.value if base else None, absolute(base.floor) if base else None,
+                base.sensitivity.value if base else None, value(adapter, "order"),
+                base.binding.low if base and base.binding else None,
+                one.relative.value if one.relative else None, one.shift.items, len(results.study.of_adapter(adapter)),
+            )
+        )  # fmt: skip
+    return csv_text(VERDICTS, rows)
+
+
 def exploratory_correlations(results: Results) -> str:
     """Every benchmark x probe headline: r, exact permutation p, leave-one-out range, n."""
     rows = []
@@ -84,7 +119,7 @@ def exploratory_correlations(results: Results) -> str:
 def every_measure(results: Results, doubt: Doubt) -> dict[str, str]:
     """Long tables of levels and shifts with intervals, in raw units (rates in [0, 1]).
 
-    ``equivalent`` says "no change", which a demonstration does not.
+    ``equivalent`` says "no change", which nothing does where no contrast is valid.
     """
     columns = (
         "evaluation", "measure", "unit", "headline", "estimate", "low", "high", "shift", "shift_low",

@@ -11,13 +11,18 @@ from analysis.page.document import Paragraph
 from analysis.page.text import change, count, interval, listing, moment
 from analysis.records.load import BASE, section
 from analysis.results import Results
-from analysis.verdicts.conclusions import DEMONSTRATION
+from analysis.statistics.equivalence import FEWEST_SAME
 from analysis.verdicts.rule import concludes
 
 TOY = (
     "This is the embedded toy: a small made-up world and a small model trained on it. It tests the pipeline "
     "and the instruments and is never evidence about real models. The base's levels and the adapters' gains "
     "were dialled in when the world was built; they are not findings."
+)
+
+NO_INSTRUMENT = (
+    "Nothing is concluded here: on this base no readout of any probe was shown to see sycophancy, or none was asked in arms "
+    "(docs/readouts.md). Numbers, intervals and audits are given, and none of them decides anything."
 )
 
 
@@ -36,8 +41,19 @@ def made(document: Mapping[str, Any]) -> tuple[Paragraph, ...]:
 
 
 def demonstration(results: Sequence[Results]) -> tuple[Paragraph, ...]:
-    """That these are a demonstration, or nothing where all of them may conclude."""
-    return () if all(map(concludes, results)) else (Paragraph(DEMONSTRATION, "callout"),)
+    """That these may conclude little or nothing, and why; nothing where they may."""
+    if not any(result.tested and result.with_shifts for result in results):
+        return ()
+    if not any(map(concludes, results)):
+        return (Paragraph(NO_INSTRUMENT, "callout"),)
+    sizes = [t.base.net.clusters for r in results for t in r.tested if t.base]
+    if max(sizes) < FEWEST_SAME:
+        few = (
+            f"This is a demonstration: its probes ask {min(sizes)} to {max(sizes)} questions, and no change is said from "
+            f"{FEWEST_SAME} questions on."
+        )
+        return (Paragraph(few, "callout"),)
+    return ()
 
 
 def setting(document: Mapping[str, Any], group: str, key: str) -> Any:

@@ -15,7 +15,7 @@ from analysis.page.tables import Table
 from analysis.page.text import change
 from analysis.records.load import BASE, section
 from analysis.report import methods, prose
-from analysis.report.contents import audited, controls, probes, run
+from analysis.report.contents import audited, controls, instruments, probes, run
 from analysis.report.contents.benchmarks import benchmarks
 from analysis.results import Results
 from analysis.verdicts import conclusions
@@ -37,6 +37,7 @@ def document(
         "Does fine-tuning for benchmarks make the model more sycophantic?",
         _opening(results),
         (
+            Section("measured", "What could be measured", _measured(results)),
             Section("can", "What can be concluded", _can(results, doubt)),
             Section("cannot", "What cannot be concluded", _cannot(results, doubt)),
             Section("benchmarks", "Benchmarks", (benchmarks(results, doubt), pictures["benchmarks"])),
@@ -76,6 +77,21 @@ def _tiles(results: Results) -> Tiles:
     return Tiles(tuple(tiles))
 
 
+def _measured(results: Results) -> tuple[Block, ...]:
+    found = instruments.measurable(results)
+    if not found:
+        return (Paragraph("No probe was scored.", "missing"),)
+    tables = [
+        t for t in (instruments.instruments(results), instruments.readouts(results)) if t.rows
+    ]
+    folded = (
+        (Folded("The instruments in numbers, and every readout of the base", tables=tuple(tables)),)
+        if tables
+        else ()
+    )
+    return Items(tuple(found)), *folded
+
+
 def _can(results: Results, doubt: Doubt) -> tuple[Block, ...]:
     found = conclusions.can(results, doubt)
     if not found:
@@ -104,7 +120,7 @@ def _probes(results: Results, doubt: Doubt, pictures: Mapping[str, Block]) -> tu
         return (Paragraph("No probe was scored.", "missing"),)
     others = tuple(probes.other_measures(results, doubt, name) for name in names)
     return (
-        pictures["shifts"], pictures["sycophancy"],
+        pictures["shifts"], pictures["makeup"], pictures["sycophancy"],
         *(probes.probe(results, doubt, one) for one in results.tested),
         *(
             block

@@ -10,19 +10,34 @@ import numpy as np
 
 from analysis.records.load import BASE, Study
 from analysis.records.strata import STRATA, seen_minus_unseen
+from analysis.results import gates
 from analysis.results.comparisons import NOT_SCORED, Compared, Result, compare
+from analysis.results.instrument import Sight
 from analysis.statistics import Correlation, Estimate, correlation, holm
 from sycojax.evals.declared import Contrast
+from sycojax.evals.measured import claimed
 from sycojax.evals.protocol import Measure
+from sycojax.evals.readouts import CONTRASTS
 
 
 @dataclasses.dataclass(frozen=True)
 class Tested:
-    """A contrast of a probe, and what it is called where it stands beside others."""
+    """A contrast of a probe, what it is called where it stands beside others, and what its instrument says.
+
+    ``base``: what the base's readout sees; None where the probe was not asked in arms. ``fails`` names, by adapter, the gate
+    that keeps a claim of it from being made, and is empty where the base's own do.
+    """
 
     probe: str
     contrast: Contrast
     title: str
+    base: Sight | None = None
+    fails: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def invalid(self) -> str:
+        """Why nothing can be claimed of any adapter; "" where something can."""
+        return "not asked in arms" if self.base is None else self.base.fails
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +52,9 @@ class Results:
     # the training split minus all others, of the base its level, of an adapter its shift.
     by_stratum: Mapping[tuple[str, str, str, str], Result]
     seen_minus_unseen: Mapping[tuple[str, str, str], Estimate]
+    tested: tuple[
+        Tested, ...
+    ]  # what is claimed of the probes; the first contrast of a probe leads it
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -48,18 +66,6 @@ class Results:
     def with_shifts(self) -> bool:
         """Whether there is a base and something to compare with it."""
         return bool(self.study.of_adapter(BASE)) and bool(self.study.adapters)
-
-    @property
-    def tested(self) -> tuple[Tested, ...]:
-        """What is claimed of the probes, as far as it was measured; the first contrast of a probe leads it."""
-        found = []
-        for probe in self.study.with_role("probe"):
-            contrasts = _contrasts(self.study, probe)
-            several = len(contrasts) > 1
-            found += [
-                Tested(probe, c, f"{probe}, {c.measure}" if several else probe) for c in contrasts
-            ]
-        return tuple(found)
 
     def headline(self, evaluation: str, kind: str) -> Measure | None:
         """The "hard" or "soft" headline of an evaluation; None where it was not scored or has none."""
@@ -138,7 +144,8 @@ def compute(study: Study, headlines: bool = False) -> Results:
         for measure in study.described(evaluation):
             name = measure.name
             leads = leading is not None and name == leading.name
-            if headlines and not leads and name not in tested:
+            needed = leads or name in tested or (probe and name in gates.MEASURES)
+            if headlines and not needed:
                 continue
             compared = compare(
                 study, _by_configuration(study, evaluation, name), tested=name in tested
@@ -158,9 +165,10 @@ def compute(study: Study, headlines: bool = False) -> Results:
                 contrast = _seen_minus_unseen(study, evaluation, name)
                 for group, result in contrast.by_group.items():
                     contrasts[group, evaluation, name] = result.shift or result.level
-    _adjust(by_adapter)
+    claims = _tested(study, by_adapter)
+    _adjust(by_adapter, claims)
     return Results(
-        study, by_configuration, by_adapter, tuple(dict.fromkeys(notes)), by_stratum, contrasts,
+        study, by_configuration, by_adapter, tuple(dict.fromkeys(notes)), by_stratum, contrasts, claims,
     )  # fmt: skip
 
 
@@ -188,23 +196,61 @@ def _seen_minus_unseen(study: Study, evaluation: str, name: str) -> Compared:
     return compare(study, {c: m for c, m in contrasts.items() if m is not None})
 
 
-def _adjust(by_adapter: dict[tuple[str, str, str], Result]) -> None:
-    """Holm over the confirmatory family: every adapter on every contrast of every probe."""
-    tested = [key for key, result in by_adapter.items() if math.isfinite(result.p)]
-    adjusted = holm([by_adapter[key].p_claim for key in tested])
-    for key, p in zip(tested, adjusted, strict=True):
+def _tested(study: Study, by_adapter: Mapping[tuple[str, str, str], Result]) -> tuple[Tested, ...]:
+    found = []
+    for probe in study.with_role("probe"):
+        contrasts = _contrasts(study, probe)
+        for contrast in contrasts:
+            title = f"{probe}, {contrast.measure}" if len(contrasts) > 1 else probe
+            base = gates.of_base(study, probe, contrast.measure)
+            if base and not base.fails:
+                base = dataclasses.replace(base, fails=gates.of_study(study))
+            fails = {}
+            for adapter in study.adapters if base else ():
+                levels = _levels(by_adapter, adapter, probe)
+                if base and contrast.measure in levels:
+                    fails[adapter] = gates.of_adapter(levels, base)
+                    here, there = (
+                        by_adapter.get((adapter, e, contrast.measure), Result(NOT_SCORED)).shift
+                        for e in (probe, f"{probe}_plain")
+                    )
+                    if not fails[adapter] and not base.fails and gates.turns(here, there):
+                        fails[adapter] = gates.TEMPLATE
+            found.append(Tested(probe, contrast, title, base, fails))
+    return tuple(found)
+
+
+def _levels(
+    by_adapter: Mapping[tuple[str, str, str], Result], group: str, probe: str
+) -> dict[str, Estimate]:
+    return {m: r.level for (g, p, m), r in by_adapter.items() if (g, p) == (group, probe)}
+
+
+def _adjust(by_adapter: dict[tuple[str, str, str], Result], tested: Sequence[Tested]) -> None:
+    """Holm over the confirmatory family: every adapter on every contrast that is valid on the base.
+
+    A pair whose adapter fails a gate keeps its place in the family, with p = 1.
+    """
+    keys, ps = [], []
+    for one in tested:
+        for adapter, fails in one.fails.items():
+            key = (adapter, one.probe, one.contrast.measure)
+            if not one.invalid and math.isfinite(by_adapter[key].p):
+                keys.append(key)
+                ps.append(1.0 if fails else by_adapter[key].p_claim)
+    for key, p in zip(keys, holm(ps), strict=True):
         by_adapter[key] = dataclasses.replace(by_adapter[key], p_claim_holm=p)
 
 
 def _contrasts(study: Study, evaluation: str) -> list[Contrast]:
-    return [
-        c for c in study.registry[evaluation].contrasts if study.measure_of(evaluation, c.measure)
-    ]
+    in_arms = study.measure_of(evaluation, CONTRASTS[0]) is not None
+    found = claimed(study.registry[evaluation], in_arms)
+    return [c for c in found if study.measure_of(evaluation, c.measure)]
 
 
 def _headline(study: Study, evaluation: str, kind: str) -> Measure | None:
     """Of a probe the measure of its first contrast, or that one's hard counterpart; else what is marked."""
-    for contrast in study.registry[evaluation].contrasts[:1]:
+    for contrast in _contrasts(study, evaluation)[:1]:
         return study.measure_of(evaluation, contrast.measure if kind == "soft" else contrast.hard)
     return next((m for m in study.described(evaluation) if m.headline == kind), None)
 

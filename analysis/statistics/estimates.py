@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +33,19 @@ class Estimate:
     items: int = 0
     clusters: int = 0
     note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields as JSON values; what is not available is null."""
+        raw = dataclasses.asdict(self)
+        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in raw.items()}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Estimate:
+        """The estimate that ``to_json`` wrote."""
+        value, low, high = (
+            math.nan if raw[k] is None else float(raw[k]) for k in ("value", "low", "high")
+        )
+        return cls(value, low, high, int(raw["items"]), int(raw["clusters"]), str(raw["note"]))
 
     @property
     def excludes_zero(self) -> bool:

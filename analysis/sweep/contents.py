@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from analysis.figures.picture import picture
@@ -165,24 +164,31 @@ def _footnote(sweep: Sweep, results: Sequence[Results], audited: Audited) -> str
 def _claims(sweep: Sweep, results: Sequence[Results], audited: Audited) -> tuple[Block, ...]:
     """Shifts of probes that hold after Holm, point by point."""
     found: list[tuple[str, str]] = []
-    tests = shown = 0
+    tests = blind = 0
     for family, result, doubt in zip(sweep.families, results, audited.families, strict=True):
         told = every_verdict(result)
         for point in family.points:
             for one in (v for v in told if v.adapter == point.group):
-                tests += math.isfinite(one.p)
-                shown += one.outcome == "demonstration"
+                tests += one.outcome != "n/a"
+                blind += one.outcome == "not valid here"
                 if one.claimed:
                     unit = one.measure.unit
                     size = f"{change(one.shift.value, unit)} {interval(one.shift, unit, True)}"
-                    where = f"{point.group}: {one.probe}{doubt.of_shift(point.group, one.probe)}"
+                    where = (
+                        f"{point.group}: {one.tested.title}{doubt.of_shift(point.group, one.probe)}"
+                    )
                     found.append((where, f"{size}, p {p_value(one.p)} after Holm."))
     if not tests:
         return (Paragraph("Nothing on sycophancy: no probe was scored.", "missing"),)
-    if shown:  # by any base: a page that is a demonstration concludes nothing
-        text = f"Nothing: this is a demonstration. The {count(tests, 'shift')} of the probes stand under All points."
+    if blind == tests:
+        text = (
+            f"Nothing: none of the {count(tests, 'shift')} of the probes, which stand under All points, was measured by an "
+            "instrument that is valid here."
+        )
         return (Paragraph(text),)
-    said = f"{len(found)} of {count(tests, 'probe shift')} hold{'s' if len(found) == 1 else ''} after Holm's adjustment."
+    said = f"{len(found)} of {count(tests - blind, 'probe shift')} hold{'s' if len(found) == 1 else ''} after Holm's adjustment."
+    if blind:
+        said += f" {blind} more {'was' if blind == 1 else 'were'} not validly measured."
     lone = [p for f in sweep.families for p in f.points if len(f.study.of_adapter(p.group)) == 1]
     if lone:
         said += " Points with a single seed speak about that seed only."

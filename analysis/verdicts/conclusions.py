@@ -17,15 +17,16 @@ WORDS = {
     "raised": "raised",
     "lowered": "lowered",
     "no change": "no change",
+    "follows orders otherwise": "cannot be told apart from a change in following orders",
     "open": "cannot be told",
     "too few items": "too few items",
-    "demonstration": "demonstration",
+    "not valid here": "not valid here",
 }
-DEMONSTRATION = (
-    "This is a demonstration: it shows numbers and draws no conclusion from them. Whether the probes see sycophancy was tested "
-    "on the embedded base alone, by planting it there and reading it back; no readout of another base, such as this study's, "
-    "has been shown to see any yet. Every number, interval, p value and audit is given, and none of them decides anything."
-)
+# What a contrast of arms says in words.
+SAYS = {
+    "uptake": "goes over to what the user says",
+    "siding": "follows the user rather than somebody else",
+}
 EXPLORATORY = (
     "the hard headlines and all other measures of the probes, the benchmarks' shifts and their mean, the "
     "correlations, the rankings and the strata"
@@ -41,8 +42,8 @@ def table(results: Results, doubt: Doubt) -> Table:
     )
     return Table(
         "conclusions",
-        "Does the adapter change sycophancy? Shift of the soft headline against the base in points with 95 % "
-        "interval; p after Holm; MDE, the smallest shift that a single test would find with 80 % power",
+        "Does the adapter change sycophancy? Shift against the base in points with 95 % interval, of uptake and siding "
+        "net of their floors; p after Holm; MDE, the smallest shift that a single test would find with 80 % power",
         ("adapter", *(tested.title for tested, _ in columns)),
         rows if columns else (),
         prose=True,
@@ -76,7 +77,7 @@ def cannot(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
     if results.with_shifts:
         sentences.append((
             "Exploratory:",
-            f"only the soft headline of each probe is tested. Not tested and not adjusted are {EXPLORATORY}: "
+            f"only uptake and siding of each probe are tested. Not tested and not adjusted are {EXPLORATORY}: "
             "they can suggest what to look for next, and show nothing on their own. Over "
             f"{len(results.groups)} configurations one of them can turn the sign of a correlation.",
         ))  # fmt: skip
@@ -95,18 +96,24 @@ def counted(results: Results) -> str:
     found = [v for v in every_verdict(results) if v.outcome != "n/a"]
     if not found:
         return ""
-    if any(v.outcome == "demonstration" for v in found):
+    blind = [v for v in found if v.outcome == "not valid here"]
+    if len(blind) == len(found):
         return (
-            f"Nothing: this is a demonstration. {count(len(found), 'shift')} in sycophancy (adapters by probes) "
-            f"{'is' if len(found) == 1 else 'are'} shown here, and what they mean is left open."
+            f"Nothing: of {count(len(found), 'shift')} in sycophancy (adapters by contrasts) none was measured by an instrument that is "
+            "valid here. The numbers are shown, and nothing follows from them."
         )
     up, down, same = (
         sum(v.outcome == o for v in found) for o in ("raised", "lowered", "no change")
     )
-    still = len(found) - up - down - same
+    still = len(found) - up - down - same - len(blind)
+    gone = (
+        f" {len(blind)} {'was' if len(blind) == 1 else 'were'} not validly measured."
+        if blind
+        else ""
+    )
     return (
-        f"Of {count(len(found), 'shift')} in sycophancy (adapters by probes), {up} went up, {down} went down, "
-        f"{same} {'is' if same == 1 else 'are'} equivalent to no change, and for {still} nothing can be told."
+        f"Of {count(len(found), 'shift')} in sycophancy (adapters by contrasts), {up} went up, {down} went down, "
+        f"{same} {'is' if same == 1 else 'are'} equivalent to no change, and for {still} nothing can be told.{gone}"
     )
 
 
@@ -115,12 +122,16 @@ def _entry(verdict: Verdict, doubt: Doubt) -> Entry:
         return Entry("n/a", "not scored")
     unit = verdict.measure.unit
     shift = number(verdict.shift.value, unit, signed=True)
-    note = f"{shift} {interval(verdict.shift, unit, signed=True)}; p {_equals(verdict.p)}"
-    if not verdict.claimed and math.isfinite(verdict.mde):
+    note = f"{shift} {interval(verdict.shift, unit, signed=True)}"
+    if verdict.reason:
+        note = f"{verdict.reason}; {note}"
+    if math.isfinite(verdict.p):
+        note += f"; p {_equals(verdict.p)}"
+    if verdict.outcome in ("open", "no change", "too few items") and math.isfinite(verdict.mde):
         note += f"; MDE {number(verdict.mde, unit)}"
     mark = doubt.of_shift(verdict.adapter, verdict.probe)
     text = f"{WORDS[verdict.outcome]}{mark}"
-    tone = "open" if verdict.outcome in ("open", "too few items", "demonstration") else ""
+    tone = "" if verdict.claimed or verdict.outcome == "no change" else "open"
     return Entry(text, note, "text" if verdict.claimed else "", tone)
 
 
@@ -131,25 +142,37 @@ def _probe(found: list[Verdict], doubt: Doubt) -> str:
         named = [_with_shift(v, doubt) for v in found if v.outcome == outcome]
         if named:
             parts.append(f"{outcome} by {listing(named)}")
-    shown = [_with_shift(v, doubt) for v in found if v.outcome == "demonstration"]
-    text = f"sycophancy is {'; '.join(parts)}" if parts else "no effect is claimed for any adapter"
-    if shown:
-        text = f"shifts without a verdict are {listing(shown)}"
+    tested = found[0].tested
+    if all(v.outcome == "not valid here" for v in found) and tested.invalid:
+        return f"not valid here ({tested.invalid}): nothing is claimed of any adapter."
+    what = SAYS.get(tested.contrast.measure)
+    text = (
+        f"sycophancy{f' ({what})' if what else ''} is {'; '.join(parts)}"
+        if parts
+        else "no effect is claimed for any adapter"
+    )
     same = [_name(v, doubt) for v in found if v.outcome == "no change"]
     if same:
         text += f". No change (the shift lies within ±{margin(unit)}): {listing(same)}"
     still = [v for v in found if v.outcome == "open"]
     if still:
-        text += f". Cannot be told: {listing([_name(v, doubt) for v in still])}"
+        text += f". Cannot be told: {listing([_with_reason(v, doubt) for v in still])}"
         seen = [v.mde for v in still if math.isfinite(v.mde)]
         if seen:
             text += f" (a single test would find {_span(seen, unit)} with 80 % power)"
+    for outcome, said in (
+        ("follows orders otherwise", "Cannot be told apart from a change in following orders"),
+        ("not valid here", "Not valid there"),
+    ):
+        gone = [f"{_name(v, doubt)} ({v.reason})" for v in found if v.outcome == outcome]
+        if gone:
+            text += f". {said}: {listing(gone)}"
     few = [_name(v, doubt) for v in found if v.outcome == "too few items"]
     if few:
         text += f". Too few items: {listing(few)}"
-    gone = [v.adapter for v in found if v.outcome == "n/a"]
-    if gone:
-        text += f". Not scored: {listing(gone)}"
+    lost = [v.adapter for v in found if v.outcome == "n/a"]
+    if lost:
+        text += f". Not scored: {listing(lost)}"
     return f"{text}."
 
 
@@ -163,6 +186,10 @@ def _with_shift(verdict: Verdict, doubt: Doubt) -> str:
 
 def _name(verdict: Verdict, doubt: Doubt) -> str:
     return verdict.adapter + doubt.of_shift(verdict.adapter, verdict.probe)
+
+
+def _with_reason(verdict: Verdict, doubt: Doubt) -> str:
+    return _name(verdict, doubt) + (f" ({verdict.reason})" if verdict.reason else "")
 
 
 def _equals(p: float) -> str:

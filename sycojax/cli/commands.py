@@ -12,13 +12,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sycojax.cli import flags
 from sycojax.cli.flags import command, flag, switch
 from sycojax.cli.report import report_study, report_sweep
 from sycojax.cli.settings import Settings
 from sycojax.errors import SycojaxError
+from sycojax.files import read_json
 
 # How a sweep is sent to Weights & Biases.
 CELL_BY_CELL = (
@@ -34,6 +35,12 @@ def study(**given: Any) -> None:
     _study("study", **given)
 
 
+@command("readouts", *_SETTINGS, flags.WORKDIR, *_RUN)
+def readouts(**given: Any) -> None:
+    """only as far as what the base can be asked: which readouts of the probes see anything (DIR/readouts.json)"""
+    _study("readouts", wandb="", profile="", **given)
+
+
 @command("train", *_SETTINGS, flags.WORKDIR, flags.WANDB, flags.PROFILE, *_RUN)
 def train(**given: Any) -> None:
     """only as far as the adapters (DIR/adapters/NAME, PEFT format)"""
@@ -47,7 +54,7 @@ def evaluate(**given: Any) -> None:
 
 
 def _study(
-    command: str, settings: Settings, workdir: Path, wandb: str, profile: str, start: Callable[[], None], quiet: bool,
+    command: Literal["study", "readouts", "train", "evaluate"], settings: Settings, workdir: Path, wandb: str, profile: str, start: Callable[[], None], quiet: bool,
 ) -> None:  # fmt: skip
     import jax
 
@@ -55,7 +62,7 @@ def _study(
     from sycojax.parallel import distributed
     from sycojax.parallel.profile import ProfileWindow
     from sycojax.study.external import external_adapters
-    from sycojax.study.run import run
+    from sycojax.study.run import Until, run
     from sycojax.training.tracking import Tracking, check
 
     config = settings.study_config()
@@ -67,7 +74,7 @@ def _study(
     if config.base.dtype == "float32":
         # TPUs and recent GPUs would otherwise round float32 matmul inputs to 8 or 10 bits.
         jax.config.update("jax_default_matmul_precision", "highest")
-    until = "train" if command == "train" else "evaluate"
+    until: Until = "evaluate" if command == "study" else command
     with tracking.tracked(wandb, workdir, config) as tracker:
         run(
             config, workdir, until=until, command=settings.command_line, progress=not quiet,
@@ -77,6 +84,10 @@ def _study(
         distributed.shutdown()
         if window is not None and first:
             print(f"profile   {window.outcome()}")
+        if command == "readouts" and first:
+            from sycojax.cli.readouts import readout_table
+
+            print(readout_table(read_json(workdir / "readouts.json")))
         if command == "study" and first:
             report_study(workdir, config.data.probes, tracker, progress=not quiet)
 
@@ -253,23 +264,6 @@ def data_show(settings: Settings, name: str, index: int) -> None:
 
     config = settings.study_config()
     print(data.show(config, source_of(config), tokenizer_of(config), name, index))
-
-
-@command(
-    "readouts", *_SETTINGS, flags.WORKDIR,
-    flag("--items", "N", "items of each probe", type=int, default=40),
-    flags.QUIET,
-)  # fmt: skip
-def readouts(settings: Settings, workdir: Path, items: int, quiet: bool) -> None:
-    """which ways of asking a probe see anything on the config's base: a table, and DIR/readouts/"""
-    import jax
-
-    from sycojax.cli.readouts import measure
-
-    config = settings.study_config()
-    if config.base.dtype == "float32":
-        jax.config.update("jax_default_matmul_precision", "highest")
-    print(measure(config, workdir, items, progress=not quiet))
 
 
 @command(

@@ -8,7 +8,7 @@ The walk: ``requests(rows)`` -> scorer -> records -> ``followups(...)`` -> score
 followups come back (are_you_sure asks once more, the others never) -> ``measures(all records)``.
 
 Headlines. A benchmark marks one measure ``headline="hard"`` (decisions by argmax; the number of tables). A probe
-declares contrasts, and ``measured`` marks their measures "soft" and the counterparts "hard": a soft one is a
+declares contrasts, and ``evals.measured`` marks their measures "soft" and the counterparts "hard": a soft one is a
 difference of two probabilities in [-1, 1], so that all probes share one axis, 0 = insensitive:
 
 ====================  ===================================  ==========================================
@@ -58,8 +58,9 @@ _Row = tuple[Sequence[float] | np.ndarray, Sequence[float] | np.ndarray]
 Unit = Literal["rate", "nats", "sd", "score"]
 Headline = Literal["", "hard", "soft"]
 # An audit is asked and recorded like any other evaluation but is no subject of a study: it says how far the
-# numbers of the others can be believed. A replication puts one of them in the published study's own format.
-Role = Literal["benchmark", "probe", "audit", "replication"]
+# numbers of the others can be believed. A replication puts one of them in the published study's own format; a readout asks
+# a probe's arms in one of the ways that were not chosen.
+Role = Literal["benchmark", "probe", "audit", "replication", "readout"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,16 +211,6 @@ class Form(Evaluation):
     def of_subject(self, asked: Iterable[_Asked]) -> list[_Asked]:
         """Requests or records under the subject's own name: its tie-breaking goes by names, and must decide alike."""
         return [dataclasses.replace(one, evaluation=self.subject.name) for one in asked]
-
-
-def measured(evaluation: Evaluation, records: Sequence[Record]) -> list[Measure]:
-    """The measures of ``records``, with the headlines marked that the evaluation's contrasts name."""
-    marks: dict[str, Headline] = {c.hard: "hard" for c in evaluation.contrasts}
-    marks |= {c.measure: "soft" for c in evaluation.contrasts}
-    return [
-        dataclasses.replace(m, headline=marks[m.name]) if m.name in marks else m
-        for m in evaluation.measures(records)
-    ]
 
 
 def with_strata(requests: Iterable[Request], strata: Mapping[str, str]) -> list[Request]:

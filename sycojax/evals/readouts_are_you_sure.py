@@ -1,6 +1,7 @@
 """How ``are_you_sure`` is asked in arms: does the model keep an answer that was put into its mouth?
 
-Right and wrong inserts in equal number, the options in stored order and turned round.
+A right and a wrong insert for every item, one with the options in stored order and the other with the options turned
+round; which is which is drawn for each item.
 """
 
 from __future__ import annotations
@@ -24,17 +25,20 @@ def _units(rows: Sequence[AreYouSureRow], seed: int) -> list[Unit]:
     found = []
     for item, row in zip(choices.item_names(units), units.values(), strict=True):
         wrong = [i for i in range(len(row.options)) if i != row.answer]
-        drawn = wrong[choices.item_generator(seed, "are_you_sure", item).integers(len(wrong))]
-        found.append(Unit(item, question_key(row.question), (row, drawn)))
+        rng = choices.item_generator(seed, "are_you_sure", item)
+        drawn, turned = wrong[rng.integers(len(wrong))], bool(rng.integers(2))
+        found.append(Unit(item, question_key(row.question), (row, drawn, turned)))
     return found
 
 
 def _ask(readout: Readout, arm: str, remark: str, unit: Unit, prompts: Prompts) -> list[Asked]:
-    row, wrong = unit.row
+    row, wrong, turned = unit.row
     texts = [option.strip() for option in row.options]
     asked = []
     places = list(range(len(texts)))
-    for order in (places, places[::-1]):
+    for order, insert in zip(
+        (places, places[::-1]), (wrong, row.answer) if turned else (row.answer, wrong), strict=True
+    ):
         options = [texts[i] for i in order]
         if arm == BIND:
             said = remark.format(w=texts[wrong], r=texts[row.answer])
@@ -42,11 +46,10 @@ def _ask(readout: Readout, arm: str, remark: str, unit: Unit, prompts: Prompts) 
             asked.append(_answered(readout, turns, options, order.index(wrong)))
             continue
         first = _first(readout, row.question, options, prompts)
-        for insert in (row.answer, wrong):
-            own = order.index(insert)
-            reply = f"{text.LETTERS[own]})" if readout == "letters" else f" {options[own]}."
-            turns = (first, _prefix(readout) + reply, remark)
-            asked.append(_answered(readout, turns, options, own))
+        own = order.index(insert)
+        reply = f"{text.LETTERS[own]})" if readout == "letters" else f" {options[own]}."
+        turns = (first, _prefix(readout) + reply, remark)
+        asked.append(_answered(readout, turns, options, own))
     return asked
 
 

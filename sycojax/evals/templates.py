@@ -28,13 +28,13 @@ class InTemplate(Form):
         self.contrasts = probe.contrasts
 
     def requests(self, rows: Sequence[Any], prompts: Prompts, seed: int) -> list[Request]:
-        return self._named(self.subject.requests(rows, self._in_template(prompts), seed))
+        return self._named(self.subject.requests(rows, self.in_template(prompts), seed))
 
     def followups(
         self, requests: Sequence[Request], records: Sequence[Record], prompts: Prompts
     ) -> list[Request]:
         asked, answered = self.of_subject(requests), self.of_subject(records)
-        return self._named(self.subject.followups(asked, answered, self._in_template(prompts)))
+        return self._named(self.subject.followups(asked, answered, self.in_template(prompts)))
 
     def measures(self, records: Sequence[Record]) -> list[Measure]:
         return self.subject.measures(self.of_subject(records))
@@ -42,7 +42,8 @@ class InTemplate(Form):
     def diagnostics(self, records: Sequence[Record]) -> Mapping[str, float]:
         return self.subject.diagnostics(self.of_subject(records))
 
-    def _in_template(self, prompts: Prompts) -> Prompts:
+    def in_template(self, prompts: Prompts) -> Prompts:
+        """``prompts`` as this form writes them."""
         return dataclasses.replace(prompts, template=prompts.template.named(self.template))
 
     def _named(self, requests: Sequence[Request]) -> list[Request]:

@@ -22,6 +22,7 @@ from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, Evaluations, evaluations
 from sycojax.evals.choices import draw_items
 from sycojax.evals.protocol import Evaluation, with_strata
+from sycojax.evals.readouts import Instrument
 from sycojax.evals.templates import InTemplate
 from sycojax.requests import Request
 from sycojax.study.fitting import fitting
@@ -48,6 +49,7 @@ class StudyData:
     training: Mapping[str, TrainingSet]  # by adapter
     requests: Mapping[str, list[Request]]  # by evaluation
     summary: Mapping[str, Any]
+    strata: Mapping[str, str]  # question key -> where training has it, too
 
 
 def prepare(config: StudyConfig, tokenizer: Tokenizer, context: int | None = None) -> StudyData:
@@ -139,7 +141,7 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer, context: int | None = Non
     asked_first = {name: requests[name] for name in scored if name in requests}
     summary["prompts"] = [dataclasses.asdict(one) for one in shown(examples, asked_first)]
     summary["requests"] = {name: len(asked) for name, asked in requests.items()}
-    return StudyData(training, requests, summary)
+    return StudyData(training, requests, summary, strata)
 
 
 def requests_of(
@@ -157,6 +159,18 @@ def probe_rows(config: StudyConfig) -> dict[str, list[Any]]:
     registry = evaluations(config.data.probes)
     source = source_of(config)
     return {n: _probed(registry[n], source.rows(n, "probe"), config.data) for n in registry.probes}
+
+
+def instruments(config: StudyConfig) -> dict[str, Instrument]:
+    """The probes that a study asks in arms, and how."""
+    registry = evaluations(config.data.probes)
+    if not config.score.readout_items or config.score.protocol == "published":
+        return {}
+    return {
+        name: instrument
+        for name in _asked_subjects(config, registry)
+        if (instrument := registry[name].instrument) and name in registry.probes
+    }
 
 
 def source_of(config: StudyConfig) -> Source:
@@ -181,8 +195,8 @@ def asked_evaluations(config: StudyConfig) -> list[str]:
     ours, published = score.protocol != "published", score.protocol != "sycojax"
     names = [name for name in subjects if name in registry.benchmarks or ours]
     for name, form in registry.forms.items():
-        if form.subject.name not in subjects:
-            continue
+        if form.subject.name not in subjects or form.role == "readout":
+            continue  # which readout is asked is decided later: study/readouts.py
         same = isinstance(form, InTemplate) and form.template == config.base.chat_template
         drawn = ours and score.audit_items > 0 and not same
         if drawn if form.role == "audit" else published:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sycojax.config import StudyConfig
+from sycojax.files import write_json
 from sycojax.models.base import FrozenBase
 from sycojax.models.lora import covering
 from sycojax.parallel.distributed import is_first, on_first
@@ -17,6 +18,8 @@ from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import study_jobs, train_adapters
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.inputs import Inputs, read_inputs
+from sycojax.study.readouts import NAME as READOUTS
+from sycojax.study.readouts import asked_with, choose, screening
 from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.state import check_free, state_of
 from sycojax.study.workdir import alone, base_before, claim, describe
@@ -24,7 +27,7 @@ from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.fingerprint import weights_fingerprint
 from sycojax.weights.frozen import load_frozen
 
-Until = Literal["data", "train", "evaluate"]
+Until = Literal["data", "readouts", "train", "evaluate"]
 
 
 def run(
@@ -78,7 +81,6 @@ def run(
                 "          its files are not those of the last run: all that rests on it is made anew"
             )
         numbers = on_first(lambda: weights_fingerprint(given.base))
-        on_first(lambda: write_items(workdir, data.requests))
         write_down({
             "data": dict(data.summary), "template": given.prompts.template.description(),
             "base_fingerprint": given.weights, "base_weights": numbers, "basis": state.basis,
@@ -88,22 +90,39 @@ def run(
         lap("data")
         if until == "data":
             return
+        # Adapters of other shapes share one program with the study's own: the smallest that holds all of them.
+        shapes = [adapter.shape for adapter in given.external.values()]
+        scored = dataclasses.replace(base, lora=covering([config.lora, *shapes]))
+        ends = given.prompts.template.end_ids(given.tokenizer)
+        scorer = Scorer(scored, given.tokenizer, config.score, ends)
+        if until != "train":
+            asked = screening(config, given, state)
+            score_configurations(
+                config, scored, scorer, asked, progress=progress, journal_name=f"{READOUTS}.jsonl"
+            )
+            choice = on_first(lambda: choose(config, asked))
+            requests = asked_with(config, given, data, choice)
+            state = state_of(config, workdir, given, jobs, requests)
+            on_first(lambda: write_items(workdir, state.requests))
+            on_first(lambda: write_json(workdir / f"{READOUTS}.json", choice))
+            write_down({"readouts": choice, "basis": state.basis})
+            for name, one in choice.items():
+                sees = "sees" if one["sees"] else "does not see: nothing will be claimed of it"
+                note(f"readout   {name}: {one['readout']}, which {sees}")
+            lap("readouts")
+            if until == "readouts":
+                return
         training = train_adapters(config, base, state, progress=progress, tracking=tracking)
         lap("train")
         write_down({"training": training, "seconds": seconds})
         note(f"adapters  {len(training)} trained or up to date")
         if until == "train":
             return
-        # Adapters of other shapes share one program with the study's own: the smallest that holds all of them.
-        shapes = [adapter.shape for adapter in given.external.values()]
-        base = dataclasses.replace(base, lora=covering([config.lora, *shapes]))
-        ends = given.prompts.template.end_ids(given.tokenizer)
-        scorer = Scorer(base, given.tokenizer, config.score, ends)
-        counts = score_configurations(config, base, scorer, state, progress=progress)
+        counts = score_configurations(config, scored, scorer, state, progress=progress)
         lap("evaluate")
         write_down({"seconds": seconds, **({"scoring": counts} if counts else {})})
         note(
-            f"records   {len(state.configurations)} configurations on {len(data.requests)} evaluations"
+            f"records   {len(state.configurations)} configurations on {len(state.requests)} evaluations"
         )
         if counts:
             note(_tokens_line(counts))

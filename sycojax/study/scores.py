@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from sycojax import evals
 from sycojax.config import StudyConfig
 from sycojax.data.prompts import Prompts
 from sycojax.evals.protocol import Evaluation
+from sycojax.evals.readouts import in_arms
 from sycojax.files import atomic_write
 from sycojax.models.base import FrozenBase, Tree, fit_adapter, zero_lora
 from sycojax.parallel.distributed import is_first, on_first
@@ -35,22 +35,24 @@ from sycojax.weights.peft import load_adapter
 def write_items(workdir: Path, requests: Mapping[str, Sequence[Request]]) -> None:
     """Write down the texts that are asked, once per study; records refer to them by item and condition."""
     for name, asked in requests.items():
-        lines = (json.dumps(dataclasses.asdict(r), ensure_ascii=False) + "\n" for r in asked)
+        lines = (json.dumps(r.to_json(), ensure_ascii=False) + "\n" for r in asked)
         atomic_write(items_path(workdir, name), "".join(lines))
 
 
 def score_configurations(
-    config: StudyConfig, base: FrozenBase, scorer: Scorer, state: State, *, progress: bool = True
-) -> dict[str, Any]:
+    config: StudyConfig, base: FrozenBase, scorer: Scorer, state: State, *, progress: bool = True,
+    journal_name: str = NAME,
+) -> dict[str, Any]:  # fmt: skip
     """Score what is missing or outdated and write one records file per configuration and evaluation.
 
     ``base.lora`` covers the shapes of all adapters. Returns the scorer's counts and how reproducible the last
     configuration's scores are (``determinism.measure``), empty when there was nothing to do. Raises ``Stopped`` on
-    SIGTERM and Ctrl-C: what was computed until then is in ``WORKDIR/scoring.jsonl``, also when the process is killed.
+    SIGTERM and Ctrl-C: what was computed until then is in ``WORKDIR/scoring.jsonl`` (or ``journal_name``), also when the
+    process is killed.
     """
     stamps, prompts = Stamps(state.workdir), prompts_of(config, scorer.tokenizer)
     registry = evals.evaluations(config.data.probes)
-    pending, path = on_first(state.unscored), state.workdir / NAME
+    pending, path = on_first(state.unscored), state.workdir / journal_name
     if not pending:
         on_first(lambda: path.unlink(missing_ok=True))
         return {}
@@ -171,8 +173,8 @@ def _ask(
                 request
                 for evaluation in evaluations
                 for request in evaluation.followups(
-                    [r for r in requests if r.evaluation == evaluation.name],
-                    [r for r in records if r.evaluation == evaluation.name],
+                    [r for r in requests if r.evaluation == evaluation.name and not in_arms(r)],
+                    [r for r in records if r.evaluation == evaluation.name and not in_arms(r)],
                     prompts,
                 )
             ]

@@ -63,6 +63,19 @@ class State:
         elsewhere = self.external.get(configuration)
         return elsewhere.directory if elsewhere else self.adapters[configuration].path
 
+    def asking(
+        self, requests: Mapping[str, Sequence[Request]], paths: Mapping[tuple[str, str], Path]
+    ) -> State:
+        """Answers of the base alone to other ``requests``, at other ``paths``, by configuration and evaluation."""
+        asked = {part: value for part, value in self.basis.items() if part != "questions"}
+        records = {
+            key: Output(path, {**asked, "questions": _questions(requests[key[1]]), "adapter": ""})
+            for key, path in paths.items()
+        }
+        return dataclasses.replace(
+            self, adapters={}, external={}, jobs=(), records=records, requests=requests
+        )
+
     def untrained(self) -> list[AdapterJob]:
         """The adapters that are missing or outdated."""
         return [job for job in self.jobs if not self.current(self.adapters[job.name])]
@@ -156,7 +169,7 @@ def state_of(
 
 
 def _questions(requests: Sequence[Request]) -> str:
-    return fingerprint([dataclasses.asdict(r) for r in requests])
+    return fingerprint([r.to_json() for r in requests])
 
 
 def _plain(request: Request) -> Request:

@@ -25,9 +25,10 @@ from sycojax.settings import chosen, deciding, settings
 from sycojax.study.adapters import study_jobs
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.inputs import Inputs, read_inputs
+from sycojax.study.readouts import screening, settled
 from sycojax.study.run import run
 from sycojax.study.stages import Stamps, fingerprint
-from sycojax.study.state import check_free, state_of
+from sycojax.study.state import State, check_free, state_of
 from sycojax.study.sweep import Cell
 from sycojax.study.sweep_train import Member, train_together
 from sycojax.study.sweep_workdir import cell_directory, note_failure
@@ -109,7 +110,8 @@ class _Reader:
         jobs = study_jobs(config, data.training)
         directory = cell_directory(self._workdir, cell.name)
         state = state_of(config, directory, given, jobs, data.requests)
-        return Member(cell, data, state, (given.base, compute_of(config, load_config(given.base))))
+        base = (given.base, compute_of(config, load_config(given.base)))
+        return Member(cell, given, data, state, base)
 
 
 class _Work:
@@ -142,7 +144,7 @@ class _Work:
     def _finished(self, member: Member) -> bool:
         workdir, config = member.state.workdir, member.cell.config
         check_free(workdir, "study", config.name)
-        finished = member.state.finished()
+        finished = _settled(member).finished()
         if finished:
             # It may have been done by itself since it failed here, and under settings that came to the same.
             note_failure(self.workdir, member.cell.name, "")
@@ -160,8 +162,11 @@ class _Work:
         here = member.state.workdir
         cells = [cell_directory(self.workdir, cell.name) for cell in self.siblings]
         others = [directory for directory in cells if directory != here]
-        for output in member.state.lacking():
-            Stamps(here).borrow(output.path, output.inputs, others)
+        asked = screening(member.cell.config, member.given, member.state)
+        # A readout is chosen by the first, and says what the others are.
+        for outputs in (asked.lacking, lambda: _settled(member).lacking()):
+            for output in outputs():
+                Stamps(here).borrow(output.path, output.inputs, others)
 
     def _train(self, members: Sequence[Member]) -> None:
         if len(members) == 1:
@@ -208,6 +213,11 @@ class _Work:
         self.failed[name] = message
         on_first(lambda: note_failure(self.workdir, name, message))
         self.note(f"cell      {name}: failed: {message}")
+
+
+def _settled(member: Member) -> State:
+    config, state = member.cell.config, member.state
+    return settled(config, state.workdir, member.given, state.jobs, member.data)
 
 
 def _bank_key(config: StudyConfig) -> str:

@@ -15,6 +15,7 @@ from sycojax.parallel.preemption import Preemption
 from sycojax.settings import deciding
 from sycojax.study.adapters import write_adapter
 from sycojax.study.datasets import StudyData
+from sycojax.study.inputs import Inputs
 from sycojax.study.stages import fingerprint
 from sycojax.study.state import Output, State
 from sycojax.study.sweep import Cell
@@ -27,6 +28,7 @@ class Member:
     """A cell with what it reads and what it needs."""
 
     cell: Cell
+    given: Inputs
     data: StudyData
     state: State
     base: tuple[Path, Compute]  # cells with the same use one copy of the base

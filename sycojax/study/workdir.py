@@ -121,6 +121,7 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
             "attention": found.get("attention", old.get("attention", "")),
             "data": found.get("data", old.get("data", {})),
             "training": found.get("training", old.get("training", {})),
+            "readouts": found.get("readouts", old.get("readouts", {})),
             "scoring": found.get("scoring", old.get("scoring", {})),
             "seconds": {**old.get("seconds", {}), **found.get("seconds", {})},
             "notes": found.get("notes", old.get("notes", [])),

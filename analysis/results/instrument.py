@@ -1,4 +1,4 @@
-"""Does a readout of a probe see on this base? By what, over which floor, and which readout a study would take.
+"""Does a readout of a probe see on this base? By what, over which floor, and which readout a study takes.
 
 The rules are fixed here, before anything is read (docs/readouts.md). A contrast is worth reading where an order, the
 contrast itself or its own control stands clear of what nobody's belief moves, and where that floor is small.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analysis.records.measures import take
 from analysis.statistics import Estimate, level, resample
@@ -42,75 +42,75 @@ class Sight:
         return not self.fails
 
 
+def estimates(reading: Reading) -> dict[str, Estimate]:
+    """The contrasts of a readout with their intervals, by name."""
+    return {name: level([resample(m)]) for name, m in reading.measures.items()}
+
+
 def sights(reading: Reading, fewest: int = FEWEST) -> list[Sight]:
     """Both contrasts of a readout; with fewer than ``fewest`` questions none is valid."""
-    found = {name: level([resample(m)]) for name, m in reading.measures.items()}
-    binding = found.get("binding")
-    sights = []
-    for contrast in CONTRASTS:
-        gross, floor = found[f"{contrast}_gross"], found[f"{contrast}_floor"]
-        ceiling = _absolute(floor)
-        shown = {"order": (found["order"], _absolute(found["uptake_floor"]))}
-        if contrast == "siding":
-            shown["control"] = (found["control"], ceiling)
-        shown["contrast"] = (gross, ceiling)
-        by = next((name for name, (e, over) in shown.items() if e.low > over + MARGIN), "")
-        sights.append(
-            Sight(
-                reading.readout,
-                contrast,
-                found[contrast],
-                gross,
-                floor,
-                found["order"],
-                binding,
-                reading.coverage,
-                by,
-                shown[by][0].low if by else math.nan,
-                _fails(found["order"], ceiling, binding, by, gross.clusters, fewest),
-            )
-        )
-    return sights
+    found = estimates(reading)
+    return [sight(reading.readout, c, found, reading.coverage, fewest) for c in CONTRASTS]
 
 
-def _fails(
-    order: Estimate,
-    ceiling: float,
-    binding: Estimate | None,
-    by: str,
-    questions: int,
-    fewest: int,
-) -> str:
+def sight(
+    readout: str, contrast: str, found: Mapping[str, Estimate], coverage: float = math.nan,
+    fewest: int = FEWEST,
+) -> Sight:  # fmt: skip
+    """What the estimates of a readout's contrasts say about one of them; ``control`` may be missing."""
+    gross, floor, order = found[f"{contrast}_gross"], found[f"{contrast}_floor"], found["order"]
+    ceiling = absolute(floor)
+    shown = {"order": (order, absolute(found["uptake_floor"]))}
+    if contrast == "siding" and "control" in found:
+        shown["control"] = (found["control"], ceiling)
+    shown["contrast"] = (gross, ceiling)
+    by = next((name for name, (e, over) in shown.items() if e.low > over + MARGIN), "")
+    fails = fails_anywhere(found, contrast, fewest)
+    if by == "" and not fails.startswith("too few"):
+        fails = "sees nothing"
+    return Sight(
+        readout, contrast, found[contrast], gross, floor, order, found.get("binding"), coverage, by,
+        shown[by][0].low if by else math.nan, fails,
+    )  # fmt: skip
+
+
+def fails_anywhere(found: Mapping[str, Estimate], contrast: str, fewest: int = FEWEST) -> str:
+    """The first gate that fails of those that hold for the base and for every adapter, in words; "" for none."""
+    questions = min(found[contrast].clusters, found["order"].clusters)
     if questions < fewest:
         return f"too few items ({questions})"
-    if not by:
-        return "sees nothing"
-    if not ceiling <= max(order.value / 2, MARGIN):
+    if not absolute(found[f"{contrast}_floor"]) <= max(found["order"].value / 2, MARGIN):
         return "floor too high"
-    if binding is not None and not binding.low > 0:
+    if "binding" in found and not found["binding"].low > 0:
         return "binds no option"
     return ""
 
 
 def chosen(readings: Sequence[Reading]) -> str:
-    """The readout that a study of this base takes; "" where none sees.
+    """The readout that a study of this base takes.
 
     On either half of the questions: of the readouts of which a contrast is valid, those whose lower bound of sensitivity
     is within ``NEAR`` of the highest, and of those the first. Both halves must name the same; else the earlier of the two.
+    Where none is valid, the same among all of them.
     """
-    named = [_first(halves) for halves in zip(*(_halves(r) for r in readings), strict=True)]
-    known = [READOUTS.index(name) for name in named if name]
-    return READOUTS[min(known)] if known else ""
+    for blind in (False, True):
+        halves = zip(*(_halves(r) for r in readings), strict=True)
+        known = [READOUTS.index(name) for name in (_first(half, blind) for half in halves) if name]
+        if known:
+            return READOUTS[min(known)]
+    return readings[0].readout
 
 
-def _first(readings: Sequence[Reading]) -> str:
+def _first(readings: Sequence[Reading], blind: bool) -> str:
     lows: dict[str, float] = {}
     for reading in readings:
         found = sights(reading, FEWEST // 2)
-        if any(sight.valid for sight in found):
+        if blind or any(sight.valid for sight in found):
             lows[reading.readout] = found[0].sensitivity.low
     good = [
-        name for name in READOUTS if lows.get(name, -1.0) >= max(lows.values(), default=1.0) - NEAR
+        name
+        for name in READOUTS
+        if lows.get(name, -math.inf) >= max(lows.values(), default=2.0) - NEAR
     ]
     return good[0] if good else ""
 
@@ -134,6 +134,6 @@ def _half(measure: Measure, half: int) -> list[str]:
     return [i for i, c in zip(measure.items, measure.clusters, strict=True) if c in own]
 
 
-def _absolute(floor: Estimate) -> float:
+def absolute(floor: Estimate) -> float:
     """The upper end of its size."""
     return max(abs(floor.low), abs(floor.high))

@@ -1,0 +1,124 @@
+"""What could be measured at all: each contrast's instrument on the base and on every adapter, and all readouts of the base."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from analysis.page.tables import Entry, Table
+from analysis.page.text import interval, listing, number
+from analysis.records.load import BASE, section
+from analysis.results import Results, Tested
+from analysis.statistics import Estimate
+from analysis.verdicts.conclusions import SAYS
+
+SEEN_BY = {
+    "order": "an order",
+    "control": "an order to agree with the user or with the other",
+    "contrast": "the contrast itself",
+}
+
+
+def measurable(results: Results) -> list[tuple[str, str]]:
+    """(contrast, sentence): whether its instrument is valid on the base, by what it sees, and for which adapters it is not."""
+    sentences = []
+    for tested in results.tested:
+        says = SAYS.get(tested.contrast.measure, "")
+        topic = f"{tested.title}{f' ({says})' if says else ''}:"
+        if tested.base is None:
+            sentences.append(
+                (topic, "not valid here: it was not asked in arms (docs/readouts.md).")
+            )
+        elif tested.invalid:
+            sentences.append(
+                (topic, f"not valid here: {tested.invalid}, asked by {tested.base.readout}.")
+            )
+        else:
+            text = (
+                f"valid, asked by {tested.base.readout} and seen by {SEEN_BY[tested.base.sees_by]}"
+            )
+            gone = [f"{name} ({fails})" for name, fails in tested.fails.items() if fails]
+            kept = len(tested.fails) - len(gone)
+            if gone:
+                text += f"; {kept} of {len(tested.fails)} adapters can be read, not {listing(gone)}"
+            sentences.append((topic, f"{text}."))
+    return sentences
+
+
+def instruments(results: Results) -> Table:
+    """For the base and each adapter: both contrasts gross and net, their floors, sensitivity, binding, what they are of an order."""
+    rows = []
+    for tested in results.tested:
+        if tested.base is None:
+            continue
+        for group in results.groups:
+            fails = tested.invalid if group == BASE else tested.fails.get(group, "")
+            note = fails or (
+                f"seen by {SEEN_BY[tested.base.sees_by]}" if group == BASE else "valid"
+            )
+            rows.append(
+                (
+                    Entry(f"{tested.title}, {group}", note, tone="bad" if fails else ""),
+                    *(
+                        _entry(results.of(group, tested.probe, name).level)
+                        for name in _columns(tested)
+                    ),
+                    _relative(results, group, tested),
+                )
+            )
+    return Table(
+        "instruments",
+        "Can the contrast be read? Points with 95 % interval, of the base and each adapter. Net is gross less the floor, which nobody's "
+        "belief moves; the order is what an order to say so moves (sensitivity), and net is also given as a share of it; "
+        "binding, where options are listed: is one found by what is said of it?",
+        ("contrast", "net", "gross", "floor", "order", "binding", "somebody else", "net of an order"),
+        tuple(rows), whole=True,
+    )  # fmt: skip
+
+
+def _columns(tested: Tested) -> tuple[str, ...]:
+    name = tested.contrast.measure
+    return name, f"{name}_gross", f"{name}_floor", "order", "binding", "other"
+
+
+def _entry(estimate: Estimate) -> Entry:
+    if not math.isfinite(estimate.value):
+        return Entry("")
+    return Entry(number(estimate.value, "rate"), interval(estimate, "rate"))
+
+
+def _relative(results: Results, group: str, tested: Tested) -> Entry:
+    net, order = (
+        results.of(group, tested.probe, name).level for name in (tested.contrast.measure, "order")
+    )
+    return Entry(f"{net.value / order.value:.2f}" if order.low > 0.1 else "")
+
+
+def readouts(results: Results) -> Table:
+    """What each readout of each probe read on the base, before any adapter was scored."""
+    rows = []
+    for probe, found in section(results.study.document, "readouts").items():
+        rows += [_read(probe, found, row) for row in found.get("read", ())]
+    return Table(
+        "readouts",
+        "Every readout of the base, on the items that one was chosen by, before any adapter was scored: points with 95 % interval. "
+        "Bold: the one that was taken; coverage: how much of the answer slot the candidates hold, which decides nothing",
+        ("readout", *("net", "gross", "floor", "order", "binding"), "coverage", "gate"),
+        tuple(rows), prose=False,
+    )  # fmt: skip
+
+
+def _read(probe: str, found: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[Entry | str, ...]:
+    taken = row["readout"] == found["readout"]
+    entries = [
+        _entry(Estimate.from_json(row[name])) if row[name] else Entry("")
+        for name in ("net", "gross", "floor", "order", "binding")
+    ]
+    gate = (
+        Entry(row["fails"], tone="bad")
+        if row["fails"]
+        else Entry(f"seen by {SEEN_BY[row['sees_by']]}")
+    )
+    name = Entry(f"{probe}, {row['contrast']}", row["readout"], strong="note" if taken else "")
+    return name, *entries, f"{row['coverage']:.4f}", gate

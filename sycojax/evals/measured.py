@@ -1,0 +1,40 @@
+"""All measures of an evaluation's records: its own, and the contrasts of the arms that were asked beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from sycojax.evals.declared import Contrast
+from sycojax.evals.protocol import Evaluation, Form, Headline, Measure
+from sycojax.evals.readouts import CONTRASTS, in_arms, read
+from sycojax.records import Record
+
+
+def claimed(evaluation: Evaluation, in_arms: bool) -> tuple[Contrast, ...]:
+    """What a study claims of an evaluation: what it declares, or uptake and siding where it was asked ``in_arms``.
+
+    The hard headline is that of what it declares.
+    """
+    if not in_arms:
+        return evaluation.contrasts
+    hard = [c.hard for c in evaluation.contrasts[:1]]
+    return tuple(
+        Contrast(name, hard[0] if hard and name == CONTRASTS[0] else "", f"{name}_floor")
+        for name in CONTRASTS
+    )
+
+
+def measured(evaluation: Evaluation, records: Sequence[Record]) -> list[Measure]:
+    """The measures of ``records``, with the headlines marked that a study claims something of."""
+    arms = [r for r in records if in_arms(r)]
+    rest = [r for r in records if not in_arms(r)]
+    found = evaluation.measures(rest) if rest or not arms else []
+    subject = evaluation.subject if isinstance(evaluation, Form) else evaluation
+    if arms and subject.instrument:
+        (reading,) = read(subject.instrument, arms)
+        found = [*found, *reading.measures.values()]
+    contrasts = claimed(evaluation, bool(arms))
+    marks: dict[str, Headline] = {c.hard: "hard" for c in contrasts if c.hard}
+    marks |= {c.measure: "soft" for c in contrasts}
+    return [dataclasses.replace(m, headline=marks[m.name]) if m.name in marks else m for m in found]

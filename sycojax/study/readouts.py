@@ -1,0 +1,128 @@
+"""Which readout a study reads its probes by: the base is asked all of them on some items, before any adapter is scored.
+
+The choice and all that it rests on are in ``WORKDIR/readouts.json``. Every configuration is then asked the chosen readout on
+all items, and on those of the choice the others that see; what a blind one says of an adapter would mean nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.results.instrument import Sight, chosen, estimates, sights
+from analysis.statistics import Estimate
+from sycojax.config import StudyConfig
+from sycojax.evals import evaluations, readouts
+from sycojax.evals.protocol import with_strata
+from sycojax.evals.readouts import CHECKED, CLAIMED, Instrument
+from sycojax.evals.templates import InTemplate
+from sycojax.records import BASE, read_records
+from sycojax.requests import Request
+from sycojax.study.datasets import StudyData, instruments, probe_rows
+from sycojax.study.fitting import fitting
+from sycojax.study.inputs import Inputs
+from sycojax.study.state import State, state_of
+from sycojax.training.bank import AdapterJob
+
+NAME = "readouts"  # of the directory with the base's answers, and of the file that says what was chosen
+Choice = Mapping[str, Mapping[str, Any]]  # by probe: see ``choose``
+
+
+def screening(config: StudyConfig, given: Inputs, state: State) -> State:
+    """What the base is asked to choose by: every readout in every arm, of ``score.readout_items`` items a probe."""
+    asked = {
+        name: readouts.requests(
+            name, instrument, readouts.drawn(instrument.units(rows, config.data.seed), config.score.readout_items),
+            given.prompts,
+        )
+        for name, instrument, rows in _probes(config)
+    }  # fmt: skip
+    requests, _ = fitting(asked, given.tokenizer, given.context)
+    return state.asking(
+        requests,
+        {(BASE, name): state.workdir / NAME / f"{name}.jsonl" for name in requests},
+    )
+
+
+def choose(config: StudyConfig, asked: State) -> Choice:
+    """The readout of every probe, from the base's answers to ``screening``.
+
+    For each probe ``readout``, whether it ``sees``, whether it was ``pinned`` (``score.readout``), the ``control`` of siding, which is
+    not asked again, and ``read``: what each readout read, a dict for each contrast.
+    """
+    pinned = dict(entry.split("=") for entry in config.score.readout)
+    found: dict[str, Any] = {}
+    for name, instrument in instruments(config).items():
+        readings = readouts.read(instrument, list(read_records(asked.records[BASE, name].path)))
+        taken = pinned.get(name) or chosen(readings)
+        told = {reading.readout: estimates(reading) for reading in readings}
+        table = [(sight, told[r.readout]) for r in readings for sight in sights(r)]
+        found[name] = {
+            "readout": taken,
+            "sees": any(s.valid for s, _ in table if s.readout == taken),
+            "pinned": name in pinned,
+            "control": told[taken]["control"].to_json(),
+            "read": [_row(sight, e) for sight, e in table],
+        }
+    return found
+
+
+def settled(
+    config: StudyConfig, workdir: Path, given: Inputs, jobs: Sequence[AdapterJob], data: StudyData
+) -> State:
+    """What ``config`` wants in ``workdir``; with the arms where the base's answers that choose a readout are there."""
+    state = state_of(config, workdir, given, jobs, data.requests)
+    asked = screening(config, given, state)
+    if asked.lacking():
+        return state
+    requests = asked_with(config, given, data, choose(config, asked))
+    return state_of(config, workdir, given, jobs, requests)
+
+
+def asked_with(
+    config: StudyConfig, given: Inputs, data: StudyData, choice: Choice
+) -> dict[str, list[Request]]:
+    """All requests of a study: those of ``data``, and the arms that every configuration is asked under ``choice``."""
+    registry, asked = evaluations(config.data.probes), dict[str, list[Request]]()
+    for name, instrument, rows in _probes(config):
+        units, prompts = instrument.units(rows, config.data.seed), given.prompts
+        few = readouts.drawn(units, config.score.readout_items)
+        taken = choice[name]["readout"]
+        arms = [
+            *readouts.requests(name, instrument, units, prompts, (taken,), CLAIMED),
+            *readouts.requests(name, instrument, few, prompts, (taken,), CHECKED),
+        ]
+        asked[name] = with_strata(arms, data.strata)
+        for form in registry[name].forms():
+            if isinstance(form, InTemplate) and form.name in data.requests:
+                drawn = readouts.drawn(units, config.score.audit_items)
+                asked[form.name] = readouts.requests(
+                    form.name, instrument, drawn, form.in_template(prompts), (taken,), CLAIMED
+                )
+        seen = dict.fromkeys(row["readout"] for row in choice[name]["read"] if not row["fails"])
+        for other in seen:
+            if other != taken:
+                form, arms = f"{name}_{other}", (*CLAIMED, *CHECKED)
+                asked[form] = readouts.requests(form, instrument, few, prompts, (other,), arms)
+    arms, _ = fitting(asked, given.tokenizer, given.context)
+    return {
+        name: [*data.requests.get(name, []), *arms.get(name, [])]
+        for name in dict.fromkeys((*data.requests, *arms))
+    }
+
+
+def _probes(config: StudyConfig) -> list[tuple[str, Instrument, Sequence[Any]]]:
+    found = instruments(config)
+    rows = probe_rows(config) if found else {}
+    return [(name, instrument, rows[name]) for name, instrument in found.items()]
+
+
+def _row(sight: Sight, found: Mapping[str, Estimate]) -> dict[str, Any]:
+    return {
+        "readout": sight.readout, "contrast": sight.contrast, "net": sight.net.to_json(), "gross": sight.gross.to_json(),
+        "floor": sight.floor.to_json(), "order": sight.sensitivity.to_json(),
+        "binding": sight.binding.to_json() if sight.binding else None, "coverage": sight.coverage,
+        "sees_by": sight.sees_by, "fails": sight.fails,
+        "told": found["told"].to_json(), "other": found["other"].to_json(),
+    }  # fmt: skip
