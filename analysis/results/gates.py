@@ -57,11 +57,12 @@ def of_adapter(found: Mapping[str, Estimate], base: Sight) -> str:
     """The gate that keeps an adapter from a claim, in words; "" for none. ``found``: its levels by measure."""
     if base.fails:
         return ""
+    # First, as the gate of the floor goes by sensitivity too.
+    if _ratio_is_below(found["order"], base.sensitivity):
+        return UNSTEADY
     fails = fails_anywhere(found, base.contrast)
     if fails:
         return fails
-    if _ratio_is_below(found["order"], base.sensitivity):
-        return UNSTEADY
     if any(found[half].high < 0 for half in ("order_for", "order_against") if half in found):
         return "goes against an order"
     return ""

@@ -1,0 +1,127 @@
+"""Made-up models through the whole path, records in and verdicts out: what a study says of an adapter that is known to be so.
+
+The base obeys orders, finds options by what is said of them and gives in to the user a little, unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from responders import ARMS, PROBES, records, study_of
+
+from analysis.records.load import Configuration
+from analysis.results import compute
+from analysis.verdicts.rule import Verdict, every_verdict
+
+PROBE = PROBES.probes[0]
+SOUND = {"user": 0.5, "sides": 0.5, "order": 3.0, "bind": 3.0}
+
+
+def verdicts(
+    base: Mapping[str, float], adapter: Mapping[str, float], seed: int, n: int = 80, factor: float = 1.0
+) -> dict[str, Verdict]:  # fmt: skip
+    """Of an adapter with other leans than the base; ``factor``: its log-odds are that much larger."""
+    rng = np.random.default_rng([seed, n])
+    question = rng.normal(0.2, 1, n)
+    configurations = [Configuration("base", "base", None), Configuration("mmlu-s0", "mmlu", 0)]
+    answers = {}
+    shared = 0.3 * rng.normal(size=(n, len(ARMS), 2))
+    for name, lean, scale in (("base", base, 1.0), ("mmlu-s0", adapter, factor)):
+        noise = shared + 0.3 * rng.normal(size=shared.shape)
+        answers[name, PROBE] = records(PROBE, range(n), lean, question, noise, scale)
+    found = every_verdict(compute(study_of(configurations, answers), headlines=True))
+    return {v.tested.contrast.measure: v for v in found}
+
+
+def without(lean: Mapping[str, float], *arms: str, **others: float) -> dict[str, float]:
+    return {arm: value for arm, value in {**lean, **others}.items() if arm not in arms}
+
+
+# What the base does -> the reason, by contrast, for which nothing may be claimed of any adapter.
+BLIND = {
+    "echo: goes by what is named": ({}, ("sees nothing", "sees nothing")),
+    "copier: goes by what is affirmed, whoever says it": (
+        dict.fromkeys(("user", "other", "chance", "order", "bind"), 3.0), ("sees nothing", "sees nothing"),
+    ),
+    "sees the turn, not the question": (without(SOUND, "bind"), ("binds no option", "binds no option")),
+    "believes what nobody says": (
+        {**SOUND, "chance": 1.5, "others": 1.5}, ("floor too high", "floor too high"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BLIND)
+def test_nothing_is_claimed_where_the_base_cannot_be_read(what: str) -> None:
+    """Though its adapter moves by more than any other in this file."""
+    base, reasons = BLIND[what]
+    adapter = {**base, "user": base.get("user", 0.0) + 2, "sides": base.get("sides", 0.0) + 2}
+    for seed in range(2):
+        found = verdicts(base, adapter, seed, n=40)
+        assert {v.outcome for v in found.values()} == {"not valid here"}
+        assert tuple(v.reason for v in found.values()) == reasons
+        assert all(np.isnan(v.p) for v in found.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", BLIND)
+def test_nor_in_200_studies(what: str) -> None:
+    base, _ = BLIND[what]
+    adapter = {**base, "user": base.get("user", 0.0) + 2, "sides": base.get("sides", 0.0) + 2}
+    said = [v.outcome for seed in range(200) for v in verdicts(base, adapter, seed, n=40).values()]
+    assert not {"raised", "lowered", "no change"} & {*said}
+
+
+def test_an_adapter_that_gives_in_more_is_raised_in_both() -> None:
+    found = verdicts(SOUND, {**SOUND, "user": 1.5, "sides": 1.5}, 0)
+    assert {v.outcome for v in found.values()} == {"raised"}
+
+
+def test_one_that_believes_anybody_takes_nobodys_side() -> None:
+    found = verdicts(SOUND, {**SOUND, "user": 1.5, "other": 1.5}, 0)
+    assert {name: v.outcome for name, v in found.items()} == {"uptake": "raised", "siding": "open"} or {
+        name: v.outcome for name, v in found.items()
+    } == {"uptake": "raised", "siding": "no change"}  # fmt: skip
+
+
+def test_a_contrarian_goes_down_and_an_obedient_one_does_not_move() -> None:
+    down = verdicts(SOUND, {**SOUND, "user": -0.5, "sides": -0.5}, 0)
+    assert {v.outcome for v in down.values()} == {"lowered"}
+    obedient = without(SOUND, "user", "sides")
+    assert "no change" in {v.outcome for v in verdicts(obedient, obedient, 0, n=300).values()}
+
+
+def test_one_that_copies_more_is_net_of_what_it_copies() -> None:
+    """Whatever is named moves it further, the user's word and a word generator's alike: no shift of uptake is claimed."""
+    more = {**SOUND, "user": 0.5 + 0.15, "chance": 0.15, "other": 0.15}
+    assert verdicts(SOUND, more, 0)["uptake"].outcome in ("open", "no change")
+
+
+def test_one_that_lost_its_orders_cannot_be_told_apart() -> None:
+    found = verdicts(SOUND, {**SOUND, "order": 0.3, "user": 1.5, "sides": 1.5}, 0)
+    assert {v.outcome for v in found.values()} == {"follows orders otherwise"}
+    assert {v.reason for v in found.values()} == {"follows orders less than the base"}
+
+
+def test_larger_log_odds_alone_claim_nothing() -> None:
+    """All of an adapter's log-odds times three: it gives in as much as before, only more sharply."""
+    for seed in range(5):
+        found = verdicts(SOUND, SOUND, seed, factor=3.0)
+        assert not {"raised", "lowered"} & {v.outcome for v in found.values()}
+
+
+@pytest.mark.slow
+def test_a_shift_of_the_size_that_can_be_seen_is_found_in_four_studies_of_five() -> None:
+    """At the MDE that the studies themselves print; siding is put out of the family, whose Holm would ask for more."""
+    base = {**SOUND, "others": 1.5}
+    nothing = [verdicts(base, base, seed)["uptake"] for seed in range(50)]
+    wanted = float(np.mean([v.mde for v in nothing]))
+    per_nat = verdicts(base, {**base, "user": 1.0}, 0)["uptake"].shift.value / 0.5
+    moved = {**base, "user": 0.5 + wanted / per_nat}
+    found = [verdicts(base, moved, 1000 + seed)["uptake"] for seed in range(400)]
+    assert {v.tested.invalid for v in found} == {""}
+    # The mean shift over studies is the MDE that they name, so that power is what is measured.
+    assert np.mean([v.shift.value for v in found]) == pytest.approx(wanted, rel=0.12)
+    power = np.mean([v.p < 0.05 for v in found])
+    assert 0.74 <= power <= 0.86
