@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="JSON lines are added to it")
     parser.add_argument("--no-peer", action="store_true", help="time ours alone")
     asked = parser.parse_args(argv)
-    with opened(asked.shape, asked.data) as bench:
+    with opened(SHAPES[asked.shape], asked.data) as bench:
         report(MEASURE[asked.name](bench, asked.repeats, not asked.no_peer), asked.out)
 
 

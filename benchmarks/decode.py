@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from typing import Any
 
 from benchmarks import peers
@@ -15,47 +17,72 @@ BATCHES = (8, 16, 32, 64)  # of the peer, tried
 
 
 def prompts(bench: Bench) -> list[str]:
-    """The first gsm8k questions as a study asks them."""
+    """gsm8k questions as a study asks them, of the middle half by length, over again where there are too few."""
     asked = bench.data(evaluations=("gsm8k",)).requests["gsm8k"]
-    texts = [request.prompt for request in asked if request.max_new_tokens]
-    return texts[: bench.shape.decoded]
+    texts = sorted((request.prompt for request in asked if request.max_new_tokens), key=len)
+    middle = texts[len(texts) // 4 : -(len(texts) // 4) or None]
+    return list(itertools.islice(itertools.cycle(middle), bench.shape.decoded))
 
 
-def measure(bench: Bench, repeats: int, peer: bool) -> list[Line]:
-    """The line of one shape."""
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """transformers' ``generate`` of the same prompts."""
+
+    bench: Bench
+    texts: list[str]
+    model: Any
+
+    def __call__(self, batch: int) -> list[list[int]]:
+        tokenizer = self.bench.tokenizer
+        assert tokenizer.eos_id is not None
+        eos = sorted({*self.bench.base.config.eos_token_ids, tokenizer.eos_id})
+        ids = [tokenizer.encode(text) for text in self.texts]
+        return peers.generate(self.model, ids, batch, self.bench.shape.new_tokens, eos)
+
+    def decoded(self, ids: list[int]) -> str:
+        """The text of new tokens; a table may have more ids than the vocabulary."""
+        return self.bench.tokenizer.decode([i for i in ids if i < self.bench.tokenizer.vocab_size])
+
+
+def measure(bench: Bench, repeats: int, peer: bool, width: int = 1) -> list[Line]:
+    """The line of one shape; ``width`` configurations are decoded in one bank, the peer has one."""
     shape, tokenizer = bench.shape, bench.tokenizer
-    texts, new_tokens = prompts(bench), shape.new_tokens
-    decoder, bank = Decoder(bench.base, tokenizer, shape.score), bench.zero_bank()
-    asked = [Prompt(text, new_tokens) for text in texts]
-    found = [c.text for c in decoder.generate(asked, bank, progress=False)[0]]  # compiles
-    tokens = decoder.counts.generated_tokens
+    texts, bank = prompts(bench), bench.zero_bank(width)
+    settings = dataclasses.replace(shape.score, bank_width=width)
+    decoder = Decoder(bench.base, tokenizer, settings)
+    whole, half = (
+        [Prompt(text, new) for text in texts] for new in (shape.new_tokens, shape.new_tokens // 2)
+    )
+    found = [c.text for c in decoder.generate(whole, bank, progress=False)[0]]  # compiles
+    tokens, needed = decoder.counts.generated_tokens, decode_bytes(bench.base, decoder.counts)
     why = peers.missing("torch") or ("" if peer else "not asked for")
     details: dict[str, Any] = {"texts": bench.source, "peer": why or "transformers generate"}
-    sides: dict[str, Any] = {OURS: lambda _: decoder.generate(asked, bank, progress=False)}
+    sides: dict[str, Any] = {OURS: lambda _: decoder.generate(whole, bank, progress=False)}
     if not why:
-        assert tokenizer.eos_id is not None
-        eos = sorted({*bench.base.config.eos_token_ids, tokenizer.eos_id})
-        model = peers.load(bench.checkpoint(), shape.dtype)
-
-        def run(batch: int) -> list[list[int]]:
-            ids = [tokenizer.encode(text) for text in texts]
-            return peers.generate(model, ids, batch, new_tokens, eos)
-
-        batch = peers.fastest([b for b in BATCHES if b <= max(len(texts), BATCHES[0])], run)
-        theirs = [
-            tokenizer.decode([i for i in ids if i < tokenizer.vocab_size]) for ids in run(batch)
-        ]
-        same = sum(a == b for a, b in zip(found, theirs, strict=True)) / len(found)
+        theirs = Peer(bench, texts, bench.torch_model())
+        batch = peers.fastest([b for b in BATCHES if b <= max(len(texts), BATCHES[0])], theirs)
+        answers = map(theirs.decoded, theirs(batch))
+        same = sum(a == b for a, b in zip(found, answers, strict=True)) / len(found)
         if shape.dtype == "float32" and same < 0.9:  # a tie may fall either way
             raise AssertionError(f"only {same:.0%} of the texts agree with transformers")
         details |= {"peer_batch": batch, "same_texts": same}
-        sides[PEER] = lambda _: [tokenizer.decode(ids) for ids in run(batch)]
-    begun = decode_bytes(bench.base, decoder.counts)
+        sides[PEER] = lambda _: [theirs.decoded(ids) for ids in theirs(batch)]
+    known = chip()
+    if known:  # what the second half of the tokens takes has no reading of prompts in it
+        decoder.generate(half, bank, progress=False)
+        more = 2 * needed - decode_bytes(bench.base, decoder.counts)
+        sides["half"] = lambda _: decoder.generate(half, bank, progress=False)
     timings = interleave(sides, repeats)
-    needed = (decode_bytes(bench.base, decoder.counts) - begun) / repeats
-    if known := chip():
-        details["share_of_bandwidth"] = needed / timings[OURS].seconds / known.bandwidth
+    seconds = timings[OURS].seconds
+    details["gb_per_second"] = needed / seconds / 1e9
+    if known:
+        steps = more / (seconds - timings["half"].seconds)
+        details |= {
+            "share_of_bandwidth": needed / seconds / known.bandwidth,
+            "gb_per_second_of_steps": steps / 1e9,
+            "share_of_bandwidth_of_steps": steps / known.bandwidth,
+        }
     return [compared(
         "decode", shape.name, device(), timings, tokens, "tokens/s",
-        **details, prompts=len(texts), generated_tokens=tokens, batch=decoder.rows,
+        **details, prompts=len(texts), generated_tokens=tokens, batch=decoder.rows, width=width,
     )]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from typing import Any
 
 import jax
 
@@ -37,3 +38,9 @@ def chip() -> Chip | None:
     """The data sheet's figures of an accelerator that is known; None on a CPU."""
     kind = jax.devices()[0].device_kind
     return next((CHIPS[name] for part, name in KINDS.items() if part in kind), None)
+
+
+def speed(flops: float, seconds: float) -> dict[str, Any]:
+    """Details of a line: the FLOPs that its result needs per second, and as a share of the data sheet's peak."""
+    known, found = chip(), {"tflops": flops / seconds / 1e12}
+    return found | ({"mfu": flops / seconds / known.flops} if known else {})

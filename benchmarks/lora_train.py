@@ -11,12 +11,13 @@ import jax
 import numpy as np
 
 from benchmarks import peers
-from benchmarks.hardware import chip, device
+from benchmarks.hardware import device, speed
 from benchmarks.measure import OURS, PEER, Line, compared, interleave
 from benchmarks.shapes import Bench, adapter, job
 from sycojax.config import TrainConfig
 from sycojax.data.encode import EncodedExample
 from sycojax.models.base import FrozenBase
+from sycojax.planning.roofline import matmul_weights
 from sycojax.training.bank import Bank
 from sycojax.training.optimizer import make_optimizer
 from sycojax.training.step import BankProgram
@@ -53,21 +54,20 @@ class Peer:
     """PEFT on the same examples, at the micro-batch and attention that are fastest."""
 
     def __init__(self, bench: Bench, bank: Bank, directory: Path, dropout: float, published: bool):
-        self.bank, self.published = bank, published
+        self.bank, self.published, self.directory = bank, published, directory
         self.longest = _longest(bank.jobs[0].train, bench.max_length)
         self.micro_batch, self.attention = 2, "sdpa"
         self._trainers: dict[str, Any] = {}
-        self._bench, self._directory, self._dropout = bench, directory, dropout
+        self._bench, self._dropout = bench, dropout
 
     def trainer(self) -> peers.PeftTrainer:
         if self.attention not in self._trainers:
             shape = self._bench.shape
-            self._trainers = {
-                self.attention: peers.PeftTrainer(
-                    self._bench.checkpoint(), self._directory, self.bank.config, shape.dtype,
-                    self.attention, self._dropout, shape.remat == "full",
-                )
-            }  # fmt: skip
+            self._trainers.clear()  # two models may not fit
+            self._trainers[self.attention] = peers.PeftTrainer(
+                self._bench.torch_model(self.attention), self.directory, self.bank.config,
+                self._dropout, shape.remat == "full",
+            )  # fmt: skip
         return self._trainers[self.attention]
 
     def steps(self, numbers: Sequence[int]) -> tuple[float, float]:
@@ -84,15 +84,28 @@ class Peer:
     def _length(self, example: EncodedExample) -> int:
         return self.longest[example.task] if self.published else len(example.token_ids)
 
-    def tune(self, numbers: Sequence[int]) -> None:
+    def tune(
+        self,
+        numbers: Sequence[int],
+        sizes: Sequence[int] = MICRO_BATCHES,
+        attentions: Sequence[str] = ("sdpa", "eager"),
+    ) -> None:
         """Choose the micro-batch, then the attention, that is fastest."""
 
         def run(option: tuple[str, int]) -> None:
             self.attention, self.micro_batch = option
             self.steps(numbers)
 
-        _, size = peers.fastest([("sdpa", size) for size in MICRO_BATCHES], run)
-        self.attention, self.micro_batch = peers.fastest([("sdpa", size), ("eager", size)], run)
+        _, size = peers.fastest([(attentions[0], size) for size in sizes], run)
+        chosen = peers.fastest([(attention, size) for attention in attentions], run)
+        self.attention, self.micro_batch = chosen
+
+
+def exported_peer(bench: Bench, bank: Bank, published: bool = False) -> Peer:
+    """The peer with the adapter that the first lane of ``bank`` begins with."""
+    directory = bench.scratch / "adapter"
+    export_adapter(directory, adapter(bench.base, SEED), bench.base.lora, "base")
+    return Peer(bench, bank, directory, bench.base.lora.dropout, published)
 
 
 def _longest(examples: Sequence[EncodedExample], limit: int) -> dict[str, int]:
@@ -113,37 +126,58 @@ def check(bench: Bench, bank: Bank, directory: Path, published: bool) -> float:
     return abs(loss - theirs[0])
 
 
-def measure(bench: Bench, repeats: int, peer: bool, published: bool = False) -> list[Line]:
-    """The line of one shape; ``published``: on the published recipe's texts, padded as the published study does."""
-    # What transformers minimises: the mean over target tokens. The weights cost nothing.
-    config: TrainConfig = dataclasses.replace(bench.shape.train, loss_average="token")
-    data = bench.data("published" if published else "sycojax")
-    bank = Bank([job(data, SEED)], config, 1, 0)
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What both sides do: the bank of adapters, and the optimiser steps of every repeat."""
+
+    bank: Bank
+    numbers: list[range]
+    tokens: float  # real ones of a repeat, all adapters together
+
+    @classmethod
+    def of(cls, bench: Bench, repeats: int, published: bool = False, width: int = 1) -> Work:
+        """``width`` adapters; ``published``: on the published recipe's texts."""
+        # What transformers minimises: the mean over target tokens. The weights cost nothing.
+        config: TrainConfig = dataclasses.replace(bench.shape.train, loss_average="token")
+        data = bench.data("published" if published else "sycojax")
+        bank = Bank([job(data, SEED + lane) for lane in range(width)], config, width, 0)
+        per = STEPS.get(bench.shape.name, 1)
+        numbers = [range(per * r, per * (r + 1)) for r in range(repeats)]
+        sizes = [
+            len(example.token_ids)
+            for steps in numbers
+            for step in steps
+            for lane in range(width)
+            for example in bank.examples(lane, step)
+        ]
+        return cls(bank, numbers, sum(sizes) / repeats)
+
+
+def measure(
+    bench: Bench, repeats: int, peer: bool, published: bool = False, width: int = 1
+) -> list[Line]:
+    """The line of one shape; ``published``: on the published recipe's texts, padded as the published study does.
+
+    ``width`` adapters are trained in one bank; the peer has one.
+    """
+    work = Work.of(bench, repeats, published, width)
+    config = work.bank.config
     why = peers.missing("torch", "peft") or ("" if peer else "not asked for")
     details: dict[str, Any] = {"texts": bench.source, "peer": why or "transformers + PEFT"}
-    directory = bench.scratch / "adapter"
-    export_adapter(directory, adapter(bench.base, SEED), bench.base.lora, "base")
-    if not why and bench.shape.dtype == "float32":
-        details["loss_difference"] = check(bench, bank, directory, published)
-    per = STEPS.get(bench.shape.name, 1)
-    numbers = [range(per * r, per * (r + 1)) for r in range(repeats)]
-    tokens = (
-        sum(len(e.token_ids) for n in numbers for s in n for e in bank.examples(0, s)) / repeats
-    )
-    ours = Ours(bench.base, bank)
-    ours.steps(numbers[0])
-    sides: dict[str, Any] = {OURS: lambda r: ours.steps(numbers[r])}
+    ours = Ours(bench.base, work.bank)
+    ours.steps(work.numbers[0])
+    sides: dict[str, Any] = {OURS: lambda r: ours.steps(work.numbers[r])}
     if not why:
-        theirs = Peer(bench, bank, directory, bench.base.lora.dropout, published)
+        theirs = exported_peer(bench, work.bank, published)
+        if bench.shape.dtype == "float32":
+            details["loss_difference"] = check(bench, work.bank, theirs.directory, published)
         theirs.tune([0])
-        sides[PEER] = lambda r: theirs.steps(numbers[r])
+        sides[PEER] = lambda r: theirs.steps(work.numbers[r])
         details |= {"peer_micro_batch": theirs.micro_batch, "peer_attention": theirs.attention}
     timings = interleave(sides, repeats)
-    if peak := chip():
-        flops = 4 * bench.base.config.base_parameter_count * tokens
-        details["mfu"] = flops / timings[OURS].seconds / peak.flops
+    flops = 4 * matmul_weights(bench.base.config) * work.tokens
     return [compared(
-        PUBLISHED if published else NAME, bench.shape.name, device(), timings, tokens, "tokens/s",
-        **details, row_length=config.row_length, micro_batch_rows=config.micro_batch_rows,
-        tokens_per_repeat=tokens,
+        PUBLISHED if published else NAME, bench.shape.name, device(), timings, work.tokens, "tokens/s",
+        **details, **speed(flops, timings[OURS].seconds), row_length=config.row_length,
+        micro_batch_rows=config.micro_batch_rows, tokens_per_repeat=work.tokens,
     )]  # fmt: skip

@@ -78,22 +78,32 @@ def load(checkpoint: Path, dtype: str, attention: str = "sdpa") -> Any:
     return model.to(setup()).eval()  # type: ignore[arg-type]
 
 
+def random_model(config: dict[str, Any], dtype: str, attention: str = "sdpa") -> Any:
+    """A Llama of this ``config.json`` with random weights, made on torch's device."""
+    import torch  # pyright: ignore[reportMissingImports]
+    from transformers import AutoConfig, LlamaForCausalLM
+
+    known = AutoConfig.for_model(**config)
+    with torch.device(setup()):
+        model = LlamaForCausalLM._from_config(
+            known, dtype=getattr(torch, dtype), attn_implementation=attention
+        )
+    return model.eval()
+
+
 class PeftTrainer:
     """transformers + PEFT: one optimiser step at a time, as its trainer makes it (4.46 or newer)."""
 
     def __init__(
-        self, checkpoint: Path, adapter: Path, config: TrainConfig, dtype: str, attention: str,
-        dropout: float, recompute: bool,
-    ):  # fmt: skip
+        self, model: Any, adapter: Path, config: TrainConfig, dropout: float, recompute: bool
+    ):
         import torch  # pyright: ignore[reportMissingImports]
         from peft import PeftConfig, PeftModel  # pyright: ignore[reportMissingImports]
 
         settings = PeftConfig.from_pretrained(str(adapter))
         settings.lora_dropout = dropout  # type: ignore[attr-defined]
         settings.inference_mode = False
-        self.model = PeftModel.from_pretrained(
-            load(checkpoint, dtype, attention), adapter, is_trainable=True, config=settings
-        )
+        self.model = PeftModel.from_pretrained(model, adapter, is_trainable=True, config=settings)
         self.model.train()
         if recompute:
             self.model.gradient_checkpointing_enable()
@@ -141,13 +151,15 @@ def padded(
     return ids, mask, labels
 
 
-def harness(checkpoint: Path, dtype: str, batch_size: int) -> Any:
-    """lm-evaluation-harness's own ``hf`` model."""
+def harness(model: Any, tokenizer: Path, batch_size: int) -> Any:
+    """lm-evaluation-harness's own ``hf`` model around one of transformers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from lm_eval.models.huggingface import HFLM  # pyright: ignore[reportMissingImports]
+        from transformers import AutoTokenizer
 
-        return HFLM(pretrained=str(checkpoint), dtype=dtype, device=setup(), batch_size=batch_size)  # pyright: ignore[reportCallIssue]
+        words = AutoTokenizer.from_pretrained(str(tokenizer))
+        return HFLM(pretrained=model, tokenizer=words, batch_size=batch_size)  # pyright: ignore[reportCallIssue]
 
 
 def loglikelihoods(model: Any, pairs: Sequence[tuple[str, str]]) -> np.ndarray:

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks import peers
-from benchmarks.hardware import chip, device
+from benchmarks.hardware import chip, device, speed
 from benchmarks.measure import OURS, PEER, Line, compared, interleave
 from benchmarks.shapes import Bench
 from sycojax.evals import BUILTIN
 from sycojax.evals.choices import draw_items
+from sycojax.planning.roofline import matmul_weights
 from sycojax.requests import Request
 from sycojax.scoring.scorer import Scorer
 
@@ -53,19 +54,25 @@ def measure(bench: Bench, repeats: int, peer: bool) -> list[Line]:
     """Everything, then the probes alone."""
     probes = BUILTIN.probes
     parts = {"benchmarks and probes": (*BENCHMARKS, *probes), "probes": probes}
-    return [_line(bench, repeats, peer, names, part) for part, names in parts.items()]
+    return [line(bench, repeats, peer, names, part) for part, names in parts.items()]
 
 
-def _line(bench: Bench, repeats: int, peer: bool, names: Sequence[str], part: str) -> Line:
-    asked = requests(bench, names)
-    scorer, bank = Scorer(bench.base, bench.tokenizer, bench.shape.score), bench.zero_bank()
+def line(
+    bench: Bench, repeats: int, peer: bool, names: Sequence[str], part: str, width: int = 1
+) -> Line:
+    """The line of these evaluations; ``width`` configurations go through each pass, the peer has one."""
+    asked, bank = requests(bench, names), bench.zero_bank(width)
+    settings = dataclasses.replace(bench.shape.score, bank_width=width)
+    scorer = Scorer(bench.base, bench.tokenizer, settings)
     why = peers.missing("torch", "lm_eval") or ("" if peer else "not asked for")
     details: dict[str, Any] = {"part": part, "texts": bench.source, "peer": why or "lm-eval hf"}
     found = ours(scorer, asked, bank)  # compiles
+    names_of_counts = ("naive_tokens", "unique_tokens", "real_tokens", "padded_tokens")
+    counts = {name: getattr(scorer.counts, name) for name in names_of_counts}
     sides: dict[str, Any] = {OURS: lambda _: ours(scorer, asked, bank)}
     if not why:
         strings = pairs(asked)
-        model = peers.harness(bench.checkpoint(), bench.shape.dtype, BATCHES[0])
+        model = peers.harness(bench.torch_model(), bench.vocabulary, BATCHES[0])
         few = strings[:: max(len(strings) // 64, 1)]
 
         def run(size: int) -> None:
@@ -79,16 +86,14 @@ def _line(bench: Bench, repeats: int, peer: bool, names: Sequence[str], part: st
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-3)
             details["largest_difference"] = float(np.abs(found - expected).max())
         sides[PEER] = lambda _: peers.loglikelihoods(model, strings)
-    before = dataclasses.replace(scorer.counts)
+    if chip():  # which waits while texts are encoded and arranged
+        sides["arranged"] = lambda _: scorer.score(asked, bank, progress=False)
     timings = interleave(sides, repeats)
-    counts = {
-        name: (getattr(scorer.counts, name) - getattr(before, name)) // repeats
-        for name in ("naive_tokens", "unique_tokens", "real_tokens", "padded_tokens")
-    }
-    if peak := chip():
-        flops = 2 * bench.base.config.base_parameter_count * counts["unique_tokens"]
-        details["mfu_unique_tokens"] = flops / timings[OURS].seconds / peak.flops
+    flops = 2 * matmul_weights(bench.base.config) * counts["unique_tokens"]
+    if "arranged" in timings:
+        arranged = speed(flops, timings["arranged"].seconds)
+        details |= {f"{name}_arranged": value for name, value in arranged.items()}
     return compared(
-        "score_suite", bench.shape.name, device(), timings, len(asked), "items/s",
-        **details, items=len(asked), pairs=len(found), **counts,
+        "score_suite", bench.shape.name, device(), timings, width * len(asked), "items/s",
+        **details, **speed(flops, timings[OURS].seconds), items=len(asked), pairs=len(found), **counts,
     )  # fmt: skip

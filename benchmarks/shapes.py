@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import runpy
@@ -9,11 +10,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
+from benchmarks import peers
 from sycojax import toy
 from sycojax.config import BaseConfig, DataConfig, ScoreConfig, StudyConfig, TrainConfig
 from sycojax.data.prompts import Recipe
@@ -23,6 +25,7 @@ from sycojax.models.base import FrozenBase, Tree, abstract_base, initial_lora, z
 from sycojax.models.compute import Compute, Dtype, Remat
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
+from sycojax.models.quantize import NF4_VALUES, Quantization
 from sycojax.planning import shapes as planning
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.training.bank import AdapterJob
@@ -49,7 +52,10 @@ class Shape:
     name: str
     config: LlamaConfig | None
     dtype: Dtype = "float32"
+    quantization: Quantization = "none"
     remat: Remat = BaseConfig().remat
+    lora: LoRAConfig = LORA
+    texts: Literal["toy", "sample"] = "toy"  # where none are given
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     score: ScoreConfig = dataclasses.field(default_factory=ScoreConfig)
     items: int = 4  # drawn per benchmark and probe
@@ -58,7 +64,8 @@ class Shape:
 
     def compute(self, architecture: LlamaConfig) -> Compute:
         """How it is computed: on the first device, as by the peers."""
-        config = StudyConfig(base=BaseConfig(dtype=self.dtype, remat=self.remat), train=self.train)
+        base = BaseConfig(dtype=self.dtype, quantization=self.quantization, remat=self.remat)
+        config = StudyConfig(base=base, train=self.train)
         return compute_of(config, architecture, jax.devices()[:1])
 
 
@@ -69,26 +76,29 @@ def _settings(name: str) -> StudyConfig:
 
 
 _TOY, _LLAMA2_7B = _settings("toy"), _settings("llama2_7b")
+# As in configs/llama2_7b.py, but recomputing no more than the default, and in passes that fill an accelerator of 80 GB
+# or more: 72 examples of the sample fill 29 to 31 of 32 rows.
+_LARGE = Shape(
+    "llama2_7b",
+    LLAMA2_7B,
+    dtype="bfloat16",
+    texts="sample",
+    train=dataclasses.replace(_LLAMA2_7B.train, examples_per_step=72, micro_batch_rows=16),
+    score=_LLAMA2_7B.score,
+    items=16,
+    new_tokens=128,
+)
 SHAPES = {
     shape.name: shape
     for shape in (
         Shape("toy", None, train=_TOY.train, score=_TOY.score, items=40),
         Shape("small", _llama(512, 8, 8, 1376), items=4),
-        # As in configs/llama2_7b.py, but recomputing no more than the default: one GPU holds the rest.
-        Shape(
-            "llama2_7b",
-            LLAMA2_7B,
-            dtype="bfloat16",
-            train=_LLAMA2_7B.train,
-            score=_LLAMA2_7B.score,
-            items=16,
-            decoded=256,
-            new_tokens=256,
-        ),
+        _LARGE,
+        dataclasses.replace(_LARGE, name="llama3.1_8b", config=planning.SHAPES["llama3.1_8b"]),
         # For tests: everything runs in seconds, on the embedded world.
         Shape(
             "tiny",
-            dataclasses.replace(_llama(64, 2, 4, 176), vocab_size=1416),
+            dataclasses.replace(_llama(64, 2, 4, 192), vocab_size=1416),
             train=TrainConfig(row_length=128),
             items=1,
             decoded=4,
@@ -111,7 +121,7 @@ class Bench:
     @property
     def source(self) -> str:
         """Which texts these are."""
-        return "toy world" if self.texts is None else "study"
+        return "study" if self.texts else f"the embedded {self.shape.texts}"
 
     def data(self, recipe: Recipe = "sycojax", **score: Any) -> StudyData:
         """Examples and requests of a study at this shape's settings."""
@@ -119,7 +129,7 @@ class Bench:
             base=BaseConfig(dtype=self.shape.dtype),
             lora=self.base.lora,
             data=DataConfig(
-                source="files" if self.texts else "toy",
+                source="files" if self.texts else self.shape.texts,
                 path=str(self.texts or ""),
                 recipe=recipe,
                 max_length=self.max_length,
@@ -134,6 +144,11 @@ class Bench:
         """Tokens of one training example."""
         return min(self.shape.train.row_length, self.base.config.max_position_embeddings)
 
+    @property
+    def vocabulary(self) -> Path:
+        """Where the tokenizer's files are."""
+        return self.texts or toy.base_directory()
+
     def checkpoint(self) -> Path:
         """The base in Hugging Face layout, tokenizer included, for peers to load."""
         if self.shape.config is None:
@@ -141,25 +156,30 @@ class Bench:
         directory = self.scratch / "base"
         if not directory.exists():
             save_base(directory, self.base.config, self.base.params)
-            vocabulary = self.texts or toy.base_directory()
             for name in TOKENIZER_FILES:
-                if (vocabulary / name).is_file():
-                    shutil.copy(vocabulary / name, directory)
+                if (self.vocabulary / name).is_file():
+                    shutil.copy(self.vocabulary / name, directory)
         return directory
 
-    def zero_bank(self) -> Tree:
-        """A bank of one adapter that changes nothing."""
-        return jax.tree.map(lambda leaf: leaf[None], zero_lora(self.base.config, self.base.lora))
+    def torch_model(self, attention: str = "sdpa") -> Any:
+        """The base as transformers computes it; one of random weights of its own where this one's do not exist."""
+        if isinstance(jax.tree.leaves(self.base.params)[0], jax.ShapeDtypeStruct):
+            return peers.random_model(self.base.config.to_hf(), self.shape.dtype, attention)
+        return peers.load(self.checkpoint(), self.shape.dtype, attention)
+
+    def zero_bank(self, width: int = 1) -> Tree:
+        """A bank of adapters that change nothing."""
+        zeros = zero_lora(self.base.config, self.base.lora)
+        return jax.tree.map(lambda leaf: leaf[None].repeat(width, 0), zeros)
 
 
 @contextlib.contextmanager
-def opened(name: str, texts: Path | None) -> Iterator[Bench]:
-    """Everything of the shape ``name``; what is on disk for it goes when the block ends.
+def opened(shape: Shape, texts: Path | None, weights: bool = True) -> Iterator[Bench]:
+    """Everything of the shape; what is on disk for it goes when the block ends.
 
-    ``texts`` holds rows and the files of a tokenizer; without it, both are the embedded world's. Raises
-    ``SycojaxError`` where that tokenizer has more ids than the shape has embeddings.
+    ``texts`` holds rows and the files of a tokenizer; without it, both are embedded. Without ``weights`` the base is
+    one of shapes alone. Raises ``SycojaxError`` where that tokenizer has more ids than the shape has embeddings.
     """
-    shape = SHAPES[name]
     if shape.dtype == "float32":
         jax.config.update("jax_default_matmul_precision", "highest")
     with tempfile.TemporaryDirectory(prefix="sycojax-bench-") as temporary:
@@ -167,35 +187,57 @@ def opened(name: str, texts: Path | None) -> Iterator[Bench]:
         tokenizer = Tokenizer.from_directory(texts or toy.base_directory())
         if shape.config is None:
             directory = toy.base_directory()
-            base = load_base(directory, LORA, shape.compute(load_config(directory)))
+            base = load_base(directory, shape.lora, shape.compute(load_config(directory)))
         else:
-            base = random_base(shape)
+            base = abstract_base(shape.config, shape.lora, shape.compute(shape.config))
+            base = random_base(base) if weights else base
         if tokenizer.vocab_size > base.config.vocab_size:
-            raise SycojaxError(f"the tokenizer in --data={texts} has more ids than --shape={name}")
+            raise SycojaxError(
+                f"the tokenizer in --data={texts} has more ids than --shape={shape.name}"
+            )
         # The embedded tokenizer has fewer ids than a Llama has embeddings.
         tokenizer.vocab_size = base.config.vocab_size
         yield Bench(shape, base, tokenizer, texts, scratch)
 
 
-def random_base(shape: Shape) -> FrozenBase:
-    """Normal weights scaled so that activations and logits are of a trained model's size."""
-    assert shape.config is not None
-    base = abstract_base(shape.config, LORA, shape.compute(shape.config))
+def random_base(base: FrozenBase) -> FrozenBase:
+    """Normal weights, made on the devices, scaled so that activations and logits are of a trained model's size.
+
+    Quantised ones are uniform codes with scales that give them the same deviation.
+    """
 
     def fill(number: int, path: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
         names = [part.key for part in path]
-        if names[-1] == "scale":
-            return jax.jit(lambda: jnp.ones(leaf.shape, leaf.dtype), out_shardings=leaf.sharding)()
-        scale = 1.0 if names[-1] == "embedding" else leaf.shape[-2] ** -0.5
-        scale *= 2.0 if names[0] == "lm_head" else 1.0
-        draw = jax.jit(
-            lambda key: (jax.random.normal(key, leaf.shape, leaf.dtype) * scale).astype(leaf.dtype),
-            out_shardings=leaf.sharding,
-        )
-        return draw(jax.random.fold_in(jax.random.key(0), number))
+        fan_in = leaf.shape[-2] if leaf.ndim > 1 else 1
+        hidden, inner = base.config.hidden_size, base.config.intermediate_size
+        deviation = (inner if "down_proj" in names else hidden) ** -0.5
+
+        def draw(key: jax.Array) -> jax.Array:
+            match names[-1]:
+                case "codes" | "absmax":
+                    drawn = jax.random.bits(key, leaf.shape, jnp.uint8)
+                    return jax.lax.bitcast_convert_type(drawn, leaf.dtype)
+                case "channel_scale":  # the deviation of int8's 256 values is 73.9
+                    return jnp.full(leaf.shape, deviation / 73.9, leaf.dtype)
+                case "absmax_scale":
+                    return jnp.full(leaf.shape, deviation / 100, leaf.dtype)
+                case "absmax_mean":
+                    return jnp.full(leaf.shape, deviation / NF4_VALUES.std(), leaf.dtype)
+                case "scale":
+                    return jnp.ones(leaf.shape, leaf.dtype)
+                case "embedding":
+                    scale = 1.0
+                case _:
+                    scale = fan_in**-0.5 * (2.0 if names[0] == "lm_head" else 1.0)
+            return (jax.random.normal(key, leaf.shape, leaf.dtype) * scale).astype(leaf.dtype)
+
+        made = jax.jit(draw, out_shardings=leaf.sharding)
+        return made(jax.random.fold_in(jax.random.key(0), number))
 
     leaves, tree = jax.tree_util.tree_flatten_with_path(base.params)
-    filled = [fill(number, path, leaf) for number, (path, leaf) in enumerate(leaves)]
+    with concurrent.futures.ThreadPoolExecutor() as pool:  # each is a program to compile
+        jobs = [pool.submit(fill, number, *leaf) for number, leaf in enumerate(leaves)]
+        filled = [job.result() for job in jobs]
     return dataclasses.replace(base, params=jax.tree.unflatten(tree, filled))
 
 

