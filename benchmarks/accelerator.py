@@ -163,7 +163,7 @@ def table(results: Sequence[Result]) -> str:
 def _said(result: Result) -> str:
     if result["error"]:
         return f"{result['error']}, after {result['seconds']:.1f} s"
-    left_out = ("part", "shape", "device", "error", "value", "unit", "spread")
+    left_out = ("part", "shape", "device", "error", "value", "unit", "spread", "kernels")
     found = {k: v for k, v in result.items() if k not in left_out and v is not None}
     details = ", ".join(f"{key} {_number(value)}" for key, value in found.items())
     return f"{_number(result['value'])} {result['unit']} ({details})"

@@ -17,21 +17,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 
 from benchmarks import decode, lora_train, peers, score_suite
-from benchmarks.hardware import chip, device
+from benchmarks.hardware import device
+from benchmarks.kernels import busiest, ceilings
 from benchmarks.measure import PACKAGES, PEER, Line, Timing, interleave
 from benchmarks.shapes import SHAPES, Bench, opened
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN
 from sycojax.files import write_json
+from sycojax.models.backends import Backend
 from sycojax.models.quantize import Quantization
+from sycojax.scoring.decode import Decoder, Prompt
 from sycojax.study.workdir import versions
 
 BANK = 5  # adapters in a bank
 PEER_ROWS = (8, 16)  # examples of PEFT's micro-batch, tried
 PEER_BATCH = 64  # of lm-eval
+LARGE = 1e9  # parameters that a processor would take minutes for
 MARK = "@result "  # what a line with a part's result begins with
 
 Figures = dict[str, Any]  # value, unit, spread, and details
@@ -51,7 +54,11 @@ class Benches:
         gc.collect()
 
     def of(self, quantization: Quantization = "none") -> Bench:
-        """The bench with a base in this form."""
+        """The bench with a base in this form. Raises ``SycojaxError`` where a processor would compute a large one."""
+        config = self.shape.config
+        large = config is not None and config.base_parameter_count > LARGE
+        if large and self.weights and jax.default_backend() == "cpu":
+            raise SycojaxError("JAX sees no accelerator here")
         if self._kept[0] != quantization:
             self.close()
             start = time.perf_counter()
@@ -64,33 +71,9 @@ class Benches:
         return self._kept[1]
 
 
-def ceilings(benches: Benches, repeats: int) -> Figures:
-    """A bfloat16 matrix product and a copy, each as large as it takes to fill the device."""
-    small = jax.default_backend() == "cpu"
-    size, length = (1024, 1 << 24) if small else (8192, 1 << 31)
-    a, b = (jax.random.normal(jax.random.key(n), (size, size), jnp.bfloat16) for n in (0, 1))
-    long = jax.random.bits(jax.random.key(2), (length,), jnp.uint8)
-    product, copy = jax.jit(jnp.matmul), jax.jit(lambda x: x ^ 1)
-
-    def rate(work: float, run: Callable[[], Any]) -> float:
-        jax.block_until_ready(run())
-        start = time.perf_counter()
-        jax.block_until_ready([run() for _ in range(10)])
-        return 10 * work / (time.perf_counter() - start)
-
-    found = max(rate(2 * size**3, lambda: product(a, b)) for _ in range(repeats))
-    moved = max(rate(2 * length, lambda: copy(long)) for _ in range(repeats))
-    sheet = chip()
-    return {
-        "value": found / 1e12, "unit": "TFLOP/s", "size": size, "copy_gb_per_second": moved / 1e9,
-        "sheet_tflops": sheet and sheet.flops / 1e12,
-        "sheet_gb_per_second": sheet and sheet.bandwidth / 1e9,
-    }  # fmt: skip
-
-
 def train(
     benches: Benches, repeats: int, quantization: Quantization = "none", width: int = 1,
-    dropout: float | None = None,
+    dropout: float | None = None, attention: Backend | None = None,
 ) -> Figures:  # fmt: skip
     """Optimiser steps; a bank takes fewer rows at a time, as activations are there for each adapter."""
     bench = benches.of(quantization)
@@ -100,7 +83,32 @@ def train(
     if dropout is not None:
         lora = dataclasses.replace(bench.base.lora, dropout=dropout)
         bench = dataclasses.replace(bench, base=dataclasses.replace(bench.base, lora=lora))
-    return _figures(*lora_train.measure(bench, repeats, False, width=width))
+    if attention is not None:
+        compute = dataclasses.replace(bench.base.compute, attention=attention)
+        bench = dataclasses.replace(bench, base=dataclasses.replace(bench.base, compute=compute))
+    figures = _figures(*lora_train.measure(bench, repeats, False, width=width))
+    return figures | {"attention": bench.base.compute.attention, "remat": bench.base.compute.remat}
+
+
+def kernels(benches: Benches, repeats: int) -> Figures:
+    """What the device does in an optimiser step and in decoding; printed, and in the result."""
+    bench, found = benches.of(), {}
+    work = lora_train.Work.of(bench, 1)
+    trained = lora_train.Ours(bench.base, work.bank)
+    decoder = Decoder(bench.base, bench.tokenizer, bench.shape.score)
+    asked = [Prompt(text, bench.shape.new_tokens) for text in decode.prompts(bench)]
+    runs: dict[str, Callable[[], Any]] = {
+        "lora_train": lambda: trained.steps(work.numbers[0]),
+        "decode": lambda: decoder.generate(asked, bench.zero_bank(), progress=False),
+    }
+    for name, run in runs.items():
+        run()
+        found[name] = seen = busiest(run)
+        print(f"  {name}: {seen['calls']} in {seen['busy_seconds']:.3f} of {seen['seconds']:.3f} s")
+        for kernel, calls, ms in seen["largest"]:
+            print(f"  {ms:10.1f} ms {calls:7d} x {kernel}", flush=True)
+    share = found["lora_train"]["busy_seconds"] / found["lora_train"]["seconds"]
+    return {"value": share, "unit": "busy", "kernels": found}
 
 
 def train_peer(benches: Benches, repeats: int) -> Figures:
@@ -189,10 +197,11 @@ class Part:
 _bank: dict[str, Any] = {"width": BANK}
 # The most telling first.
 PARTS = {
-    "ceilings": Part(ceilings, 60),
+    "ceilings": Part(lambda _, repeats: ceilings(repeats), 60),
     "lora_train": Part(train, 150),
     "score_suite": Part(score, 120),
     "decode": Part(generate, 150),
+    "kernels": Part(kernels, 90),
     "lora_train_peft": Part(train_peer, 80, "lora_train", "torch", ("torch", "peft")),
     "decode_transformers": Part(generate_peer, 60, "decode", "torch", ("torch",)),
     "score_suite_lm_eval": Part(score_peer, 80, "score_suite", "torch", ("torch", "lm_eval")),
@@ -204,6 +213,7 @@ PARTS = {
     "lora_train_int8": Part(functools.partial(train, quantization="int8"), 120, "lora_train"),
     "decode_int8": Part(functools.partial(generate, quantization="int8"), 120, "decode"),
     "lora_train_no_dropout": Part(functools.partial(train, dropout=0.0), 120, "lora_train"),
+    "lora_train_xla_attention": Part(functools.partial(train, attention="xla"), 120, "lora_train"),
     "score_suite_bank": Part(functools.partial(score, **_bank), 120, "score_suite"),
 }
 
@@ -216,7 +226,7 @@ def _changed(bench: Bench, **groups: dict[str, Any]) -> Bench:
 
 def _on_torch(benches: Benches) -> Bench:
     bench = benches.of()
-    if peers.setup() == "cpu" and bench.base.config.base_parameter_count > 1e9:
+    if peers.setup() == "cpu" and bench.base.config.base_parameter_count > LARGE:
         raise SycojaxError("torch sees no accelerator here")
     return bench
 
@@ -241,7 +251,7 @@ def outcome(name: str, benches: Benches, repeats: int, compiling: list[float]) -
         found = PARTS[name].run(benches, repeats)
     except Exception as problem:  # costs no other part
         traceback.print_exc()
-        error = f"{type(problem).__name__}: {str(problem).strip().splitlines()[:1]}"
+        error = f"{type(problem).__name__}: {str(problem).strip()[:300]}".splitlines()[0]
     gc.collect()
     stats = jax.local_devices()[0].memory_stats() or {}
     return {
