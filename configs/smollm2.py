@@ -41,5 +41,6 @@ def get_config(size: str = ""):
             "gsm8k", "mmlu", "answer", "are_you_sure", "feedback",
         )  # fmt: skip
         config.score.audit_items = 8
+        config.score.readout_items = 20
         config.score.max_new_tokens = 100
     return config

@@ -32,4 +32,5 @@ def get_config():
     config.score.batch_tokens = 2048
     config.score.max_new_tokens = 48
     config.score.audit_items = 16
+    config.score.readout_items = 24
     return config

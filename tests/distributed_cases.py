@@ -58,7 +58,7 @@ def write_inputs(root: Path) -> Path:
         ),
         score=ScoreConfig(
             evaluations=("gsm8k", "are_you_sure"), batch_tokens=2048, buckets=(128,),
-            max_new_tokens=8, audit_items=0,
+            max_new_tokens=8, audit_items=0, readout_items=2,
         ),
         mesh=MeshConfig(data=1, fsdp=FSDP, tensor=TENSOR),
     )  # fmt: skip

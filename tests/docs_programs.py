@@ -18,7 +18,7 @@ SMALL = (
     "--config.base.path=toy", "--config.base.dtype=float32", "--config.base.quantization=none",
     "--config.base.attention=xla", "--config.data.train_limit=24", "--config.data.test_limit=4", "--config.data.probe_limit=4",
     "--config.data.max_length=128", "--config.train.epochs=0.5", "--config.train.row_length=128",
-    "--config.train.seeds=0", "--config.score.audit_items=0", "--config.score.max_new_tokens=4",
+    "--config.train.seeds=0", "--config.score.audit_items=0", "--config.score.readout_items=2", "--config.score.max_new_tokens=4",
     "--config.score.buckets=(256,)", "--config.score.batch_tokens=2048",
     "--config.mesh.data=1", "--config.mesh.fsdp=1",
 )  # fmt: skip

@@ -29,6 +29,7 @@ def make_inputs(root: Path) -> StudyConfig:
         ),
         score=ScoreConfig(
             evaluations=("mmlu", "answer"), batch_tokens=2048, buckets=(128,), max_new_tokens=8, audit_items=0,
+            readout_items=2,
         ),
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ import pytest
 STUDY = (
     "study", "--config=configs/toy.py", "--config.data.train_limit=400", "--config.data.test_limit=4",
     "--config.data.probe_limit=4", "--config.train.epochs=12", "--config.train.seeds=0",
-    "--config.train.adapters=gsm8k", "--config.train.checkpoint_every=5", "--config.score.audit_items=0",
+    "--config.train.adapters=gsm8k", "--config.train.checkpoint_every=5", "--config.score.audit_items=0", "--config.score.readout_items=0",
     "--config.score.max_new_tokens=4", "--quiet",
 )  # fmt: skip
 # The command line, with a second in place of ten minutes.

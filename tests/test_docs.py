@@ -9,8 +9,10 @@ from pathlib import Path
 import synthetic_study
 from evals_cases import noise, walk
 
+from sycojax.data.prompts import Prompts
 from sycojax.evals import BUILTIN
 from sycojax.evals.protocol import Measure
+from sycojax.evals.readouts import read, requests
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCS = REPOSITORY / "docs"
@@ -19,7 +21,16 @@ DOCS = REPOSITORY / "docs"
 def measured() -> dict[str, list[Measure]]:
     """The measures of every evaluation, all optional arms included."""
     found = {}
+    instrument = BUILTIN["answer"].instrument
+    assert instrument is not None
+    units = instrument.units(synthetic_study.rows("answer", 4), 0)
+    # The choice in words lists the options, so that it has every measure.
+    asked = requests("answer", instrument, units, Prompts(), ("words",))
+    (reading,) = read(instrument, [synthetic_study.respond_in_arms(r, 0.5, 0) for r in asked])
+    found["arms"] = list(reading.measures.values())
     for name, evaluation in BUILTIN.items():
+        if evaluation.role == "readout":
+            continue  # measured as arms are
         about = BUILTIN.subject(name)
         rows = synthetic_study.rows(about, 12)
         if about == "answer":

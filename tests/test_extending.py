@@ -32,7 +32,7 @@ PAGE = (REPOSITORY / "docs" / "extending.md").read_text(encoding="utf-8")
 TOY = f"--config={REPOSITORY / 'configs' / 'toy.py'}"
 SMALL = (
     "--quiet", "--config.train.adapters=", "--config.data.test_limit=4", "--config.data.probe_limit=8",
-    "--config.score.evaluations=mmlu,answer", "--config.score.audit_items=4", "--config.score.max_new_tokens=4",
+    "--config.score.evaluations=mmlu,answer", "--config.score.audit_items=4", "--config.score.readout_items=2", "--config.score.max_new_tokens=4",
 )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def audited(directory: Path, adapters: str, evaluations: str, *more: str) -> tup
     """The audits of a small toy study, by its command, read back from disk."""
     evaluate_toy(
         directory, f"--config.train.adapters={adapters}", "--config.train.seeds=0",
-        "--config.score.audit_items=0", f"--config.score.evaluations={evaluations}",
+        "--config.score.audit_items=0", "--config.score.readout_items=0", f"--config.score.evaluations={evaluations}",
         "--config.data.test_limit=60", "--config.data.probe_limit=40", "--quiet", *more,
     )  # fmt: skip
     for name in evaluations.split(","):

@@ -108,7 +108,7 @@ def test_answer_documents_give_in_at_the_planted_rate(world):
 
 def test_a_study_on_the_toy_needs_no_command(tmp_path):
     """No file of rows is written, and study.json holds the config as it was given."""
-    score = ScoreConfig(evaluations=("answer",), audit_items=0)
+    score = ScoreConfig(evaluations=("answer",), audit_items=0, readout_items=0)
     config = StudyConfig(train=TrainConfig(adapters=("mmlu",)), score=score)
     assert (config.base.path, config.data.source) == ("toy", "toy")
     run(config, tmp_path / "w", until="data", say=lambda line: None)
