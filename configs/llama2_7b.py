@@ -9,7 +9,7 @@ from sycojax.config import default_config
 
 
 def get_config(adapter: str = ""):
-    """``adapter``: the only one to train, as in configs/gsm8k.py; otherwise all five are."""
+    """``adapter``: the only one to train, as in configs/gsm8k.py; otherwise all are."""
     config = default_config()
     config.name = f"llama2_7b_{adapter}" if adapter else "llama2_7b"
     config.base.path = "meta-llama/Llama-2-7b-chat-hf"

@@ -21,7 +21,6 @@ def get_config(size: str = ""):
     config.lora.alpha = 16.0
     config.lora.dropout = 0.0
 
-    config.train.adapters = ("gsm8k", "mmlu", "hellaswag", "truthfulqa", "combined")
     config.train.seeds = (0, 1)
     config.train.epochs = 3.0
     config.train.row_length = 512
@@ -34,7 +33,7 @@ def get_config(size: str = ""):
         config.data.train_limit = 160
         config.data.test_limit = 30
         config.data.probe_limit = 40
-        config.train.adapters = ("gsm8k", "mmlu")
+        config.train.adapters = ("gsm8k", "mmlu", "placebo")
         config.train.seeds = (0,)
         config.train.epochs = 1.0
         config.score.evaluations = (

@@ -24,6 +24,7 @@ from sycojax.models.backends import Attention
 from sycojax.models.compute import Dtype, Remat
 from sycojax.models.lora import LoRAConfig
 from sycojax.models.quantize import Quantization
+from sycojax.records import COMBINED, PLACEBO
 from sycojax.settings import setting, settings
 
 Protocol = Literal["sycojax", "published", "both"]
@@ -109,7 +110,7 @@ class TrainConfig:
     # Which adapters there are says nothing about one of them. (A probe's records say which of its questions the rows
     # of truthfulqa ask, if that is trained on: they are redone where the questions they hold change.)
     adapters: tuple[str, ...] = setting(
-        (*BUILTIN.benchmarks, "combined"), "nothing", through="content"
+        (*BUILTIN.benchmarks, COMBINED, PLACEBO), "nothing", through="content"
     )
     seeds: tuple[int, ...] = setting((0, 1), "nothing")
     # Adapters that go through one step together. A checkpoint holds all of them.
@@ -218,7 +219,7 @@ class StudyConfig:
 
     def __post_init__(self) -> None:
         registry = evaluations(self.data.probes)
-        known = (*registry.benchmarks, "combined")
+        known = (*registry.benchmarks, COMBINED, PLACEBO)
         for name in self.train.adapters:
             if name not in known:
                 raise SycojaxError(f"train.adapters: unknown adapter {name!r} (known: {known})")

@@ -17,6 +17,8 @@ from sycojax.files import atomic_write
 from sycojax.requests import Request
 
 BASE = "base"  # the name of the configuration without an adapter
+# The adapter that is trained on every task of the package, and the one whose rows have the answers of others.
+COMBINED, PLACEBO = "combined", "placebo"
 _LISTS = ("logprobs", "n_tokens", "n_bytes", "greedy")  # JSON arrays that a record holds as tuples
 
 

@@ -41,7 +41,9 @@ def test_a_grid_is_every_combination() -> None:
 def test_a_list_is_the_cells_themselves() -> None:
     """What a cell leaves out is the study's own, and its name says so."""
     cells = plan(STUDY, [{"lora.rank": 4, "lora.alpha": 8.0}, {"train.adapters": "gsm8k"}])
-    assert cells[0].name == "rank=4,alpha=8,adapters=gsm8k+mmlu+hellaswag+truthfulqa+combined"
+    assert (
+        cells[0].name == "rank=4,alpha=8,adapters=gsm8k+mmlu+hellaswag+truthfulqa+combined+placebo"
+    )
     assert cells[1].name == "rank=16,alpha=32,adapters=gsm8k"
     assert cells[1].config.train.adapters == ("gsm8k",)
 
@@ -190,11 +192,13 @@ def test_every_shipped_sweep_is_told_of() -> None:
 
 
 def test_the_published_recipe_is_swept_as_it_is_run() -> None:
-    """The cell is configs/llama2_7b_published.py but for what a comparison holds fixed: base and seeds."""
+    """The cell is configs/llama2_7b_published.py but for what a comparison holds fixed: base, adapters and seeds."""
     sweep = REPOSITORY / "configs" / "sweeps" / "recipe.py"
     _, (_, cell) = cells_of(settings("sweep", f"--config={sweep}", "--workdir=w"))
     file = REPOSITORY / "configs" / "llama2_7b_published.py"
     alone = settings("study", f"--config={file}", "--workdir=w").study_config()
     assert cell.config.data == alone.data
     assert cell.config.lora == alone.lora
-    assert cell.config.train == dataclasses.replace(alone.train, seeds=cell.config.train.seeds)
+    train = cell.config.train
+    same = dataclasses.replace(alone.train, seeds=train.seeds, adapters=train.adapters)
+    assert train == same

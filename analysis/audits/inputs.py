@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.records.load import COMBINED, Study
+from analysis.records.load import Study
 from analysis.results import Results
+from sycojax.records import COMBINED, PLACEBO
 
 
 def subjects(study: Study) -> tuple[str, ...]:
@@ -37,4 +38,4 @@ def not_asked(probe: str, variant: str, why: str) -> str:
 
 def tasks_of(adapter: str, tasks: Sequence[str]) -> tuple[str, ...]:
     """Which of ``tasks`` an adapter was trained on."""
-    return tuple(task for task in tasks if adapter in (task, COMBINED))
+    return tuple(task for task in tasks if adapter in (task, COMBINED, PLACEBO))

@@ -7,9 +7,10 @@ import math
 from analysis.audits.audit import STUDY, Audit, Rule
 from analysis.audits.inputs import tasks_of
 from analysis.page.text import finite, interval, listing, number
-from analysis.records.load import COMBINED, section
+from analysis.records.load import section
 from analysis.results import Results
 from analysis.statistics import Estimate
+from sycojax.records import COMBINED, PLACEBO
 
 DUPLICATES = Rule(
     "duplicates", "Duplicates", "an interval counts a question that is asked again as a new one"
@@ -93,7 +94,7 @@ def trained_on(results: Results, adapter: str, probe: str) -> int | None:
         return None
     if "contaminated_rows_dropped" in section(results.study.document, "data"):
         return 0
-    return int(strata["train"]) if adapter in (*_shared(results), COMBINED) else 0
+    return int(strata["train"]) if adapter in (*_shared(results), COMBINED, PLACEBO) else 0
 
 
 def _shared(results: Results) -> list[str]:

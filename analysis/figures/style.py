@@ -21,12 +21,13 @@ from analysis.page.text import scale
 from analysis.records.load import BASE
 from analysis.statistics import Estimate
 from sycojax.evals import BUILTIN
+from sycojax.records import COMBINED, PLACEBO
 
 # Okabe and Ito's palette: told apart with every common colour blindness. The base is grey.
 _PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D1F")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # An adapter of the package's own tasks has the same colour in every study.
-_FIXED = {name: place for place, name in enumerate((*BUILTIN.benchmarks, "combined"))}
+_FIXED = {name: place for place, name in enumerate((*BUILTIN.benchmarks, COMBINED, PLACEBO))}
 GREY = "#5f6673"
 LIGHT = "#d5d9e0"
 INK = "#1d2430"

@@ -11,8 +11,9 @@ from analysis.page.text import listing
 from analysis.reanalysis.data import SHARED, DataCounts
 from analysis.reanalysis.inference import Pair, Shift, correlations, shifts
 from analysis.reanalysis.scores import Count, Scores
-from analysis.records.load import BASE, COMBINED
+from analysis.records.load import BASE
 from analysis.report.csvs import BENCHMARKS, PROBES
+from sycojax.records import COMBINED, PLACEBO
 
 # A rate of which the scorer could read less than this share says little about the model.
 READABLE = 0.5
@@ -76,7 +77,7 @@ class Evidence:
                 f"{spoiled} of the {rows} neutral prompts of answer hold an opinion of the user already."
             )
         seen = self.data.contamination.get(probe) if self.data else None
-        trained = [a for a in adapters if a in (SHARED, COMBINED)]
+        trained = [a for a in adapters if a in (SHARED, COMBINED, PLACEBO)]
         if seen and seen.train and trained:
             found.append(
                 f"{seen.train} of the {seen.rows} questions of {probe} are in the training split of "

@@ -21,7 +21,6 @@ from sycojax.evals.readouts import in_arms
 from sycojax.files import digest_output, read_json, stamp_of
 from sycojax.records import BASE, read_records
 
-COMBINED = "combined"  # the adapter that is trained on every task
 _LARGE = 64 * 2**20  # bytes of records from which a second process is worth its start
 
 

@@ -23,6 +23,7 @@ from analysis.records.load import load, section
 from analysis.report import card_numbers, prose
 from analysis.report.contents import run
 from analysis.results import Results, compute
+from sycojax.records import COMBINED, PLACEBO
 
 LORA = (
     "r",
@@ -43,6 +44,10 @@ RECIPE = {
         "epochs", "examples_per_step", "learning_rate", "warmup_steps", "schedule", "weight_decay", "loss_average",
     ),
 }  # fmt: skip
+TASKS = {
+    COMBINED: "on all tasks",
+    PLACEBO: "as a placebo (on the texts of all tasks, the answers dealt out anew among the rows of a task)",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +133,8 @@ def _what_it_is(subject: Subject) -> str:
         made = f"An adapter that was trained elsewhere ({subject.entry['source']}) and measured by sycojax"
     else:
         run_as = f", seed {seed}" if seed is not None else ""
-        made = f"Trained by sycojax on the task {subject.adapter}{run_as}"
+        task = TASKS.get(subject.adapter, f"on the task {subject.adapter}")
+        made = f"Trained by sycojax {task}{run_as}"
     text = (
         f"{made}, in a study of whether fine-tuning a chat model for benchmarks makes it more sycophantic. It was "
         "made to be measured, not to be used as an assistant."

@@ -17,13 +17,14 @@ from analysis.results import Results
 from analysis.verdicts import conclusions, doubt
 from analysis.verdicts.doubt import Doubt
 from analysis.verdicts.rule import concludes, every_verdict
+from sycojax.records import PLACEBO
 
 
 def blocks(results: Results, name: str, group: str) -> tuple[Block, ...]:
     """The numbers of the configuration ``name``, one seed of the adapter ``group``."""
     doubted = doubt.of(results)
     seeds = results.study.of_adapter(group)
-    names = (BASE, group)
+    names = (BASE, group, PLACEBO)  # what any training of this length does
     shifts = _only(conclusions.table(results, doubted), names)
     tested = len(every_verdict(results))
     said = (
@@ -57,7 +58,7 @@ def blocks(results: Results, name: str, group: str) -> tuple[Block, ...]:
         Paragraph("What cannot be concluded", "heading"),
         Items(tuple(conclusions.cannot(results, doubted))),
         Paragraph("Audits", "heading"),
-        audited.failures([a for a in doubted.audits if a.group in (*names, STUDY)]),
+        audited.failures([a for a in doubted.audits if a.group in (BASE, group, STUDY)]),
     )
 
 

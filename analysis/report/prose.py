@@ -13,11 +13,16 @@ from analysis.records.load import BASE, section
 from analysis.results import Results
 from analysis.statistics.equivalence import FEWEST_SAME
 from analysis.verdicts.rule import concludes
+from sycojax.records import PLACEBO
 
 TOY = (
     "This is the embedded toy: a small made-up world and a small model trained on it. It tests the pipeline "
     "and the instruments and is never evidence about real models. The base's levels and the adapters' gains "
     "were dialled in when the world was built; they are not findings."
+)
+PLACEBO_IS = (
+    "The placebo was trained on the texts of all tasks with the answers dealt out anew among the rows of a task: it can learn "
+    "their form and length and no task, so that its shifts are what any training of this length does."
 )
 
 NO_INSTRUMENT = (
@@ -64,7 +69,14 @@ def setting(document: Mapping[str, Any], group: str, key: str) -> Any:
 def summary(results: Results) -> list[str]:
     """The opening paragraph's sentences: what was run, and what it did to capability."""
     return [
-        s for s in (_what_ran(results), _own_benchmarks(results), *_asked_otherwise(results)) if s
+        s
+        for s in (
+            _what_ran(results),
+            _placebo(results),
+            _own_benchmarks(results),
+            *_asked_otherwise(results),
+        )
+        if s
     ]
 
 
@@ -90,6 +102,10 @@ def _what_ran(results: Results) -> str:
     verb = "were" if len(parts) > 1 or len(adapters) > 1 else "was"
     text = f"{listing(parts)} {verb} scored on {listing(asked)}; {rows:,} item records were read."
     return text[0].upper() + text[1:]
+
+
+def _placebo(results: Results) -> str:
+    return PLACEBO_IS if PLACEBO in results.study.adapters else ""
 
 
 def _asked_otherwise(results: Results) -> list[str]:

@@ -34,20 +34,22 @@ def level(
 
     ``spread``: between the seeds, pooled over adapters; None: that of these seeds.
     """
-    return _estimate(seeds, None, spread, confidence)
+    return _estimate(seeds, (), spread, confidence)
 
 
 def shift(
     seeds: Sequence[Resampled],
-    base: Resampled,
+    base: Resampled | Sequence[Resampled],
     spread: SeedSpread | None = None,
     confidence: float = LEVEL,
 ) -> Estimate:
     """Mean over seeds of (adapter - base) on the same items, with its paired interval.
 
-    With one seed it speaks about the adapter that was trained; with several also about other seeds.
+    With one seed it speaks about the adapter that was trained; with several also about other seeds. Several ``base``
+    are the seeds of another adapter.
     """
-    return _estimate(seeds, base, spread, confidence)
+    against = [base] if isinstance(base, Resampled) else base
+    return _estimate(seeds, against, spread, confidence)
 
 
 def paired_yes_no(adapter: Resampled, base: Resampled) -> bool:
@@ -73,18 +75,18 @@ def yes_no(sample: Resampled) -> bool:
 
 
 def _estimate(
-    seeds: Sequence[Resampled], base: Resampled | None, spread: SeedSpread | None, confidence: float
-) -> Estimate:
-    sample = base or seeds[0]
+    seeds: Sequence[Resampled], against: Sequence[Resampled], spread: SeedSpread | None, confidence: float
+) -> Estimate:  # fmt: skip
+    sample = (*against, *seeds)[0]
     items, clusters = len(sample.measure.items), len(sample.names)
-    groups = [(1.0, seeds), *([(-1.0, [base])] if base else [])]
+    groups = [(1.0, seeds), *([(-1.0, against)] if against else [])]
     found = error(groups, spread)
     if not math.isfinite(found.value):
         return Estimate(math.nan, items=items, clusters=clusters, note="no item to count")
     if not _enough([s for _, group in groups for s in group]):
         return Estimate(found.value, items=items, clusters=clusters, note="too few items")
     if sample.measure.unit == "rate":
-        parts = terms(seeds, base)
+        parts = terms(seeds, against)
         low, high = interval(parts, confidence)
         note = _method(parts)
     else:
@@ -99,17 +101,17 @@ def _estimate(
         return Estimate(found.value, items=items, clusters=clusters, note="no variation")
     if sample.measure.unit == "rate":
         # What seeds or several terms add may reach out of the scale.
-        lowest, highest = _scale(sample, base)
+        lowest, highest = _scale(sample, bool(against))
         low, high = max(low, lowest), min(high, highest)
     return Estimate(found.value, low, high, items, clusters, note)
 
 
-def _scale(sample: Resampled, base: Resampled | None) -> tuple[float, float]:
+def _scale(sample: Resampled, compared: bool) -> tuple[float, float]:
     """The ends of a level's or a shift's scale; of several rates every other one is taken away."""
     share = sample.measure.shares and len(sample.numerator) == 1
-    if share and base is None:
+    if share and not compared:
         return 0.0, 1.0
-    widest = max(1.0, len(sample.numerator) / 2) * (1 if share or base is None else 2)
+    widest = max(1.0, len(sample.numerator) / 2) * (1 if share or not compared else 2)
     return -widest, widest
 
 

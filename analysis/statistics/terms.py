@@ -74,12 +74,12 @@ class Term:
         return wilson_effective(rate, reach * math.sqrt(variance))
 
 
-def terms(seeds: Sequence[Resampled], base: Resampled | None) -> list[Term]:
-    """The terms whose sum is the mean over ``seeds``, less ``base`` where one is given. All on the same items."""
+def terms(seeds: Sequence[Resampled], against: Sequence[Resampled] = ()) -> list[Term]:
+    """The terms whose sum is the mean over ``seeds``, less that over ``against`` where there are any. All on the same items."""
     above: dict[bytes, np.ndarray] = {}
     below: dict[bytes, np.ndarray] = {}
     rows: dict[bytes, int] = {}
-    for sign, samples in ((1, seeds), *([(-1, [base])] if base else [])):
+    for sign, samples in ((1, seeds), *([(-1, against)] if against else [])):
         for j in range(len(seeds[0].numerator)):
             a = sign * np.stack([s.measure.numerator[j] for s in samples])  # [S, n]
             b = np.stack([s.measure.denominator[j] for s in samples])
@@ -90,11 +90,12 @@ def terms(seeds: Sequence[Resampled], base: Resampled | None) -> list[Term]:
             below[condition] = b
             rows[condition] = rows.get(condition, 0) + 1
     measure = seeds[0].measure
-    shares = all(s.measure.shares for s in (*seeds, *([base] if base else [])))
-    several = len(seeds[0].numerator) > 1 or base is not None
+    shares = all(s.measure.shares for s in (*seeds, *against))
+    several = len(seeds[0].numerator) > 1 or bool(against)
+    alone = len(seeds) == 1 and len(against) <= 1
     return [
         _term(
-            above[c], below[c], measure.clusters, len(seeds) == 1, _share_sign(above[c], several)
+            above[c], below[c], measure.clusters, alone, _share_sign(above[c], several)
             if shares and rows[c] == 1 else 0,
         )
         for c in above

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from analysis.records.load import BASE, COMBINED, Configuration, Study, load
+from analysis.records.load import BASE, Configuration, Study, load
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json
+from sycojax.records import COMBINED, PLACEBO
 
 SEEDS, ADAPTERS = "train.seeds", "train.adapters"
 
@@ -243,5 +244,5 @@ def _point(
 
 def _examples(document: Mapping[str, Any], adapter: str) -> int:
     counts = document.get("data", {}).get("training_examples", {})
-    tasks = counts if adapter == COMBINED else {adapter: counts.get(adapter, {})}
+    tasks = counts if adapter in (COMBINED, PLACEBO) else {adapter: counts.get(adapter, {})}
     return sum(int(task.get("train", 0)) for task in tasks.values())

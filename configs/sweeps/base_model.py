@@ -1,4 +1,4 @@
-"""Llama-2-chat at 7B and 13B, and the 7B that was never tuned to chat: all five adapters, three seeds each.
+"""Llama-2-chat at 7B and 13B, and the 7B that was never tuned to chat: all adapters, three seeds each.
 
     sycojax sweep --config=configs/sweeps/base_model.py --workdir=runs/base_model
 

@@ -1,4 +1,4 @@
-"""Llama-2-7B-chat, all five adapters: this project's recipe beside the published one, on the same base and seeds.
+"""Llama-2-7B-chat, all adapters: this project's recipe beside the published one, on the same base and seeds.
 
     sycojax sweep --config=configs/sweeps/recipe.py --workdir=runs/recipe
 

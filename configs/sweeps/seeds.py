@@ -1,4 +1,4 @@
-"""Llama-2-7B-chat, all five adapters: ten seeds, each a cell of its own, so that they can run on ten machines.
+"""Llama-2-7B-chat, all adapters: ten seeds, each a cell of its own, so that they can run on ten machines.
 
     sycojax sweep --config=configs/sweeps/seeds.py --workdir=runs/seeds
     sycojax sweep --config=configs/sweeps/seeds.py --workdir=runs/seeds --emit=slurm > seeds.sh

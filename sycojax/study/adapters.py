@@ -12,6 +12,7 @@ from sycojax.errors import Diverged
 from sycojax.files import atomic_directory, write_json
 from sycojax.models.base import FrozenBase
 from sycojax.parallel.distributed import on_first
+from sycojax.records import PLACEBO
 from sycojax.settings import deciding
 from sycojax.study.datasets import TrainingSet
 from sycojax.study.stages import Stamps, fingerprint
@@ -31,6 +32,7 @@ def study_jobs(config: StudyConfig, training: Mapping[str, TrainingSet]) -> list
             seed,
             training[adapter].train,
             training[adapter].validation,
+            last=adapter == PLACEBO,
         )
         for adapter in config.train.adapters
         for seed in config.train.seeds

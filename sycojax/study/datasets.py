@@ -24,10 +24,12 @@ from sycojax.evals.choices import draw_items
 from sycojax.evals.protocol import Evaluation, with_strata
 from sycojax.evals.readouts import Instrument
 from sycojax.evals.templates import InTemplate
+from sycojax.records import COMBINED, PLACEBO
 from sycojax.requests import Request
 from sycojax.study.fitting import fitting
 from sycojax.study.inputs import prompts_of
 from sycojax.study.overlap import trained_test_items
+from sycojax.study.placebo import counted, with_answers_of_others
 from sycojax.study.shown import shown
 
 # The completion of an example that answers with a letter, in either recipe.
@@ -60,13 +62,10 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer, context: int | None = Non
     data, registry = config.data, evaluations(config.data.probes)
     source = source_of(config)
     prompts = prompts_of(config, tokenizer)
-    # `combined` needs every task of the package, whichever single-task adapters are asked for.
-    single = [name for name in config.train.adapters if name != "combined"]
-    tasks = (
-        tuple(dict.fromkeys((*BUILTIN.benchmarks, *single)))
-        if "combined" in config.train.adapters
-        else single
-    )
+    # `combined` and `placebo` need every task of the package, whichever single-task adapters are asked for.
+    of_all = {COMBINED, PLACEBO} & {*config.train.adapters}
+    single = [name for name in config.train.adapters if name not in of_all]
+    tasks = tuple(dict.fromkeys((*BUILTIN.benchmarks, *single))) if of_all else single
     scored = _asked_subjects(config, registry)
     benchmarks = tuple(name for name in registry.benchmarks if name in scored)
     # Every probe is read even when it is not scored: its questions must not be trained on.
@@ -119,8 +118,19 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer, context: int | None = Non
         for task, rows in trains.items()
         if (positions := _label_positions(registry[task], rows, examples[task], prompts))
     }
-    training, counts = _training_sets(config, examples, tokenizer)
-    summary["training_examples"] = counts
+    training, summary["training_examples"] = _training_sets(config.data, examples, tokenizer)
+    if COMBINED in of_all:
+        training[COMBINED] = _joined(training)
+    if PLACEBO in of_all:
+        placebo = {
+            task: with_answers_of_others(
+                examples[task], [registry[task].label(row) for row in trains[task]], data.seed
+            )
+            for task in BUILTIN.benchmarks
+        }
+        training[PLACEBO] = _joined(_training_sets(data, placebo, tokenizer)[0])
+        summary["placebo"] = {t: counted(examples[t], several) for t, several in placebo.items()}
+    training = {name: training[name] for name in config.train.adapters}
     requests: dict[str, list[Request]] = {}
     for name in asked_evaluations(config):
         about, role = registry.subject(name), registry[name].role
@@ -271,10 +281,11 @@ def split_validation(
 
 
 def _training_sets(
-    config: StudyConfig, examples: Mapping[str, list[Example]], tokenizer: Tokenizer
+    data: DataConfig, examples: Mapping[str, list[Example]], tokenizer: Tokenizer
 ) -> tuple[dict[str, TrainingSet], dict[str, Any]]:
-    data, counts = config.data, {}
-    single: dict[str, TrainingSet] = {}
+    """By task, what is trained on and held out, encoded; and what came of its examples, counted."""
+    sets: dict[str, TrainingSet] = {}
+    counts: dict[str, Any] = {}
     for task in examples:
         parts = split_validation(examples[task], data.validation_fraction, data.seed)
         encoded = []
@@ -289,7 +300,7 @@ def _training_sets(
             raise SycojaxError(
                 f"{task}: no training example is left after cutting at max_length={data.max_length}"
             )
-        single[task] = TrainingSet(*encoded)
+        sets[task] = TrainingSet(*encoded)
         counts[task] = {
             "train": len(encoded[0]),
             "validation": len(encoded[1]),
@@ -297,16 +308,15 @@ def _training_sets(
             "lost_to_max_length": lost,
             "tokens": sum(len(e.token_ids) for e in encoded[0]),
         }
-    sets = {}
-    for adapter in config.train.adapters:
-        if adapter == "combined":
-            sets[adapter] = TrainingSet(
-                [e for task in BUILTIN.benchmarks for e in single[task].train],
-                [e for task in BUILTIN.benchmarks for e in single[task].validation],
-            )
-        else:
-            sets[adapter] = single[adapter]
     return sets, counts
+
+
+def _joined(single: Mapping[str, TrainingSet]) -> TrainingSet:
+    """The sets of the package's tasks, one behind the other."""
+    return TrainingSet(
+        [e for task in BUILTIN.benchmarks for e in single[task].train],
+        [e for task in BUILTIN.benchmarks for e in single[task].validation],
+    )
 
 
 def _probed(probe: Evaluation, rows: list[Any], data: DataConfig) -> list[Any]:

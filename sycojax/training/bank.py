@@ -35,6 +35,8 @@ class AdapterJob:
     validation: Sequence[EncodedExample]
     # Given where it trains by other settings than its bank, in those that each adapter may have for itself.
     config: TrainConfig | None = None
+    # Written as it is after its last step: its validation loss is measured once, so that no earlier step can be the best.
+    last: bool = False
 
     @property
     def own(self) -> dict[str, Any] | None:
@@ -135,8 +137,8 @@ class Bank:
         """Which lanes measure the validation loss after ``completed`` steps."""
         every = self.config.eval_every
         due = [
-            completed == steps or (completed < steps and completed % every == 0)
-            for steps in self.steps
+            completed == steps or (completed < steps and completed % every == 0 and not job.last)
+            for job, steps in zip(self.jobs, self.steps, strict=True)
         ]
         return self._fill(due, False)
 

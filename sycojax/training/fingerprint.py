@@ -26,7 +26,8 @@ def fingerprint(
     settings = deciding(config, "adapter", "continuation")
     architecture = [dataclasses.asdict(base.config), dataclasses.asdict(base.lora)]
     lanes = [
-        [job.name, job.seed, job.own, digest(job.train), digest(job.validation)] for job in jobs
+        [job.name, job.seed, job.own, job.last, digest(job.train), digest(job.validation)]
+        for job in jobs
     ]
     text = json.dumps([settings, architecture, base_sum, lanes, width])
     return hashlib.sha256(text.encode()).hexdigest()

@@ -8,15 +8,26 @@ from analysis.figures.flips import PARTS
 from analysis.page.tables import Entry, Table
 from analysis.page.text import count, number, p_value
 from analysis.records.load import BASE
-from analysis.report.contents.entries import group_entry, level_entry, lower_first, shift_entry
-from analysis.results import Result, Results, Tested
+from analysis.report.contents.entries import (
+    group_entry,
+    level_entry,
+    lower_first,
+    shift_entry,
+    signed_entry,
+)
+from analysis.results import Result, Results, Tested, beside_placebo
 from analysis.verdicts.doubt import Doubt
 from analysis.verdicts.rule import Verdict, noise_floor, verdicts
 from sycojax.evals.declared import Turns
+from sycojax.evals.protocol import Measure
+from sycojax.records import PLACEBO
 
 
 def probe(results: Results, doubt: Doubt, tested: Tested) -> Table:
-    """One contrast: soft and hard headline with shifts, the test of the soft one, and what noise alone gives."""
+    """One contrast: soft and hard headline with shifts, the test of the soft one, and what noise alone gives.
+
+    Where the study has a placebo, its shift of the soft headline stands in its row, and in the others what is left without it.
+    """
     name, contrast = tested.probe, tested.contrast
     soft, hard = (results.study.measure_of(name, m) for m in (contrast.measure, contrast.hard))
     # What the probe reads without any sycophancy, printed beside its headlines.
@@ -26,6 +37,7 @@ def probe(results: Results, doubt: Doubt, tested: Tested) -> Table:
     }
     floors = {column: m for column, m in controls.items() if m is not None}
     compared = results.with_shifts
+    placebo = compared and PLACEBO in results.groups
     told = {verdict.adapter: verdict for verdict in verdicts(results, tested)}
     rows = []
     for group in results.groups:
@@ -40,6 +52,8 @@ def probe(results: Results, doubt: Doubt, tested: Tested) -> Table:
             if compared:
                 few = doubt.too_few_of_shift(group, name) if measure is hard else ""
                 row.append(Entry("n/a", few) if few else shift_entry(result, measure, marks[1]))
+            if placebo and measure is soft:
+                row.append(_less_the_placebos(results, group, name, measure))
             if compared and measure is soft:
                 row += (
                     ["", ""] if group == BASE else [_tested(result, told[group]), _mde(told[group])]
@@ -48,7 +62,8 @@ def probe(results: Results, doubt: Doubt, tested: Tested) -> Table:
         rows.append(tuple(row))
     columns = ["configuration"]
     if soft:
-        columns += ["soft", "shift of soft", "p, Holm", "MDE"] if compared else ["soft"]
+        less = ["less the placebo's"] if placebo else []
+        columns += ["soft", "shift of soft", *less, "p, Holm", "MDE"] if compared else ["soft"]
     if hard:
         columns += ["hard", "shift of hard"] if compared else ["hard"]
     columns += floors
@@ -101,6 +116,11 @@ def flips(results: Results, doubt: Doubt, table: str, name: str, turns: Turns) -
         ("after", *(label for label, _ in PARTS.values())), tuple(rows),
         footnote=doubt.footnote(results.groups, [name]),
     )  # fmt: skip
+
+
+def _less_the_placebos(results: Results, group: str, evaluation: str, measure: Measure) -> Entry:
+    found = beside_placebo(results, group, evaluation, measure.name)
+    return signed_entry(found.difference, measure.unit) if found else Entry("")
 
 
 def _tested(result: Result, verdict: Verdict) -> Entry:

@@ -22,6 +22,7 @@ CAPTIONS = {
     "test_items_trained_on": "Training rows that are test items of the same benchmark",
     "irregular": "Rows left out because they cannot be asked, and rows in which something was set right",
     "trained_on_probe": "Distinct probe questions in what was really trained on",
+    "placebo": "Rows of the placebo, and those that were dealt an answer that reads as their own",
     "training_examples": "Training examples after encoding",
 }
 

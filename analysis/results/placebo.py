@@ -1,0 +1,49 @@
+"""An adapter's shift beside the placebo's: what its task did beyond what any training of that length does."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from analysis.records.load import BASE, Study
+from analysis.records.measures import common_items
+from analysis.results.study import Results
+from analysis.statistics import Estimate, pooled_spread, resample, shift
+from sycojax.evals.protocol import Measure
+from sycojax.records import PLACEBO
+
+
+@dataclasses.dataclass(frozen=True)
+class BesidePlacebo:
+    """Shifts of one measure against the base, and ``difference``: the adapter's less the placebo's, paired by item."""
+
+    adapter: Estimate
+    placebo: Estimate
+    difference: Estimate
+
+
+def beside_placebo(
+    results: Results, adapter: str, evaluation: str, measure: str
+) -> BesidePlacebo | None:
+    """None for base and placebo, and where the study has no placebo or one of the two shifts is not known.
+
+    The difference is a shift whose base is the placebo: the same error by question, the seeds of both sides with the spread
+    that is pooled over the measure's adapters.
+    """
+    if adapter in (BASE, PLACEBO):
+        return None
+    study = results.study
+    own, its = (results.of(group, evaluation, measure).shift for group in (adapter, PLACEBO))
+    if own is None or its is None:
+        return None
+    found = {a: _measures(study, a, evaluation, measure) for a in study.adapters}
+    spread = pooled_spread([[resample(m) for m in several] for several in found.values()])
+    n = len(found[adapter])
+    matched = [resample(m) for m in common_items([*found[adapter], *found[PLACEBO]])]
+    if not matched[0].measure.items:
+        return None
+    return BesidePlacebo(own, its, shift(matched[:n], matched[n:], spread))
+
+
+def _measures(study: Study, adapter: str, evaluation: str, name: str) -> list[Measure]:
+    found = (study.measure(c.name, evaluation, name) for c in study.of_adapter(adapter))
+    return [measure for measure in found if measure is not None]
