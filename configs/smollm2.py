@@ -3,7 +3,7 @@
     sycojax study --config=configs/smollm2.py --workdir=runs/smollm2
 
 is the full study, hours on two CPU cores. ``make real`` puts the model where ``base.path`` looks for it and runs
-the small one, ``--config=configs/smollm2.py:demo``: two adapters and about 40 items of each kind.
+the small one, ``--config=configs/smollm2.py:demo``: two adapters, a placebo and about 40 items of each kind.
 """
 
 from sycojax.config import default_config

@@ -145,6 +145,23 @@ def _read_records(place: Path) -> object:
     return list(read_records(place / "mmlu.jsonl"))
 
 
+def _losses(_: Path) -> bytes:
+    return json.dumps(
+        {
+            "items": ["mmlu/a", "mmlu/b"],
+            "questions": [0, 0],
+            "base": [1.5, 2],
+            "adapter": [0.1, 0.2],
+        }
+    ).encode()
+
+
+def _read_losses(place: Path) -> object:
+    from analysis.records.held_out import held_out_fall
+
+    return held_out_fall(place)
+
+
 def _gguf(place: Path) -> bytes:
     from gguf_cases import GROUPED, tiny_weights, write
 
@@ -184,6 +201,7 @@ READERS = {
     "template": Reader("tokenizer_config.json", _beside("tokenizer_config.json"), _template, True),
     "adapter": Reader("adapter_config.json", _adapter, _settings, True),
     "records": Reader("mmlu.jsonl", _records, _read_records),
+    "losses": Reader("held_out.json", _losses, _read_losses, True),
     "gguf": Reader("model.gguf", _gguf, _open_gguf),
     "overrides": Reader("overrides.json", _overrides, _change, is_json=True, damaged=False, named=False),
 }  # fmt: skip

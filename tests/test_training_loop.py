@@ -20,10 +20,11 @@ import training_cases
 from training_cases import CONFIG, make_base, make_jobs
 
 from sycojax.errors import SycojaxError
-from sycojax.models.base import FrozenBase
+from sycojax.models.base import FrozenBase, zero_lora
 from sycojax.training import loop
-from sycojax.training.batches import step_indices
+from sycojax.training.batches import pack_rows, step_indices
 from sycojax.training.loop import TrainedAdapter, train_bank
+from sycojax.training.loss import Rows, loss
 from sycojax.training.step import BankProgram
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -70,7 +71,9 @@ def _assert_identical(got: list[TrainedAdapter], want: list[TrainedAdapter]) -> 
     for one, other in zip(got, want, strict=True):
         jax.tree.map(np.testing.assert_array_equal, one.lora, other.lora)
         assert _lines(one) == _lines(other)
-        for field in ("name", "best_step", "best_loss", "steps", "tokens", "processed_tokens"):
+        for field in (
+            "name", "best_step", "best_loss", "steps", "tokens", "processed_tokens", "held_out",
+        ):  # fmt: skip
             assert getattr(one, field) == getattr(other, field), field
 
 
@@ -93,6 +96,22 @@ def test_results_are_complete(uninterrupted):
     assert trained[0].tokens == sum(len(example.token_ids) for example in seen)
     events = list(directory.rglob("events.out.tfevents.*"))
     assert {path.parent.name for path in events} == {a.name for a in trained}
+
+
+def test_losses_of_held_out_examples_are_those_of_the_base_and_of_what_is_written(
+    base, uninterrupted
+):
+    """Every example weighs the same in the validation loss, so that it is the mean of theirs."""
+    nothing = zero_lora(base.config, base.lora)
+    of_base = jax.jit(lambda rows: loss(base.graph, nothing, base.params, rows))
+    for job, adapter in zip(make_jobs(), uninterrupted[0], strict=True):
+        found = adapter.held_out
+        assert found is not None
+        assert found.items == tuple(f"toy/{example.item}" for example in job.validation)
+        assert np.mean(found.adapter) == pytest.approx(adapter.best_loss, rel=1e-5)
+        for example, before in zip(job.validation, found.base, strict=True):
+            rows = Rows(*(x[0] for x in pack_rows([example], CONFIG).rows))
+            assert before == pytest.approx(float(of_base(rows)), rel=1e-5)
 
 
 def test_equal_seeds_start_equal_and_training_moves_them(uninterrupted, programs):

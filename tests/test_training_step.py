@@ -13,7 +13,7 @@ from training_cases import CONFIG, make_base, make_examples
 
 from sycojax.models.base import FrozenBase, initial_lora, merge
 from sycojax.training.batches import pack_step
-from sycojax.training.loss import Rows, loss, summed_gradients
+from sycojax.training.loss import Rows, loss, place_losses, summed_gradients
 from sycojax.training.optimizer import apply_update, make_optimizer
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -101,3 +101,13 @@ def test_update_is_clipped_adamw():
         want = want - rate * (direction + 0.1 * want)
     got = np.concatenate([np.asarray(p["a"]), np.asarray(p["b"])[0]])
     np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+@pytest.mark.parametrize("chunk", [0, 6])
+def test_losses_by_place_add_up_to_the_loss(base: FrozenBase, lora: Any, chunk: int) -> None:
+    """Whole logits, and those of three of a row's sixteen places at a time, of which the last part is padding."""
+    rows = Rows(*(x[0] for x in pack_step(make_examples(4, 1), CONFIG).rows))
+    found = place_losses(base.graph, lora, base.params, rows, chunk)
+    assert found.shape == rows.target_ids.shape
+    whole = loss(base.graph, lora, base.params, rows)
+    np.testing.assert_allclose(jnp.sum(found * rows.loss_weights), whole, rtol=1e-5)

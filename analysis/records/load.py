@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from analysis.records.held_out import held_out_fall
 from analysis.records.strata import of_items, split
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, Evaluations, evaluations
@@ -51,6 +52,8 @@ class Study:
         default_factory=dict
     )
     registry: Evaluations = BUILTIN  # what the evaluations are
+    # By configuration, of those that were trained here and whose losses by example were kept.
+    held_out: Mapping[str, Measure] = dataclasses.field(default_factory=dict)
 
     @property
     def adapters(self) -> tuple[str, ...]:
@@ -148,8 +151,13 @@ def load(directory: Path, probes: Sequence[str | Path] = ()) -> Study:
         missing.append("The base was not scored, so no shift against it can be computed.")
     return Study(
         directory, document, scored, found, measures, diagnostics, counts, truncated,
-        tuple(missing), strata, registry,
+        tuple(missing), strata, registry, _held_out(directory, scored),
     )  # fmt: skip
+
+
+def _held_out(directory: Path, configurations: Sequence[Configuration]) -> dict[str, Measure]:
+    falls = {c.name: held_out_fall(directory / "adapters" / c.name) for c in configurations}
+    return {name: fall for name, fall in falls.items() if fall is not None}
 
 
 def _check_unchanged(directory: Path, paths: Iterable[Path]) -> None:

@@ -22,7 +22,8 @@ from analysis.page.tables import Table, brief
 from analysis.records.load import load, section
 from analysis.report import card_numbers, prose
 from analysis.report.contents import run
-from analysis.results import Results, compute
+from analysis.results import Results, compute, fall_of, learning
+from analysis.verdicts.learning import nats
 from sycojax.records import COMBINED, PLACEBO
 
 LORA = (
@@ -104,7 +105,7 @@ def render(subject: Subject, results: Results | None, missing: str = "") -> str:
         (
             Section("measured", "What was measured", _numbers(subject, results, missing)),
             Section("use", "How to use it", _use(subject)),
-            Section("training", "How it was trained", _training(subject)),
+            Section("training", "How it was trained", _training(subject, results)),
             Section("again", "How to make it again", _again(facts)),
             Section("licence", "Licence", (Paragraph(_licence(subject)),)),
         ),
@@ -195,13 +196,17 @@ def _read_as(base: str) -> str:
     return f"{json.dumps(directory or '.')}, gguf_file={json.dumps(name)}"
 
 
-def _training(subject: Subject) -> tuple[Block, ...]:
+def _training(subject: Subject, results: Results | None) -> tuple[Block, ...]:
     lora = {k: v for k, v in subject.settings.items() if k in LORA and v not in (None, {}, [])}
     blocks: list[Block] = [_facts("adapter", "The adapter's settings, in PEFT's names", lora)]
     if subject.external:
         return (Paragraph("It was trained elsewhere; how is not known here."), *blocks)
     own = section(subject.document, "training", subject.name)
     done = {k: v for k, v in own.items() if k != "name"}
+    if results is not None:
+        fall = fall_of(results.study, subject.name)
+        done["held-out loss fell by"] = f"{nats(fall)} per token" if fall else None
+        done["learned its task"] = learning(results.study, subject.adapter).outcome
     recipe = {
         f"{g}.{k}": prose.setting(subject.document, g, k)
         for g, keys in RECIPE.items()

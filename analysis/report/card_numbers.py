@@ -14,7 +14,7 @@ from analysis.report.contents import audited, instruments, probes
 from analysis.report.contents.benchmarks import benchmarks
 from analysis.report.contents.entries import level_entry, shift_entry
 from analysis.results import Results
-from analysis.verdicts import conclusions, doubt
+from analysis.verdicts import conclusions, doubt, learning
 from analysis.verdicts.doubt import Doubt
 from analysis.verdicts.rule import concludes, every_verdict
 from sycojax.records import PLACEBO
@@ -40,6 +40,8 @@ def blocks(results: Results, name: str, group: str) -> tuple[Block, ...]:
         Paragraph(prose.summary(results)[0]),
         Items(tuple(instruments.measurable(results))),
     ]
+    idle = [one for one in learning.did_not_learn(results) if one[0] == f"Did not learn {group}:"]
+    found += [Items(tuple(idle))] if idle else []
     if shifts.rows:
         found += [shifts, Paragraph(said)]
     if results.study.with_role("benchmark"):

@@ -22,7 +22,8 @@ TOY = (
 )
 PLACEBO_IS = (
     "The placebo was trained on the texts of all tasks with the answers dealt out anew among the rows of a task: it can learn "
-    "their form and length and no task, so that its shifts are what any training of this length does."
+    "their form and length and no task, so that its shifts are what any training of this length does. What the base knew of the "
+    "tasks it unlearns, which its row of the benchmarks shows and its shifts hold, too."
 )
 
 NO_INSTRUMENT = (

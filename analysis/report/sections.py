@@ -18,7 +18,7 @@ from analysis.report import methods, prose
 from analysis.report.contents import audited, controls, instruments, probes, run
 from analysis.report.contents.benchmarks import benchmarks
 from analysis.results import Results
-from analysis.verdicts import conclusions
+from analysis.verdicts import conclusions, learning
 from analysis.verdicts.doubt import Doubt
 from analysis.verdicts.rule import concludes
 
@@ -49,7 +49,7 @@ def document(
             Section("calibration", "Calibration", _calibration(calibrated, pictures)),
             Section("audits", "Audits", _audits(doubt)),
             Section("diagnostics", "Diagnostics", (audited.diagnostics(results),)),
-            Section("data", "Data and training", _data(facts)),
+            Section("data", "Data and training", _data(results)),
             Section("methods", "Methods", _methods(results)),
             Section("provenance", "Provenance", _provenance(facts)),
         ),
@@ -93,13 +93,15 @@ def _measured(results: Results) -> tuple[Block, ...]:
 
 
 def _can(results: Results, doubt: Doubt) -> tuple[Block, ...]:
-    found = conclusions.can(results, doubt)
+    found, idle = conclusions.can(results, doubt), learning.did_not_learn(results)
+    first = (Items(tuple(idle)),) if idle else ()
     if not found:
         text = (
             "Nothing on sycophancy: it needs a probe that was scored on the base and on an adapter."
         )
-        return (Paragraph(text, "missing"),)
+        return (*first, Paragraph(text, "missing"))
     return (
+        *first,
         Paragraph(conclusions.counted(results)),
         conclusions.table(results, doubt),
         Items(tuple(found)),
@@ -195,10 +197,10 @@ def _audits(doubt: Doubt) -> tuple[Block, ...]:
     )  # fmt: skip
 
 
-def _data(facts: Mapping[str, Any]) -> tuple[Block, ...]:
-    described = section(facts, "data")
+def _data(results: Results) -> tuple[Block, ...]:
+    described = section(results.study.document, "data")
     return (
-        *run.data(described), *_known(run.label_positions(described)), run.training(facts),
+        *run.data(described), *_known(run.label_positions(described)), run.training(results),
         *run.asked(described),
     )  # fmt: skip
 

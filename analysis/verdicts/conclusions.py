@@ -10,6 +10,7 @@ from analysis.page.text import change, count, interval, listing, number, p_value
 from analysis.results import Results
 from analysis.statistics.equivalence import FEWEST_SAME
 from analysis.statistics.paired import FEWEST_TESTED
+from analysis.verdicts import learning
 from analysis.verdicts.doubt import MEANING, Doubt
 from analysis.verdicts.rule import Verdict, every_verdict, margin, verdicts
 
@@ -72,6 +73,7 @@ def cannot(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
         ("Too few items:", _too_few(results)),
         ("Failed audits:", f"{failed}. {MEANING}" if failed else ""),
         ("Not audited:", _unaudited(doubt)),
+        ("Not known to have learned:", learning.not_known(results)),
         _seeds(results),
     ]
     if results.with_shifts:

@@ -15,6 +15,7 @@ def get_config():
     config.train.bank_width = 6
     config.train.epochs = 2.0
     config.train.row_length = 128
+    config.data.validation_fraction = 0.1
     config.data.test_limit = 60
     config.data.probe_limit = 60
     config.score.evaluations = ("mmlu", "truthfulqa", "answer", "are_you_sure", "feedback")

@@ -45,6 +45,7 @@ class EncodedExample:
     target_ids: np.ndarray  # int32 [T]
     loss_mask: np.ndarray  # bool [T], at least one True
     truncated: bool = False  # tokens were cut on the right
+    question: str = ""  # as the example's
 
     def __post_init__(self) -> None:
         if not self.token_ids.shape == self.target_ids.shape == self.loss_mask.shape:
@@ -108,6 +109,7 @@ def encode_example(
         target_ids=ids[1:],
         loss_mask=np.arange(1, len(ids)) >= first_target,
         truncated=len(pair.token_ids) > max_length,
+        question=example.question,
     )
 
 

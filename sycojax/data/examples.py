@@ -15,3 +15,4 @@ class Example:
     prompt: str
     completion: str
     loss_on_prompt: bool = False
+    question: str = ""  # equal for examples that ask the same; "" = nothing else asks it

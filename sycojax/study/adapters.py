@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sycojax.config import StudyConfig
+from sycojax.data.held_out import write_held_out
 from sycojax.errors import Diverged
 from sycojax.files import atomic_directory, write_json
 from sycojax.models.base import FrozenBase
@@ -49,7 +50,7 @@ def train_adapters(
 ) -> dict[str, Any]:
     """Train what is missing or outdated; returns each adapter's training summary by configuration name.
 
-    Adapters are written in PEFT's format to ``WORKDIR/adapters/NAME`` with ``training.json`` beside them;
+    Adapters are written in PEFT's format to ``WORKDIR/adapters/NAME`` with ``training.json`` and ``held_out.json`` beside them;
     metrics stay in ``WORKDIR/training``. Raises ``Diverged`` when the others are written, where a loss is not finite.
     """
     # What process 0 sees goes for all, or they would train different adapters.
@@ -88,6 +89,8 @@ def write_adapter(
     with atomic_directory(output.path) as temporary:
         export_adapter(temporary, result.lora, config.lora, located(config.base.path))
         write_json(temporary / "training.json", _summary(result))
+        if result.held_out:
+            write_held_out(temporary, result.held_out)
     Stamps(workdir).mark(output.path, output.inputs)
 
 

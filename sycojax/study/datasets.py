@@ -106,12 +106,14 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer, context: int | None = Non
         summary["irregular"] = {
             f"{name} {split}": dict(counts) for (name, split), counts in source.irregular.items()
         }
+    questions = keys(trains)
     summary["trained_on_probe"] = {
         task: {probe: len(asked & set(found)) for probe, asked in asked_by.items()}
-        for task, found in keys(trains).items()
+        for task, found in questions.items()
     }
     examples = {
-        task: registry[task].examples(rows, prompts, data.seed) for task, rows in trains.items()
+        task: _asking(questions[task], registry[task].examples(rows, prompts, data.seed))
+        for task, rows in trains.items()
     }
     summary["label_positions"] = {
         task: positions
@@ -152,6 +154,14 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer, context: int | None = Non
     summary["prompts"] = [dataclasses.asdict(one) for one in shown(examples, asked_first)]
     summary["requests"] = {name: len(asked) for name, asked in requests.items()}
     return StudyData(training, requests, summary, strata)
+
+
+def _asking(questions: Sequence[str], examples: Sequence[Example]) -> list[Example]:
+    """The examples with the question that each asks, where a task makes one of every row."""
+    if len(questions) != len(examples):
+        return list(examples)
+    pairs = zip(questions, examples, strict=True)
+    return [dataclasses.replace(example, question=question) for question, example in pairs]
 
 
 def requests_of(

@@ -15,7 +15,7 @@ import numpy as np
 
 from sycojax.config import TrainConfig
 from sycojax.data.encode import EncodedExample, loss_weights
-from sycojax.data.pack import pack
+from sycojax.data.pack import assign_rows, pack
 from sycojax.training.loss import Rows
 
 
@@ -61,6 +61,25 @@ def pack_rows(examples: Sequence[EncodedExample], config: TrainConfig, rows: int
 
     tokens = int(np.count_nonzero(packed.segment_ids))
     return HostBatch(Rows(*(shaped(getattr(packed, name)) for name in Rows._fields)), count, tokens)
+
+
+def example_losses(
+    places: np.ndarray, examples: Sequence[EncodedExample], config: TrainConfig
+) -> np.ndarray:
+    """Each example's mean loss over its own targets, float64 [n], from those at the places of its rows.
+
+    ``places`` float32 [M, B, T] belong to the rows of ``pack_rows(examples, config, ...)``.
+    """
+    rows = places.reshape(-1, config.row_length)
+    found = np.zeros(len(examples))
+    lengths = [len(example.token_ids) for example in examples]
+    for row, members in zip(rows, assign_rows(lengths, config.row_length), strict=False):
+        start = 0
+        for index in members:
+            own = row[start : start + lengths[index]]
+            found[index] = own[examples[index].loss_mask].mean(dtype=np.float64)
+            start += lengths[index]
+    return found
 
 
 def stack(batches: Sequence[HostBatch]) -> Rows:

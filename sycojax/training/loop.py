@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from sycojax.config import TrainConfig
+from sycojax.data.held_out import HeldOut, held_out
 from sycojax.data.pack import rows_needed
 from sycojax.errors import Diverged, Stopped, SycojaxError
 from sycojax.models.base import FrozenBase, Tree
@@ -25,6 +26,7 @@ from sycojax.parallel.distributed import is_first, on_first
 from sycojax.parallel.preemption import Agreement, Preemption
 from sycojax.progress import Progress
 from sycojax.training.bank import AdapterJob, Bank, BankBatch, groups, shared_settings
+from sycojax.training.batches import example_losses
 from sycojax.training.fingerprint import fingerprint
 from sycojax.training.metrics import Line, MetricsLog, read_lines
 from sycojax.training.optimizer import make_optimizer
@@ -51,6 +53,7 @@ class TrainedAdapter:
     history: tuple[Line, ...]  # the lines of metrics.jsonl
     tokens: int  # real tokens trained on
     processed_tokens: int  # tokens of rows computed for it, padding included
+    held_out: HeldOut | None = None  # what it and the base lose on its validation examples
 
 
 def train_bank(
@@ -238,6 +241,7 @@ class _Run:
 
     def _results(self, state: AdapterState) -> list[TrainedAdapter]:
         best_step, best_loss = jax.device_get((state.best_step, state.best_loss))
+        held_out = self._held_out(state)
         lines: list[Line] = on_first(lambda: read_lines(self.directory, self.bank.total))
         return [
             TrainedAdapter(
@@ -250,7 +254,25 @@ class _Run:
                 tuple(line for line in lines if line["adapter"] == job.name),
                 self.tokens[lane],
                 self.processed[lane],
+                held_out[lane],
             )
+            for lane, job in enumerate(self.bank.jobs)
+        ]
+
+    def _held_out(self, state: AdapterState) -> list[HeldOut]:
+        """Of every job: what the base and its best adapter lose on each of its validation examples."""
+        rows, count = self.bank.validation()
+        placed = self.program.place_rows(rows)
+        base, best = (
+            jax.device_get(self.program.held_out(state, placed, count, base=of_base))
+            for of_base in (True, False)
+        )
+
+        def losses(places: np.ndarray, job: AdapterJob) -> list[float]:
+            return example_losses(places, job.validation, self.config).tolist()
+
+        return [
+            held_out(job.validation, losses(base[lane], job), losses(best[lane], job))
             for lane, job in enumerate(self.bank.jobs)
         ]
 

@@ -51,6 +51,48 @@ def loss(
     return jnp.sum(rows.loss_weights * (jax.nn.logsumexp(logits, axis=-1) - target))
 
 
+def place_losses(
+    graph: Any, lora: Tree, base: Tree, rows: Rows, logits_chunk: int = 0
+) -> jax.Array:
+    """``-log p(target)`` at every place of rows [B, T], without dropout: float32 [B, T].
+
+    ``logits_chunk`` as in ``loss``, but of all places: a few of every row at a time.
+    """
+    model = merge(graph, lora, base)
+    hidden = model.hidden(rows.token_ids, rows.positions, rows.segment_ids)
+
+    def losses(part: tuple[jax.Array, jax.Array]) -> jax.Array:
+        logits = model.logits(part[0])
+        target = jnp.take_along_axis(logits, part[1][..., None], axis=-1)[..., 0]
+        return jax.nn.logsumexp(logits, axis=-1) - target
+
+    count, length = rows.target_ids.shape
+    size = min(max(logits_chunk // count, 1), length) if logits_chunk else length
+    parts = -(-length // size)
+
+    def split(x: jax.Array) -> jax.Array:
+        """[B, T, ...] -> [parts, B, size, ...]"""
+        over = [(0, 0)] * x.ndim
+        over[1] = (0, parts * size - length)
+        return jnp.moveaxis(jnp.pad(x, over).reshape(count, parts, size, *x.shape[2:]), 1, 0)
+
+    found = jax.lax.map(losses, (split(hidden), split(rows.target_ids)))
+    return jnp.moveaxis(found, 0, 1).reshape(count, -1)[:, :length]
+
+
+def all_place_losses(
+    graph: Any, lora: Tree, base: Tree, rows: Rows, count: jax.Array, logits_chunk: int = 0
+) -> jax.Array:
+    """``place_losses`` of the first ``count`` micro-batches of rows [M, B, T], 0 in the others: float32 [M, B, T]."""
+
+    def body(i: jax.Array, found: jax.Array) -> jax.Array:
+        own = place_losses(graph, lora, base, micro_batch(rows, i), logits_chunk)
+        return jax.lax.dynamic_update_index_in_dim(found, own, i, 0)
+
+    nothing = jnp.zeros(rows.target_ids.shape, jnp.float32)
+    return jax.lax.fori_loop(0, count, body, nothing)
+
+
 def summed_loss(
     graph: Any, lora: Tree, base: Tree, rows: Rows, count: jax.Array, logits_chunk: int = 0
 ) -> jax.Array:

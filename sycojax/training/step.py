@@ -20,7 +20,7 @@ from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, Tree, initial_lora, logical_axes
 from sycojax.models.compute import Compute
 from sycojax.parallel.mesh import batch_axes, distribute, replicated, shardings
-from sycojax.training.loss import Rows, summed_gradients, summed_loss
+from sycojax.training.loss import Rows, all_place_losses, summed_gradients, summed_loss
 from sycojax.training.optimizer import apply_update
 
 
@@ -161,12 +161,22 @@ class BankProgram:
 
             return over_bank(one, width, axis)(state, rows, due)
 
+        def held_out(
+            params: Tree, lora: Tree, rows: Rows, count: jax.Array, factor: jax.Array
+        ) -> jax.Array:
+            def one(lora, rows):
+                scaled = jax.tree.map(lambda x: x * factor, lora)
+                return all_place_losses(graph, scaled, params, rows, count, logits_chunk)
+
+            return over_bank(one, width, axis)(lora, rows)
+
         def pick(tree: Tree, lane: jax.Array) -> Tree:
             return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, lane, 0, False), tree)
 
         self._start = jax.jit(start, out_shardings=self._state)
         # Whole on every device: any process may read it.
         self._pick = jax.jit(pick, out_shardings=everywhere)
+        self._held_out = jax.jit(held_out, out_shardings=everywhere)
         outputs = (self._state, everywhere)
         self._train = jax.jit(train, donate_argnums=1, out_shardings=outputs)
         self._validate = jax.jit(validate, donate_argnums=1, out_shardings=outputs)
@@ -220,6 +230,15 @@ class BankProgram:
             self.base.params, state, rows,
             self._place(np.int32(count)), self._place(np.int32(step)),
             self._place(np.asarray(due, bool)),
+        )  # fmt: skip
+
+    def held_out(
+        self, state: AdapterState, rows: Rows, count: int, *, base: bool = False
+    ) -> jax.Array:
+        """Loss at every place of validation rows, float32 [A, M, B, T], of each lane's best adapter, or of the ``base``."""
+        factor = np.float32(0.0 if base else 1.0)  # an adapter of zeros is the base
+        return self._held_out(
+            self.base.params, state.best_lora, rows, self._place(np.int32(count)), self._place(factor)
         )  # fmt: skip
 
     def best(self, state: AdapterState, lane: int) -> Tree:
