@@ -19,10 +19,10 @@ from analysis.results import compute, learning
 from analysis.statistics import level, resample
 from analysis.verdicts import doubt
 from analysis.verdicts.learning import did_not_learn, not_known
-from sycojax.cli import main
 from sycojax.data.held_out import HeldOut, read_held_out, write_held_out
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json
+from tests.toy_files import evaluate_toy
 
 ADAPTERS = ("mmlu", "gsm8k", "combined", "placebo")
 
@@ -155,11 +155,9 @@ def test_damaged_losses_are_refused_by_name(tmp_path: Path, change: dict) -> Non
 def test_an_adapter_of_the_toy_learned_and_a_frozen_one_did_not(tmp_path: Path) -> None:
     for rate, learned in (("3e-3", True), ("1e-12", False)):
         directory = tmp_path / rate
-        main(
-            [
-                "train", "--config=configs/toy.py", f"--workdir={directory}", "--quiet", "--config.train.adapters=gsm8k",
-                "--config.train.seeds=0", f"--config.train.learning_rate={rate}",
-            ]
+        evaluate_toy(
+            directory, "--quiet", "--config.train.adapters=gsm8k", "--config.train.seeds=0",
+            f"--config.train.learning_rate={rate}", until="train",
         )  # fmt: skip
         fall = held_out_fall(directory / "adapters" / "gsm8k-s0")
         assert fall

@@ -36,10 +36,10 @@ def write_base(directory: Path, seed: int, kv_heads: int = 1, multiple: int = 1)
     write_tokenizer(directory, tokenizer)
 
 
-def evaluate_toy(directory: Path, *flags: str) -> None:
-    """Train and score the embedded study by its command, as far as the records, on one device."""
+def evaluate_toy(directory: Path, *flags: str, until: str = "evaluate") -> None:
+    """Train and score the embedded study by its command, as far as the records (or ``until`` "train"), on one device."""
     repository = Path(__file__).resolve().parent.parent
-    command = [sys.executable, "-m", "sycojax", "evaluate", "--config=configs/toy.py"]
+    command = [sys.executable, "-m", "sycojax", until, "--config=configs/toy.py"]
     environment = {**os.environ, "XLA_FLAGS": ""}
     work = f"--workdir={directory}"
     subprocess.run([*command, work, *flags], cwd=repository, env=environment, check=True)
