@@ -117,7 +117,7 @@ CHANGES: dict[str, Any] = {
     "score.max_new_tokens": 32,
     "score.audit_items": 3,
     "score.readout_items": 4,
-    "score.readout": ("answer=words",),
+    "score.readout": ("are_you_sure=letters",),
     "score.protocol": "both",
     "mesh.data": 2,
     "mesh.fsdp": 2,

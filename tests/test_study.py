@@ -138,7 +138,7 @@ def test_only_what_a_change_touches_is_redone(
     config, workdir = study(inputs), tmp_path / "w"
     everything = ["base/answer", "base/mmlu", "mmlu-s0/answer", "mmlu-s0/mmlu"]
     bring_up_to_date(config, workdir)
-    assert watched() == (["mmlu-s0"], everything)
+    assert watched() == (["mmlu-s0"], [*everything, "readouts/answer"])
 
     bring_up_to_date(config, workdir)
     assert watched() == ([], [])
@@ -159,7 +159,8 @@ def test_only_what_a_change_touches_is_redone(
         fewer, score=dataclasses.replace(more.score, evaluations=("answer",))
     )
     bring_up_to_date(fewer, workdir)
-    assert watched() == ([], ["base/answer", "mmlu-s0/answer", "mmlu-s1/answer"])
+    asked_anew = ["base/answer", "mmlu-s0/answer", "mmlu-s1/answer", "readouts/answer"]
+    assert watched() == ([], asked_anew)
 
     damaged = workdir / "records" / "base" / "answer.jsonl"
     damaged.write_text(damaged.read_text()[:-20])
@@ -260,7 +261,7 @@ def test_a_study_that_is_stopped_while_scoring_goes_on(
             Stopped, match=r"SIGINT while scoring; the answers so far .* to continue"
         ):
             bring_up_to_date(config, workdir)
-    assert watched() == (["mmlu-s0"], ["base/answer", "base/mmlu"])
+    assert watched() == (["mmlu-s0"], ["base/answer", "base/mmlu", "readouts/answer"])
     # Answers that are known are not asked again, and come to the same records.
     path = workdir / "records" / "base" / "mmlu.jsonl"
     before = path.read_bytes()

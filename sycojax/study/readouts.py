@@ -96,7 +96,8 @@ def asked_with(
         asked[name] = with_strata(arms, data.strata)
         for form in registry[name].forms():
             if isinstance(form, InTemplate) and form.name in data.requests:
-                drawn = readouts.drawn(units, config.score.audit_items)
+                audited = {r.item for r in data.requests[form.name]}
+                drawn = [u for u in units if u.item in audited]
                 asked[form.name] = readouts.requests(
                     form.name, instrument, drawn, form.in_template(prompts), (taken,), CLAIMED
                 )

@@ -21,7 +21,7 @@ from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.readouts import NAME as READOUTS
 from sycojax.study.readouts import asked_with, choose, screening
 from sycojax.study.scores import score_configurations, write_items
-from sycojax.study.state import check_free, state_of
+from sycojax.study.state import State, check_free, state_of
 from sycojax.study.workdir import alone, base_before, claim, describe
 from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.fingerprint import weights_fingerprint
@@ -94,12 +94,15 @@ def run(
         shapes = [adapter.shape for adapter in given.external.values()]
         scored = dataclasses.replace(base, lora=covering([config.lora, *shapes]))
         ends = given.prompts.template.end_ids(given.tokenizer)
-        scorer = Scorer(scored, given.tokenizer, config.score, ends)
+
+        def score(state: State, **journal: str) -> dict[str, Any]:
+            # A scorer makes its batches by those before them, and a run that continues may have done with one stage.
+            scorer = Scorer(scored, given.tokenizer, config.score, ends)
+            return score_configurations(config, scored, scorer, state, progress=progress, **journal)
+
         if until != "train":
             asked = screening(config, given, state)
-            score_configurations(
-                config, scored, scorer, asked, progress=progress, journal_name=f"{READOUTS}.jsonl"
-            )
+            score(asked, journal_name=f"{READOUTS}.jsonl")
             choice = on_first(lambda: choose(config, asked))
             requests = asked_with(config, given, data, choice)
             state = state_of(config, workdir, given, jobs, requests)
@@ -118,7 +121,7 @@ def run(
         note(f"adapters  {len(training)} trained or up to date")
         if until == "train":
             return
-        counts = score_configurations(config, scored, scorer, state, progress=progress)
+        counts = score(state)
         lap("evaluate")
         write_down({"seconds": seconds, **({"scoring": counts} if counts else {})})
         note(
