@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from sycojax.errors import SycojaxError
@@ -48,3 +50,15 @@ class Request:
     def key(self) -> str:
         """Unique within a study."""
         return f"{self.evaluation}/{self.item}/{self.condition}"
+
+
+def read_requests(path: Path) -> Iterator[Request]:
+    """Read JSON lines of ``to_json``. Raises ``SycojaxError`` naming file and line of a damaged one."""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                fields: dict[str, Any] = json.loads(line)
+                lists = {name: tuple(fields[name]) for name in ("candidates", "stop", "turns")}
+                yield Request(**{**fields, **lists})
+            except (ValueError, TypeError, LookupError, RecursionError) as error:
+                raise SycojaxError(f"{path}:{number}: not a question ({error})") from error

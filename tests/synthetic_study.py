@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -111,12 +112,23 @@ def ask(
     directory: Path, configuration: str, evaluation: str, items: int, respond: Callable[[Request], Record],
     in_arms: Callable[[Request], Record] | None = None,
 ) -> None:  # fmt: skip
-    """Write the records of one configuration on one evaluation, follow-ups and arms included."""
+    """Write the records of one configuration on one evaluation, follow-ups and arms included, and what was asked in arms."""
     made = rows(BUILTIN.subject(evaluation), items)
     _, records = walk(BUILTIN[evaluation], made, respond)
     if in_arms and evaluation in READOUTS:
-        records = [*records, *map(in_arms, asked_in_arms(evaluation, made, READOUTS[evaluation]))]
+        asked = asked_in_arms(evaluation, made, READOUTS[evaluation])
+        records = [*records, *map(in_arms, asked)]
+        write_items(directory, evaluation, asked)
     write_records(directory / "records" / configuration / f"{evaluation}.jsonl", records)
+
+
+def write_items(directory: Path, evaluation: str, asked: Sequence[Request]) -> None:
+    """What was asked, where it is not written down yet: it is the same in every configuration."""
+    path = directory / "items" / f"{evaluation}.jsonl"
+    if not path.is_file():
+        path.parent.mkdir(exist_ok=True)
+        lines = (json.dumps(request.to_json()) + "\n" for request in asked)
+        path.write_text("".join(lines), encoding="utf-8")
 
 
 def asked_in_arms(

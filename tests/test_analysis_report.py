@@ -18,6 +18,7 @@ from analysis.reanalysis.gather import published_study
 from analysis.records.load import load
 from analysis.report import write
 from analysis.report.prose import is_toy
+from analysis.report.transcripts import ITEMS
 from analysis.results import compute
 from analysis.statistics import Estimate
 from sycojax.errors import SycojaxError
@@ -112,7 +113,9 @@ def test_page_stands_alone_and_is_inert(study: Path, page: str) -> None:
     assert (
         "&lt;script&gt;document.title=&#x27;owned&#x27;&lt;/script&gt; &amp; &quot;quoted" in page
     )
-    assert not re.search(r"""(?:src|href)=["'](?!#|data:)""", page), "nothing is fetched"
+    assert not re.search(r"""(?:src|href)=["'](?!#|data:|transcripts.html")""", page), (
+        "nothing is fetched"
+    )
     assert "url(" not in page
     for title in (
         "What can be concluded",
@@ -126,6 +129,18 @@ def test_page_stands_alone_and_is_inert(study: Path, page: str) -> None:
         assert title in page
     for text in ("P(y_W+ = w | y_H = r)", "0123456789ab", "241", "1.234"):
         assert text in page.replace("&#x27;", "'")
+
+
+def test_transcripts_lie_beside_the_page(study: Path, page: str) -> None:
+    beside = study / "report" / "transcripts.html"
+    assert f'<a href="{beside.name}">' in page
+    shown = beside.read_text(encoding="utf-8")
+    assert len(shown) < 2_000_000
+    assert shown.count("One prompt as the model read it") == 3 * ITEMS
+    assert not re.search(r"""(?:src|href)=["'](?!#)""", shown), "it stands alone"
+    text = beside.with_suffix(".md").read_text(encoding="utf-8")
+    assert text.count("One prompt as the model read it") == 3 * ITEMS
+    assert "(transcripts.md)" in (study / "report" / "report.md").read_text(encoding="utf-8")
 
 
 def test_headline_numbers_are_on_the_page(study: Path, page: str) -> None:

@@ -59,9 +59,18 @@ class Folded:
     title: str
     text: str = ""  # printed as it is, line by line
     tables: tuple[Table, ...] = ()
+    folds: tuple[Folded, ...] = ()  # behind the tables
 
 
-Block = Paragraph | Items | Tiles | Picture | Folded | Table
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """To a page that lies beside this one, NAME.html and NAME.md; ``text`` says what is there."""
+
+    name: str
+    text: str
+
+
+Block = Paragraph | Items | Tiles | Picture | Folded | Link | Table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,8 +171,10 @@ def _html_block(block: Block) -> str:
         return f'<div class="tiles">{tiles}</div>'
     if isinstance(block, Folded):
         text = f"<pre>{html.escape(block.text)}</pre>" if block.text else ""
-        text += "".join(map(to_html, block.tables))
+        text += "".join(map(to_html, block.tables)) + _html_blocks(block.folds)
         return f"<details><summary>{html.escape(block.title)}</summary>{text}</details>"
+    if isinstance(block, Link):
+        return f'<p><a href="{html.escape(block.name)}.html">{html.escape(block.text)}</a></p>'
     alt = html.escape(f"{block.title}. {block.reading}")
     images = "".join(
         f'<img alt="{alt if sheet is block.sheets[0] else "continued"}" '
@@ -203,7 +214,11 @@ def _markdown_block(block: Block) -> str:
             longest = max(map(len, re.findall("`+", block.text)), default=0)
             fence = "`" * max(3, 1 + longest)
             parts.append(f"{fence}\n{block.text}\n{fence}")
-        return "\n\n".join([*parts, *map(to_markdown, block.tables)])
+        return "\n\n".join(
+            [*parts, *map(to_markdown, block.tables), *map(_markdown_block, block.folds)]
+        )
+    if isinstance(block, Link):
+        return f"[{markdown_text(block.text)}]({block.name}.md)"
     images = "\n".join(
         f"![{markdown_text(block.title)}](figures/{sheet.name}.png)" for sheet in block.sheets
     )

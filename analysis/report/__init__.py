@@ -1,4 +1,4 @@
-"""The report of a study: DIR/report with the page, its Markdown, the figures, the tables and the study's three CSVs."""
+"""The report of a study: DIR/report with the page, the transcripts, their Markdown, the figures, the tables and the study's three CSVs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from analysis import calibration
 from analysis.figures import calibration as planted
 from analysis.figures import catalogue
 from analysis.figures.picture import picture
+from analysis.page.document import render_html, render_markdown
 from analysis.page.publish import publish
 from analysis.records.load import load
-from analysis.report import csvs, sections
+from analysis.report import csvs, sections, transcripts
 from analysis.results import compute
 from analysis.verdicts import doubt
 
@@ -32,4 +33,10 @@ def write(directory: Path, probes: Sequence[str | Path] = ()) -> Path:
             calibration.NAME, planted.TITLE, planted.READING, planted.draw, calibrated
         )
     document = sections.document(results, doubted, pictures, calibrated)
-    return publish(document, csvs.files(results, doubted), directory / "report")
+    beside = transcripts.document(results.study)
+    files = {
+        **csvs.files(results, doubted),
+        f"{transcripts.NAME}.html": render_html(beside),
+        f"{transcripts.NAME}.md": render_markdown(beside),
+    }
+    return publish(document, files, directory / "report")

@@ -10,11 +10,11 @@ from analysis import audits, calibration
 from analysis.calibration import Calibration
 from analysis.figures import strata
 from analysis.figures.catalogue import planes_of, turns_of
-from analysis.page.document import Block, Document, Folded, Items, Paragraph, Section, Tiles
+from analysis.page.document import Block, Document, Folded, Items, Link, Paragraph, Section, Tiles
 from analysis.page.tables import Table
 from analysis.page.text import change
 from analysis.records.load import BASE, section
-from analysis.report import methods, prose
+from analysis.report import methods, prose, transcripts
 from analysis.report.contents import audited, controls, instruments, probes, run
 from analysis.report.contents.benchmarks import benchmarks
 from analysis.results import Results
@@ -122,6 +122,7 @@ def _probes(results: Results, doubt: Doubt, pictures: Mapping[str, Block]) -> tu
         return (Paragraph("No probe was scored.", "missing"),)
     others = tuple(probes.other_measures(results, doubt, name) for name in names)
     return (
+        Link(transcripts.NAME, f"Transcripts: {transcripts.ITEMS} items of each probe, base beside adapters"),
         pictures["shifts"], pictures["makeup"], pictures["sycophancy"],
         *(probes.probe(results, doubt, one) for one in results.tested),
         *(

@@ -179,7 +179,7 @@ _MATCHED = ("uptake", "siding")
 
 def _reading(instrument: Instrument, readout: Readout, records: Sequence[Record]) -> Reading:
     clusters = {r.item: r.cluster for r in records}
-    odds = _log_odds(instrument, records)
+    odds = log_odds(instrument, records)
 
     def side(arm: str, sign: str, scale: float = 1.0) -> dict[str, float]:
         """Probability of x under one sign's remarks of an arm, by item: the mean over wordings and prompts."""
@@ -240,10 +240,11 @@ def _measure(
     )  # fmt: skip
 
 
-def _log_odds(
-    instrument: Instrument, records: Sequence[Record]
-) -> dict[str, dict[str, np.ndarray]]:
-    """Of x, in nats, by remark ("ARM+0") and item: one value where prompts are weighted together, else one of each prompt."""
+def log_odds(instrument: Instrument, records: Sequence[Record]) -> dict[str, dict[str, np.ndarray]]:
+    """Of x, in nats, by remark ("ARM+0") and item: one value where prompts are weighted together, else one of each prompt.
+
+    ``records`` are of one readout. Raises ``SycojaxError`` where an item lacks a prompt of an arm.
+    """
     parts: dict[str, dict[str, list[Record]]] = {}
     for record in records:
         remark = record.condition.split(",")[1]
