@@ -126,7 +126,7 @@ def test_no_script_runs_and_nothing_is_fetched(served: tuple[Server, Path], tmp_
     assert "script" not in tags.names
     assert not [a for a in tags.attributes if a.startswith("on")], "no handler became an attribute"
     assert page.count("<img") == page.count('src="data:image/svg+xml;base64,')
-    assert page.count("</section>") == 14
+    assert page.count("</section>") == 15
     strangers = [p for p in server.asked if p not in ("/report/index.html", "/favicon.ico")]
     assert not strangers
 

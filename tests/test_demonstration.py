@@ -53,6 +53,8 @@ def test_it_says_what_it_is_before_anything_else(studies: dict[str, Path]) -> No
     text = (studies["without"] / "report" / "report.md").read_text(encoding="utf-8")
     opening, _, rest = text.partition("\n## ")
     assert NO_INSTRUMENT.split(":")[0] in opening
+    assert rest.startswith("What could be measured\n\n- **answer:** not valid here")
+    _, _, rest = rest.partition("\n## ")
     assert rest.startswith("What can be concluded\n\nNothing: of 6 shifts in sycophancy")
     assert "not valid here (not asked in arms)" in rest
     seen = (studies["in arms"] / "report" / "report.md").read_text(encoding="utf-8")
