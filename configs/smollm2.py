@@ -30,8 +30,8 @@ def get_config(size: str = ""):
     # A batch takes seconds on two CPU cores, and one is what a stop loses.
     config.score.batch_tokens = 2048
     if size == "demo":
-        config.data.train_limit = 160
-        config.data.test_limit = 30
+        config.data.train_limit = 80
+        config.data.test_limit = 20
         config.data.probe_limit = 40
         config.train.adapters = ("gsm8k", "mmlu", "placebo")
         config.train.seeds = (0,)

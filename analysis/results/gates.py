@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from analysis.records.load import BASE, Study, section
-from analysis.results.instrument import Sight, fails_anywhere, sight
+from analysis.results.instrument import MARGIN, Sight, fails_anywhere, sight
 from analysis.statistics import Estimate, level, resample
 from analysis.statistics.estimates import LEVEL, Resampled
 from sycojax.evals.readouts import CONTRASTS
@@ -63,7 +63,8 @@ def of_adapter(found: Mapping[str, Estimate], base: Sight) -> str:
     fails = fails_anywhere(found, base.contrast)
     if fails:
         return fails
-    if any(found[half].high < 0 for half in ("order_for", "order_against") if half in found):
+    # By more than a half that was obeyed anyway can fall.
+    if any(found[half].high < -MARGIN for half in ("order_for", "order_against") if half in found):
         return "goes against an order"
     return ""
 
