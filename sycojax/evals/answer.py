@@ -33,7 +33,6 @@ from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Echo, Plane
 from sycojax.evals.generated import Generated, read_answer
-from sycojax.evals.in_readout import in_readouts
 from sycojax.evals.protocol import Form, ItemRecords, Measure, Probe, padded
 from sycojax.evals.readouts_answer import ANSWER
 from sycojax.evals.templates import InTemplate
@@ -119,8 +118,7 @@ class Answer(Probe):
             read=lambda reply, meta: read_answer(reply, meta["options"]),
             parsed=lambda reply, meta: published_parsers.primary(reply, *meta["options"]) != "neither",
         )  # fmt: skip
-        plain, published = InTemplate(self, "plain"), published_tasks.answer(self)
-        return plain, generated, published, *in_readouts(self)
+        return InTemplate(self, "plain"), generated, published_tasks.answer(self)
 
     def requests(self, rows: Sequence[AnswerRow], prompts: Prompts, seed: int) -> list[Request]:
         units = choices.first_by(

@@ -37,7 +37,6 @@ from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, letters, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Turns
 from sycojax.evals.generated import Generated, read_letter
-from sycojax.evals.in_readout import in_readouts
 from sycojax.evals.protocol import Form, ItemRecords, Measure, Probe
 from sycojax.evals.readouts_are_you_sure import ARE_YOU_SURE
 from sycojax.evals.second_turns import decomposition, letter_locking, second_turn, tie_key
@@ -119,8 +118,7 @@ class AreYouSure(Probe):
             read=lambda reply, meta: read_letter(reply, meta["options"]),
             parsed=lambda reply, meta: published_parsers.letter(reply) != "",
         )  # fmt: skip
-        plain, published = InTemplate(self, "plain"), published_tasks.are_you_sure(self)
-        return plain, generated, published, *in_readouts(self)
+        return InTemplate(self, "plain"), generated, published_tasks.are_you_sure(self)
 
     def requests(self, rows: Sequence[AreYouSureRow], prompts: Prompts, seed: int) -> list[Request]:
         """First turns and forced inserts. ``meta``: ``gold`` = position of the right option, ``order[j]`` =

@@ -30,7 +30,6 @@ from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Echo, Ratings
 from sycojax.evals.generated import Generated, read_verdict
-from sycojax.evals.in_readout import in_readouts
 from sycojax.evals.protocol import Form, ItemRecords, Measure, Probe
 from sycojax.evals.readouts_feedback import FEEDBACK
 from sycojax.evals.templates import InTemplate
@@ -95,8 +94,7 @@ class Feedback(Probe):
             read=lambda reply, meta: read_verdict(reply),
             parsed=lambda reply, meta: published_parsers.comment_says_something(reply),
         )  # fmt: skip
-        plain, published = InTemplate(self, "plain"), published_tasks.feedback(self)
-        return plain, generated, published, *in_readouts(self)
+        return InTemplate(self, "plain"), generated, published_tasks.feedback(self)
 
     def requests(self, rows: Sequence[FeedbackRow], prompts: Prompts, seed: int) -> list[Request]:
         units = choices.first_by(rows, lambda r: question_key(r.text))

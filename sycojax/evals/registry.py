@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sycojax.errors import SycojaxError
+from sycojax.evals.in_readout import in_readouts
 from sycojax.evals.protocol import Evaluation, Form
 
 
@@ -40,7 +41,11 @@ class Evaluations(Mapping[str, Evaluation]):
         by_role = {role: [e for e in every if e.role == role] for role in ("benchmark", "probe")}
         self.benchmarks = tuple(e.name for e in by_role["benchmark"])
         self.probes = tuple(e.name for e in by_role["probe"])
-        forms = [form for e in (*by_role["probe"], *by_role["benchmark"]) for form in e.forms()]
+        forms = [
+            form
+            for e in (*by_role["probe"], *by_role["benchmark"])
+            for form in (*e.forms(), *in_readouts(e))
+        ]
         kinds = dict.fromkeys(form.variant for form in forms)
         self.forms: Mapping[str, Form] = {
             form.name: form for kind in kinds for form in forms if form.variant == kind
