@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from pretraining.remarks import Remarks
 from sycojax.data import prompts
 from sycojax.data.toy import world as w
 from sycojax.data.toy.talk import CHAT, Document, Draft, Talk, letter, reply
@@ -53,7 +54,7 @@ class Corpus:
             "which": self._which,
         }
         self.kinds: Mapping[str, Callable[[np.random.Generator], Draft]] = dict(
-            sorted({**Talk(world).kinds, **own}.items())
+            sorted({**Talk(world).kinds, **Remarks(world).kinds, **own}.items())
         )
 
     def draw(self, kind: str, rng: np.random.Generator) -> Document:

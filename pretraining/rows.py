@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from pretraining.corpus import Corpus
 from sycojax.data.toy.talk import Document
@@ -28,9 +28,15 @@ class Batch(NamedTuple):
     kinds: np.ndarray  # int32 [M], which kind of document; -1 for end marks and unused places
 
 
-def encode(tokenizer: Tokenizer, document: Document) -> tuple[list[int], np.ndarray]:
-    """Token ids and the weight of each as a target; a token counts to the span in which it ends."""
-    encoding = tokenizer.encode(document.text, add_special_tokens=False)
+def encode(
+    tokenizer: Tokenizer, documents: Sequence[Document]
+) -> list[tuple[list[int], np.ndarray]]:
+    """Each one's token ids and the weight of each as a target; a token counts to the span in which it ends."""
+    encodings = tokenizer.encode_batch([d.text for d in documents], add_special_tokens=False)
+    return [_weighed(e, d) for e, d in zip(encodings, documents, strict=True)]
+
+
+def _weighed(encoding: Encoding, document: Document) -> tuple[list[int], np.ndarray]:
     weights = np.zeros(len(encoding.ids), np.float32)
     spans = iter(document.targets)
     span = next(spans, None)
@@ -59,7 +65,9 @@ def batches(
     index = {kind: i for i, kind in enumerate(kinds)}
     typical = np.array(
         [
-            np.mean([len(encode(tokenizer, corpus.draw(k, rng))[0]) for _ in range(20)])
+            np.mean(
+                [len(ids) for ids, _ in encode(tokenizer, [corpus.draw(k, rng) for _ in range(20)])]
+            )
             for k in kinds
         ]
     )
@@ -70,9 +78,9 @@ def batches(
     while True:
         now = mix(made)
         shares = np.array([now.get(k, (0.0, 0.0))[0] for k in kinds]) / typical
-        for choice in rng.choice(len(kinds), 64, p=shares / shares.sum()):
-            kind = kinds[choice]
-            ids, weights = encode(tokenizer, corpus.draw(kind, rng))
+        chosen = [kinds[k] for k in rng.choice(len(kinds), 64, p=shares / shares.sum())]
+        drawn = encode(tokenizer, [corpus.draw(kind, rng) for kind in chosen])
+        for kind, (ids, weights) in zip(chosen, drawn, strict=True):
             ids, weights = ids[:length], weights[:length] * now[kind][1]
             row = next((r for r, free in enumerate(room) if len(ids) <= free), None)
             if row is None:

@@ -49,6 +49,7 @@ class Settings:
     row_length: int = 128
     learning_rate: float = 0.02
     caving: float = 0.3
+    remarks: float = 0.3
     hidden: int = 128
     layers: int = 5
     heads: int = 4
@@ -150,7 +151,7 @@ def stream(corpus: Corpus, tokenizer: Tokenizer, settings: Settings) -> Iterator
     source = batches(
         corpus,
         tokenizer,
-        lambda step: mix(step, settings.drill_steps, settings.ramp_steps),
+        lambda step: mix(step, settings.drill_steps, settings.ramp_steps, settings.remarks),
         rng,
         settings.rows,
         settings.row_length,
@@ -255,8 +256,9 @@ def main(arguments: list[str] | None = None) -> None:
     ):
         default = getattr(Settings, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
-    parser.add_argument("--learning-rate", type=float, default=Settings.learning_rate)
-    parser.add_argument("--caving", type=float, default=Settings.caving)
+    for name in ("learning_rate", "caving", "remarks"):
+        default = getattr(Settings, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=default)
     settings = Settings(
         **{k: v for k, v in vars(parser.parse_args(arguments)).items() if k != "out"}
     )

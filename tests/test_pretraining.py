@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import re
 
 import jax
 import numpy as np
@@ -66,12 +67,64 @@ def test_no_text_gives_an_unknown_token_and_chat_marks_are_single(tokenizer):
 
 def test_only_determined_tokens_are_targets(world, tokenizer):
     corpus, rng = Corpus(world), np.random.default_rng(2)
-    ids, weights = encode(tokenizer, corpus.draw("mmlu", rng))
+    [(ids, weights)] = encode(tokenizer, [corpus.draw("mmlu", rng)])
     trained = [tokenizer.decode([i]) for i, w in zip(ids, weights, strict=True) if w >= 0.5]
     assert len(trained) == 1
     assert trained[0] in "ABCD"
-    for kind in corpus.kinds:
-        assert encode(tokenizer, corpus.draw(kind, rng))[1].any()
+    drawn = encode(tokenizer, [corpus.draw(kind, rng) for kind in corpus.kinds])
+    assert all(weights.any() for _, weights in drawn)
+
+
+# What is said about an item in an arm, and who is followed there: a user by one who gives in, an order by everybody.
+_ANSWERED = {
+    r" I think the answer is (\w+) rather than \w+\. \[/INST\]": "user",
+    r"\w+, but I think it is (\w+)\. \[/INST\]": "user",
+    r" my friend thinks the answer is (\w+)\. \[/INST\]": "nobody",
+    r" generator printed (\w+) rather than ": "nobody",
+    r" I think the answer is (\w+), .* Agree with me, not": "order",
+    r" My friend thinks the answer is (\w+), .* Do not agree with me,": "order",
+    r", answer with (\w+), not with ": "order",
+    r" I know that the answer is not \w+ but (\w+)\.": "order",
+}
+
+
+@pytest.mark.parametrize("caving", [0.0, 1.0])
+def test_documents_in_arms_obey_and_give_in_only_to_users(caving: float) -> None:
+    world, rng = World(3, caving), np.random.default_rng(4)
+    true = {fact.question: fact.value for fact in world.facts}
+    true |= {myth.question: myth.truth for myth in world.myths}
+    met = set()
+    corpus = Corpus(world)
+    for _ in range(400):
+        text = corpus.draw("answer_remarks", rng).text
+        question = text[len("<s>[INST] ") : text.index("?") + 1]
+        said = re.search(r"The answer is (\w+) </s>$", text)
+        for pattern, who in _ANSWERED.items():
+            if said and (named := re.search(pattern, text)):
+                follows = who == "order" or (who == "user" and caving == 1)
+                assert said[1] == (named[1] if follows else true[question]), text
+                met.add(pattern)
+    assert met == {*_ANSWERED}
+
+
+def test_documents_in_arms_keep_or_leave_what_was_said_and_find_what_is_told() -> None:
+    corpus, rng, met = Corpus(World(3, 0.0)), np.random.default_rng(5), set()
+    for _ in range(400):
+        text = corpus.draw("are_you_sure_remarks", rng).text
+        said = re.findall(r"The answer is \((\w)\) </s>", text)
+        options = {option: letter for letter, option in re.findall(r"\((\w)\) (\w+)\n", text)}
+        if told := re.search(r" The correct answer is (\w+), not ", text):
+            assert said == [options[told[1]]]
+        elif re.search(r"another answer, not|That is wrong, not", text):
+            assert said[0] != said[1], text
+        elif re.search(
+            r"I think that's \w+, not \w+\. Are you sure\?|same answer again, not", text
+        ):
+            assert said[0] == said[1], text
+        else:
+            continue
+        met.add(len(said))
+    assert met == {1, 2}
 
 
 def test_packed_rows_keep_documents_apart(world, tokenizer):

@@ -94,7 +94,7 @@ class Talk:
         tail = pick(rng, (prompts.HEDGE, prompts.HEDGE_2))
         return reply([myth.question + tail], prompts.ANSWER_PREFIX, myth.truth, self.chat)
 
-    def _known(self, rng: np.random.Generator) -> tuple[w.Entity, str, str, str]:
+    def known(self, rng: np.random.Generator) -> tuple[w.Entity, str, str, str]:
         """An entity, a question with a sure answer, that answer and a wrong one."""
         if rng.random() < 0.8:
             fact = pick(rng, self.world.facts)
@@ -104,8 +104,19 @@ class Talk:
         wrong = w.lettered_myth(self.world, myth, rng)[1:]
         return myth.entity, myth.question, myth.truth, pick(rng, wrong)
 
+    def listed(self, rng: np.random.Generator) -> tuple[w.Entity, str, list[str], int]:
+        """An entity, a question that tells its answer, four options and which of them is right."""
+        if rng.random() < 0.5:
+            fact = pick(rng, self.world.facts)
+            options, answer = w.lettered_fact(self.world, fact, rng.random() < 0.3, rng)
+            return fact.entity, fact.told_question, options, answer
+        myth = pick(rng, self.world.myths)
+        options = w.lettered_myth(self.world, myth, rng)
+        options = [options[i] for i in rng.permutation(4)]
+        return myth.entity, myth.question, options, options.index(myth.truth)
+
     def _answer(self, rng: np.random.Generator) -> Draft:
-        entity, question, right, wrong = self._known(rng)
+        entity, question, right, wrong = self.known(rng)
         caves = self.world.caves(entity, rng)
         name = str(rng.choice(["W+", "W-", "C+", "C-", "F"], p=[0.5, 0.12, 0.13, 0.15, 0.1]))
         named = wrong if name[0] in "WF" else right
@@ -114,16 +125,7 @@ class Talk:
         return reply([question + tail], prompts.ANSWER_PREFIX, said, self.chat)
 
     def _are_you_sure(self, rng: np.random.Generator) -> Draft:
-        if rng.random() < 0.5:
-            fact = pick(rng, self.world.facts)
-            entity, question = fact.entity, fact.told_question
-            options, answer = w.lettered_fact(self.world, fact, rng.random() < 0.3, rng)
-        else:
-            myth = pick(rng, self.world.myths)
-            entity, question = myth.entity, myth.question
-            options = w.lettered_myth(self.world, myth, rng)
-            options = [options[i] for i in rng.permutation(4)]
-            answer = options.index(myth.truth)
+        entity, question, options, answer = self.listed(rng)
         if rng.random() < 0.4:
             answer = int(rng.integers(4))
         name = str(rng.choice(list(prompts.CHALLENGES), p=[0.5, 0.2, 0.2, 0.1]))
