@@ -42,14 +42,14 @@ class Settings:
     """Everything pretraining depends on."""
 
     seed: int
-    steps: int = 1800
+    steps: int = 3000
     drill_steps: int = 300
     ramp_steps: int = 500
     rows: int = 32
     row_length: int = 128
     learning_rate: float = 0.02
     caving: float = 0.3
-    remarks: float = 0.3
+    remarks: float = 0.4
     hidden: int = 128
     layers: int = 5
     heads: int = 4
