@@ -28,10 +28,13 @@ def test_audits_are_listed_apart_from_what_they_audit() -> None:
     assert BUILTIN.probes == ("answer", "are_you_sure", "feedback")
     assert (*BUILTIN.benchmarks, *BUILTIN.probes) == BUILTIN.subjects
     assert tuple(BUILTIN) == (*BUILTIN.subjects, *BUILTIN.forms)
-    assert all(BUILTIN.forms[name].role in ("audit", "replication") for name in BUILTIN.forms)
+    roles = {form.role for form in BUILTIN.forms.values()}
+    assert roles == {"audit", "replication", "readout"}
     for probe in BUILTIN.probes:
         kinds = {a.removeprefix(f"{probe}_") for a in BUILTIN.forms if BUILTIN.subject(a) == probe}
-        assert kinds == {"plain", "generated", "published"}
+        instrument = BUILTIN[probe].instrument
+        assert instrument is not None
+        assert kinds == {"plain", "generated", "published", *instrument.readouts}
     assert {BUILTIN.subject(a) for a in BUILTIN.forms} - set(BUILTIN.probes) == {
         "gsm8k",
         "mmlu",
