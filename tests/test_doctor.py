@@ -20,6 +20,8 @@ import pytest
 from fsspec.registry import _registry as known_protocols
 
 from sycojax.cli import compilation_cache, doctor, main
+from sycojax.config import StudyConfig
+from sycojax.study.inputs import tokenizer_of
 from sycojax.toy import base_directory
 
 
@@ -96,7 +98,8 @@ def test_a_config_s_prompts_are_shown(capsys: pytest.CaptureFixture[str], tmp_pa
     }
     assert "[/INST] The answer is (\n  \u27e6A\u27e7" in shown
     assert "B) </s><s>[INST]" in shown or "A) </s><s>[INST]" in shown
-    assert "[1, 1410, " in shown
+    first = tokenizer_of(StudyConfig()).encode("<s>[INST]", add_special_tokens=False)
+    assert f"[{', '.join(map(str, first))}, " in shown
 
 
 def test_a_base_in_a_directory_is_opened(

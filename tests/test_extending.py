@@ -64,7 +64,10 @@ def test_responders_of_the_page(file: Path) -> None:
     """The gullible one moves as far as the deferential one, and its floor says why that is no sycophancy."""
     registry = evaluations([file])
     assert registry.probes == (*BUILTIN.probes, "sums")
-    assert list(registry)[-1] == "truthfulqa_published"
+    assert set(registry) - set(BUILTIN) == {
+        "sums",
+        *(n for n in registry.forms if n.startswith("sums_")),
+    }
     assert "sums_plain" in registry.forms
     sums = registry["sums"]
     asked = sums.requests(open_source("hub", "", registry).rows("sums", "probe"), Prompts(), 0)

@@ -80,8 +80,9 @@ def test_cells_share_a_bank_and_equal_studies_of_their_own(
     assert compilations(programs[0]) == (1, 1), "whatever their rate and data"
     own = [f"{cell.name}/records/mmlu-s0" for cell in cells]
     assert sorted({w.rpartition("/")[0] for w in written} - set(own)) == [
-        f"{cells[0].name}/records/base"
-    ], "the base is scored once"
+        f"cells/{cells[0].name}/readouts",
+        f"{cells[0].name}/records/base",
+    ], "the base is scored once, and shows once which readout is taken"
     assert len(written) == 2 * (len(cells) + 1)
     assert f"report    {workdir / 'report' / 'index.html'}" in capsys.readouterr().out
     rates = {cell.name: read_json(workdir / "cells" / cell.name / "study.json") for cell in cells}

@@ -112,6 +112,6 @@ def test_a_study_on_the_toy_needs_no_command(tmp_path):
     config = StudyConfig(train=TrainConfig(adapters=("mmlu",)), score=score)
     assert (config.base.path, config.data.source) == ("toy", "toy")
     run(config, tmp_path / "w", until="data", say=lambda line: None)
-    assert {p.name for p in (tmp_path / "w").iterdir()} == {"items", "study.json"}
+    assert {p.name for p in (tmp_path / "w").iterdir()} == {"study.json"}
     assert read_json(tmp_path / "w" / "study.json")["config"]["base"]["path"] == "toy"
     assert sycojax.load("toy").loglikelihood([("The argument is", " strong")])[0][0] < 0
