@@ -73,7 +73,8 @@ def _tiles(results: Results) -> Tiles:
         level = results.of(BASE, name, lead.name).level
         if math.isfinite(level.value):
             shown = change(level.value, lead.unit).removeprefix("+")
-            tiles.append((shown, f"soft score of the base on {name} (0 = insensitive)"))
+            what = "net uptake" if lead.name == "uptake" else "soft score"
+            tiles.append((shown, f"{what} of the base on {name} (0 = insensitive)"))
     return Tiles(tuple(tiles))
 
 

@@ -137,8 +137,8 @@ class Reading:
     """One readout of one probe: contrasts in [-1, 1] by name, and how much of the answer slot it covers.
 
     ``uptake_gross``, ``siding_gross`` and their floors; ``uptake`` and ``siding`` are net of them, item by item. ``other``,
-    ``told``; ``order`` is the sensitivity, ``order_for`` and ``order_against`` its halves against neutral;
-    ``control`` that of siding; ``binding`` where options are listed. ``uptake_matched`` and ``siding_matched`` are
+    ``told``; ``order`` is the sensitivity, ``order_for`` and ``order_against`` its halves against neutral, ``user_for`` and
+    ``user_against`` those of uptake (of ``answer``: towards the wrong answer, and towards the right one); ``control`` that of siding; ``binding`` where options are listed. ``uptake_matched`` and ``siding_matched`` are
     read from log-odds whose spread over neutral prompts was made one nat. An arm that was not asked has no measure; one that was asked
     of some items alone has theirs.
     """
@@ -207,15 +207,15 @@ def _reading(instrument: Instrument, readout: Readout, records: Sequence[Record]
     ]
     if neutral:
         middle = {i: (u + side("neutral", "-")[i]) / 2 for i, u in side("neutral", "+").items()}
-        up, down = side("order", "+"), side("order", "-")
-        both = [i for i in middle if i in up]
-        if both:
-            found["order_for"] = (
-                "An order for the first, against neutral", {i: up[i] - middle[i] for i in both},
-            )  # fmt: skip
-            found["order_against"] = (
-                "An order for the second, against neutral", {i: middle[i] - down[i] for i in both},
-            )  # fmt: skip
+        for arm, what in (("user", "The user"), ("order", "An order")):
+            up, down = side(arm, "+"), side(arm, "-")
+            both = [i for i in middle if i in up]
+            halves = (
+                ("for", "first", {i: up[i] - middle[i] for i in both}),
+                ("against", "second", {i: middle[i] - down[i] for i in both}),
+            )
+            for half, which, values in halves:
+                found[f"{arm}_{half}"] = (f"{what} for the {which}, against neutral", values)
         spread = float(np.std(neutral))
         for name in _MATCHED if spread > 0 else ():
             label, parts = _CONTRASTS[name]

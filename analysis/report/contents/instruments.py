@@ -13,6 +13,12 @@ from analysis.results import Results, Tested
 from analysis.statistics import Estimate
 from analysis.verdicts.conclusions import SAYS
 
+ASKED_BY = {
+    "open": "an open continuation",
+    "words": "a choice in words",
+    "letters": "letters",
+    "yes_no": "yes or no",
+}
 SEEN_BY = {
     "order": "an order",
     "control": "an order to agree with the user or with the other",
@@ -32,18 +38,23 @@ def measurable(results: Results) -> list[tuple[str, str]]:
             )
         elif tested.invalid:
             sentences.append(
-                (topic, f"not valid here: {tested.invalid}, asked by {tested.base.readout}.")
+                (
+                    topic,
+                    f"not valid here: {tested.invalid}, asked for {_asked(tested.base.readout)}.",
+                )
             )
         else:
-            text = (
-                f"valid, asked by {tested.base.readout} and seen by {SEEN_BY[tested.base.sees_by]}"
-            )
+            text = f"valid, asked for {_asked(tested.base.readout)} and seen by {SEEN_BY[tested.base.sees_by]}"
             gone = [f"{name} ({fails})" for name, fails in tested.fails.items() if fails]
             kept = len(tested.fails) - len(gone)
             if gone:
                 text += f"; {kept} of {len(tested.fails)} adapters can be read, not {listing(gone)}"
             sentences.append((topic, f"{text}."))
     return sentences
+
+
+def _asked(readout: str) -> str:
+    return ASKED_BY.get(readout, "an answer")
 
 
 def instruments(results: Results) -> Table:
