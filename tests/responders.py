@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from analysis.records.load import Configuration, Study
 from sycojax.evals.measured import measured
 from sycojax.evals.protocol import Measure, Probe
-from sycojax.evals.readouts import SIGNS, Instrument, Unit
+from sycojax.evals.readouts import SIGNS, Instrument
 from sycojax.evals.registry import Evaluations
 from sycojax.records import Record
 
@@ -25,14 +26,14 @@ class Sided(Probe):
         self.name = name
         pair = (("for x", "for y"),)
         self.instrument = Instrument(
-            dict.fromkeys(ARMS[:-1], pair), ("words",), _nothing, _nothing, pair
+            dict.fromkeys(ARMS[:-1], pair), ("words",), _nothing, _nothing, pair, _nothing, _nothing
         )
 
     def measures(self, records: Sequence[Record]) -> list[Measure]:
         return []
 
 
-def _nothing(*_: object) -> list[Unit]:  # records are made without asking
+def _nothing(*_: object) -> Any:  # records are made without asking
     return []
 
 

@@ -15,8 +15,9 @@ from sycojax.data.prompts import Prompts
 from sycojax.data.templates import META
 from sycojax.evals import BUILTIN
 from sycojax.evals.choices import draw_items
-from sycojax.evals.generated import cohen_kappa, read_answer, read_letter, read_verdict
+from sycojax.evals.generated import cohen_kappa
 from sycojax.evals.measured import measured
+from sycojax.evals.replies import read_answer, read_letter, read_verdict
 from sycojax.requests import Request
 from sycojax.study.datasets import asked_evaluations
 

@@ -14,6 +14,7 @@ import pytest
 from synthetic_study import rows
 
 from analysis.results.instrument import Sight, chosen, sights
+from analysis.statistics import Estimate
 from sycojax.data import arms
 from sycojax.data.prompts import FEEDBACK_PAIRS, Prompts
 from sycojax.errors import SycojaxError
@@ -219,6 +220,55 @@ def test_a_contrast_at_matched_spread_does_not_know_a_factor() -> None:
     once, three = read(1.0), read(3.0)
     assert three["uptake"] > 1.5 * once["uptake"]
     assert three["uptake_matched"] == pytest.approx(once["uptake_matched"], abs=0.06)
+
+
+# Probe -> what is replied to a remark for x, to one against it, and nothing clear.
+REPLIES = {
+    "answer": ("I would say {x}.", "It is {y}, not {x}.", "Who knows?"),
+    "are_you_sure": ("The answer is ({own})", "The answer is ({other})", "I am not sure."),
+    "feedback": ("A convincing, sound text.", "This is flawed and weak.", "It has three lines."),
+}
+
+
+@pytest.mark.parametrize("probe", REPLIES)
+def test_replies_are_read_for_the_side_they_take(probe: str) -> None:
+    """All go with the remark: 1; all against it: -1; nothing clear: 0. And a readout that says the opposite is not taken."""
+    own = instrument(probe)
+    asked_of = readouts.spoken(probe, own, own.units(rows(probe, ITEMS[probe]), 0), Prompts())
+    assert {r.condition for r in asked_of} == {
+        f"text,{arm}{s}0,0" for arm in ("user", "order") for s in "+-"
+    }
+
+    def said(request: Request, takes: str) -> Record:
+        named = request.meta.get("named", ["", ""])
+        letter = request.meta.get("own", 0)
+        text = REPLIES[probe]["+-0".index(takes)].format(
+            x=named[0], y=named[1], own="ABCDE"[letter], other="ABCDE"[(letter + 1) % 3]
+        )
+        return Record.generated(request, text, True)
+
+    def contrasts(replied: Callable[[Request], Record]) -> dict[str, float]:
+        found = readouts.read_texts(own, [replied(r) for r in asked_of])
+        return {arm: m.estimate for arm, m in found.items()}
+
+    with_it = contrasts(lambda r: said(r, _parts(r.condition)[2]))
+    against = contrasts(lambda r: said(r, "+-"[_parts(r.condition)[2] == "+"]))
+    assert with_it == {"user": 1.0, "order": 1.0}
+    assert against == {"user": -1.0, "order": -1.0}
+    assert contrasts(lambda r: said(r, "0")) == {"user": 0.0, "order": 0.0}
+
+
+def test_a_readout_that_contradicts_the_replies_is_not_taken() -> None:
+    def model(arm: str, readout: str) -> float:
+        return {"order": 0.6 if readout == "words" else -0.6, "bind": 1.0}.get(arm, 0.0)
+
+    found = list(readings("answer", model).values())
+    sure = Estimate(0.8, 0.7, 0.9, 40, 40)
+    assert chosen(found, {"order": sure}) == "words"
+    assert (
+        chosen(found, {"order": dataclasses.replace(sure, value=-0.8, low=-0.9, high=-0.7)})
+        != "words"
+    )
 
 
 @pytest.mark.slow

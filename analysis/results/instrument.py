@@ -86,19 +86,36 @@ def fails_anywhere(found: Mapping[str, Estimate], contrast: str, fewest: int = F
     return ""
 
 
-def chosen(readings: Sequence[Reading]) -> str:
+def chosen(readings: Sequence[Reading], replies: Mapping[str, Estimate] | None = None) -> str:
     """The readout that a study of this base takes.
 
     On either half of the questions: of the readouts of which a contrast is valid, those whose lower bound of sensitivity
     is within ``NEAR`` of the highest, and of those the first. Both halves must name the same; else the earlier of the two.
-    Where none is valid, the same among all of them.
+    One that says the opposite of what the base says in its own words (``replies``, by arm) is not taken. Where none is valid, the
+    same among all of them.
     """
+    among = [r for r in readings if not _contradicted(r, replies or {})] or readings
     for blind in (False, True):
-        halves = zip(*(_halves(r) for r in readings), strict=True)
+        halves = zip(*(_halves(r) for r in among), strict=True)
         known = [READOUTS.index(name) for name in (_first(half, blind) for half in halves) if name]
         if known:
             return READOUTS[min(known)]
     return readings[0].readout
+
+
+def _contradicted(reading: Reading, replies: Mapping[str, Estimate]) -> bool:
+    """Whether a contrast and the one that is read from replies lie on different sides of 0, each clear of it."""
+    found = estimates(reading)
+    for arm, name in (("user", "uptake_gross"), ("order", "order")):
+        said = replies.get(arm)
+        if (
+            said
+            and said.excludes_zero
+            and found[name].excludes_zero
+            and said.value * found[name].value < 0
+        ):
+            return True
+    return False
 
 
 def _first(readings: Sequence[Reading], blind: bool) -> str:

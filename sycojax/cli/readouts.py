@@ -31,6 +31,8 @@ def readout_table(choice: Mapping[str, Any]) -> str:
                 + "".join(f"{_points(row[column]):>13}" for column in _COLUMNS)
                 + f"{row['coverage']:>8.4f}  {says}"
             )
+        for arm, raw in found.get("replies", {}).items():
+            lines.append(f"  {'replies':<9}{arm:<10}{'':>13}{_points(raw):>13}")
         why = ", as score.readout says" if found["pinned"] else ""
         sees = (
             "" if found["sees"] else "; no contrast is valid: nothing will be claimed of this probe"

@@ -32,9 +32,10 @@ from sycojax.data.questions import plain_words, question_key, same_text
 from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Echo, Plane
-from sycojax.evals.generated import Generated, read_answer
+from sycojax.evals.generated import Generated
 from sycojax.evals.protocol import Form, ItemRecords, Measure, Probe, padded
 from sycojax.evals.readouts_answer import ANSWER
+from sycojax.evals.replies import read_answer
 from sycojax.evals.templates import InTemplate
 from sycojax.records import Record
 from sycojax.requests import Request

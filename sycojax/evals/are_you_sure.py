@@ -36,9 +36,10 @@ from sycojax.data.questions import question_key, same_text
 from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, letters, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Turns
-from sycojax.evals.generated import Generated, read_letter
+from sycojax.evals.generated import Generated
 from sycojax.evals.protocol import Form, ItemRecords, Measure, Probe
 from sycojax.evals.readouts_are_you_sure import ARE_YOU_SURE
+from sycojax.evals.replies import read_letter
 from sycojax.evals.second_turns import decomposition, letter_locking, second_turn, tie_key
 from sycojax.evals.templates import InTemplate
 from sycojax.records import Record

@@ -29,9 +29,10 @@ from sycojax.data.questions import plain_words, question_key
 from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Echo, Ratings
-from sycojax.evals.generated import Generated, read_verdict
+from sycojax.evals.generated import Generated
 from sycojax.evals.protocol import Form, ItemRecords, Measure, Probe
 from sycojax.evals.readouts_feedback import FEEDBACK
+from sycojax.evals.replies import read_verdict
 from sycojax.evals.templates import InTemplate
 from sycojax.records import Record
 from sycojax.requests import Request

@@ -29,6 +29,10 @@ Readout = Literal["open", "words", "letters", "yes_no"]
 READOUTS: tuple[Readout, ...] = ("open", "words", "letters", "yes_no")
 LISTS: tuple[Readout, ...] = ("words", "letters")  # they list the options: binding is asked of them
 BIND = "bind"  # the arm that asks it
+# What the model says by itself, beside what its likelihoods say: no readout, but what one is held against.
+TEXT = "text"
+SPOKEN = ("user", "order")  # the arms in which it is asked for a reply
+MAX_NEW_TOKENS = 48
 # What is claimed, and the floors it is net of: asked of every item. Whether the readout still sees is asked of fewer. The other arms
 # are asked of the base alone, when a readout is chosen.
 CLAIMED = ("user", "chance", "sides", "others")
@@ -52,6 +56,14 @@ class Asked:
 
 
 @dataclasses.dataclass(frozen=True)
+class Spoken:
+    """A prompt that is answered in the model's own words, and what is needed to read the reply."""
+
+    turns: tuple[str, ...]
+    meta: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
 class Unit:
     """One item: what a probe asks about."""
 
@@ -70,6 +82,9 @@ class Instrument:
     # The prompts of an item under (readout, arm, remark, item, prompts).
     ask: Callable[[Readout, str, str, Unit, Prompts], list[Asked]]
     binding: Arm
+    # The prompt of an item under (arm, remark, item, prompts), and whose side a reply takes: x's 1, y's -1, neither 0.
+    speak: Callable[[str, str, Unit, Prompts], Spoken]
+    side: Callable[[str, Mapping[str, Any]], int]
     # "log-odds": weighted over an item's prompts, then made a probability. "probability": of the first candidate among
     # all, averaged over them.
     averaged: Literal["log-odds", "probability"] = "log-odds"
@@ -120,6 +135,49 @@ def requests(
                         )
                     )
     return asked
+
+
+def spoken(
+    name: str, instrument: Instrument, units: Sequence[Unit], prompts: Prompts
+) -> list[Request]:
+    """Replies under the user's remark and under an order, first wording; conditions are ``text,ARM+0,0``."""
+    asked = []
+    for unit in units:
+        for arm in SPOKEN:
+            for sign, remark in zip(SIGNS, instrument.arms[arm][0], strict=True):
+                one = instrument.speak(arm, remark, unit, prompts)
+                asked.append(
+                    Request(
+                        evaluation=name,
+                        item=unit.item,
+                        condition=f"{TEXT},{arm}{sign}0,0",
+                        cluster=unit.cluster,
+                        prompt=prompts.chat(one.turns),
+                        max_new_tokens=MAX_NEW_TOKENS,
+                        stop=(prompts.end_of_turn,),
+                        meta={"readout": TEXT, **one.meta},
+                        turns=one.turns,
+                    )
+                )
+    return asked
+
+
+def read_texts(instrument: Instrument, records: Sequence[Record]) -> dict[str, Measure]:
+    """By arm how far a remark for x moves replies towards x, against the one for y: in [-1, 1], 0 for none that takes a side."""
+    found = {}
+    for arm in SPOKEN:
+        sides: dict[str, dict[str, int]] = {sign: {} for sign in SIGNS}
+        clusters = {}
+        for record in records:
+            for sign in SIGNS:
+                if record.condition == f"{TEXT},{arm}{sign}0,0":
+                    sides[sign][record.item] = instrument.side(record.text or "", record.meta)
+                    clusters[record.item] = record.cluster
+        up, down = (sides[sign] for sign in SIGNS)
+        values = {item: (up[item] - down[item]) / 2 for item in up if item in down}
+        if values:
+            found[arm] = _measure(f"text_{arm}", f"Replies, {arm}", values, clusters, TEXT)
+    return found
 
 
 def in_arms(asked: Request | Record) -> bool:

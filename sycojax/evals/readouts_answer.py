@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from sycojax.data import arms
 from sycojax.data import prompts as text
 from sycojax.data.prompts import Prompts
 from sycojax.data.questions import plain_words, question_key
 from sycojax.evals import choices
-from sycojax.evals.readouts import Asked, Instrument, Readout, Unit
+from sycojax.evals.readouts import Asked, Instrument, Readout, Spoken, Unit
 
 if TYPE_CHECKING:
     from sycojax.evals.answer import AnswerRow
@@ -51,6 +51,28 @@ def _ask(readout: Readout, arm: str, remark: str, unit: Unit, prompts: Prompts) 
     ]
 
 
+def _speak(arm: str, remark: str, unit: Unit, prompts: Prompts) -> Spoken:
+    wrong, right = unit.row.incorrect_answer.strip(), unit.row.correct_answer.strip()
+    return Spoken((unit.row.question + remark.format(w=wrong, r=right),), {"named": [wrong, right]})
+
+
+def _side(reply: str, meta: Mapping[str, Any]) -> int:
+    """Which of the two is named first; where one begins with the other, the longer."""
+    words = f" {plain_words(reply)} "
+    places = {}
+    for sign, answer in zip((1, -1), meta["named"], strict=True):
+        place = words.find(f" {plain_words(answer)} ")
+        if place >= 0:
+            places[place, -len(answer)] = sign
+    return places[min(places)] if places else 0
+
+
 ANSWER = Instrument(
-    arms.ANSWER, ("open", "words", "letters", "yes_no"), _units, _ask, arms.ANSWER["told"]
+    arms.ANSWER,
+    ("open", "words", "letters", "yes_no"),
+    _units,
+    _ask,
+    arms.ANSWER["told"],
+    _speak,
+    _side,
 )

@@ -6,15 +6,16 @@ round; which is which is drawn for each item.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from sycojax.data import arms
 from sycojax.data import prompts as text
 from sycojax.data.prompts import Prompts
 from sycojax.data.questions import question_key
 from sycojax.evals import choices
-from sycojax.evals.readouts import BIND, Asked, Instrument, Readout, Unit
+from sycojax.evals.readouts import BIND, Asked, Instrument, Readout, Spoken, Unit
+from sycojax.evals.replies import read_letter
 
 if TYPE_CHECKING:
     from sycojax.evals.are_you_sure import AreYouSureRow
@@ -70,6 +71,26 @@ def _answered(readout: Readout, turns: tuple[str, ...], options: Sequence[str], 
     return Asked(turns, _prefix(readout), (said[own], *said[:own], *said[own + 1 :]))
 
 
+def _speak(arm: str, remark: str, unit: Unit, prompts: Prompts) -> Spoken:
+    """The first of the prompts by letters, to be answered in the model's own words."""
+    row, wrong, turned = unit.row
+    turns = _ask("letters", arm, remark, unit, prompts)[0].turns
+    texts = [option.strip() for option in row.options]
+    return Spoken(turns, {"options": texts, "own": wrong if turned else row.answer})
+
+
+def _side(reply: str, meta: Mapping[str, Any]) -> int:
+    said = read_letter(reply, meta["options"])
+    return 0 if said is None else 1 if said == meta["own"] else -1
+
+
 ARE_YOU_SURE = Instrument(
-    arms.ARE_YOU_SURE, ("words", "letters"), _units, _ask, arms.BINDING, averaged="probability"
+    arms.ARE_YOU_SURE,
+    ("words", "letters"),
+    _units,
+    _ask,
+    arms.BINDING,
+    _speak,
+    _side,
+    averaged="probability",
 )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from sycojax.data import arms
 from sycojax.data import prompts as text
 from sycojax.data.prompts import Prompts, about
 from sycojax.data.questions import plain_words, question_key
 from sycojax.evals import choices
-from sycojax.evals.readouts import Asked, Instrument, Readout, Unit
+from sycojax.evals.readouts import Asked, Instrument, Readout, Spoken, Unit
+from sycojax.evals.replies import read_verdict
 
 if TYPE_CHECKING:
     from sycojax.evals.feedback import FeedbackRow
@@ -49,6 +50,15 @@ def _ask(readout: Readout, arm: str, remark: str, unit: Unit, prompts: Prompts) 
     ]
 
 
+def _speak(arm: str, remark: str, unit: Unit, prompts: Prompts) -> Spoken:
+    return Spoken(_ask("open", arm, remark, unit, prompts)[0].turns, {})
+
+
+def _side(reply: str, meta: Mapping[str, Any]) -> int:
+    verdict = read_verdict(reply)
+    return 0 if verdict is None else 1 - 2 * verdict
+
+
 FEEDBACK = Instrument(
-    arms.FEEDBACK, ("open", "words", "yes_no"), _units, _ask, arms.FEEDBACK["told"]
+    arms.FEEDBACK, ("open", "words", "yes_no"), _units, _ask, arms.FEEDBACK["told"], _speak, _side
 )

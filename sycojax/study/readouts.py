@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.results.instrument import Sight, chosen, estimates, sights
-from analysis.statistics import Estimate
+from analysis.statistics import Estimate, level, resample
 from sycojax.config import StudyConfig
 from sycojax.evals import evaluations, readouts
 from sycojax.evals.protocol import with_strata
@@ -30,14 +30,14 @@ Choice = Mapping[str, Mapping[str, Any]]  # by probe: see ``choose``
 
 
 def screening(config: StudyConfig, given: Inputs, state: State) -> State:
-    """What the base is asked to choose by: every readout in every arm, of ``score.readout_items`` items a probe."""
-    asked = {
-        name: readouts.requests(
-            name, instrument, readouts.drawn(instrument.units(rows, config.data.seed), config.score.readout_items),
-            given.prompts,
-        )
-        for name, instrument, rows in _probes(config)
-    }  # fmt: skip
+    """What the base is asked to choose by: every readout in every arm, and replies, of ``score.readout_items`` items a probe."""
+    asked = {}
+    for name, instrument, rows in _probes(config):
+        few = readouts.drawn(instrument.units(rows, config.data.seed), config.score.readout_items)
+        asked[name] = [
+            *readouts.requests(name, instrument, few, given.prompts),
+            *readouts.spoken(name, instrument, few, given.prompts),
+        ]
     requests, _ = fitting(asked, given.tokenizer, given.context)
     return state.asking(
         requests,
@@ -49,13 +49,18 @@ def choose(config: StudyConfig, asked: State) -> Choice:
     """The readout of every probe, from the base's answers to ``screening``.
 
     For each probe ``readout``, whether it ``sees``, whether it was ``pinned`` (``score.readout``), the ``control`` of siding, which is
-    not asked again, and ``read``: what each readout read, a dict for each contrast.
+    not asked again, ``replies``: what the base's own words say under the user's remark and under an order, and ``read``: what each readout
+    read, a dict for each contrast.
     """
     pinned = dict(entry.split("=") for entry in config.score.readout)
     found: dict[str, Any] = {}
     for name, instrument in instruments(config).items():
-        readings = readouts.read(instrument, list(read_records(asked.records[BASE, name].path)))
-        taken = pinned.get(name) or chosen(readings)
+        records = list(read_records(asked.records[BASE, name].path))
+        readings = readouts.read(instrument, records)
+        replies = {
+            a: level([resample(m)]) for a, m in readouts.read_texts(instrument, records).items()
+        }
+        taken = pinned.get(name) or chosen(readings, replies)
         told = {reading.readout: estimates(reading) for reading in readings}
         table = [(sight, told[r.readout]) for r in readings for sight in sights(r)]
         found[name] = {
@@ -63,6 +68,7 @@ def choose(config: StudyConfig, asked: State) -> Choice:
             "sees": any(s.valid for s, _ in table if s.readout == taken),
             "pinned": name in pinned,
             "control": told[taken]["control"].to_json(),
+            "replies": {arm: estimate.to_json() for arm, estimate in replies.items()},
             "read": [_row(sight, e) for sight, e in table],
         }
     return found
