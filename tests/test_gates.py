@@ -8,18 +8,20 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
-from responders import ARMS, PROBES, records, study_of
+from responders import ARMS, PROBES, Sided, records, study_of
 
 from analysis.records.load import Configuration
 from analysis.report.contents.instruments import measurable
 from analysis.report.csvs import VERDICTS
 from analysis.report.csvs import verdicts as verdicts_csv
 from analysis.results import compute
-from analysis.results.gates import UNSTEADY
+from analysis.results.gates import TEMPLATE, UNSTEADY
 from analysis.results.instrument import INCOMPLETE
 from analysis.verdicts.rule import SPREAD, Verdict, every_verdict
 from sycojax.errors import SycojaxError
 from sycojax.evals.measured import measured
+from sycojax.evals.protocol import Form, Measure, Role
+from sycojax.evals.registry import Evaluations
 from sycojax.records import Record
 
 PROBE = PROBES.probes[0]
@@ -133,3 +135,31 @@ def test_the_readout_is_that_of_the_records() -> None:
         other = compute(dataclasses.replace(study, document=document), headlines=True)
         assert measurable(other) == said
     assert "a choice in words" in said[0][1]
+
+
+class InPlain(Form):
+    """``Sided`` without a chat template."""
+
+    role: Role = "audit"
+
+    def measures(self, records: Sequence[Record]) -> list[Measure]:
+        return []
+
+
+class Plain(Sided):
+    def forms(self) -> tuple[Form, ...]:
+        return (InPlain(self, "plain"),)
+
+
+@pytest.mark.parametrize("headlines", [False, True])
+def test_what_turns_round_without_the_template_is_not_claimed(headlines: bool) -> None:
+    """By the report over a sweep, too, which computes the headlines alone."""
+    configurations = [Configuration("base", "base", None), Configuration("mmlu-s0", "mmlu", 0)]
+    less = {**BASE, "user": -0.5, "sides": -0.5}
+    found = {("base", PROBE): answers(BASE, 1), ("mmlu-s0", PROBE): answers(MORE, 2)}
+    for name, lean, seed in (("base", BASE, 3), ("mmlu-s0", less, 4)):
+        asked = [dataclasses.replace(r, evaluation=f"{PROBE}_plain") for r in answers(lean, seed)]
+        found[name, f"{PROBE}_plain"] = asked
+    study = study_of(configurations, found, Evaluations([Plain(PROBE)]))
+    told = every_verdict(compute(study, headlines=headlines))
+    assert {v.reason for v in told} == {TEMPLATE}

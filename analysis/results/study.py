@@ -144,7 +144,8 @@ def compute(study: Study, headlines: bool = False) -> Results:
         for measure in study.described(evaluation):
             name = measure.name
             leads = leading is not None and name == leading.name
-            needed = leads or name in tested or (probe and name in gates.MEASURES)
+            # Of other forms those by which a gate asks whether a shift turns round.
+            needed = leads or name in tested or name in (gates.MEASURES if probe else CONTRASTS)
             if headlines and not needed:
                 continue
             compared = compare(
