@@ -17,6 +17,8 @@ from analysis.report.csvs import verdicts as verdicts_csv
 from analysis.results import compute
 from analysis.results.gates import TEMPLATE, UNSTEADY
 from analysis.results.instrument import INCOMPLETE
+from analysis.verdicts.conclusions import cannot
+from analysis.verdicts.doubt import Doubt
 from analysis.verdicts.rule import SPREAD, Verdict, every_verdict
 from sycojax.errors import SycojaxError
 from sycojax.evals.measured import measured
@@ -163,3 +165,16 @@ def test_what_turns_round_without_the_template_is_not_claimed(headlines: bool) -
     study = study_of(configurations, found, Evaluations([Plain(PROBE)]))
     told = every_verdict(compute(study, headlines=headlines))
     assert {v.reason for v in told} == {TEMPLATE}
+
+
+def test_a_test_that_came_out_is_not_said_to_have_come_to_nothing() -> None:
+    """Where what keeps it from being a claim is another reason."""
+    configurations = [Configuration("base", "base", None), Configuration("mmlu-s0", "mmlu", 0)]
+    adapter = without("neutral", answers(MORE, 2))
+    study = study_of(
+        configurations, {("base", PROBE): answers(BASE, 1), ("mmlu-s0", PROBE): adapter}
+    )
+    results = compute(study)
+    said = dict(cannot(results, Doubt((), frozenset())))["Undecided:"]
+    assert said.startswith("Of 2 a test came out")
+    assert "neither" not in said

@@ -29,7 +29,7 @@ Conclusion = Literal[
 SEEN = 0.20
 SHARPNESS = "sharper or flatter probabilities would do the same"
 SPREAD = "no neutral arm says how sharp its probabilities are"
-DIM = "smaller than what matters, by a readout that need not show what does"
+DIM = "small, but the readout need not have shown more"
 
 
 @dataclasses.dataclass(frozen=True)
