@@ -14,6 +14,7 @@ import pytest
 from synthetic_study import rows
 
 from analysis.results.instrument import Sight, chosen, sights
+from sycojax.config import ScoreConfig, StudyConfig
 from sycojax.data import arms
 from sycojax.data.prompts import FEEDBACK_PAIRS, Prompts
 from sycojax.errors import SycojaxError
@@ -240,3 +241,11 @@ def test_the_command_writes_records_and_a_table(
     assert {r["fails"] for r in table} == {"too few items (2)"}
     assert (tmp_path / "readouts" / "feedback.jsonl").is_file()
     assert "not valid: too few items (2)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "pinned", [("answer=open", "answer=words"), ("feedback=letters",), ("answer",)]
+)
+def test_a_probe_is_pinned_to_one_readout_that_it_has(pinned: tuple[str, ...]) -> None:
+    with pytest.raises(SycojaxError, match=r"score\.readout"):
+        StudyConfig(score=ScoreConfig(readout=pinned))
