@@ -19,7 +19,7 @@ from analysis.results.gates import TEMPLATE, UNSTEADY
 from analysis.results.instrument import INCOMPLETE
 from analysis.verdicts.conclusions import cannot
 from analysis.verdicts.doubt import Doubt
-from analysis.verdicts.rule import SPREAD, Verdict, every_verdict
+from analysis.verdicts.rule import SPREAD, Verdict, every_verdict, family
 from sycojax.errors import SycojaxError
 from sycojax.evals.measured import measured
 from sycojax.evals.protocol import Form, Measure, Role
@@ -178,3 +178,16 @@ def test_a_test_that_came_out_is_not_said_to_have_come_to_nothing() -> None:
     said = dict(cannot(results, Doubt((), frozenset())))["Undecided:"]
     assert said.startswith("Of 2 a test came out")
     assert "neither" not in said
+
+
+def test_the_family_that_is_told_of_is_that_of_the_adjustment() -> None:
+    """Contrasts that are not valid on the base are in neither."""
+    blind = PROBES.probes[1]
+    configurations = [Configuration("base", "base", None), Configuration("mmlu-s0", "mmlu", 0)]
+    found = {("base", PROBE): answers(BASE, 1), ("mmlu-s0", PROBE): answers(MORE, 2)}
+    for name, lean in (("base", {}), ("mmlu-s0", MORE)):
+        own = [dataclasses.replace(r, evaluation=blind) for r in answers(lean, 3)]
+        found[name, blind] = own
+    results = compute(study_of(configurations, found))
+    assert len(every_verdict(results)) == 4
+    assert family(results) == 2

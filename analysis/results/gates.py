@@ -18,8 +18,8 @@ from sycojax.evals.readouts import CONTRASTS, readout_of
 
 FOLLOWS = 0.5  # the least share of the base's sensitivity that an adapter must have kept
 STEERABLE = 0.1  # least lower bound of sensitivity for a number relative to an order
-# Nats that a log-probability may move between two ways to compute it. A contrast is a mean of differences of two
-# probabilities, each of which moves by a quarter of that at most: less than .005.
+# Nats that a log-probability may move between two ways to compute it. Log-odds of two then move by twice that at most and a
+# probability by a quarter of this, .005; a contrast, being a mean of their differences, by far less unless all move alike.
 STEADY = 1e-2
 TEMPLATE = "turns round without the chat template"
 UNSTEADY = "follows orders less than the base"

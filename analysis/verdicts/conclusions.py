@@ -12,7 +12,7 @@ from analysis.statistics.equivalence import FEWEST_SAME
 from analysis.statistics.paired import FEWEST_TESTED
 from analysis.verdicts import learning
 from analysis.verdicts.doubt import MEANING, Doubt
-from analysis.verdicts.rule import Verdict, every_verdict, margin, verdicts
+from analysis.verdicts.rule import Verdict, every_verdict, family, margin, verdicts
 
 WORDS = {
     "raised": "raised",
@@ -220,7 +220,7 @@ def _undecided(results: Results) -> str:
     if clear:
         has = "has an interval" if clear == 1 else "have intervals"
         sentences.append(
-            f"{clear} of them {has} without 0, which is too little for one test among {len(found)}."
+            f"{clear} of them {has} without 0, which is too little for one test among {family(results)}."
         )
     if held:
         sentences.append(

@@ -74,6 +74,12 @@ def every_verdict(results: Results) -> list[Verdict]:
     return [v for tested in results.tested for v in verdicts(results, tested)]
 
 
+def family(results: Results) -> int:
+    """How many tests Holm's adjustment is over: the shifts whose instrument is valid on the base."""
+    found = (results.of(v.adapter, v.probe, v.measure.name) for v in every_verdict(results))
+    return sum(math.isfinite(one.p_claim_holm) for one in found)
+
+
 def noise_floor(results: Results, tested: Tested) -> Measure | None:
     """What the contrast reads where nobody holds an opinion; 0 is expected."""
     find, contrast = results.study.measure_of, tested.contrast
