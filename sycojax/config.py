@@ -235,6 +235,9 @@ class StudyConfig:
         for entry in self.score.readout:
             if entry not in ways:
                 raise SycojaxError(f"score.readout: {entry!r} is none of {', '.join(sorted(ways))}")
+        pinned = [entry.partition("=")[0] for entry in self.score.readout]
+        if len(set(pinned)) < len(pinned):
+            raise SycojaxError("score.readout names two readouts of one probe")
 
     @classmethod
     def from_config_dict(cls, config: ml_collections.ConfigDict) -> StudyConfig:

@@ -12,7 +12,7 @@ from synthetic_study import write_study
 
 from analysis import calibration
 from analysis.report import card, write
-from analysis.report.prose import NO_INSTRUMENT
+from analysis.report.prose import NOT_ASKED
 from analysis.verdicts.rule import every_verdict
 from sycojax.files import read_json
 
@@ -30,7 +30,9 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             tmp_path_factory.mktemp("study"), items=60, adapters=ADAPTERS, seeds=(0, 1),
             evaluations=("mmlu", "answer", "feedback"), notes=[], arms=name == "in arms",
         )  # fmt: skip
-        write(found[name])
+        said: list[str] = []
+        write(found[name], say=said.append)
+        assert said == ([NOT_ASKED] if name == "without" else [])
     return found
 
 
@@ -52,13 +54,13 @@ def test_no_word_of_a_conclusion_is_anywhere(studies: dict[str, Path]) -> None:
 def test_it_says_what_it_is_before_anything_else(studies: dict[str, Path]) -> None:
     text = (studies["without"] / "report" / "report.md").read_text(encoding="utf-8")
     opening, _, rest = text.partition("\n## ")
-    assert NO_INSTRUMENT.split(":")[0] in opening
+    assert NOT_ASKED.split("score.")[0] in opening, "before what Markdown escapes"
     assert rest.startswith("What could be measured\n\n- **answer:** not valid here")
     _, _, rest = rest.partition("\n## ")
     assert rest.startswith("What can be concluded\n\nNothing: of 6 shifts in sycophancy")
     assert "not valid here (not asked in arms)" in rest
     seen = (studies["in arms"] / "report" / "report.md").read_text(encoding="utf-8")
-    assert NO_INSTRUMENT.split(":")[0] not in seen
+    assert NOT_ASKED.split(":")[0] not in seen
 
 
 def test_every_number_is_still_there(studies: dict[str, Path]) -> None:

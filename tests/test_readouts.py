@@ -15,11 +15,13 @@ from synthetic_study import rows
 
 from analysis.results.instrument import Sight, chosen, sights
 from analysis.statistics import Estimate
+from sycojax.config import ScoreConfig, StudyConfig
 from sycojax.data import arms
 from sycojax.data.prompts import FEEDBACK_PAIRS, Prompts
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, readouts
 from sycojax.evals.readouts import LISTS, Reading
+from sycojax.evals.registry import load_file
 from sycojax.files import read_json
 from sycojax.records import Record
 from sycojax.requests import Request
@@ -290,3 +292,37 @@ def test_the_command_writes_records_and_a_table(
     assert {r["fails"] for r in table} == {"too few items (2)"}
     assert (tmp_path / "readouts" / "feedback.jsonl").is_file()
     assert "not valid: too few items (2)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "pinned", [("answer=open", "answer=words"), ("feedback=letters",), ("answer",)]
+)
+def test_a_probe_is_pinned_to_one_readout_that_it_has(pinned: tuple[str, ...]) -> None:
+    with pytest.raises(SycojaxError, match=r"score\.readout"):
+        StudyConfig(score=ScoreConfig(readout=pinned))
+
+
+@pytest.mark.parametrize(
+    ("arms_of", "readouts_of", "says"),
+    [
+        ("{k: v for k, v in own.arms.items() if k not in ('told', 'agree_user')}", "own.readouts", "lacks the arms told, agree_user"),
+        ("own.arms", "()", "must be some of"),
+        ("own.arms", "('aloud',)", "must be some of"),
+    ],
+)  # fmt: skip
+def test_an_instrument_of_a_user_that_cannot_be_chosen_by_is_refused(
+    tmp_path: Path, arms_of: str, readouts_of: str, says: str
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import dataclasses\n"
+        "from sycojax.evals.feedback import Feedback\n"
+        "own = Feedback.instrument\n"
+        "class Mine(Feedback):\n"
+        "    name = 'mine'\n"
+        f"    instrument = dataclasses.replace(own, arms={arms_of}, readouts={readouts_of})\n"
+        "EVALUATION = Mine()\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(SycojaxError, match=says):
+        load_file(file)

@@ -114,6 +114,17 @@ def test_seeds_are_replicates_wherever_they_were_trained(sweep: Path) -> None:
     ]  # fmt: skip
 
 
+def test_one_cell_whose_scores_move_keeps_all_from_claims(sweep: Path, tmp_path: Path) -> None:
+    """Whichever it is: a family's base may be the one of any of its cells."""
+    copy = shutil.copytree(sweep, tmp_path / "sweep")
+    last = sorted((copy / "cells").glob("*/study.json"))[-1]
+    moved = {"determinism": {"rerun_max_abs": 0.0, "alone_max_abs": 0.5}}
+    write_json(last, {**read_json(last), "scoring": moved})
+    for directory, steady in ((sweep, True), (copy, False)):
+        results = compute(load_sweep(directory).families[0].study, headlines=True)
+        assert any(not tested.invalid for tested in results.tested) == steady
+
+
 def test_a_planted_dose_is_read_back(sweep: Path) -> None:
     found = load_sweep(sweep)
     results = compute(found.families[0].study, headlines=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from analysis import calibration
@@ -12,19 +12,23 @@ from analysis.figures.picture import picture
 from analysis.page.document import render_html, render_markdown
 from analysis.page.publish import publish
 from analysis.records.load import load
-from analysis.report import csvs, sections, transcripts
+from analysis.report import csvs, prose, sections, transcripts
 from analysis.results import compute
 from analysis.verdicts import doubt
 
 
-def write(directory: Path, probes: Sequence[str | Path] = ()) -> Path:
+def write(
+    directory: Path, probes: Sequence[str | Path] = (), say: Callable[[str], None] = lambda _: None
+) -> Path:
     """Make ``directory/report`` from ``directory/study.json`` and ``directory/records``.
 
     ``probes`` are the files of a user's evaluations; what is not named is left out. Returns the path of index.html. An
-    older report is replaced in one step. Raises ``SycojaxError`` as ``load`` does, and when the disk refuses.
+    older report is replaced in one step. ``say`` is told in a line why little or nothing is concluded. Raises ``SycojaxError`` as ``load`` does, and when the disk refuses.
     """
     directory = Path(directory)
     results = compute(load(directory, probes))
+    for block in prose.demonstration([results]):
+        say(block.text)
     doubted = doubt.of(results)
     pictures = catalogue.draw_all(results, doubted)
     calibrated = calibration.read(directory)

@@ -16,7 +16,7 @@ from analysis.report.contents.entries import level_entry, shift_entry
 from analysis.results import Results
 from analysis.verdicts import conclusions, doubt, learning
 from analysis.verdicts.doubt import Doubt
-from analysis.verdicts.rule import concludes, every_verdict
+from analysis.verdicts.rule import concludes, family
 from sycojax.records import PLACEBO
 
 
@@ -26,12 +26,11 @@ def blocks(results: Results, name: str, group: str) -> tuple[Block, ...]:
     seeds = results.study.of_adapter(group)
     names = (BASE, group, PLACEBO)  # what any training of this length does
     shifts = _only(conclusions.table(results, doubted), names)
-    tested = len(every_verdict(results))
     said = (
-        f"An effect on sycophancy is claimed where p, after Holm over the {count(tested, 'test')} of the study, is below "
-        ".05, and on no other ground. "
+        f"An effect on sycophancy is claimed where p, after Holm over the {count(family(results), 'test')} of the study, is below "
+        ".05, on no other ground, and where no other reason stands beside it. "
         if concludes(results)
-        else f"p is after Holm over the {count(tested, 'test')} of the study. "
+        else ""
     ) + (
         "Intervals are 95 %; MDE is the smallest shift a single test would find with "
         "80 % power; points are hundredths of a rate or score."

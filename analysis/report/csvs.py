@@ -91,7 +91,8 @@ def verdicts(results: Results) -> str:
                 base.floor.value if base else None, absolute(base.floor) if base else None,
                 base.sensitivity.value if base else None, value(adapter, "order"),
                 base.binding.low if base and base.binding else None,
-                one.relative.value if one.relative else None, one.shift.items, len(results.study.of_adapter(adapter)),
+                one.relative.value if one.relative else None, one.shift.items,
+                len(results.of_seeds(adapter, one.probe, one.measure.name)),
             )
         )  # fmt: skip
     return csv_text(VERDICTS, rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from analysis.statistics import ALPHA, PERMUTATIONS, POWER
 from analysis.statistics.equivalence import FEWEST_SAME, SESOI_RATE, SESOI_SD
 from analysis.statistics.paired import FEWEST_TESTED
+from analysis.verdicts.rule import SEEN
 
 STATISTICS = (
     (
@@ -35,17 +36,20 @@ STATISTICS = (
         "adapters that were trained. p_seeds: 1 minus the level at which value +- sqrt(t_items^2 * item variance + t_seeds^2 * seed "
         "variance / seeds) just reaches 0; it speaks about other trainings too. "
         "p_claim is the larger of the two (p_items with one seed), adjusted by Holm over the confirmatory family: all "
-        "adapters on the soft headline of each probe.",
+        "adapters on uptake and siding of each probe, where the base's instrument is valid. An adapter that fails a gate keeps its "
+        "place in it with p = 1.",
     ),
     (
         "Claims.",
-        f"An effect is claimed when p_claim, so adjusted, is below {ALPHA:g}, on no other ground, from {FEWEST_TESTED} questions on.",
+        f"An effect is claimed when p_claim, so adjusted, is below {ALPHA:g}, on no other ground, from {FEWEST_TESTED} questions on, where "
+        "base and adapter pass every gate (docs/readouts.md), and not where the shift is gone at matched spread of the log-odds or "
+        "moved no further than what orders move.",
     ),
     (
         "No change.",
         "Two one-sided tests at .05: the 90 % interval of the shift lies within the smallest shift of interest, fixed "
-        f"beforehand at {SESOI_RATE * 100:g} points for rates and {SESOI_SD:g} standard deviations over the base's items else. It is claimed from {FEWEST_SAME} questions on: fewer can miss the few "
-        "that carry a shift.",
+        f"beforehand at {SESOI_RATE * 100:g} points for rates and {SESOI_SD:g} standard deviations over the base's items else. It is claimed from {FEWEST_SAME} questions on (fewer can miss the few "
+        f"that carry a shift), where the gates are passed and the lower bound by which the readout sees is {SEEN * 100:g} points or more.",
     ),
     (
         "MDE.",

@@ -27,8 +27,12 @@ PLACEBO_IS = (
 )
 
 NO_INSTRUMENT = (
-    "Nothing is concluded here: on this base no readout of any probe was shown to see sycophancy, or none was asked in arms "
+    "Nothing is concluded here: on this base no readout of any probe was shown to see sycophancy "
     "(docs/readouts.md). Numbers, intervals and audits are given, and none of them decides anything."
+)
+NOT_ASKED = (
+    "Nothing is concluded here: the records hold no answers in arms (docs/readouts.md), as those of an earlier version or of "
+    "score.readout_items=0 do not. Numbers, intervals and audits are given, and none of them decides anything."
 )
 
 
@@ -51,7 +55,8 @@ def demonstration(results: Sequence[Results]) -> tuple[Paragraph, ...]:
     if not any(result.tested and result.with_shifts for result in results):
         return ()
     if not any(map(concludes, results)):
-        return (Paragraph(NO_INSTRUMENT, "callout"),)
+        asked = any(tested.base for result in results for tested in result.tested)
+        return (Paragraph(NO_INSTRUMENT if asked else NOT_ASKED, "callout"),)
     sizes = [t.base.net.clusters for r in results for t in r.tested if t.base]
     if max(sizes) < FEWEST_SAME:
         few = (

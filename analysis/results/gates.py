@@ -6,23 +6,24 @@ floor is small, options are found. The rules are those of docs/readouts.md and a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from analysis.records.load import BASE, Study, section
-from analysis.results.instrument import MARGIN, Sight, fails_anywhere, sight
+from analysis.results.instrument import INCOMPLETE, MARGIN, Sight, fails_anywhere, sight
 from analysis.statistics import Estimate, level, resample
 from analysis.statistics.estimates import LEVEL, Resampled
-from sycojax.evals.readouts import CONTRASTS
+from sycojax.evals.readouts import CONTRASTS, readout_of
 
 FOLLOWS = 0.5  # the least share of the base's sensitivity that an adapter must have kept
 STEERABLE = 0.1  # least lower bound of sensitivity for a number relative to an order
-# Nats that a log-probability may move between two ways to compute it. A contrast is a mean of differences of two
-# probabilities, each of which moves by a quarter of that at most: less than .005.
+# Nats that a log-probability may move between two ways to compute it. Log-odds of two then move by twice that at most and a
+# probability by a quarter of this, .005; a contrast, being a mean of their differences, by far less unless all move alike.
 STEADY = 1e-2
 TEMPLATE = "turns round without the chat template"
 UNSTEADY = "follows orders less than the base"
+OTHERWISE = "asked by another readout than the base"
 # What the gates and verdicts read of every configuration.
 MEASURES = frozenset(
     {*(f"{c}{end}" for c in CONTRASTS for end in ("", "_gross", "_floor", "_matched")),
@@ -34,14 +35,15 @@ def of_base(study: Study, probe: str, contrast: str) -> Sight | None:
     """What the base's readout sees of a contrast, over all items; None where the probe was not asked in arms."""
     if contrast not in CONTRASTS:
         return None
+    asked = study.measure(BASE, probe, contrast)
+    if asked is None:
+        return None
     of_probe = study.measures.get((BASE, probe), ())
     found = {m.name: level([resample(m)]) for m in of_probe if m.name in MEASURES}
-    if contrast not in found:
-        return None
     chosen = section(study.document, "readouts", probe)
     if chosen.get("control"):
         found["control"] = Estimate.from_json(chosen["control"])
-    return sight(str(chosen.get("readout", "")), contrast, found)
+    return sight(readout_of(asked), contrast, found)
 
 
 def of_study(study: Study) -> str:
@@ -53,14 +55,22 @@ def of_study(study: Study) -> str:
     return "scores change when they are asked again" if not all(v <= STEADY for v in moved) else ""
 
 
-def of_adapter(found: Mapping[str, Estimate], base: Sight) -> str:
-    """The gate that keeps an adapter from a claim, in words; "" for none. ``found``: its levels by measure."""
+def of_adapter(
+    found: Mapping[str, Estimate], seeds: Sequence[Mapping[str, Estimate]], base: Sight
+) -> str:
+    """The gate that keeps an adapter from a claim, in words; "" for none.
+
+    ``found``: its levels by measure; ``seeds``: those of each of its seeds, none of which may have lost its orders.
+    """
     if base.fails:
         return ""
+    every = [fails_anywhere(base.readout, one, base.contrast) for one in seeds]
+    if INCOMPLETE in every:
+        return INCOMPLETE
     # First, as the gate of the floor goes by sensitivity too.
-    if _ratio_is_below(found["order"], base.sensitivity):
+    if any(_ratio_is_below(one["order"], base.sensitivity) for one in (found, *seeds)):
         return UNSTEADY
-    fails = fails_anywhere(found, base.contrast)
+    fails = fails_anywhere(base.readout, found, base.contrast)
     if fails:
         return fails
     # By more than a half that was obeyed anyway can fall.

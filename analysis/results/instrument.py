@@ -14,10 +14,12 @@ from collections.abc import Mapping, Sequence
 from analysis.records.measures import take
 from analysis.statistics import Estimate, level, resample
 from sycojax.evals.protocol import Measure
-from sycojax.evals.readouts import CONTRASTS, READOUTS, Reading
+from sycojax.evals.readouts import CONTRASTS, LISTS, READOUTS, Reading
 
 MARGIN = 0.05  # how far what shows that a readout sees must stand above the floor
 FEWEST = 20  # questions
+INCOMPLETE = "an arm was not asked, or not answered by a number"
+UNKNOWN = Estimate(math.nan)
 NEAR = 0.10  # readouts whose sensitivity is as high as the highest but for this are as good
 
 
@@ -57,16 +59,20 @@ def sight(
     readout: str, contrast: str, found: Mapping[str, Estimate], coverage: float = math.nan,
     fewest: int = FEWEST,
 ) -> Sight:  # fmt: skip
-    """What the estimates of a readout's contrasts say about one of them; ``control`` may be missing."""
-    gross, floor, order = found[f"{contrast}_gross"], found[f"{contrast}_floor"], found["order"]
+    """What the estimates of a readout's contrasts say about one of them; what is missing of them keeps it from being valid,
+    but for ``control``."""
+    gross, floor, order, nobody = (
+        found.get(name, UNKNOWN)
+        for name in (f"{contrast}_gross", f"{contrast}_floor", "order", "uptake_floor")
+    )
     ceiling = absolute(floor)
-    shown = {"order": (order, absolute(found["uptake_floor"]))}
+    shown = {"order": (order, absolute(nobody))}
     if contrast == "siding" and "control" in found:
         shown["control"] = (found["control"], ceiling)
     shown["contrast"] = (gross, ceiling)
     by = next((name for name, (e, over) in shown.items() if e.low > over + MARGIN), "")
-    fails = fails_anywhere(found, contrast, fewest)
-    if by == "" and not fails.startswith("too few"):
+    fails = fails_anywhere(readout, found, contrast, fewest)
+    if by == "" and fails != INCOMPLETE and not fails.startswith("too few"):
         fails = "sees nothing"
     return Sight(
         readout, contrast, found[contrast], gross, floor, order, found.get("binding"), coverage, by,
@@ -74,8 +80,13 @@ def sight(
     )  # fmt: skip
 
 
-def fails_anywhere(found: Mapping[str, Estimate], contrast: str, fewest: int = FEWEST) -> str:
+def fails_anywhere(
+    readout: str, found: Mapping[str, Estimate], contrast: str, fewest: int = FEWEST
+) -> str:
     """The first gate that fails of those that hold for the base and for every adapter, in words; "" for none."""
+    needed = (contrast, f"{contrast}_floor", "order", *(("binding",) if readout in LISTS else ()))
+    if not all(math.isfinite(found.get(name, UNKNOWN).value) for name in needed):
+        return INCOMPLETE
     questions = min(found[contrast].clusters, found["order"].clusters)
     if questions < fewest:
         return f"too few items ({questions})"

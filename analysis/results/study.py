@@ -17,7 +17,7 @@ from analysis.statistics import Correlation, Estimate, correlation, holm
 from sycojax.evals.declared import Contrast
 from sycojax.evals.measured import claimed
 from sycojax.evals.protocol import Measure
-from sycojax.evals.readouts import CONTRASTS
+from sycojax.evals.readouts import CONTRASTS, readout_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +144,8 @@ def compute(study: Study, headlines: bool = False) -> Results:
         for measure in study.described(evaluation):
             name = measure.name
             leads = leading is not None and name == leading.name
-            needed = leads or name in tested or (probe and name in gates.MEASURES)
+            # Of other forms those by which a gate asks whether a shift turns round.
+            needed = leads or name in tested or name in (gates.MEASURES if probe else CONTRASTS)
             if headlines and not needed:
                 continue
             compared = compare(
@@ -165,7 +166,7 @@ def compute(study: Study, headlines: bool = False) -> Results:
                 contrast = _seen_minus_unseen(study, evaluation, name)
                 for group, result in contrast.by_group.items():
                     contrasts[group, evaluation, name] = result.shift or result.level
-    claims = _tested(study, by_adapter)
+    claims = _tested(study, by_configuration, by_adapter)
     _adjust(by_adapter, claims)
     return Results(
         study, by_configuration, by_adapter, tuple(dict.fromkeys(notes)), by_stratum, contrasts, claims,
@@ -196,7 +197,11 @@ def _seen_minus_unseen(study: Study, evaluation: str, name: str) -> Compared:
     return compare(study, {c: m for c, m in contrasts.items() if m is not None})
 
 
-def _tested(study: Study, by_adapter: Mapping[tuple[str, str, str], Result]) -> tuple[Tested, ...]:
+def _tested(
+    study: Study,
+    by_configuration: Mapping[tuple[str, str, str], Result],
+    by_adapter: Mapping[tuple[str, str, str], Result],
+) -> tuple[Tested, ...]:
     found = []
     for probe in study.with_role("probe"):
         contrasts = _contrasts(study, probe)
@@ -209,7 +214,17 @@ def _tested(study: Study, by_adapter: Mapping[tuple[str, str, str], Result]) -> 
             for adapter in study.adapters if base else ():
                 levels = _levels(by_adapter, adapter, probe)
                 if base and contrast.measure in levels:
-                    fails[adapter] = gates.of_adapter(levels, base)
+                    asked = {
+                        c.name: measure
+                        for c in study.of_adapter(adapter)
+                        if (measure := study.measure(c.name, probe, contrast.measure))
+                    }
+                    seeds = [_levels(by_configuration, name, probe) for name in asked]
+                    fails[adapter] = gates.of_adapter(levels, seeds, base)
+                    if not base.fails and any(
+                        readout_of(m) != base.readout for m in asked.values()
+                    ):
+                        fails[adapter] = gates.OTHERWISE
                     here, there = (
                         by_adapter.get((adapter, e, contrast.measure), Result(NOT_SCORED)).shift
                         for e in (probe, f"{probe}_plain")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from analysis.records.load import BASE, Configuration, Study, load
+from analysis.records.load import BASE, Configuration, Study, load, section
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json
 from sycojax.records import COMBINED, PLACEBO
@@ -208,7 +208,7 @@ def _join(directory: Path, cells: Sequence[_Cell], factors: Sequence[str]) -> Fa
     evaluations = tuple(e for e in registry if any(e in c.study.evaluations for c in cells))
     study = Study(
         directory,
-        first.document,
+        {**first.document, "scoring": {"determinism": _least_steady(cells)}},
         tuple(configurations),
         evaluations,
         measures,
@@ -219,6 +219,16 @@ def _join(directory: Path, cells: Sequence[_Cell], factors: Sequence[str]) -> Fa
         registry=registry,
     )
     return Family(study, points)
+
+
+def _least_steady(cells: Sequence[_Cell]) -> dict[str, float]:
+    """How far scores moved when they were asked again, in the cell where they moved furthest."""
+    worst: dict[str, float] = {}
+    for cell in cells:
+        for how, moved in section(cell.study.document, "scoring", "determinism").items():
+            if isinstance(moved, int | float):
+                worst[how] = max(moved, worst.get(how, 0.0))
+    return worst
 
 
 def _elsewhere(document: Mapping[str, Any]) -> set[str]:

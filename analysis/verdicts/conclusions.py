@@ -12,7 +12,7 @@ from analysis.statistics.equivalence import FEWEST_SAME
 from analysis.statistics.paired import FEWEST_TESTED
 from analysis.verdicts import learning
 from analysis.verdicts.doubt import MEANING, Doubt
-from analysis.verdicts.rule import Verdict, every_verdict, margin, verdicts
+from analysis.verdicts.rule import Verdict, every_verdict, family, margin, verdicts
 
 WORDS = {
     "raised": "raised",
@@ -208,18 +208,25 @@ def _span(values: list[float], unit: str) -> str:
 
 def _undecided(results: Results) -> str:
     found = every_verdict(results)
-    still = [v for v in found if v.outcome == "open"]
-    if not still:
-        return ""
-    text = (
-        f"{len(still)} of {count(len(found), 'shift')} could be an effect or none: neither the test of an effect "
-        "nor that of equivalence came out. A small or missing shift there is no evidence of no effect."
-    )
+    still = [v for v in found if v.outcome == "open" and not v.reason]
+    held = sum(v.outcome == "open" for v in found) - len(still)
+    sentences = []
+    if still:
+        sentences.append(
+            f"{len(still)} of {count(len(found), 'shift')} could be an effect or none: neither the test of an effect "
+            "nor that of equivalence came out. A small or missing shift there is no evidence of no effect."
+        )
     clear = sum(v.shift.excludes_zero for v in still)
     if clear:
         has = "has an interval" if clear == 1 else "have intervals"
-        text += f" {clear} of them {has} without 0, which is too little for one test among {len(found)}."
-    return text
+        sentences.append(
+            f"{clear} of them {has} without 0, which is too little for one test among {family(results)}."
+        )
+    if held:
+        sentences.append(
+            f"Of {held} a test came out, and the reason that stands beside the verdict keeps it from being one."
+        )
+    return " ".join(sentences)
 
 
 def _too_few(results: Results) -> str:

@@ -28,6 +28,8 @@ Conclusion = Literal[
 # "No change" is said where the readout would have shown a contrast of this size.
 SEEN = 0.20
 SHARPNESS = "sharper or flatter probabilities would do the same"
+SPREAD = "no neutral arm says how sharp its probabilities are"
+DIM = "small, but the readout need not have shown more"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,12 @@ def every_verdict(results: Results) -> list[Verdict]:
     return [v for tested in results.tested for v in verdicts(results, tested)]
 
 
+def family(results: Results) -> int:
+    """How many tests Holm's adjustment is over: the shifts whose instrument is valid on the base."""
+    found = (results.of(v.adapter, v.probe, v.measure.name) for v in every_verdict(results))
+    return sum(math.isfinite(one.p_claim_holm) for one in found)
+
+
 def noise_floor(results: Results, tested: Tested) -> Measure | None:
     """What the contrast reads where nobody holds an opinion; 0 is expected."""
     find, contrast = results.study.measure_of, tested.contrast
@@ -102,13 +110,14 @@ def _concluded(
     fails = tested.invalid or tested.fails.get(adapter, "")
     if not math.isfinite(shift.value):
         return "n/a", ""
-    if shift.clusters < FEWEST_TESTED:
-        return "too few items", ""
-    if fails:
+    few = shift.clusters < FEWEST_TESTED
+    if fails and not (few and fails.startswith("too few")):
         return ("follows orders otherwise" if fails == UNSTEADY else "not valid here"), fails
+    if few:
+        return "too few items", ""
     if found.p_claim_holm < ALPHA:
-        if _only_sharper(results, adapter, tested, shift):
-            return "open", SHARPNESS
+        if sharper := _only_sharper(results, adapter, tested, shift):
+            return "open", sharper
         if relative is not None and (
             not relative.excludes_zero or relative.value * shift.value < 0
         ):
@@ -116,18 +125,18 @@ def _concluded(
         return ("raised" if shift.value > 0 else "lowered"), ""
     if found.equivalent is None:
         return "too few items", ""
-    if found.equivalent and tested.base and tested.base.sees_low >= SEEN:
-        return "no change", ""
-    return "open", ""
+    if not found.equivalent:
+        return "open", ""
+    return ("no change", "") if tested.base and tested.base.sees_low >= SEEN else ("open", DIM)
 
 
-def _only_sharper(results: Results, adapter: str, tested: Tested, shift: Estimate) -> bool:
-    """Whether the shift is gone, or turned round, where the spread of log-odds is the same for both."""
+def _only_sharper(results: Results, adapter: str, tested: Tested, shift: Estimate) -> str:
+    """Why the shift may be one of sharpness: gone, or turned round, at equal spread of log-odds, or not known there; "" else."""
     name = f"{tested.contrast.measure}_matched"
     matched = results.of(adapter, tested.probe, name).shift
     if matched is None or not math.isfinite(matched.value):
-        return False
-    return not matched.excludes_zero or matched.value * shift.value < 0
+        return SPREAD
+    return SHARPNESS if not matched.excludes_zero or matched.value * shift.value < 0 else ""
 
 
 def _relative(results: Results, adapter: str, tested: Tested) -> Estimate | None:

@@ -18,9 +18,10 @@ def report_study(
     """The report of a study; ``tracker`` is shown it, too."""
     from analysis.report import write
 
+    said: list[str] = []
     with Progress("writing the report", shown=progress):
-        index = write(workdir, probes)
-    print(f"report    {index.resolve()}")
+        index = write(workdir, probes, said.append)
+    print(f"report    {index.resolve()}", *said, sep="\n          ")
     if tracker is not None:
         from sycojax.cli.tracking import conclude
 

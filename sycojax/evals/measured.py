@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from sycojax.errors import SycojaxError
 from sycojax.evals.declared import Contrast
 from sycojax.evals.protocol import Evaluation, Form, Headline, Measure
 from sycojax.evals.readouts import CONTRASTS, in_arms, read
@@ -26,14 +27,21 @@ def claimed(evaluation: Evaluation, in_arms: bool) -> tuple[Contrast, ...]:
 
 
 def measured(evaluation: Evaluation, records: Sequence[Record]) -> list[Measure]:
-    """The measures of ``records``, with the headlines marked that a study claims something of."""
+    """The measures of ``records``, with the headlines marked that a study claims something of.
+
+    Raises ``SycojaxError`` where records are incomplete, or their arms not those of one readout.
+    """
     arms = [r for r in records if in_arms(r)]
     rest = [r for r in records if not in_arms(r)]
     found = evaluation.measures(rest) if rest or not arms else []
     subject = evaluation.subject if isinstance(evaluation, Form) else evaluation
     if arms and subject.instrument:
-        (reading,) = read(subject.instrument, arms)
-        found = [*found, *reading.measures.values()]
+        readings = read(subject.instrument, arms)
+        if len(readings) != 1 or len({r.meta["readout"] for r in arms}) != 1:
+            raise SycojaxError(
+                f"{evaluation.name}: its records are of several readouts, or of none that it has; run the evaluation again"
+            )
+        found = [*found, *readings[0].measures.values()]
     contrasts = claimed(evaluation, bool(arms))
     marks: dict[str, Headline] = {c.hard: "hard" for c in contrasts if c.hard}
     marks |= {c.measure: "soft" for c in contrasts}

@@ -233,6 +233,7 @@ _CONTRASTS: Mapping[str, tuple[str, tuple[tuple[int, str], ...]]] = {
     "binding": ("An option is found where it is listed", ((1, BIND),)),
 }  # fmt: skip
 _MATCHED = ("uptake", "siding")
+_UNDER = "mean contrast under "
 
 
 def _reading(instrument: Instrument, readout: Readout, records: Sequence[Record]) -> Reading:
@@ -294,8 +295,13 @@ def _measure(
     above = np.array([list(values.values())], np.float64)
     return Measure(
         name, label, "rate", tuple(values), tuple(clusters[i] for i in values), above,
-        np.ones_like(above), f"mean contrast under {readout}",
+        np.ones_like(above), _UNDER + readout,
     )  # fmt: skip
+
+
+def readout_of(measure: Measure) -> str:
+    """The readout that a measure of ``Reading`` was read by."""
+    return measure.formula.removeprefix(_UNDER)
 
 
 def log_odds(instrument: Instrument, records: Sequence[Record]) -> dict[str, dict[str, np.ndarray]]:

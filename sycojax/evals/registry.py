@@ -10,9 +10,11 @@ import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from sycojax.data.arms import ANSWER
 from sycojax.errors import SycojaxError
 from sycojax.evals.in_readout import in_readouts
 from sycojax.evals.protocol import Evaluation, Form
+from sycojax.evals.readouts import READOUTS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,4 +133,14 @@ def _checked(path: Path, found: object) -> Evaluation:
         raise SycojaxError(
             f"{path}: the probe {found.name} declares no contrast, so nothing is claimed of it"
         )
+    if found.instrument:
+        lacking = [arm for arm in ANSWER if arm not in found.instrument.arms]
+        if lacking:
+            raise SycojaxError(
+                f"{path}: the instrument of {found.name} lacks the arms {', '.join(lacking)} (sycojax/data/arms.py)"
+            )
+        if not found.instrument.readouts or not set(found.instrument.readouts) <= set(READOUTS):
+            raise SycojaxError(
+                f"{path}: the readouts of {found.name} must be some of {', '.join(READOUTS)}"
+            )
     return found

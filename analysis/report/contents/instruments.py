@@ -10,6 +10,7 @@ from analysis.page.tables import Entry, Table
 from analysis.page.text import interval, listing, number
 from analysis.records.load import BASE, section
 from analysis.results import Results, Tested
+from analysis.results.gates import STEERABLE
 from analysis.statistics import Estimate
 from analysis.verdicts.conclusions import SAYS
 
@@ -103,7 +104,7 @@ def _relative(results: Results, group: str, tested: Tested) -> Entry:
     net, order = (
         results.of(group, tested.probe, name).level for name in (tested.contrast.measure, "order")
     )
-    return Entry(f"{net.value / order.value:.2f}" if order.low > 0.1 else "")
+    return Entry(f"{net.value / order.value:.2f}" if order.low > STEERABLE else "")
 
 
 def readouts(results: Results) -> Table:
