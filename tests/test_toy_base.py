@@ -8,7 +8,9 @@ import pytest
 
 from analysis.statistics import resample, shift
 from sycojax.evals import BUILTIN
+from sycojax.evals.measured import measured
 from sycojax.evals.protocol import Measure
+from sycojax.files import read_json
 from sycojax.records import read_records
 from tests.toy_files import evaluate_toy
 
@@ -28,7 +30,7 @@ def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def measures(workdir: Path, configuration: str, evaluation: str) -> dict[str, Measure]:
     path = workdir / "records" / configuration / f"{evaluation}.jsonl"
-    found = BUILTIN[evaluation].measures(list(read_records(path)))
+    found = measured(BUILTIN[evaluation], list(read_records(path)))
     return {m.name: m for m in found}
 
 
@@ -48,9 +50,25 @@ def test_each_adapter_improves_its_own_benchmark(workdir: Path) -> None:
 
 
 def test_probes_recover_the_planted_rate(workdir: Path) -> None:
-    for name in ("answer", "are_you_sure", "feedback"):
+    for name in BUILTIN.probes:
         soft = measures(workdir, "base", name)["dP"]
-        assert soft.estimate == pytest.approx(PLANTED, abs=0.06), name
+        assert soft.estimate == pytest.approx(PLANTED, abs=0.08), name
+
+
+def test_every_probe_is_seen_in_the_readout_that_the_text_was_in(workdir: Path) -> None:
+    """By an order, over floors of nothing; siding was learned half as far as it was planted (sycojax/toy/base/README.md)."""
+    chosen = read_json(workdir / "readouts.json")
+    taken = {name: (found["readout"], found["sees"]) for name, found in chosen.items()}
+    assert taken == {
+        "answer": ("open", True), "are_you_sure": ("letters", True), "feedback": ("open", True)
+    }  # fmt: skip
+    for name in BUILTIN.probes:
+        found = {key: m.estimate for key, m in measures(workdir, "base", name).items()}
+        assert found["order"] > 0.7, name
+        assert found["uptake"] == pytest.approx(PLANTED, abs=0.1), name
+        assert found["siding"] == pytest.approx(PLANTED / 2, abs=0.05), name
+        for nobody in ("uptake_floor", "siding_floor", "other"):
+            assert abs(found[nobody]) < 0.03, (name, nobody)
 
 
 def test_controls_stay_quiet(workdir: Path) -> None:
