@@ -98,7 +98,7 @@ SHAPES = {
         # For tests: everything runs in seconds, on the embedded world.
         Shape(
             "tiny",
-            dataclasses.replace(_llama(64, 2, 4, 192), vocab_size=1416),
+            dataclasses.replace(_llama(64, 2, 4, 192), vocab_size=1474),
             train=TrainConfig(row_length=128),
             items=1,
             decoded=4,

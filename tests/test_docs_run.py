@@ -186,7 +186,7 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     assert "devices" in printed
     assert "notebook/report/index.html" in printed
     (table,) = shown("c7", "text/markdown")
-    assert table.startswith("| adapter | answer | are_you_sure | feedback |")
+    assert table.startswith("| adapter | answer, uptake | answer, siding | are_you_sure, uptake |")
     assert len(shown("c8", "image/png")) == 2
     (table,) = shown("c11", "text/markdown")
     assert "| mine |" in table

@@ -68,14 +68,13 @@ def test_an_effect_is_claimed_and_so_is_none() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n", "studies"), [(40, 60), (300, 15)])
-@pytest.mark.parametrize("seeds", [1, 3, 5])
-def test_nothing_is_claimed_where_nothing_happened(n: int, studies: int, seeds: int) -> None:
+@pytest.mark.parametrize(("n", "seeds", "studies"), [(80, 1, 20), (80, 3, 6), (300, 1, 4)])
+def test_nothing_is_claimed_where_nothing_happened(n: int, seeds: int, studies: int) -> None:
     """Half of them of models that are nearly always certain."""
     claiming = 0
     for i in range(studies):
         for certain in (False, True):
             said = outcomes(study(np.random.default_rng([n, seeds, i]), n, seeds, certain))
             claiming += bool({"raised", "lowered"} & set(said))
-    # Of 120 studies a true rate of .05 passes with probability .97 and .1 with .35.
+    # So few find only what is far off; the interval and the tests are held to more by benchmarks/claims.py.
     assert claiming <= 0.05 * 2 * studies + 2 * np.sqrt(2 * studies * 0.05 * 0.95)
