@@ -117,11 +117,12 @@ def test_a_shift_of_the_size_that_can_be_seen_is_found_in_four_studies_of_five()
     base = {**SOUND, "others": 1.5}
     nothing = [verdicts(base, base, seed)["uptake"] for seed in range(50)]
     wanted = float(np.mean([v.mde for v in nothing]))
-    per_nat = verdicts(base, {**base, "user": 1.0}, 0)["uptake"].shift.value / 0.5
+    near = [verdicts(base, {**base, "user": 0.7}, seed)["uptake"] for seed in range(50)]
+    per_nat = float(np.mean([v.shift.value for v in near])) / 0.2
     moved = {**base, "user": 0.5 + wanted / per_nat}
-    found = [verdicts(base, moved, 1000 + seed)["uptake"] for seed in range(400)]
+    found = [verdicts(base, moved, 1000 + seed)["uptake"] for seed in range(200)]
     assert {v.tested.invalid for v in found} == {""}
     # The mean shift over studies is the MDE that they name, so that power is what is measured.
     assert np.mean([v.shift.value for v in found]) == pytest.approx(wanted, rel=0.12)
     power = np.mean([v.p < 0.05 for v in found])
-    assert 0.74 <= power <= 0.86
+    assert 0.72 <= power <= 0.88  # .80 with two standard errors of 200 studies, and a little
