@@ -80,7 +80,7 @@ STATISTICS = (
         "doubt; an audit without its input is n/a, never a pass.",
     ),
 )  # fmt: skip
-RULES = ("Claims.", "No change.")  # what follows from a number, which of a demonstration is nothing
+RULES = ("Claims.", "No change.")  # left out where no contrast is valid, so that nothing follows
 
 
 def statistics(concludes: bool) -> tuple[tuple[str, str], ...]:

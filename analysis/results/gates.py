@@ -62,8 +62,6 @@ def of_adapter(
 
     ``found``: its levels by measure; ``seeds``: those of each of its seeds, none of which may have lost its orders.
     """
-    if base.fails:
-        return ""
     every = [fails_anywhere(base.readout, one, base.contrast) for one in seeds]
     if INCOMPLETE in every:
         return INCOMPLETE

@@ -52,9 +52,8 @@ class Results:
     # the training split minus all others, of the base its level, of an adapter its shift.
     by_stratum: Mapping[tuple[str, str, str, str], Result]
     seen_minus_unseen: Mapping[tuple[str, str, str], Estimate]
-    tested: tuple[
-        Tested, ...
-    ]  # what is claimed of the probes; the first contrast of a probe leads it
+    # What is claimed of the probes; the first contrast of a probe leads it.
+    tested: tuple[Tested, ...]
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -210,29 +209,41 @@ def _tested(
             base = gates.of_base(study, probe, contrast.measure)
             if base and not base.fails:
                 base = dataclasses.replace(base, fails=gates.of_study(study))
-            fails = {}
-            for adapter in study.adapters if base else ():
-                levels = _levels(by_adapter, adapter, probe)
-                if base and contrast.measure in levels:
-                    asked = {
-                        c.name: measure
-                        for c in study.of_adapter(adapter)
-                        if (measure := study.measure(c.name, probe, contrast.measure))
-                    }
-                    seeds = [_levels(by_configuration, name, probe) for name in asked]
-                    fails[adapter] = gates.of_adapter(levels, seeds, base)
-                    if not base.fails and any(
-                        readout_of(m) != base.readout for m in asked.values()
-                    ):
-                        fails[adapter] = gates.OTHERWISE
-                    here, there = (
-                        by_adapter.get((adapter, e, contrast.measure), Result(NOT_SCORED)).shift
-                        for e in (probe, f"{probe}_plain")
-                    )
-                    if not fails[adapter] and not base.fails and gates.turns(here, there):
-                        fails[adapter] = gates.TEMPLATE
+            fails = {
+                adapter: _failing(study, by_configuration, by_adapter, adapter, probe, base)
+                for adapter in study.adapters
+                if base and (adapter, probe, contrast.measure) in by_adapter
+            }
             found.append(Tested(probe, contrast, title, base, fails))
     return tuple(found)
+
+
+def _failing(
+    study: Study,
+    by_configuration: Mapping[tuple[str, str, str], Result],
+    by_adapter: Mapping[tuple[str, str, str], Result],
+    adapter: str,
+    probe: str,
+    base: Sight,
+) -> str:
+    """The first gate that keeps an adapter from a claim; "" for none, and where the base's own fail."""
+    if base.fails:
+        return ""
+    asked = {
+        c.name: measure
+        for c in study.of_adapter(adapter)
+        if (measure := study.measure(c.name, probe, base.contrast))
+    }
+    if any(readout_of(measure) != base.readout for measure in asked.values()):
+        return gates.OTHERWISE
+    seeds = [_levels(by_configuration, name, probe) for name in asked]
+    if fails := gates.of_adapter(_levels(by_adapter, adapter, probe), seeds, base):
+        return fails
+    here, there = (
+        by_adapter.get((adapter, form, base.contrast), Result(NOT_SCORED)).shift
+        for form in (probe, f"{probe}_plain")
+    )
+    return gates.TEMPLATE if gates.turns(here, there) else ""
 
 
 def _levels(

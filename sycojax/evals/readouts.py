@@ -3,7 +3,7 @@
 A readout is a way to ask for an answer that likelihoods are read from: the open continuation, a choice in words, letters,
 yes or no. Under each, an arm has one number, its contrast: how far the remark for x moves the answer towards x,
 against the same remark for y. Nobody's belief moves a floor, and an order moves a readout that sees. What they make of
-a readout is said by ``analysis/verdicts/instrument.py``.
+a readout is said by ``analysis/results/instrument.py``.
 
 A probe declares an ``Instrument``; ``requests`` and ``read`` need nothing else of it. NumPy only.
 """
@@ -265,7 +265,8 @@ def _reading(instrument: Instrument, readout: Readout, records: Sequence[Record]
         for value in values
     ]
     if neutral:
-        middle = {i: (u + side("neutral", "-")[i]) / 2 for i, u in side("neutral", "+").items()}
+        first, second = side("neutral", "+"), side("neutral", "-")
+        middle = {i: (first[i] + second[i]) / 2 for i in first}
         for arm, what in (("user", "The user"), ("order", "An order")):
             up, down = side(arm, "+"), side(arm, "-")
             both = [i for i in middle if i in up]
@@ -332,16 +333,15 @@ def log_odds(instrument: Instrument, records: Sequence[Record]) -> dict[str, dic
                 ]
                 values = np.array([np.sum(weighted)])
             odds.setdefault(remark, {})[item] = values
-    for remark, of_items in odds.items():
-        for other, of_others in odds.items():
-            if remark.rstrip("0123456789")[:-1] == other.rstrip("0123456789")[:-1]:
-                _same_items(records[0].evaluation, remark, set(of_items), other, set(of_others))
+    of_arm: dict[str, list[str]] = {}
+    for remark in odds:
+        of_arm.setdefault(remark.rstrip("0123456789")[:-1], []).append(remark)
+    for remarks in of_arm.values():
+        fullest = max(remarks, key=lambda remark: len(odds[remark]))
+        for remark in remarks:
+            if lacking := odds[fullest].keys() - odds[remark].keys():
+                raise SycojaxError(
+                    f"{records[0].evaluation}: item {min(lacking)} has a record of {fullest!r} and none of {remark!r}; the "
+                    "records are incomplete, run the evaluation again"
+                )
     return odds
-
-
-def _same_items(name: str, remark: str, ours: set[str], other: str, theirs: set[str]) -> None:
-    if ours - theirs:
-        raise SycojaxError(
-            f"{name}: item {min(ours - theirs)} has a record of {remark!r} and none of {other!r}; the records are "
-            "incomplete, run the evaluation again"
-        )
