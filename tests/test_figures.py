@@ -46,7 +46,7 @@ PROBED = ("mmlu", "answer", "are_you_sure", "feedback")
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 30])
 def test_figures_of_a_study(tmp_path: Path, count: int) -> None:
-    write_study(tmp_path, items=8, adapters=NAMES[-count:], seeds=(0,))
+    write_study(tmp_path, items=8, adapters=NAMES[-count:], seeds=(0,), arms=True)
     stratify(tmp_path, "answer", "feedback")
     results = compute(load(tmp_path))
     every = {(g, e) for g in results.groups for e in results.study.evaluations}
