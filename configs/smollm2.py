@@ -27,6 +27,9 @@ def get_config(size: str = ""):
     config.train.warmup_steps = 5
     config.train.logits_chunk = 256
     config.score.max_new_tokens = 256
+    # The sample has 60 items of each probe. What informs and gates is asked of fewer.
+    config.score.audit_items = 30
+    config.score.readout_items = 40
     # A batch takes seconds on two CPU cores, and one is what a stop loses.
     config.score.batch_tokens = 2048
     if size == "demo":

@@ -171,7 +171,7 @@ class ScoreConfig:
     decode_bank_width: int = setting(0, "nothing")
     max_new_tokens: int = setting(256, "records", through="content")  # of gsm8k answers
     # Items per probe that are asked again in the plain template and by generation; 0 = none.
-    audit_items: int = setting(100, "records", through="content")
+    audit_items: int = setting(60, "records", through="content")
     # Items per probe that the base is asked in every readout, to choose one before any adapter is scored. On them every
     # configuration is asked whether its readout still sees. 0: no arms are asked, and nothing is claimed.
     readout_items: int = setting(60, "records", through="content")

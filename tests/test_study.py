@@ -21,6 +21,8 @@ from sycojax.config import ScoreConfig, StudyConfig
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import Stopped, SycojaxError
 from sycojax.evals import BUILTIN, published
+from sycojax.evals.measured import measured
+from sycojax.evals.readouts import in_arms
 from sycojax.files import read_json
 from sycojax.models.base import abstract, initial_lora, zero_lora
 from sycojax.models.lora import LoRAConfig
@@ -178,7 +180,11 @@ def test_audits_are_asked_of_a_part_and_the_published_protocol_of_all(
     config, workdir = study(inputs, adapters=("mmlu", "truthfulqa")), tmp_path / "w"
     limits = dataclasses.replace(config.data, probe_limit=4, test_limit=2)
     score = dataclasses.replace(
-        config.score, evaluations=("mmlu", "are_you_sure"), audit_items=2, protocol="both"
+        config.score,
+        evaluations=("mmlu", "are_you_sure"),
+        audit_items=2,
+        readout_items=3,
+        protocol="both",
     )
     config = dataclasses.replace(config, data=limits, score=score)
     names = ["are_you_sure", "are_you_sure_generated", "are_you_sure_plain",
@@ -192,10 +198,12 @@ def test_audits_are_asked_of_a_part_and_the_published_protocol_of_all(
     assert items["are_you_sure_plain"] == items["are_you_sure_generated"] < items["are_you_sure"]
     assert len(items["are_you_sure_plain"]) == 2
     assert len(items["are_you_sure"]) == len(items["are_you_sure_published"]) == 4
+    alone = {r.item for r in records["are_you_sure"] if not in_arms(r)}
+    assert len(alone) == score.readout_items == 3, "nothing is claimed of what names one answer"
     assert len(items["mmlu_published"]) == 2
     for name, found in records.items():
         assert all(math.isfinite(m.estimate) or m.name != "published"
-                   for m in BUILTIN[name].measures(found))  # fmt: skip
+                   for m in measured(BUILTIN[name], found))  # fmt: skip
     # Equal requests are computed once, so the audit's scores are those of the probe, to the bit.
     own = {(r.item, r.condition): r.logprobs for r in records["are_you_sure"]}
     scored = [r for r in records["are_you_sure_generated"] if r.condition.startswith("scored=")]
@@ -308,7 +316,7 @@ def test_an_adapter_from_elsewhere_is_scored_like_the_study_s_own(
     write(tmp_path / "w")
 
 
-def test_an_adapter_that_does_nothing_is_noted_in_the_report(
+def test_an_adapter_that_does_nothing_is_noted_and_is_the_base(
     inputs: StudyConfig, tmp_path: Path
 ) -> None:
     config, lora = study(inputs, adapters=()), LoRAConfig(rank=1)
@@ -318,9 +326,20 @@ def test_an_adapter_that_does_nothing_is_noted_in_the_report(
     score = dataclasses.replace(config.score, adapters=(f"mine={tmp_path / 'idle'}",))
     config = dataclasses.replace(config, score=score)
     with pytest.warns(UserWarning, match=r"idle does nothing: its B .* are all zero"):
-        run.run(config, tmp_path / "w", until="data", progress=False, say=silent)
+        bring_up_to_date(config, tmp_path / "w")
     [note] = read_json(tmp_path / "w" / "study.json")["notes"]
     assert note.startswith("mine does nothing")
+    # The base's answers from the choice of a readout are not asked for again: it is the idle adapter all the same.
+    base, mine = (
+        list(read_records(tmp_path / "w" / "records" / name / "answer.jsonl"))
+        for name in ("base", "mine")
+    )
+    first = {r.condition: r for r in read_records(tmp_path / "w" / "readouts" / "answer.jsonl")}
+    assert [r.key for r in base] == [r.key for r in mine]
+    assert {r.condition for r in base} & first.keys()
+    for own, other in zip(base, mine, strict=True):
+        assert dataclasses.replace(own, logprobs=()) == dataclasses.replace(other, logprobs=())
+        np.testing.assert_allclose(own.logprobs, other.logprobs, rtol=1e-5, atol=1e-5)
 
 
 def test_a_workdir_of_an_earlier_version_is_left_alone(inputs: StudyConfig, tmp_path: Path) -> None:

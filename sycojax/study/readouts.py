@@ -2,6 +2,9 @@
 
 The choice and all that it rests on are in ``WORKDIR/readouts.json``. Every configuration is then asked the chosen readout on
 all items, and on those of the choice the others that see; what a blind one says of an adapter would mean nothing.
+
+Nothing is claimed of a probe's own prompts where it is asked in arms, since they name one answer: they show what the published
+kind of number is made of, on as many items as an audit has or the choice, whichever are more.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from analysis.results.instrument import Sight, chosen, estimates, sights
 from analysis.statistics import Estimate, level, resample
 from sycojax.config import StudyConfig
 from sycojax.evals import evaluations, readouts
+from sycojax.evals.choices import draw_items
 from sycojax.evals.protocol import with_strata
 from sycojax.evals.readouts import CHECKED, CLAIMED, Instrument
 from sycojax.evals.templates import InTemplate
@@ -90,8 +94,14 @@ def asked_with(
     config: StudyConfig, given: Inputs, data: StudyData, choice: Choice
 ) -> dict[str, list[Request]]:
     """All requests of a study: those of ``data``, and the arms that every configuration is asked under ``choice``."""
-    registry, asked = evaluations(config.data.probes), dict[str, list[Request]]()
+    registry, asked, own = (
+        evaluations(config.data.probes),
+        dict[str, list[Request]](),
+        {**data.requests},
+    )
+    most = max(config.score.audit_items, config.score.readout_items)
     for name, instrument, rows in _probes(config):
+        own[name] = draw_items(own[name], most, config.data.seed)
         units, prompts = instrument.units(rows, config.data.seed), given.prompts
         few = readouts.drawn(units, config.score.readout_items)
         taken = choice[name]["readout"]
@@ -110,12 +120,11 @@ def asked_with(
         seen = dict.fromkeys(row["readout"] for row in choice[name]["read"] if not row["fails"])
         for other in seen:
             if other != taken:
-                form, arms = f"{name}_{other}", (*CLAIMED, *CHECKED)
-                asked[form] = readouts.requests(form, instrument, few, prompts, (other,), arms)
+                form = f"{name}_{other}"
+                asked[form] = readouts.requests(form, instrument, few, prompts, (other,), CLAIMED)
     arms, _ = fitting(asked, given.tokenizer, given.context)
     return {
-        name: [*data.requests.get(name, []), *arms.get(name, [])]
-        for name in dict.fromkeys((*data.requests, *arms))
+        name: [*own.get(name, []), *arms.get(name, [])] for name in dict.fromkeys((*own, *arms))
     }
 
 

@@ -14,13 +14,15 @@ from sycojax.models.base import FrozenBase
 from sycojax.models.lora import covering
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.progress import Progress
+from sycojax.scoring.journal import NAME as JOURNAL
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import study_jobs, train_adapters
+from sycojax.study.cost import Asked, times
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.readouts import NAME as READOUTS
 from sycojax.study.readouts import asked_with, choose, screening
-from sycojax.study.scores import score_configurations, write_items
+from sycojax.study.scores import Answered, answered, score_configurations, write_items
 from sycojax.study.state import State, check_free, state_of
 from sycojax.study.workdir import alone, base_before, claim, describe
 from sycojax.training.tracking import UNTRACKED, Tracking
@@ -95,14 +97,21 @@ def run(
         scored = dataclasses.replace(base, lora=covering([config.lora, *shapes]))
         ends = given.prompts.template.end_ids(given.tokenizer)
 
-        def score(state: State, **journal: str) -> dict[str, Any]:
+        def score(
+            state: State, known: Answered | None = None, journal: str = JOURNAL
+        ) -> dict[str, Any]:
             # A scorer makes its batches by those before them, and a run that continues may have done with one stage.
             scorer = Scorer(scored, given.tokenizer, config.score, ends)
-            return score_configurations(config, scored, scorer, state, progress=progress, **journal)
+            return score_configurations(
+                config, scored, scorer, state, progress=progress, journal_name=journal, known=known
+            )
+
+        known: Answered = {}
 
         if until != "train":
             asked = screening(config, given, state)
-            score(asked, journal_name=f"{READOUTS}.jsonl")
+            score(asked, journal=f"{READOUTS}.jsonl")
+            known = answered(asked)
             choice = on_first(lambda: choose(config, asked))
             requests = asked_with(config, given, data, choice)
             state = state_of(config, workdir, given, jobs, requests)
@@ -112,6 +121,8 @@ def run(
             for name, one in choice.items():
                 sees = "sees" if one["sees"] else "does not see: nothing will be claimed of it"
                 note(f"readout   {name}: {one['readout']}, which {sees}")
+            if choice:
+                note(_cost_line(data.requests, asked.requests, requests))
             lap("readouts")
             if until == "readouts":
                 return
@@ -121,7 +132,7 @@ def run(
         note(f"adapters  {len(training)} trained or up to date")
         if until == "train":
             return
-        counts = score(state)
+        counts = score(state, known)
         lap("evaluate")
         write_down({"seconds": seconds, **({"scoring": counts} if counts else {})})
         note(
@@ -129,6 +140,12 @@ def run(
         )
         if counts:
             note(_tokens_line(counts))
+
+
+def _cost_line(alone: Asked, screened: Asked, asked: Asked) -> str:
+    adapter = times(asked, alone)
+    base = times({**asked, **{f"{READOUTS}/{name}": few for name, few in screened.items()}}, alone)
+    return f"cost      an adapter is asked {adapter:.1f} times what it would be without arms, the base {base:.1f} times"
 
 
 def _notes(given: Inputs) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from sycojax.models.base import FrozenBase, Tree, fit_adapter, zero_lora
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.parallel.preemption import Preemption
 from sycojax.progress import Progress
-from sycojax.records import Record, write_records
+from sycojax.records import BASE, Record, read_records, write_records
 from sycojax.requests import Request
 from sycojax.scoring.journal import NAME, Journal, Section
 from sycojax.scoring.scorer import Scorer
@@ -39,13 +39,38 @@ def write_items(workdir: Path, requests: Mapping[str, Sequence[Request]]) -> Non
         atomic_write(items_path(workdir, name), "".join(lines))
 
 
+# What ``Record.scored`` is made of, by prompt and candidates.
+Answered = Mapping[tuple[str, tuple[str, ...]], tuple[Any, ...]]
+
+
+def answered(state: State) -> Answered:
+    """The likelihoods that the base was asked for in ``state``, whose records are all there."""
+
+    def scores() -> dict[str, list[Any]]:
+        return {
+            name: [
+                [r.logprobs, r.n_tokens, r.greedy, r.dropped_tokens]
+                for r in read_records(state.records[BASE, name].path)
+            ]
+            for name in state.requests
+        }
+
+    found = on_first(scores)
+    return {
+        (request.prompt, request.candidates): tuple(own)
+        for name, requests in state.requests.items()
+        for request, own in zip(requests, found[name], strict=True)
+        if request.candidates
+    }
+
+
 def score_configurations(
     config: StudyConfig, base: FrozenBase, scorer: Scorer, state: State, *, progress: bool = True,
-    journal_name: str = NAME,
+    journal_name: str = NAME, known: Answered | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Score what is missing or outdated and write one records file per configuration and evaluation.
 
-    ``base.lora`` covers the shapes of all adapters. Returns the scorer's counts and how reproducible the last
+    ``base.lora`` covers the shapes of all adapters. What is ``known`` of the base is not asked again where it is scored by itself. Returns the scorer's counts and how reproducible the last
     configuration's scores are (``determinism.measure``), empty when there was nothing to do. Raises ``Stopped`` on
     SIGTERM and Ctrl-C: what was computed until then is in ``WORKDIR/scoring.jsonl`` (or ``journal_name``), also when the
     process is killed.
@@ -66,7 +91,8 @@ def score_configurations(
                 questions = [r for name in evaluations for r in state.requests[name]]
                 bank = stack([load_lora(state.adapter(name), base) for name in names])
                 asked_of, kept = [registry[name] for name in evaluations], journal.of(str(number))
-                answers = _ask(scorer, bank, asked_of, questions, prompts, progress, kept)
+                before = known if known and names == [BASE] else {}
+                answers = _ask(scorer, bank, asked_of, questions, prompts, progress, kept, before)
                 if number == len(banks) - 1:
                     # Before the last records are written: a run that is killed here comes back to it.
                     counts = scorer.report()
@@ -163,9 +189,13 @@ def _ask(
     prompts: Prompts,
     progress: bool,
     kept: Section,
+    known: Answered,
 ) -> list[list[Record]]:
     """Score ``questions``, then what depends on the answers (a second turn quotes the first), until nothing is left."""
-    answers = scorer.score(questions, bank, progress=progress, kept=kept)
+    new = [r for r in questions if (r.prompt, r.candidates) not in known]
+    answers = scorer.score(new, bank, progress=progress, kept=kept)
+    if len(new) < len(questions):
+        answers = [_in_order(questions, iter(found), known) for found in answers]
     asked = [list(questions) for _ in answers]
     while True:
         more = [
@@ -186,3 +216,11 @@ def _ask(
         for index, records in enumerate(more_answers):
             asked[index].extend(more[index])
             answers[index].extend(records)
+
+
+def _in_order(questions: Sequence[Request], new: Iterator[Record], known: Answered) -> list[Record]:
+    """The records of ``questions``: of ``new``, in their order, those that are not ``known``."""
+    return [
+        Record.scored(asked, *known[words]) if (words := (asked.prompt, asked.candidates)) in known else next(new)
+        for asked in questions
+    ]  # fmt: skip
