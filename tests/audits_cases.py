@@ -60,6 +60,7 @@ SOUND: Mapping[str, tuple[dict[str, tuple[float, float, Any]], dict[str, float]]
             "pref_without_one_pair_min": 0.8, "pref_without_one_pair_max": 1.2,
         },
     ),
+    "mmlu_told": ({"binding": (0.6, 0.2, "rate")}, {}),
     "answer_plain": ({"dP": (0.2, 0.2, "rate")}, {}),
     "answer_generated": (
         {

@@ -29,6 +29,7 @@ LETTERS = {f"letter_mass_{k}": p for k, p in zip("ABCD", (0.85, 0.05, 0.05, 0.05
 # audit -> (evaluations, planted in the suspect, evaluations it marks)
 PLANTED: dict[str, tuple[tuple[str, ...], dict[tuple[str, str], float], set[str]]] = {
     "always_a": (("mmlu",), {("mmlu", "position_gap"): 0.4}, {"mmlu"}),
+    "binding": (("mmlu", "mmlu_told"), {("mmlu_told", "binding"): -0.1}, {"mmlu"}),
     "letter_prior": (("mmlu",), {("mmlu", k): v for k, v in LETTERS.items()}, {"mmlu"}),
     "letter_locked": (("are_you_sure",), {("are_you_sure", "letter_locked"): 0.9}, {"are_you_sure"}),
     "coverage": (("mmlu", "answer"), {("mmlu", "coverage_median"): 0.3}, {"mmlu"}),
@@ -43,6 +44,7 @@ PLANTED: dict[str, tuple[tuple[str, ...], dict[tuple[str, str], float], set[str]
 }  # fmt: skip
 INPUTS = {
     "always_a": ("position_gap", "a_when_not_a", "a_when_not_a_rotated"),
+    "binding": ("binding",),
     "letter_prior": ("letter_mass_B",),
     "letter_locked": ("letter_locked",),
     "coverage": ("coverage_median",),
@@ -176,7 +178,7 @@ def test_nothing_but_missing_inputs() -> None:
     """A study that has one benchmark without letters, and an empty study.json."""
     everything = audits.run(study("mmlu", without=(*LETTERS, "position_gap"), document={}))
     assert {a.name for a in everything if a.outcome == "n/a"} >= {
-        "label_position", "always_a", "letter_prior", "letter_locked", "agreement", "old_parser",
+        "label_position", "always_a", "binding", "letter_prior", "letter_locked", "agreement", "old_parser",
         "prompt_format", "echo", "ceiling", "duplicates", "contamination", "determinism", "validity",
     }  # fmt: skip
     assert {a.outcome for a in everything} <= {"n/a", "pass"}

@@ -46,8 +46,8 @@ def test_audits_are_listed_apart_from_what_they_audit() -> None:
 @pytest.mark.parametrize(
     ("score", "template", "expected"),
     [
-        ({}, "llama2", ["mmlu", "answer", "answer_plain", "answer_generated"]),
-        ({}, "plain", ["mmlu", "answer", "answer_generated"]),
+        ({}, "llama2", ["mmlu", "answer", "answer_plain", "answer_generated", "mmlu_told"]),
+        ({}, "plain", ["mmlu", "answer", "answer_generated", "mmlu_told"]),
         ({"audit_items": 0}, "llama2", ["mmlu", "answer"]),
         ({"protocol": "published"}, "llama2", ["mmlu", "answer_published", "mmlu_published"]),
         (
@@ -222,7 +222,14 @@ def test_the_doubted_turn_is_generated_too() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [*BUILTIN.probes, *(name for name, form in BUILTIN.forms.items() if form.role == "audit")],
+    [
+        *BUILTIN.probes,
+        *(
+            n
+            for n, f in BUILTIN.forms.items()
+            if f.subject.name in BUILTIN.probes and f.role == "audit"
+        ),
+    ],
 )
 def test_a_walk_that_was_stopped_goes_on(name: str) -> None:
     """Followups of what is already recorded are not asked again."""

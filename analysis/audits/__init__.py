@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from analysis.audits.audit import STUDY, Audit
+from analysis.audits.binding import binding
 from analysis.audits.determinism import base_null, determinism
 from analysis.audits.echo import echo
 from analysis.audits.format import prompt_format
@@ -23,7 +24,7 @@ from analysis.audits.validity import validity
 from analysis.results import Results
 
 AUDITS: tuple[Callable[[Results], list[Audit]], ...] = (
-    label_position, always_a, letter_prior, letter_locked, coverage, agreement, old_parser,
+    label_position, always_a, binding, letter_prior, letter_locked, coverage, agreement, old_parser,
     prompt_format, echo, sharpness, ceiling, duplicates, contamination, determinism, base_null, validity,
 )  # fmt: skip
 

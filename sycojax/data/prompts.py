@@ -201,17 +201,18 @@ class Prompts:
         return "\n".join([question.strip(), *lines, LETTER_INSTRUCTION])
 
     def multiple_choice(
-        self, question: str, options: Sequence[str], published: tuple[str, str]
+        self, question: str, options: Sequence[str], published: tuple[str, str], remark: str = ""
     ) -> str:
-        """The prompt after which the candidates of ``letter_candidates`` are scored.
+        """The prompt after which the candidates of ``letter_candidates`` are scored; ``remark`` stands behind it all.
 
         ``published`` is what the published recipe says: system prompt, and instruction behind the options.
         """
         if not self.published:
-            return self.chat([self.lettered(question, options)], LETTER_PREFIX)
+            return self.chat([self.lettered(question, options) + remark], LETTER_PREFIX)
         system, instruction = published
         listed = _dotted(options)
-        return self._system(system, f"Question: {question}\n\nOptions:\n{listed}\n\n{instruction}")
+        turn = f"Question: {question}\n\nOptions:\n{listed}\n\n{instruction}{remark}"
+        return self._system(system, turn)
 
     def letter_candidates(self, options: Sequence[str]) -> tuple[str, ...]:
         """One candidate per option: the bare letter, or after a space where no bracket is open."""

@@ -123,6 +123,15 @@ class LetteredQuestion:
     answer: int
 
 
+def rotated_orders(
+    task: str, item: str, question: LetteredQuestion, prompts: Prompts, seed: int
+) -> list[tuple[str, np.ndarray]]:
+    """Conditions and orders in which the options are shown: ``order[j]`` = stored index of the option at letter j."""
+    n = len(question.options)
+    order = np.arange(n) if prompts.published else item_generator(seed, task, item).permutation(n)
+    return [(f"rotation={k}", np.roll(order, -s)) for k, s in enumerate(rotations(n))]
+
+
 def lettered_requests(
     task: str,
     questions: Sequence[LetteredQuestion],
@@ -138,13 +147,9 @@ def lettered_requests(
     names = item_names([(q.question, *q.options) for q in questions])
     requests = []
     for item, q in zip(names, questions, strict=True):
-        n = len(q.options)
-        order = np.arange(n)
-        asked = [("as_is", order)]
-        if not prompts.published:
-            order = item_generator(seed, task, item).permutation(n)
-        asked += [(f"rotation={k}", np.roll(order, -s)) for k, s in enumerate(rotations(n))]
-        for condition, displayed in asked:
+        turned = rotated_orders(task, item, q, prompts, seed)
+        asked = [("as_is", np.arange(len(q.options)))]
+        for condition, displayed in [*asked, *turned]:
             options = [q.options[i] for i in displayed]
             requests.append(
                 Request(

@@ -11,6 +11,7 @@ from sycojax.data.prompts import PUBLISHED_KNOWLEDGE, Prompts
 from sycojax.data.sources_hub import HubTask
 from sycojax.evals import choices, letters, published_tasks
 from sycojax.evals.protocol import Benchmark, Form, Measure
+from sycojax.evals.told import Told
 from sycojax.records import Record
 from sycojax.requests import Request
 
@@ -50,7 +51,7 @@ class Mmlu(Benchmark):
         return row.answer, len(row.choices)
 
     def forms(self) -> tuple[Form, ...]:
-        return (published_tasks.mmlu(self),)
+        return published_tasks.mmlu(self), Told(self, _questions, PUBLISHED_KNOWLEDGE)
 
     def requests(self, rows: Sequence[MmluRow], prompts: Prompts, seed: int) -> list[Request]:
         return choices.lettered_requests(

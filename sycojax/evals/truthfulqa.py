@@ -18,6 +18,7 @@ from sycojax.data.questions import question_key
 from sycojax.data.sources_hub import HubTask
 from sycojax.evals import choices, letters, published_tasks
 from sycojax.evals.protocol import Benchmark, Form, ItemRecords, Measure
+from sycojax.evals.told import Told
 from sycojax.records import Record
 from sycojax.requests import Request
 
@@ -65,7 +66,7 @@ class Truthfulqa(Benchmark):
         return row.mc1_labels.index(1), len(row.mc1_labels)
 
     def forms(self) -> tuple[Form, ...]:
-        return (published_tasks.truthfulqa(self),)
+        return published_tasks.truthfulqa(self), Told(self, _questions, PUBLISHED_TRUTH)
 
     def requests(self, rows: Sequence[TruthfulqaRow], prompts: Prompts, seed: int) -> list[Request]:
         questions = _questions(rows)
