@@ -33,8 +33,8 @@ fuzz: $(VENV)/dev.stamp             ## 5,000 damaged files for every reader; wha
 	  $(BIN)/python tests/fuzz.py $$reader 5000 runs/fuzz || exit 1; \
 	done
 
-bench: $(VENV)/parity.stamp         ## every benchmark beside its peer at two shapes; JSON lines in runs/
-	for shape in toy small; do for name in lora_train lora_train_published_padding score_suite decode; do \
+bench: $(VENV)/parity.stamp         ## every benchmark beside its peer at four shapes; JSON lines in runs/
+	for shape in toy small smollm2 smollm2_bf16; do for name in lora_train lora_train_published_padding score_suite decode; do \
 	  JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/python -m benchmarks $$name --shape=$$shape --out=runs/benchmarks.jsonl || exit 1; \
 	done; done
 

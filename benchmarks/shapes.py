@@ -75,6 +75,9 @@ def _settings(name: str) -> StudyConfig:
     return StudyConfig.from_config_dict(values)
 
 
+_SMOLLM2 = Shape(
+    "smollm2", planning.SHAPES["smollm2_135m"], texts="sample", items=2, decoded=16, new_tokens=32
+)
 _TOY, _LLAMA2_7B = _settings("toy"), _settings("llama2_7b")
 # As in configs/llama2_7b.py, but recomputing no more than the default, and in passes that fill an accelerator of 80 GB
 # or more: 72 examples of the sample fill 29 to 31 of 32 rows.
@@ -93,6 +96,8 @@ SHAPES = {
     for shape in (
         Shape("toy", None, train=_TOY.train, score=_TOY.score, items=40),
         Shape("small", _llama(512, 8, 8, 1376), items=4),
+        _SMOLLM2,
+        dataclasses.replace(_SMOLLM2, name="smollm2_bf16", dtype="bfloat16"),
         _LARGE,
         dataclasses.replace(_LARGE, name="llama3.1_8b", config=planning.SHAPES["llama3.1_8b"]),
         # For tests: everything runs in seconds, on the embedded world.

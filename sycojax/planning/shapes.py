@@ -37,6 +37,11 @@ SHAPES = {
         rope_scaling=RopeScaling("llama3", 8.0, 1.0, 4.0, 8192), bos_token_id=128_000,
         eos_token_ids=(128_001, 128_008, 128_009),
     ),
+    "smollm2_135m": dataclasses.replace(  # Allal et al. 2025, arXiv:2502.02737
+        _LLAMA2_7B, vocab_size=49_152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
+        num_attention_heads=9, num_key_value_heads=3, head_dim=64, max_position_embeddings=8192,
+        rope_theta=100_000.0, tie_word_embeddings=True, bos_token_id=1, eos_token_ids=(2,),
+    ),
     "qwen2.5_7b": dataclasses.replace(  # Qwen team 2024, arXiv:2412.15115
         _LLAMA2_7B, model_type="qwen2", qkv_bias=True, vocab_size=152_064, hidden_size=3584,
         intermediate_size=18_944, num_hidden_layers=28, num_attention_heads=28, num_key_value_heads=4,
