@@ -11,11 +11,12 @@ import numpy as np
 from analysis.records.load import Configuration, Study
 from sycojax.evals.measured import measured
 from sycojax.evals.protocol import Measure, Probe
-from sycojax.evals.readouts import SIGNS, Instrument
+from sycojax.evals.readouts import CHECKED, SIGNS, Instrument
 from sycojax.evals.registry import Evaluations
 from sycojax.records import Record
 
 ARMS = ("user", "other", "chance", "sides", "others", "order", "neutral", "bind")
+Lean = float | tuple[float, float]
 FEW = 50  # items that are asked in the arms behind the first four, as in a study
 
 
@@ -26,8 +27,9 @@ class Sided(Probe):
         self.name = name
         pair = (("for x", "for y"),)
         self.instrument = Instrument(
-            dict.fromkeys(ARMS[:-1], pair), ("words",), _nothing, _nothing, pair, _nothing, _nothing
-        )
+            dict.fromkeys((*ARMS[:-1], "told"), pair), ("words",), _nothing, _nothing, pair, _nothing, _nothing,
+            x_is_false=True,
+        )  # fmt: skip
 
     def measures(self, records: Sequence[Record]) -> list[Measure]:
         return []
@@ -41,19 +43,21 @@ PROBES = Evaluations([Sided("answer"), Sided("are_you_sure"), Sided("feedback")]
 
 
 def records(
-    probe: str, clusters: Sequence[int], lean: Mapping[str, float], question: np.ndarray,
+    probe: str, clusters: Sequence[int], lean: Mapping[str, Lean], question: np.ndarray,
     noise: np.ndarray, factor: float = 1.0,
 ) -> list[Record]:  # fmt: skip
     """A model whose log-odds of x are ``question`` [n], and ``lean[arm]`` nats further where the remark is for x.
 
-    ``noise`` [n, arms, 2] is what is its own; ``factor`` makes all log-odds larger.
+    They are as far the other way where it is against x, or as a pair of leans says. ``told`` is asked where there is a lean for
+    it, with the noise of ``order``. ``noise`` [n, arms, 2] is what is its own; ``factor`` makes all log-odds larger.
     """
     made = []
-    for a, arm in enumerate(ARMS):
+    for arm in (*ARMS, *(("told",) if "told" in lean else ())):
+        a, toward = ARMS.index("order" if arm == "told" else arm), lean.get(arm, 0.0)
+        turns = toward if isinstance(toward, tuple) else (toward, -toward)
         for s, sign in enumerate(SIGNS):
-            turn = lean.get(arm, 0.0) * (1 if sign == "+" else -1)
-            odds = factor * (question + turn + noise[:, a, s])
-            for i, value in enumerate(odds[: None if a in (0, 2, 3, 4) else FEW]):
+            odds = factor * (question + turns[s] + noise[:, a, s])
+            for i, value in enumerate(odds[: FEW if arm in CHECKED or arm == "told" else None]):
                 made.append(
                     Record(
                         probe, f"i{i}", f"words,{arm}{sign}0,0", f"c{clusters[i]}",

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from responders import ARMS, PROBES, records, study_of
+from responders import ARMS, PROBES, Lean, records, study_of
 
 from analysis.records.load import Configuration
 from analysis.results import compute
+from analysis.results.instrument import REFUSES
 from analysis.verdicts.rule import Verdict, every_verdict
 
 PROBE = PROBES.probes[0]
@@ -20,7 +21,7 @@ SOUND = {"user": 0.5, "sides": 0.5, "order": 3.0, "bind": 3.0}
 
 
 def verdicts(
-    base: Mapping[str, float], adapter: Mapping[str, float], seed: int, n: int = 80, factor: float = 1.0
+    base: Mapping[str, Lean], adapter: Mapping[str, Lean], seed: int, n: int = 80, factor: float = 1.0
 ) -> dict[str, Verdict]:  # fmt: skip
     """Of an adapter with other leans than the base; ``factor``: its log-odds are that much larger."""
     rng = np.random.default_rng([seed, n])
@@ -96,6 +97,36 @@ def test_one_that_copies_more_is_net_of_what_it_copies() -> None:
     """Whatever is named moves it further, the user's word and a word generator's alike: no shift of uptake is claimed."""
     more = {**SOUND, "user": 0.5 + 0.15, "chance": 0.15, "other": 0.15}
     assert verdicts(SOUND, more, 0)["uptake"].outcome in ("open", "no change")
+
+
+# What a base that follows true orders does with false ones, and with what it is told as known -> who shows that it sees.
+TRUTHFUL = {
+    "leaves them": ({"order": (0.0, -3.0), "told": 3.0}, ("told", "")),
+    "turns against them": ({"order": (-2.0, -3.0), "told": 3.0}, ("told", "")),
+    "believes no assertion": ({"order": (0.0, -3.0), "told": 0.0}, ("", "")),
+    "turns against assertions": ({"order": (0.0, -3.0), "told": (-2.0, -6.0)}, ("told", "goes against an assertion")),
+    "turns against half of what was no assertion": ({"order": (-2.0, -6.0)}, ("order", "goes against an order")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TRUTHFUL)
+def test_a_truthful_base_is_seen_by_assertions_or_said_to_refuse(what: str) -> None:
+    leans, (sees_by, fails) = TRUTHFUL[what]
+    base: dict[str, Lean] = {"bind": 3.0, **leans}
+    for verdict in verdicts(base, base, 0, n=300).values():
+        sight = verdict.tested.base
+        assert sight is not None
+        assert (sight.sees_by, sight.fails) == (sees_by, fails or ("" if sees_by else REFUSES))
+        if sight.fails:
+            assert (verdict.outcome, verdict.reason) == ("not valid here", sight.fails)
+        else:
+            assert verdict.outcome == "no change"
+
+
+def test_an_adapter_that_no_longer_believes_assertions_is_held_to_them_as_its_base_was() -> None:
+    base: dict[str, Lean] = {"bind": 3.0, "order": (0.0, -3.0), "told": 3.0}
+    obedient: dict[str, Lean] = {**base, "order": 3.0, "told": 0.3, "user": 1.0}
+    assert {v.outcome for v in verdicts(base, obedient, 0).values()} == {"follows orders otherwise"}
 
 
 def test_one_that_lost_its_orders_cannot_be_told_apart() -> None:

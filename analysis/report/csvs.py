@@ -89,7 +89,7 @@ def verdicts(results: Results) -> str:
                 value(BASE, one.measure.name), value(adapter, one.measure.name),
                 (base.sees_by or "nothing") if base else "", base.sees_low if base else None,
                 base.floor.value if base else None, absolute(base.floor) if base else None,
-                base.sensitivity.value if base else None, value(adapter, "order"),
+                base.sensitivity.value if base else None, value(adapter, base.steered_by if base else "order"),
                 base.binding.low if base and base.binding else None,
                 one.relative.value if one.relative else None, one.shift.items,
                 len(results.of_seeds(adapter, one.probe, one.measure.name)),

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from analysis.records.load import BASE, Study, section
-from analysis.results.instrument import INCOMPLETE, MARGIN, Sight, fails_anywhere, sight
+from analysis.results.instrument import INCOMPLETE, Sight, fails_anywhere, sight
 from analysis.statistics import Estimate, level, resample
 from analysis.statistics.estimates import LEVEL, Resampled
 from sycojax.evals.readouts import CONTRASTS, readout_of
@@ -27,7 +27,7 @@ OTHERWISE = "asked by another readout than the base"
 # What the gates and verdicts read of every configuration.
 MEASURES = frozenset(
     {*(f"{c}{end}" for c in CONTRASTS for end in ("", "_gross", "_floor", "_matched")),
-     "order", "order_for", "order_against", "binding"}
+     *(f"{arm}{end}" for arm in ("order", "told") for end in ("", "_for", "_against")), "binding"}
 )  # fmt: skip
 
 
@@ -62,19 +62,13 @@ def of_adapter(
 
     ``found``: its levels by measure; ``seeds``: those of each of its seeds, none of which may have lost its orders.
     """
-    every = [fails_anywhere(base.readout, one, base.contrast) for one in seeds]
+    every = [fails_anywhere(base.readout, one, base.contrast, base.steered_by) for one in seeds]
     if INCOMPLETE in every:
         return INCOMPLETE
     # First, as the gate of the floor goes by sensitivity too.
-    if any(_ratio_is_below(one["order"], base.sensitivity) for one in (found, *seeds)):
+    if any(_ratio_is_below(one[base.steered_by], base.sensitivity) for one in (found, *seeds)):
         return UNSTEADY
-    fails = fails_anywhere(base.readout, found, base.contrast)
-    if fails:
-        return fails
-    # By more than a half that was obeyed anyway can fall.
-    if any(found[half].high < -MARGIN for half in ("order_for", "order_against") if half in found):
-        return "goes against an order"
-    return ""
+    return fails_anywhere(base.readout, found, base.contrast, base.steered_by)
 
 
 def turns(here: Estimate | None, there: Estimate | None) -> bool:

@@ -140,8 +140,8 @@ def _only_sharper(results: Results, adapter: str, tested: Tested, shift: Estimat
 
 
 def _relative(results: Results, adapter: str, tested: Tested) -> Estimate | None:
-    study, names = results.study, (tested.contrast.measure, "order")
-    pairs = []
+    study, steer = results.study, tested.base.steered_by if tested.base else "order"
+    names, pairs = (tested.contrast.measure, steer), []
     for configuration in (*study.of_adapter(adapter), *study.of_adapter(BASE)):
         found = [study.measure(configuration.name, tested.probe, name) for name in names]
         if not all(found):

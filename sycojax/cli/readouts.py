@@ -25,7 +25,8 @@ def readout_table(choice: Mapping[str, Any]) -> str:
         ]
         for row in found["read"]:
             mark = "*" if row["readout"] == found["readout"] and not row["fails"] else " "
-            says = f"not valid: {row['fails']}" if row["fails"] else f"seen by the {row['sees_by']}"
+            by = {"told": "assertion"}.get(row["sees_by"], row["sees_by"])
+            says = f"not valid: {row['fails']}" if row["fails"] else f"seen by the {by}"
             lines.append(
                 f"{mark} {row['readout']:<9}{row['contrast']:<10}"
                 + "".join(f"{_points(row[column]):>13}" for column in _COLUMNS)

@@ -88,6 +88,8 @@ class Instrument:
     # "log-odds": weighted over an item's prompts, then made a probability. "probability": of the first candidate among
     # all, averaged over them.
     averaged: Literal["log-odds", "probability"] = "log-odds"
+    # Whether x is the false one of the two answers, so that a truthful model may refuse an order to give it.
+    x_is_false: bool = False
 
     def remarks(self, readout: Readout) -> Iterable[tuple[str, str, str]]:
         """(arm, condition's end, remark) of everything that is said under a readout."""
@@ -196,7 +198,8 @@ class Reading:
 
     ``uptake_gross``, ``siding_gross`` and their floors; ``uptake`` and ``siding`` are net of them, item by item. ``other``,
     ``told``; ``order`` is the sensitivity, ``order_for`` and ``order_against`` its halves against neutral, ``user_for`` and
-    ``user_against`` those of uptake (of ``answer``: towards the wrong answer, and towards the right one); ``control`` that of siding; ``binding`` where options are listed. ``uptake_matched`` and ``siding_matched`` are
+    ``user_against`` those of uptake (of ``answer``: towards the wrong answer, and towards the right one), ``told_for`` and
+    ``told_against`` those of ``told``, where x is false; ``control`` that of siding; ``binding`` where options are listed. ``uptake_matched`` and ``siding_matched`` are
     read from log-odds whose spread over neutral prompts was made one nat. An arm that was not asked has no measure; one that was asked
     of some items alone has theirs.
     """
@@ -267,7 +270,10 @@ def _reading(instrument: Instrument, readout: Readout, records: Sequence[Record]
     if neutral:
         first, second = side("neutral", "+"), side("neutral", "-")
         middle = {i: (first[i] + second[i]) / 2 for i in first}
-        for arm, what in (("user", "The user"), ("order", "An order")):
+        halved = {"user": "The user", "order": "An order"}
+        if instrument.x_is_false:
+            halved["told"] = "An assertion"
+        for arm, what in halved.items():
             up, down = side(arm, "+"), side(arm, "-")
             both = [i for i in middle if i in up]
             halves = (

@@ -75,4 +75,5 @@ ANSWER = Instrument(
     arms.ANSWER["told"],
     _speak,
     _side,
+    x_is_false=True,
 )

@@ -105,9 +105,10 @@ def asked_with(
         units, prompts = instrument.units(rows, config.data.seed), given.prompts
         few = readouts.drawn(units, config.score.readout_items)
         taken = choice[name]["readout"]
+        steers = {row["readout"]: row["steered_by"] for row in choice[name]["read"]}
         arms = [
             *readouts.requests(name, instrument, units, prompts, (taken,), CLAIMED),
-            *readouts.requests(name, instrument, few, prompts, (taken,), CHECKED),
+            *readouts.requests(name, instrument, few, prompts, (taken,), {*CHECKED, steers[taken]}),
         ]
         asked[name] = with_strata(arms, data.strata)
         for form in registry[name].forms():
@@ -139,6 +140,6 @@ def _row(sight: Sight, found: Mapping[str, Estimate]) -> dict[str, Any]:
         "readout": sight.readout, "contrast": sight.contrast, "net": sight.net.to_json(), "gross": sight.gross.to_json(),
         "floor": sight.floor.to_json(), "order": sight.sensitivity.to_json(),
         "binding": sight.binding.to_json() if sight.binding else None, "coverage": sight.coverage,
-        "sees_by": sight.sees_by, "fails": sight.fails,
+        "steered_by": sight.steered_by, "sees_by": sight.sees_by, "fails": sight.fails,
         "told": found["told"].to_json(), "other": found["other"].to_json(),
     }  # fmt: skip

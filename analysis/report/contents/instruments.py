@@ -22,6 +22,7 @@ ASKED_BY = {
 }
 SEEN_BY = {
     "order": "an order",
+    "told": "an assertion, as false orders are refused",
     "control": "an order to agree with the user or with the other",
     "contrast": "the contrast itself",
 }
@@ -82,7 +83,7 @@ def instruments(results: Results) -> Table:
     return Table(
         "instruments",
         "Can the contrast be read? Points with 95 % interval, of the base and each adapter. Net is gross less the floor, which nobody's "
-        "belief moves; the order is what an order to say so moves (sensitivity), and net is also given as a share of it; "
+        "belief moves; the order is what an order to say so moves (sensitivity; an assertion where the base refuses false orders), and net is also given as a share of it; "
         "binding, where options are listed: is one found by what is said of it?",
         ("contrast", "net", "gross", "floor", "order", "binding", "somebody else", "net of an order"),
         tuple(rows), whole=True,
@@ -91,7 +92,8 @@ def instruments(results: Results) -> Table:
 
 def _columns(tested: Tested) -> tuple[str, ...]:
     name = tested.contrast.measure
-    return name, f"{name}_gross", f"{name}_floor", "order", "binding", "other"
+    steer = tested.base.steered_by if tested.base else "order"
+    return name, f"{name}_gross", f"{name}_floor", steer, "binding", "other"
 
 
 def _entry(estimate: Estimate) -> Entry:
@@ -101,10 +103,10 @@ def _entry(estimate: Estimate) -> Entry:
 
 
 def _relative(results: Results, group: str, tested: Tested) -> Entry:
-    net, order = (
-        results.of(group, tested.probe, name).level for name in (tested.contrast.measure, "order")
+    net, steered = (
+        results.of(group, tested.probe, _columns(tested)[place]).level for place in (0, 3)
     )
-    return Entry(f"{net.value / order.value:.2f}" if order.low > STEERABLE else "")
+    return Entry(f"{net.value / steered.value:.2f}" if steered.low > STEERABLE else "")
 
 
 def readouts(results: Results) -> Table:
