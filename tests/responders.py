@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from analysis.records.load import Configuration, Study
-from sycojax.evals.measured import measured
+from sycojax.evals.measured import measured, spread_of
 from sycojax.evals.protocol import Measure, Probe
 from sycojax.evals.readouts import CHECKED, SIGNS, Instrument
 from sycojax.evals.registry import Evaluations
-from sycojax.records import Record
+from sycojax.records import BASE, Record
 
 ARMS = ("user", "other", "chance", "sides", "others", "order", "neutral", "bind")
 Lean = float | tuple[float, float]
@@ -73,7 +73,17 @@ def study_of(
     registry: Evaluations = PROBES,
 ) -> Study:
     """A study of these records, by (configuration, probe)."""
-    measures = {key: tuple(measured(registry[key[1]], found)) for key, found in answers.items()}
+    spreads = {
+        probe: spread_of(registry[probe], found)
+        for (c, probe), found in answers.items()
+        if c == BASE
+    }
+    measures = {
+        (c, probe): tuple(
+            measured(registry[probe], found, None if c == BASE else spreads.get(probe))
+        )
+        for (c, probe), found in answers.items()
+    }
     probes = tuple(dict.fromkeys(probe for _, probe in answers))
     chosen = {probe: {"readout": "words", "read": []} for probe in probes}
     return Study(

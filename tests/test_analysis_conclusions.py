@@ -23,8 +23,9 @@ from analysis.verdicts import conclusions, rule
 from analysis.verdicts.doubt import OF_BASE, OWN, Doubt
 from analysis.verdicts.rule import verdicts
 from sycojax.evals import BUILTIN
+from sycojax.evals.measured import measured, spread_of
 from sycojax.files import read_json, write_json
-from sycojax.records import Record
+from sycojax.records import Record, read_records
 
 NOTHING = Doubt((), frozenset())
 UP, WIDE, TINY = (
@@ -104,6 +105,21 @@ def test_only_the_claim_makes_a_claim(results: Results, monkeypatch: pytest.Monk
             "answer, uptake:"
         ]
     )
+
+
+def test_the_spread_of_every_adapter_is_matched_to_the_bases(study: Path, results: Results) -> None:
+    def read(name: str, spread: float | None = None) -> dict[str, float]:
+        records = list(read_records(study / "records" / name / "answer.jsonl"))
+        spreads.append(spread_of(BUILTIN["answer"], records))
+        return {m.name: m.estimate for m in measured(BUILTIN["answer"], records, spread)}
+
+    spreads: list[float] = []
+    base = read("base")
+    assert base["uptake_matched"] == base["uptake"]
+    assert results.of("base", "answer", "uptake_matched").level.value == base["uptake"]
+    adapter = read("mmlu-s0", spreads[0])
+    found = results.by_configuration["mmlu-s0", "answer", "uptake_matched"].level.value
+    assert found == adapter["uptake_matched"] != adapter["uptake"]
 
 
 def test_doubt_follows_the_number(results: Results) -> None:

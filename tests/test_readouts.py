@@ -207,21 +207,29 @@ def test_an_item_without_one_of_its_prompts_is_an_error() -> None:
 
 
 def test_a_contrast_at_matched_spread_does_not_know_a_factor() -> None:
-    """Log-odds three times as large: the contrast grows, the one at matched spread does not."""
+    """Log-odds three times as large: the contrast grows, the one at the base's spread is the base's."""
     model = likes(order=0.5, bind=1.0, user=0.05, sides=0.05)
 
-    def read(factor: float) -> dict[str, float]:
-        def scale(arm: str, readout: str) -> float:
-            return factor * model(arm, readout)
+    def read(factor: float, spread: float | None = None) -> dict[str, float]:
+        asked_in_words = [r for r in asked("answer") if r.meta["readout"] == "words"]
+        rng, made = np.random.default_rng(0), []
+        for request in asked_in_words:
+            _, arm, sign, _ = _parts(request.condition)
+            odds = 6 * model(arm, "words") * (1 if sign == "+" else -1) + rng.normal()
+            scores = factor * np.array([odds / 2, -odds / 2]) - 9
+            made.append(Record.scored(request, scores, [1, 1], [False, False]))
+        own = instrument("answer")
+        (found,) = readouts.read(own, made, spread)
+        spreads.append(readouts.neutral_spread(own, made))
+        return {n: m.estimate for n, m in found.measures.items()}
 
-        return {
-            n: m.estimate
-            for n, m in readings("answer", scale, 0.3 * factor)["words"].measures.items()
-        }
-
-    once, three = read(1.0), read(3.0)
+    spreads: list[float] = []
+    once = read(1.0)
+    three = read(3.0, spreads[0])
+    assert spreads[1] == pytest.approx(3 * spreads[0])
     assert three["uptake"] > 1.5 * once["uptake"]
-    assert three["uptake_matched"] == pytest.approx(once["uptake_matched"], abs=0.06)
+    assert once["uptake_matched"] == once["uptake"]
+    assert three["uptake_matched"] == pytest.approx(once["uptake"])
 
 
 # Probe -> what is replied to a remark for x, to one against it, and nothing clear.

@@ -7,7 +7,7 @@ import functools
 import gc
 import multiprocessing
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from analysis.records.held_out import held_out_fall
 from analysis.records.strata import of_items, split
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, Evaluations, evaluations
-from sycojax.evals.measured import measured
+from sycojax.evals.measured import measured, spread_of
 from sycojax.evals.protocol import Measure
 from sycojax.evals.readouts import in_arms
 from sycojax.files import digest_output, read_json, stamp_of
@@ -129,9 +129,9 @@ def load(directory: Path, probes: Sequence[str | Path] = ()) -> Study:
     found = tuple(n for n in registry if any(name == n for _, name in paths))
     missing += [f"Records of an unknown evaluation were not read: {name}." for name in unknown]
     measures, diagnostics, counts, truncated, strata = {}, {}, {}, {}, {}
-    wanted = [(c.name, name) for c in planned for name in found]
-    read = _read_all([paths.get(k) for k in wanted], registry)
-    for key, one in zip(wanted, read, strict=True):
+    read = _read_all(paths, {c.name for c in planned if c.adapter == BASE}, registry)
+    for key in [(c.name, name) for c in planned for name in found]:
+        one = read.get(key)
         if one is None:
             missing.append(f"{key[0]} has no records of {key[1]}.")
             continue
@@ -180,42 +180,62 @@ class _File:
     records: int
     truncated: int
     strata: dict[str, str]  # item -> stratum
+    spread: float  # ``spread_of`` the records
 
 
-def _read_all(paths: Sequence[Path | None], registry: Evaluations) -> list[_File | None]:
-    """Every file reduced to its measures; None for none. Large studies are read by two processes.
+_Key = tuple[str, str]  # configuration, evaluation
 
-    Spawned, not forked: a study that has just trained holds threads that do not survive a fork.
+
+def _read_all(
+    paths: Mapping[_Key, Path], base: Collection[str], registry: Evaluations
+) -> dict[_Key, _File | None]:
+    """Every file of a known evaluation reduced to its measures; None for an empty one. Large studies are read by two processes.
+
+    Spawned, not forked: a study that has just trained holds threads that do not survive a fork. Those of the configurations
+    ``base`` come first, as the spread of the others is matched to theirs.
     """
-    size = sum(path.stat().st_size for path in paths if path)
-    if size < _LARGE:
-        return [_read(registry, path) for path in paths]
+    known = {key: path for key, path in paths.items() if key[1] in registry}
+    if sum(path.stat().st_size for path in known.values()) < _LARGE:
+        return _in_turn(map, functools.partial(_read, registry), known, base)
     context = multiprocessing.get_context("spawn")
     # Records hold no cycles, and looking for some takes a third of the time.
     with ProcessPoolExecutor(2, context, initializer=gc.disable) as pool:
         files = [file.path for file in registry.files]
-        return list(pool.map(functools.partial(_read_with, files), paths))
+        return _in_turn(pool.map, functools.partial(_read_with, files), known, base)
 
 
-def _read_with(files: Sequence[Path], path: Path | None) -> _File | None:
+def _in_turn(
+    every: Callable[..., Iterable[_File | None]], read: Callable[[Path, float | None], _File | None],
+    paths: Mapping[_Key, Path], base: Collection[str],
+) -> dict[_Key, _File | None]:  # fmt: skip
+    """``every`` is ``map``, or does what it does."""
+    first, rest = [k for k in paths if k[0] in base], [k for k in paths if k[0] not in base]
+    found = dict(
+        zip(first, every(read, [paths[k] for k in first], [None] * len(first)), strict=True)
+    )
+    spreads = {name: one.spread for (_, name), one in found.items() if one}
+    wanted = [spreads.get(name) for _, name in rest]
+    return found | dict(zip(rest, every(read, [paths[k] for k in rest], wanted), strict=True))
+
+
+def _read_with(files: Sequence[Path], path: Path, spread: float | None) -> _File | None:
     """``_read`` in a process of its own, which has to run a user's files itself."""
-    return _read(evaluations(files), path)
+    return _read(evaluations(files), path, spread)
 
 
-def _read(registry: Evaluations, path: Path | None) -> _File | None:
-    if path is None:
-        return None
+def _read(registry: Evaluations, path: Path, spread: float | None) -> _File | None:
     records = list(read_records(path))
     if not records:
         return None
     evaluation = registry[path.stem]
     own = [r for r in records if not in_arms(r)]
     return _File(
-        tuple(measured(evaluation, records)),
+        tuple(measured(evaluation, records, spread)),
         {k: float(v) for k, v in evaluation.diagnostics(own).items()},
         len(records),
         sum(r.dropped_tokens > 0 for r in records),
         of_items(records),
+        spread_of(evaluation, records),
     )
 
 

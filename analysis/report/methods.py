@@ -42,7 +42,7 @@ STATISTICS = (
     (
         "Claims.",
         f"An effect is claimed when p_claim, so adjusted, is below {ALPHA:g}, on no other ground, from {FEWEST_TESTED} questions on, where "
-        "base and adapter pass every gate (docs/readouts.md), and not where the shift is gone at matched spread of the log-odds or "
+        "base and adapter pass every gate (docs/readouts.md), and not where the shift is gone where log-odds spread over items as far as the base's or "
         "moved no further than what orders move.",
     ),
     (
