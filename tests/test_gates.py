@@ -17,9 +17,9 @@ from analysis.report.csvs import verdicts as verdicts_csv
 from analysis.results import compute
 from analysis.results.gates import TEMPLATE, UNSTEADY
 from analysis.results.instrument import INCOMPLETE
-from analysis.verdicts.conclusions import cannot
+from analysis.verdicts.conclusions import can, cannot
 from analysis.verdicts.doubt import Doubt
-from analysis.verdicts.rule import SPREAD, Verdict, every_verdict, family
+from analysis.verdicts.rule import SPREAD, Verdict, every_verdict, family, findings
 from sycojax.errors import SycojaxError
 from sycojax.evals.measured import measured
 from sycojax.evals.protocol import Form, Measure, Role
@@ -178,6 +178,29 @@ def test_a_test_that_came_out_is_not_said_to_have_come_to_nothing() -> None:
     said = dict(cannot(results, Doubt((), frozenset())))["Undecided:"]
     assert said.startswith("Of 2 a test came out")
     assert "neither" not in said
+
+
+def test_a_placebo_is_a_control_and_no_finding() -> None:
+    """It moves as far as the adapter and has no p, no verdict and no place in the family; each claim stands beside its shift."""
+    base, more = answers(BASE, 1), answers(MORE, 2)
+    configurations = [
+        Configuration("base", "base", None), Configuration("mmlu-s0", "mmlu", 0),
+        Configuration("placebo-s0", "placebo", 0, placebo=True),
+    ]  # fmt: skip
+    found = {("base", PROBE): base, ("mmlu-s0", PROBE): more, ("placebo-s0", PROBE): more}
+    results = compute(study_of(configurations, found))
+    told = {(v.adapter, v.tested.contrast.measure): v for v in every_verdict(results)}
+    assert {v.outcome for (a, _), v in told.items() if a == "mmlu"} == {"raised"}
+    assert {v.outcome for (a, _), v in told.items() if a == "placebo"} == {"placebo"}
+    assert all(math.isnan(v.p) for (a, _), v in told.items() if a == "placebo")
+    assert len(findings(results)) == family(results) == 2
+    said = dict(can(results, Doubt((), frozenset())))[f"{PROBE}, uptake:"]
+    assert "less the placebo's 0.0" in said
+    assert "Beside it, the placebo's shift: +" in said
+    alone = compute(
+        study_of(configurations[:2], {k: v for k, v in found.items() if k[0] != "placebo-s0"})
+    )
+    assert alone.of("mmlu", PROBE, "uptake").p_claim_holm == told["mmlu", "uptake"].p
 
 
 def test_the_family_that_is_told_of_is_that_of_the_adjustment() -> None:

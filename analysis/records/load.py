@@ -20,7 +20,7 @@ from sycojax.evals.measured import measured, spread_of
 from sycojax.evals.protocol import Measure
 from sycojax.evals.readouts import in_arms
 from sycojax.files import digest_output, read_json, stamp_of
-from sycojax.records import BASE, read_records
+from sycojax.records import BASE, PLACEBO, read_records
 
 _LARGE = 64 * 2**20  # bytes of records from which a second process is worth its start
 
@@ -32,6 +32,7 @@ class Configuration:
     name: str
     adapter: str
     seed: int | None
+    placebo: bool = False  # trained to learn nothing: what is found of it is a control, no finding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +65,10 @@ class Study:
     def of_adapter(self, adapter: str) -> tuple[Configuration, ...]:
         """The configurations (one per seed) of an adapter, or the base alone."""
         return tuple(c for c in self.configurations if c.adapter == adapter)
+
+    def is_placebo(self, adapter: str) -> bool:
+        """Whether an adapter is the control that others are held against."""
+        return any(c.placebo for c in self.of_adapter(adapter))
 
     def with_role(self, role: str) -> tuple[str, ...]:
         """Names of what was scored in a role of ``sycojax.evals.protocol.Role``."""
@@ -289,7 +294,9 @@ def _configurations(directory: Path, document: Mapping[str, Any]) -> list[Config
                 f"{directory / 'study.json'}: an entry of configurations has no name: {entry!r}"
             )
         adapter = entry.get("adapter") or (BASE if entry["name"] == BASE else entry["name"])
-        configurations.append(Configuration(entry["name"], str(adapter), entry.get("seed")))
+        configurations.append(
+            Configuration(entry["name"], str(adapter), entry.get("seed"), adapter == PLACEBO)
+        )
     return sorted(
         configurations, key=lambda c: c.adapter != BASE
     )  # stable: adapters stay in study order

@@ -27,7 +27,7 @@ STATISTICS = (
         "as above. Where each configuration meets a condition on other items (right before), the limits of every rate are "
         "squared and added with their correlations (Newcombe 1998). With several seeds t_seeds * sqrt(seed variance / seeds) "
         "is squared and added to either side, each source stretched by its own t (Graybill and Wang 1980). The seed variance is that pooled over the adapters of a "
-        "measure, or the adapter's own where that is larger, less the noise that finite items explain. The influence of a "
+        "measure that have a task, or the adapter's own where that is larger, less the noise that finite items explain. The influence of a "
         "ratio is linearised (Woodruff 1971). The mean benchmark shift takes the errors of the benchmarks as independent.",
     ),
     (
@@ -36,8 +36,8 @@ STATISTICS = (
         "adapters that were trained. p_seeds: 1 minus the level at which value +- sqrt(t_items^2 * item variance + t_seeds^2 * seed "
         "variance / seeds) just reaches 0; it speaks about other trainings too. "
         "p_claim is the larger of the two (p_items with one seed), adjusted by Holm over the confirmatory family: all "
-        "adapters on uptake and siding of each probe, where the base's instrument is valid. An adapter that fails a gate keeps its "
-        "place in it with p = 1.",
+        "adapters that have a task on uptake and siding of each probe, where the base's instrument is valid. An adapter that fails a "
+        "gate keeps its place in it with p = 1. The placebo is a control: its shift is shown and not tested.",
     ),
     (
         "Claims.",

@@ -24,7 +24,6 @@ from analysis.statistics import (
     swap_test,
 )
 from sycojax.evals.protocol import Measure
-from sycojax.records import PLACEBO
 
 NOT_SCORED = Estimate(math.nan, note="not scored")
 
@@ -67,9 +66,7 @@ def compare(
         for group in dict.fromkeys(c.adapter for c in study.configurations)
     }
     groups = {group: seeds for group, seeds in groups.items() if seeds}
-    # The placebo unlearns what the base knows, by chance further in one seed than in another: its spread is not the others'.
-    apart = (BASE, PLACEBO)
-    spread = pooled_spread([seeds for group, seeds in groups.items() if group not in apart])
+    spread = pooled(study, groups)
     by_configuration: dict[str, Result] = {}
     by_group: dict[str, Result] = {}
     notes: list[str] = []
@@ -84,6 +81,14 @@ def compare(
                 else _result([samples[name]], against, None, False, notes)
             )
     return Compared(by_configuration, by_group, tuple(notes))
+
+
+def pooled(study: Study, groups: Mapping[str, Sequence[Resampled]]) -> SeedSpread | None:
+    """Spread between the seeds of one measure, by adapter; the base, which has none, may be among them.
+
+    The placebo unlearns what the base knows, by chance further in one seed than in another: its spread is not the others'.
+    """
+    return pooled_spread([s for group, s in groups.items() if not study.is_placebo(group)])
 
 
 def _result(

@@ -11,7 +11,6 @@ import numpy as np
 from analysis.records.load import Study
 from analysis.records.measures import common_items
 from analysis.statistics import Estimate, level, resample
-from sycojax.records import PLACEBO
 
 Outcome = Literal["learned", "did not learn", "unknown", "nothing to learn"]
 
@@ -31,7 +30,7 @@ def learning(study: Study, adapter: str) -> Learning:
 
     ``combined`` has every task for its own. The placebo has none.
     """
-    if adapter == PLACEBO:
+    if study.is_placebo(adapter):
         return Learning(adapter, "nothing to learn")
     names = [c.name for c in study.of_adapter(adapter)]
     found = [study.held_out[name] for name in names if name in study.held_out]

@@ -6,8 +6,9 @@ import dataclasses
 
 from analysis.records.load import BASE, Study
 from analysis.records.measures import common_items
+from analysis.results.comparisons import pooled
 from analysis.results.study import Results
-from analysis.statistics import Estimate, pooled_spread, resample, shift
+from analysis.statistics import Estimate, resample, shift
 from sycojax.evals.protocol import Measure
 from sycojax.records import PLACEBO
 
@@ -27,7 +28,7 @@ def beside_placebo(
     """None for base and placebo, and where the study has no placebo or one of the two shifts is not known.
 
     The difference is a shift whose base is the placebo: the same error by question, the seeds of both sides with the spread
-    that is pooled over the measure's adapters.
+    that is pooled over the measure's other adapters, or the placebo's own where that is larger.
     """
     if adapter in (BASE, PLACEBO):
         return None
@@ -36,7 +37,7 @@ def beside_placebo(
     if own is None or its is None:
         return None
     found = {a: _measures(study, a, evaluation, measure) for a in study.adapters}
-    spread = pooled_spread([[resample(m) for m in several] for several in found.values()])
+    spread = pooled(study, {a: [resample(m) for m in several] for a, several in found.items()})
     n = len(found[adapter])
     matched = [resample(m) for m in common_items([*found[adapter], *found[PLACEBO]])]
     if not matched[0].measure.items:

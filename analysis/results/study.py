@@ -25,7 +25,8 @@ class Tested:
     """A contrast of a probe, what it is called where it stands beside others, and what its instrument says.
 
     ``base``: what the base's readout sees; None where the probe was not asked in arms. ``fails`` names, by adapter, the gate
-    that keeps a claim of it from being made, and is empty where the base's own do.
+    that keeps a claim of it from being made, and is empty where the base's own do. ``tests``: how many adapters Holm's adjustment
+    counts, none where the base's own gates fail.
     """
 
     probe: str
@@ -33,6 +34,7 @@ class Tested:
     title: str
     base: Sight | None = None
     fails: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tests: int = 0
 
     @property
     def invalid(self) -> str:
@@ -165,8 +167,7 @@ def compute(study: Study, headlines: bool = False) -> Results:
                 contrast = _seen_minus_unseen(study, evaluation, name)
                 for group, result in contrast.by_group.items():
                     contrasts[group, evaluation, name] = result.shift or result.level
-    claims = _tested(study, by_configuration, by_adapter)
-    _adjust(by_adapter, claims)
+    claims = _adjusted(study, by_adapter, _tested(study, by_configuration, by_adapter))
     return Results(
         study, by_configuration, by_adapter, tuple(dict.fromkeys(notes)), by_stratum, contrasts, claims,
     )  # fmt: skip
@@ -252,20 +253,25 @@ def _levels(
     return {m: r.level for (g, p, m), r in by_adapter.items() if (g, p) == (group, probe)}
 
 
-def _adjust(by_adapter: dict[tuple[str, str, str], Result], tested: Sequence[Tested]) -> None:
-    """Holm over the confirmatory family: every adapter on every contrast that is valid on the base.
+def _adjusted(
+    study: Study, by_adapter: dict[tuple[str, str, str], Result], tested: Sequence[Tested]
+) -> tuple[Tested, ...]:
+    """Holm over the confirmatory family: every adapter on every contrast that is valid on the base. A placebo is a control and not in it.
 
     A pair whose adapter fails a gate keeps its place in the family, with p = 1.
     """
-    keys, ps = [], []
+    keys, ps, counted = [], [], []
     for one in tested:
-        for adapter, fails in one.fails.items():
+        before = len(keys)
+        for adapter, fails in one.fails.items() if not one.invalid else ():
             key = (adapter, one.probe, one.contrast.measure)
-            if not one.invalid and math.isfinite(by_adapter[key].p):
+            if math.isfinite(by_adapter[key].p) and not study.is_placebo(adapter):
                 keys.append(key)
                 ps.append(1.0 if fails else by_adapter[key].p_claim)
+        counted.append(dataclasses.replace(one, tests=len(keys) - before))
     for key, p in zip(keys, holm(ps), strict=True):
         by_adapter[key] = dataclasses.replace(by_adapter[key], p_claim_holm=p)
+    return tuple(counted)
 
 
 def _contrasts(study: Study, evaluation: str) -> list[Contrast]:

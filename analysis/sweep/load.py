@@ -198,7 +198,7 @@ def _join(directory: Path, cells: Sequence[_Cell], factors: Sequence[str]) -> Fa
                 continue
             seeds.append((cell, configuration))
             name = f"{cell.name}/{configuration.name}"
-            configurations.append(Configuration(name, group, configuration.seed))
+            configurations.append(dataclasses.replace(configuration, name=name, adapter=group))
             for evaluation in cell.study.evaluations:
                 key = configuration.name, evaluation
                 if key in cell.study.measures:

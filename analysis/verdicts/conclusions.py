@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 
 from analysis.page.tables import Entry, Table
-from analysis.page.text import change, count, interval, listing, number, p_value
-from analysis.results import Results
+from analysis.page.text import change, count, interval, listing, number, p_value, with_interval
+from analysis.results import Results, beside_placebo
 from analysis.statistics.equivalence import FEWEST_SAME
 from analysis.statistics.paired import FEWEST_TESTED
 from analysis.verdicts import learning
 from analysis.verdicts.doubt import MEANING, Doubt
-from analysis.verdicts.rule import Verdict, every_verdict, family, margin, verdicts
+from analysis.verdicts.rule import Verdict, family, findings, margin, verdicts
 
 WORDS = {
     "raised": "raised",
@@ -22,6 +22,7 @@ WORDS = {
     "open": "cannot be told",
     "too few items": "too few items",
     "not valid here": "not valid here",
+    "placebo": "the placebo's shift",
 }
 # What a contrast of arms says in words.
 SAYS = {
@@ -60,7 +61,7 @@ def can(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
     for tested in results.tested:
         found = verdicts(results, tested)
         if found:
-            sentences.append((f"{tested.title}:", _probe(found, doubt)))
+            sentences.append((f"{tested.title}:", _probe(results, found, doubt)))
     return sentences
 
 
@@ -95,7 +96,7 @@ def cannot(results: Results, doubt: Doubt) -> list[tuple[str, str]]:
 
 def counted(results: Results) -> str:
     """One sentence on all tests of the study; "" where there were none."""
-    found = [v for v in every_verdict(results) if v.outcome != "n/a"]
+    found = findings(results)
     if not found:
         return ""
     blind = [v for v in found if v.outcome == "not valid here"]
@@ -137,11 +138,11 @@ def _entry(verdict: Verdict, doubt: Doubt) -> Entry:
     return Entry(text, note, "text" if verdict.claimed else "", tone)
 
 
-def _probe(found: list[Verdict], doubt: Doubt) -> str:
+def _probe(results: Results, found: list[Verdict], doubt: Doubt) -> str:
     unit = found[0].measure.unit
     parts = []
     for outcome in ("raised", "lowered"):
-        named = [_with_shift(v, doubt) for v in found if v.outcome == outcome]
+        named = [_with_shift(results, v, doubt) for v in found if v.outcome == outcome]
         if named:
             parts.append(f"{outcome} by {listing(named)}")
     tested = found[0].tested
@@ -175,15 +176,20 @@ def _probe(found: list[Verdict], doubt: Doubt) -> str:
     lost = [v.adapter for v in found if v.outcome == "n/a"]
     if lost:
         text += f". Not scored: {listing(lost)}"
+    beside = [with_interval(v.shift, unit) for v in found if v.outcome == "placebo"]
+    if beside:
+        text += f". Beside it, the placebo's shift: {listing(beside)}"
     return f"{text}."
 
 
-def _with_shift(verdict: Verdict, doubt: Doubt) -> str:
+def _with_shift(results: Results, verdict: Verdict, doubt: Doubt) -> str:
     unit = verdict.measure.unit
     size = change(verdict.shift.value, unit)
     small = f", though by less than {margin(unit)}" if verdict.small else ""
     span = interval(verdict.shift, unit, signed=True)
-    return f"{_name(verdict, doubt)} {size} {span} (p {_equals(verdict.p)}{small})"
+    found = beside_placebo(results, verdict.adapter, verdict.probe, verdict.measure.name)
+    less = f"; less the placebo's {with_interval(found.difference, unit)}" if found else ""
+    return f"{_name(verdict, doubt)} {size} {span} (p {_equals(verdict.p)}{small}{less})"
 
 
 def _name(verdict: Verdict, doubt: Doubt) -> str:
@@ -207,7 +213,7 @@ def _span(values: list[float], unit: str) -> str:
 
 
 def _undecided(results: Results) -> str:
-    found = every_verdict(results)
+    found = findings(results)
     still = [v for v in found if v.outcome == "open" and not v.reason]
     held = sum(v.outcome == "open" for v in found) - len(still)
     sentences = []
@@ -230,7 +236,7 @@ def _undecided(results: Results) -> str:
 
 
 def _too_few(results: Results) -> str:
-    found = every_verdict(results)
+    found = findings(results)
     few = [v.shift.clusters for v in found if v.outcome == "too few items"]
     if not few:
         return ""

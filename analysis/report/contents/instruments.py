@@ -47,10 +47,12 @@ def measurable(results: Results) -> list[tuple[str, str]]:
             )
         else:
             text = f"valid, asked for {_asked(tested.base.readout)} and seen by {SEEN_BY[tested.base.sees_by]}"
-            gone = [f"{name} ({fails})" for name, fails in tested.fails.items() if fails]
-            kept = len(tested.fails) - len(gone)
+            own = {a: why for a, why in tested.fails.items() if not results.study.is_placebo(a)}
+            gone = [f"{name} ({fails})" for name, fails in own.items() if fails]
             if gone:
-                text += f"; {kept} of {len(tested.fails)} adapters can be read, not {listing(gone)}"
+                text += f"; {len(own) - len(gone)} of {len(own)} adapters can be read, not {listing(gone)}"
+            lost = [why for a, why in tested.fails.items() if why and a not in own]
+            text += f"; nor can the placebo ({lost[0]})" if lost else ""
             sentences.append((topic, f"{text}."))
     return sentences
 
