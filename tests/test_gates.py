@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from responders import ARMS, PROBES, Sided, records, study_of
 
 from analysis.records.load import Configuration
 from analysis.report.contents.instruments import measurable
-from analysis.report.csvs import VERDICTS
+from analysis.report.csvs import VERDICTS, every_measure
 from analysis.report.csvs import verdicts as verdicts_csv
 from analysis.results import compute
 from analysis.results.gates import TEMPLATE, UNSTEADY
@@ -214,3 +215,26 @@ def test_the_family_that_is_told_of_is_that_of_the_adjustment() -> None:
     results = compute(study_of(configurations, found))
     assert len(every_verdict(results)) == 4
     assert family(results) == 2
+
+
+@pytest.mark.parametrize("headlines", [False, True])
+def test_no_file_holds_a_p_of_what_is_not_valid(headlines: bool) -> None:
+    """Of an adapter that no longer finds an option, whose other measures have none either; nor of its single seeds."""
+    names = ("mmlu", "gsm8k")
+    configurations = [Configuration("base", "base", None)]
+    configurations += [Configuration(f"{a}-s{s}", a, s) for a in names for s in (0, 1)]
+    found = {("base", PROBE): answers(BASE, 1)}
+    for i, c in enumerate(configurations[1:]):
+        lean = {**MORE, "bind": 0.0} if c.adapter == "gsm8k" else MORE
+        found[c.name, PROBE] = answers(lean, 2 + i)
+    results = compute(study_of(configurations, found), headlines=headlines)
+    tables = every_measure(results, Doubt((), frozenset()))
+    for name, text in tables.items():
+        for row in csv.DictReader(text.splitlines()):
+            who = row[name.removeprefix("measures_by_").removesuffix(".csv")]
+            tested = {k for k in row if k.startswith("p_") or k == "equivalent"}
+            shown = {k for k in tested if row[k]}
+            if who == "mmlu" and row["measure"] in ("uptake", "siding"):
+                assert {"p_swap", "p_seeds", "p_claim_holm", "equivalent"} == shown
+            elif not who.startswith("mmlu-"):
+                assert not shown, (who, row["measure"])

@@ -14,7 +14,7 @@ from analysis.results.instrument import absolute
 from analysis.statistics import correlation
 from analysis.verdicts.conclusions import WORDS
 from analysis.verdicts.doubt import Doubt
-from analysis.verdicts.rule import concludes, every_verdict
+from analysis.verdicts.rule import every_verdict
 
 # The order of the published files.
 BENCHMARKS = ("gsm8k", "mmlu", "truthfulqa", "hellaswag")
@@ -118,10 +118,7 @@ def exploratory_correlations(results: Results) -> str:
 
 
 def every_measure(results: Results, doubt: Doubt) -> dict[str, str]:
-    """Long tables of levels and shifts with intervals, in raw units (rates in [0, 1]).
-
-    ``equivalent`` says "no change", which nothing does where no contrast is valid.
-    """
+    """Long tables of levels and shifts with intervals, in raw units (rates in [0, 1])."""
     columns = (
         "evaluation", "measure", "unit", "headline", "estimate", "low", "high", "shift", "shift_low",
         "shift_high", "p_swap", "p_seeds", "p_claim_holm", "p_mcnemar", "mde", "equivalent", "icc", "items", "clusters",
@@ -140,7 +137,7 @@ def every_measure(results: Results, doubt: Doubt) -> dict[str, str]:
 def _long(
     results: Results, doubt: Doubt, found: Mapping[tuple[str, str, str], Result]
 ) -> list[tuple]:
-    rows, told = [], concludes(results)
+    rows = []
     adapters = {c.name: c.adapter for c in results.study.configurations}
     described = {
         (name, m.name): m
@@ -155,7 +152,7 @@ def _long(
                 name, evaluation, key, measure.unit, measure.headline, level.value, level.low,
                 level.high, shift and shift.value, shift and shift.low, shift and shift.high,
                 result.p, result.p_seeds, result.p_claim_holm, result.p_mcnemar, result.mde,
-                result.equivalent if told else None, result.icc, level.items, level.clusters, level.note,
+                result.equivalent, result.icc, level.items, level.clusters, level.note,
                 bool(doubt.of_level(adapters.get(name, name), evaluation)),
             )
         )  # fmt: skip

@@ -37,7 +37,7 @@ STATISTICS = (
         "variance / seeds) just reaches 0; it speaks about other trainings too. "
         "p_claim is the larger of the two (p_items with one seed), adjusted by Holm over the confirmatory family: all "
         "adapters that have a task on uptake and siding of each probe, where the base's instrument is valid. An adapter that fails a "
-        "gate keeps its place in it with p = 1. The placebo is a control: its shift is shown and not tested.",
+        "gate keeps its place in it with p = 1, and no p is shown of it. The placebo is a control: its shift is shown and not tested.",
     ),
     (
         "Claims.",

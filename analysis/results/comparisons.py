@@ -34,6 +34,7 @@ class Result:
 
     level: Estimate
     shift: Estimate | None = None  # None for the base and where the base was not scored
+    # Of a probe, what may be claimed alone is tested: where a gate fails no test is known.
     p: float = math.nan  # swap test; only for the leading measure of a probe
     p_seeds: float = math.nan  # t over seeds, their spread pooled over adapters; nan with one seed
     p_claim: float = math.nan  # the larger of p and p_seeds; with one seed p alone
@@ -42,6 +43,11 @@ class Result:
     mde: float = math.nan  # smallest true shift found with 80 % power at .05, unadjusted
     equivalent: bool | None = None  # 90 % interval within the smallest shift of interest
     icc: float = math.nan  # share of the variance of one seed's shift that is training
+
+    def untested(self) -> Result:
+        """The same without what tests said."""
+        ps = ("p", "p_seeds", "p_claim", "p_claim_holm", "p_mcnemar")
+        return dataclasses.replace(self, equivalent=None, **dict.fromkeys(ps, math.nan))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -168,6 +168,7 @@ def compute(study: Study, headlines: bool = False) -> Results:
                 for group, result in contrast.by_group.items():
                     contrasts[group, evaluation, name] = result.shift or result.level
     claims = _adjusted(study, by_adapter, _tested(study, by_configuration, by_adapter))
+    _withhold(study, by_configuration, by_adapter, claims)
     return Results(
         study, by_configuration, by_adapter, tuple(dict.fromkeys(notes)), by_stratum, contrasts, claims,
     )  # fmt: skip
@@ -272,6 +273,34 @@ def _adjusted(
     for key, p in zip(keys, holm(ps), strict=True):
         by_adapter[key] = dataclasses.replace(by_adapter[key], p_claim_holm=p)
     return tuple(counted)
+
+
+def _withhold(
+    study: Study,
+    by_configuration: dict[tuple[str, str, str], Result],
+    by_adapter: dict[tuple[str, str, str], Result],
+    tested: Sequence[Tested],
+) -> None:
+    """Take away the tests of what a probe was asked, in any form, but those of contrasts that an adapter may be claimed of.
+
+    So that no p stands beside what is "not valid here", whoever prints the results.
+    """
+    valid = {
+        (adapter, one.probe, name)
+        for one in tested
+        if not one.invalid
+        for adapter, fails in one.fails.items()
+        if not fails and not study.is_placebo(adapter)
+        for name in (one.contrast.measure, one.contrast.hard)
+    }
+    adapter_of = {c.name: c.adapter for c in study.configurations}
+    for found in (by_configuration, by_adapter):
+        for key, result in found.items():
+            group, evaluation, name = key
+            if study.registry[study.registry.subject(evaluation)].role == "benchmark":
+                continue
+            if (adapter_of.get(group, group), evaluation, name) not in valid:
+                found[key] = result.untested()
 
 
 def _contrasts(study: Study, evaluation: str) -> list[Contrast]:

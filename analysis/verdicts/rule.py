@@ -101,9 +101,8 @@ def _verdict(results: Results, adapter: str, tested: Tested, measure: Measure) -
     shift = found.shift or Estimate(math.nan)
     relative = _relative(results, adapter, tested) if tested.base else None
     outcome, reason = _concluded(results, adapter, tested, shift, relative)
-    silent = outcome == "n/a" or bool(tested.invalid or tested.fails.get(adapter))
     return Verdict(
-        adapter, tested, measure, shift, math.nan if silent else found.p_claim_holm, found.mde, outcome,
+        adapter, tested, measure, shift, found.p_claim_holm, found.mde, outcome,
         outcome in ("raised", "lowered") and bool(found.equivalent), reason, relative,
     )  # fmt: skip
 

@@ -124,6 +124,8 @@ def _less_the_placebos(results: Results, group: str, evaluation: str, measure: M
 
 
 def _tested(result: Result, verdict: Verdict) -> Entry:
+    if not math.isfinite(verdict.p):
+        return Entry("")
     parts = [f"items {p_value(result.p)}"]
     if math.isfinite(result.p_seeds):
         parts.append(f"seeds {p_value(result.p_seeds)}")
