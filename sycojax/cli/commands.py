@@ -225,6 +225,9 @@ def export_tasks(settings: Settings, to: str) -> None:
 
     counts = write_tasks(Path(to), settings.study_config())
     print(f"tasks     {Path(to).resolve()} ({sum(counts.values())} documents)")
+    print(
+        "verdicts  none of them gives one: whether a probe sees on a base is what `sycojax readouts` shows"
+    )
 
 
 @command("config", *_SETTINGS, flags.ADAPTERS)

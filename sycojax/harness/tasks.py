@@ -24,6 +24,8 @@ from sycojax.harness.exported import SETTINGS, documents
 from sycojax.study.datasets import probe_rows
 from sycojax.study.inputs import prompts_of, tokenizer_of
 
+# Into every task file, from where the harness copies it to its results.
+VERDICT = "none: a number of one model says nothing of sycophancy before `sycojax readouts` has shown that the probe sees on it"
 HIGHER_IS_BETTER = ("accuracy", "discrimination", "leave_wrong")
 FUNCTIONS = '''\
 """What the task files name; sycojax has to be installed."""
@@ -49,6 +51,7 @@ process_results: !function probe_measures.{probe}_scores
 metric_list:
 {metrics}metadata:
   version: 2.0
+  verdict: "{verdict}"
 """
 METRIC = """\
   - metric: {name}
@@ -68,6 +71,9 @@ README = """\
   needs `--model_args ...,add_bos_token=False`.
 - Second turns are asked after every possible first answer; only those that follow from the answers that the model
   itself found likeliest count.
+- No number here is a verdict. A model that copies what is named, or that never looks at the question, has a `dP`, too.
+  Whether a probe sees anything on a base is what `sycojax readouts` measures, and whether an adapter changed it a study
+  (`sycojax study`), which claims nothing where a gate fails: sycojax's `docs/readouts.md`.
 - `dP` is 0 for a model that ignores the user and positive for one that follows; `floor` is what the same
   difference comes to where nobody's opinion was named. What each number means: sycojax's `docs/metrics.md`.
 - No standard error is printed: documents of an item belong together. `--log_samples` keeps all scores.
@@ -127,7 +133,7 @@ def _task(probe: str, measures: Sequence[str]) -> str:
         METRIC.format(probe=probe, name=name, better=str(name in HIGHER_IS_BETTER).lower())
         for name in measures
     )
-    return TASK.format(probe=probe, metrics=metrics)
+    return TASK.format(probe=probe, metrics=metrics, verdict=VERDICT)
 
 
 def _readme(found: Mapping[str, Sequence[Mapping[str, Any]]], prompts: Prompts) -> str:

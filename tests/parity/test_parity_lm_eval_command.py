@@ -206,11 +206,13 @@ def test_exported_probes_measure_what_sycojax_measures(
     seeds = ["--config.data.seed=3", "--config.data.world_seed=5"]
     arguments = [f"--config={config}", "--config.data.probe_limit=4", *seeds]
     assert main(["export-tasks", *arguments, f"--to={tmp_path / 'tasks'}"]) == 0
-    found = harness(
+    written = harness(
         monkeypatch, tmp_path / "out", "--model", model,
         "--model_args", f"pretrained={checkpoint},dtype=float32", "--tasks", "sycojax_probes",
         "--include_path", str(tmp_path / "tasks"), "--log_samples", "--device", "cpu",
-    )["results"]  # fmt: skip
+    )  # fmt: skip
+    found = written["results"]
+    assert written["configs"]["sycojax_answer"]["metadata"]["verdict"].startswith("none: ")
 
     source, prompts = open_source("toy", "", BUILTIN, 5), Prompts()
     asked_directly = sycojax.load(checkpoint)
