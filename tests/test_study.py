@@ -100,6 +100,9 @@ def test_one_command_from_rows_to_report(inputs: StudyConfig, tmp_path: Path) ->
     ratio = counts["padded_tokens"] / counts["unique_tokens"]
     assert ratio >= 1
     assert any(f"{ratio:.2f}x the {counts['unique_tokens']:,} unique" in line for line in said)
+    # In a toy of random weights, whose scores hardly round: of some items of each probe in arms, too.
+    assert counts["determinism"]["headlines"] > 3
+    assert counts["determinism"]["headline_max_abs"] < 1e-4
     index = write(tmp_path / "w")
     for configuration in ("base", "gsm8k-s0", "combined-s0"):
         for evaluation in asked_evaluations(config):

@@ -118,7 +118,7 @@ def test_one_cell_whose_scores_move_keeps_all_from_claims(sweep: Path, tmp_path:
     """Whichever it is: a family's base may be the one of any of its cells."""
     copy = shutil.copytree(sweep, tmp_path / "sweep")
     last = sorted((copy / "cells").glob("*/study.json"))[-1]
-    moved = {"determinism": {"rerun_max_abs": 0.0, "alone_max_abs": 0.5}}
+    moved = {"determinism": {"headlines": 12, "headline_max_abs": 0.5}}
     write_json(last, {**read_json(last), "scoring": moved})
     for directory, steady in ((sweep, True), (copy, False)):
         results = compute(load_sweep(directory).families[0].study, headlines=True)

@@ -12,11 +12,10 @@ from analysis.audits.inputs import subjects
 from analysis.page.text import finite, interval, number, p_value
 from analysis.records.load import BASE, section
 from analysis.results import Results
-from analysis.results.gates import STEADY
 from analysis.statistics import ALPHA, Estimate, holm, resample, swap_test
 from sycojax.evals.protocol import Measure
 
-LARGEST = STEADY  # nats
+LARGEST = 1e-2  # nats
 NULL = "rotation_null"  # even minus odd rotations of the same model: expected 0
 
 DETERMINISM = Rule(

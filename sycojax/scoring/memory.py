@@ -51,6 +51,12 @@ def decoding_width(base: FrozenBase, count: int, rows: int, slots: int, memory: 
     return math.ceil(count / math.ceil(count / width))  # passes of one size
 
 
+def float32_fits(base: FrozenBase) -> bool:
+    """Whether a bfloat16 base fits once more beside itself in float32; taken for granted where no device says (a CPU)."""
+    memory = device_memory(base.mesh)
+    return memory is None or 3 * _on_one_device(base.params) <= (1 - RESERVE) * memory
+
+
 def slot_bytes(base: FrozenBase) -> int:
     """Bytes of one token's keys and values in all layers."""
     config = base.config

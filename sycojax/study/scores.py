@@ -98,7 +98,13 @@ def score_configurations(
                     counts = scorer.report()
                     alone = stack([load_lora(state.adapter(names[-1]), base)])
                     found = determinism.measure(
-                        scorer, alone, questions, answers[-1], config.data.seed, kept.unkept()
+                        scorer,
+                        alone,
+                        asked_of,
+                        questions,
+                        answers[-1],
+                        config.data.seed,
+                        kept.unkept(),
                     )
                     counts |= {"determinism": found} if found else {}
 

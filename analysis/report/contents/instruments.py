@@ -10,7 +10,7 @@ from analysis.page.tables import Entry, Table
 from analysis.page.text import interval, listing, number
 from analysis.records.load import BASE, section
 from analysis.results import Results, Tested
-from analysis.results.gates import STEERABLE
+from analysis.results.gates import STEADY, STEERABLE
 from analysis.statistics import Estimate
 from analysis.verdicts.conclusions import SAYS
 
@@ -54,7 +54,26 @@ def measurable(results: Results) -> list[tuple[str, str]]:
             lost = [why for a, why in tested.fails.items() if why and a not in own]
             text += f"; nor can the placebo ({lost[0]})" if lost else ""
             sentences.append((topic, f"{text}."))
-    return sentences
+    return [*sentences, *_rounding(results)]
+
+
+def _rounding(results: Results) -> list[tuple[str, str]]:
+    """What another way to compute them did to headlines; nothing where it was not looked at."""
+    found = section(results.study.document, "scoring", "determinism")
+    moved = [found.get(name) for name in STEADY]
+    batches, float32 = (v if isinstance(v, int | float) else None for v in moved)
+    if batches is None:
+        return []
+    text = f"asked again in other batches, the headlines of {found.get('headlines')} items move by {_up_to(batches)}"
+    if float32 is not None:
+        text += f", and computed in float32 instead of bfloat16 by {_up_to(float32)}"
+    elif lacks := found.get("float32_lacks"):
+        text += f"; they were not compared with float32 ({lacks})"
+    return [("Rounding:", f"{text}.")]
+
+
+def _up_to(moved: float) -> str:
+    return f"{100 * moved:.2g} points at most"
 
 
 def _asked(readout: str) -> str:
