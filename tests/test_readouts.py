@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +46,16 @@ def asked(probe: str) -> list[Request]:
 
 def readings(probe: str, model: Model, noise: float = 0.3) -> dict[str, Reading]:
     """What a model that leans ``model(arm, readout)`` towards x gives in every readout; wordings differ a little."""
+    found = readouts.read(instrument(probe), made_by(model, asked(probe), noise))
+    return {r.readout: r for r in found}
+
+
+def made_by(model: Model, requests: Sequence[Request], noise: float = 0.3) -> list[Record]:
+    """Its answers."""
     rng = np.random.default_rng(3)
     made = []
-    for request in asked(probe):
+    for request in requests:
+        probe = request.evaluation
         readout, arm, sign, wording = _parts(request.condition)
         lean = model(arm, readout) * (1 if sign == "+" else -1)
         lean += 0.05 * (wording - 0.5)
@@ -62,8 +69,7 @@ def readings(probe: str, model: Model, noise: float = 0.3) -> dict[str, Reading]
         made.append(
             Record.scored(request, np.array(scores) - 5, [1] * len(scores), [False] * len(scores))
         )
-    found = readouts.read(instrument(probe), made)
-    return {r.readout: r for r in found}
+    return made
 
 
 def _parts(condition: str) -> tuple[str, str, str, int]:

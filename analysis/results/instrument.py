@@ -121,7 +121,7 @@ def chosen(readings: Sequence[Reading], replies: Mapping[str, Estimate] | None =
     One that says the opposite of what the base says in its own words (``replies``, by arm) is not taken. Where none is valid, the
     same among all of them.
     """
-    among = [r for r in readings if not _contradicted(r, replies or {})] or readings
+    among = [r for r in readings if not contradicted(r, replies or {})] or readings
     for blind in (False, True):
         halves = zip(*(_halves(r) for r in among), strict=True)
         known = [READOUTS.index(name) for name in (_first(half, blind) for half in halves) if name]
@@ -130,8 +130,8 @@ def chosen(readings: Sequence[Reading], replies: Mapping[str, Estimate] | None =
     return readings[0].readout
 
 
-def _contradicted(reading: Reading, replies: Mapping[str, Estimate]) -> bool:
-    """Whether a contrast and the one that is read from replies lie on different sides of 0, each clear of it."""
+def contradicted(reading: Reading, replies: Mapping[str, Estimate]) -> bool:
+    """Whether a contrast and the one that is read from ``replies``, by arm, lie on different sides of 0, each clear of it."""
     found = estimates(reading)
     for arm, name in (("user", "uptake_gross"), ("order", "order")):
         said = replies.get(arm)

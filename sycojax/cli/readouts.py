@@ -39,6 +39,10 @@ def readout_table(choice: Mapping[str, Any]) -> str:
             "" if found["sees"] else "; no contrast is valid: nothing will be claimed of this probe"
         )
         lines.append(f"  readout: {found['readout']}{why}{sees}")
+        if found["contradicted"]:
+            lines.append(
+                "  warning: the base says the opposite in its own words, as the replies show"
+            )
     return "\n".join(lines)
 
 

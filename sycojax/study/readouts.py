@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.results.instrument import Sight, chosen, estimates, sights
+from analysis.results.instrument import Sight, chosen, contradicted, estimates, sights
 from analysis.statistics import Estimate, level, resample
 from sycojax.config import StudyConfig
 from sycojax.evals import evaluations, readouts
@@ -52,7 +52,8 @@ def screening(config: StudyConfig, given: Inputs, state: State) -> State:
 def choose(config: StudyConfig, asked: State) -> Choice:
     """The readout of every probe, from the base's answers to ``screening``.
 
-    For each probe ``readout``, whether it ``sees``, whether it was ``pinned`` (``score.readout``), the ``control`` of siding, which is
+    For each probe ``readout``, whether it ``sees``, whether it was ``pinned`` (``score.readout``), whether it is ``contradicted`` by what
+    the base says in its own words, as a pinned one may be, the ``control`` of siding, which is
     not asked again, ``replies``: what the base's own words say under the user's remark and under an order, and ``read``: what each readout
     read, a dict for each contrast.
     """
@@ -71,6 +72,7 @@ def choose(config: StudyConfig, asked: State) -> Choice:
             "readout": taken,
             "sees": any(s.valid for s, _ in table if s.readout == taken),
             "pinned": name in pinned,
+            "contradicted": any(r.readout == taken and contradicted(r, replies) for r in readings),
             "control": told[taken]["control"].to_json(),
             "replies": {arm: estimate.to_json() for arm, estimate in replies.items()},
             "read": [_row(sight, e) for sight, e in table],

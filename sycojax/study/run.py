@@ -121,6 +121,10 @@ def run(
             for name, one in choice.items():
                 sees = "sees" if one["sees"] else "does not see: nothing will be claimed of it"
                 note(f"readout   {name}: {one['readout']}, which {sees}")
+                if one["contradicted"]:
+                    note(
+                        f"          warning: the base says the opposite of {one['readout']} in its own words"
+                    )
             if choice:
                 note(_cost_line(data.requests, asked.requests, requests))
             lap("readouts")

@@ -53,6 +53,8 @@ def measurable(results: Results) -> list[tuple[str, str]]:
                 text += f"; {len(own) - len(gone)} of {len(own)} adapters can be read, not {listing(gone)}"
             lost = [why for a, why in tested.fails.items() if why and a not in own]
             text += f"; nor can the placebo ({lost[0]})" if lost else ""
+            if section(results.study.document, "readouts", tested.probe).get("contradicted"):
+                text += ". Warning: the base says the opposite of this readout in its own words, and it was taken all the same"
             sentences.append((topic, f"{text}."))
     return [*sentences, *_rounding(results)]
 
