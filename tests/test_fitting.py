@@ -92,12 +92,14 @@ def test_the_opening_says_what_was_asked_otherwise(tmp_path: Path) -> None:
         "irregular": {"mmlu test": {"equal options taken as one": 2}},
     }
     said = prose.summary(compute(study))
-    document = {**study.document, "data": {**study.document["data"], **data}}
+    arms = {"answer": {"too_long": 0}, "feedback": {"too_long": 2}}
+    document = {**study.document, "data": {**study.document["data"], **data}, "readouts": arms}
     cut = {("base", "are_you_sure"): 5}
     otherwise = prose.summary(compute(dataclasses.replace(study, document=document, truncated=cut)))
-    assert len(otherwise) == len(said) + 3
+    assert len(otherwise) == len(said) + 4
     text = " ".join(otherwise)
     assert "1 training row of hellaswag is a test item of hellaswag (data.keep_test_items)" in text
+    assert "2 items of feedback in arms are longer than the model's context and were not" in text
     assert "3 items of answer are longer than the model's context and were not asked" in text
     assert "5 prompts of are_you_sure (over all configurations) lost their beginning" in text
     (table,) = (t for t in run.data(document["data"]) if t.name == "irregular")

@@ -23,7 +23,7 @@ from sycojax.evals import readouts
 from sycojax.records import BASE, Record, write_records
 from sycojax.study.datasets import prepare
 from sycojax.study.inputs import read_inputs
-from sycojax.study.readouts import asked_with, choose
+from sycojax.study.readouts import asked_with, choose, left_out
 
 CONFIG = StudyConfig(
     data=DataConfig(train_limit=8, test_limit=2, probe_limit=3),
@@ -73,3 +73,22 @@ def test_adapters_are_asked_for_what_shows_on_the_base_that_the_readout_sees(
     conditions = {r.condition for r in asked_with(CONFIG, given, data, choice)["answer"]}
     assert {"open,order+0,0", "open,neutral-0,0", "open,user+1,0"} <= conditions
     assert ("open,told+0,0" in conditions) == (steered_by == "told")
+
+
+def test_items_that_are_too_long_in_arms_are_counted() -> None:
+    given = read_inputs(CONFIG)
+    data = prepare(CONFIG, given.tokenizer)
+    choice = {"answer": {"readout": "open", "read": []}}
+    every = asked_with(CONFIG, given, data, choice)
+    assert left_out(CONFIG, every) == {}
+    longest: dict[str, int] = {}
+    for r in every["answer"]:
+        if readouts.in_arms(r):
+            whole = [r.prompt + candidate for candidate in r.candidates]
+            ids = given.tokenizer.encode_batch(whole, add_special_tokens=False)
+            longest[r.item] = max(longest.get(r.item, 0), *(len(own) - 1 for own in ids))
+    context = max(longest.values()) - 1
+    some = asked_with(CONFIG, dataclasses.replace(given, context=context), data, choice)
+    gone = sum(length > context for length in longest.values())
+    assert left_out(CONFIG, some) == {"answer": gone}
+    assert 0 < gone < len(longest)

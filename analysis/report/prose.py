@@ -122,10 +122,16 @@ def _asked_otherwise(results: Results) -> list[str]:
         "(data.keep_test_items): its accuracy after training on them is not that of unseen questions."
         for name, n in section(study.document, "data", "test_items_trained_on").items()
     ]
+    in_arms = {
+        f"{name} in arms": one.get("too_long", 0)
+        for name, one in section(study.document, "readouts").items()
+    }
+    long = {**section(study.document, "data", "longer_than_the_context"), **in_arms}
     said += [
         f"{count(int(n), 'item')} of {name} {'is' if n == 1 else 'are'} longer than the model's context and "
         f"{'was' if n == 1 else 'were'} not asked."
-        for name, n in section(study.document, "data", "longer_than_the_context").items()
+        for name, n in long.items()
+        if n
     ]
     cut = {
         name: sum(n for (_, e), n in study.truncated.items() if e == name)

@@ -108,9 +108,10 @@ def asked_with(
         few = readouts.drawn(units, config.score.readout_items)
         taken = choice[name]["readout"]
         steers = {row["readout"]: row["steered_by"] for row in choice[name]["read"]}
+        steer = steers.get(taken, "order")
         arms = [
             *readouts.requests(name, instrument, units, prompts, (taken,), CLAIMED),
-            *readouts.requests(name, instrument, few, prompts, (taken,), {*CHECKED, steers[taken]}),
+            *readouts.requests(name, instrument, few, prompts, (taken,), {*CHECKED, steer}),
         ]
         asked[name] = with_strata(arms, data.strata)
         for form in registry[name].forms():
@@ -129,6 +130,18 @@ def asked_with(
     return {
         name: [*own.get(name, []), *arms.get(name, [])] for name in dict.fromkeys((*own, *arms))
     }
+
+
+def left_out(config: StudyConfig, requests: Mapping[str, Sequence[Request]]) -> dict[str, int]:
+    """How many items of each probe, where there are any, are not asked in arms since they are longer than the model's context.
+
+    ``requests`` are those of ``asked_with``.
+    """
+    counts = {}
+    for name, instrument, rows in _probes(config):
+        items = {unit.item for unit in instrument.units(rows, config.data.seed)}
+        counts[name] = len(items - {r.item for r in requests[name] if readouts.in_arms(r)})
+    return {name: count for name, count in counts.items() if count}
 
 
 def _probes(config: StudyConfig) -> list[tuple[str, Instrument, Sequence[Any]]]:

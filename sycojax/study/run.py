@@ -21,7 +21,7 @@ from sycojax.study.cost import Asked, times
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.readouts import NAME as READOUTS
-from sycojax.study.readouts import asked_with, choose, screening
+from sycojax.study.readouts import asked_with, choose, left_out, screening
 from sycojax.study.scores import Answered, answered, score_configurations, write_items
 from sycojax.study.state import State, check_free, state_of
 from sycojax.study.workdir import alone, base_before, claim, describe
@@ -117,7 +117,9 @@ def run(
             state = state_of(config, workdir, given, jobs, requests)
             on_first(lambda: write_items(workdir, state.requests))
             on_first(lambda: write_json(workdir / f"{READOUTS}.json", choice))
-            write_down({"readouts": choice, "basis": state.basis})
+            long = left_out(config, requests)
+            taken = {name: {**one, "too_long": long.get(name, 0)} for name, one in choice.items()}
+            write_down({"readouts": taken, "basis": state.basis})
             for name, one in choice.items():
                 sees = "sees" if one["sees"] else "does not see: nothing will be claimed of it"
                 note(f"readout   {name}: {one['readout']}, which {sees}")
