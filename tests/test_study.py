@@ -281,6 +281,10 @@ def test_a_study_that_is_stopped_while_scoring_goes_on(
     assert watched() == ([], ["base/mmlu", "mmlu-s0/answer", "mmlu-s0/mmlu"])
     assert path.read_bytes() == before
     assert not (workdir / journal.NAME).exists()
+    # Training alone does not forget the arms that the answers rest on.
+    basis = read_json(workdir / "study.json")["basis"]
+    run.run(config, workdir, until="train", progress=False, say=silent)
+    assert read_json(workdir / "study.json")["basis"] == basis
 
 
 def test_an_adapter_from_elsewhere_is_scored_like_the_study_s_own(

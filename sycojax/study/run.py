@@ -21,7 +21,7 @@ from sycojax.study.cost import Asked, times
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.readouts import NAME as READOUTS
-from sycojax.study.readouts import asked_with, choose, left_out, screening
+from sycojax.study.readouts import asked_with, choose, left_out, screening, settled
 from sycojax.study.scores import Answered, answered, score_configurations, write_items
 from sycojax.study.state import State, check_free, state_of
 from sycojax.study.workdir import alone, base_before, claim, describe
@@ -71,7 +71,13 @@ def run(
         given = read_inputs(config)
         data = data or prepare(config, given.tokenizer, given.context)
     jobs = study_jobs(config, data.training)
-    state = state_of(config, workdir, given, jobs, data.requests)
+    # Where it stops before the base is asked, the arms that it was asked before are part of what the answers rest on.
+    early = until in ("data", "train")
+    state = (
+        settled(config, workdir, given, jobs, data)
+        if early
+        else state_of(config, workdir, given, jobs, data.requests)
+    )
     with alone(workdir):
         on_first(lambda: claim(workdir, config))
         base = base or load_frozen(config, progress=progress)
