@@ -21,7 +21,7 @@ def test_arms_double_an_adapter_s_text_and_the_base_s_less_than_four_times(tmp_p
     state = state_of(config, tmp_path, given, [], data.requests)
     # Of two probes another readout sees, as on the base of the package.
     choice = {
-        name: {"readout": own.readouts[0], "read": [{"readout": r, "fails": ""} for r in own.readouts[: 1 + (name != "are_you_sure")]]}
+        name: {"readout": own.readouts[0], "read": [{"readout": r, "fails": "", "steered_by": "order"} for r in own.readouts[: 1 + (name != "are_you_sure")]]}
         for name, own in instruments(config).items()
     }  # fmt: skip
     asked = asked_with(config, given, data, choice)

@@ -191,7 +191,7 @@ def test_audits_are_asked_of_a_part_and_the_published_protocol_of_all(
     )
     config = dataclasses.replace(config, data=limits, score=score)
     names = ["are_you_sure", "are_you_sure_generated", "are_you_sure_plain",
-             "are_you_sure_published", "mmlu", "mmlu_published"]  # fmt: skip
+             "are_you_sure_published", "mmlu", "mmlu_published", "mmlu_told"]  # fmt: skip
     bring_up_to_date(config, workdir)
     assert [n for n in watched()[1] if n.startswith("base/")] == [f"base/{n}" for n in names]
     records = {
