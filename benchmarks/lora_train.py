@@ -14,11 +14,11 @@ from benchmarks import peers
 from benchmarks.hardware import device, speed
 from benchmarks.measure import OURS, PEER, Line, compared, interleave
 from benchmarks.shapes import Bench, adapter, job
-from sycojax.config import TrainConfig
 from sycojax.data.encode import EncodedExample
 from sycojax.models.base import FrozenBase
 from sycojax.planning.roofline import matmul_weights
 from sycojax.training.bank import Bank
+from sycojax.training.layout import laid_out
 from sycojax.training.optimizer import make_optimizer
 from sycojax.training.step import BankProgram
 from sycojax.weights.peft import export_adapter
@@ -138,7 +138,8 @@ class Work:
     def of(cls, bench: Bench, repeats: int, published: bool = False, width: int = 1) -> Work:
         """``width`` adapters; ``published``: on the published recipe's texts."""
         # What transformers minimises: the mean over target tokens. The weights cost nothing.
-        config: TrainConfig = dataclasses.replace(bench.shape.train, loss_average="token")
+        config = dataclasses.replace(bench.shape.train, loss_average="token")
+        config = laid_out(config, bench.base.compute)
         data = bench.data("published" if published else "sycojax")
         bank = Bank([job(data, SEED + lane) for lane in range(width)], config, width, 0)
         per = STEPS.get(bench.shape.name, 1)

@@ -30,7 +30,6 @@ def get_config(adapter: str = ""):
     config.train.epochs = 3.0
     config.train.examples_per_step = 16
     config.train.row_length = 512
-    config.train.micro_batch_rows = 2  # a multiple of mesh.data x mesh.fsdp on several devices
     config.train.logits_chunk = 1024
     config.train.learning_rate = 2e-4
     config.train.warmup_steps = (

@@ -25,7 +25,6 @@ def get_config():
     config.train.epochs = 3.0
     config.train.examples_per_step = 16
     config.train.row_length = 128
-    config.train.micro_batch_rows = 2
     config.train.learning_rate = 3e-3
     config.train.warmup_steps = 5
     config.train.eval_every = 60

@@ -119,10 +119,10 @@ class TrainConfig:
     examples_per_step: int = setting(16, "adapter", steps=True)
     # Tokens per packed row. Dropout masks follow the rows, so that another length is another adapter.
     row_length: int = setting(512, "adapter")
-    # Rows per forward and backward pass, a multiple of the devices that share them. What does not fill a pass is
-    # computed as padding: 16 examples of 150 tokens fill five rows of 512, so four rows a pass waste three.
-    # Dropout masks follow the passes, so that another number of rows is another adapter.
-    micro_batch_rows: int = setting(1, "adapter")
+    # Rows per forward and backward pass, a multiple of the devices that share them; 0: what suits these devices
+    # (``training.layout``). What does not fill a pass is computed as padding: 16 examples of 150 tokens fill five
+    # rows of 512, so four rows a pass waste three.
+    micro_batch_rows: int = setting(0, "nothing")
     # Places whose logits exist at one time, per device, those with a loss alone. 0 = all places of the pass.
     logits_chunk: int = setting(256, "nothing")
     learning_rate: float = setting(2e-4, "adapter", own=True)
@@ -148,10 +148,13 @@ class TrainConfig:
         if not self.seeds:
             raise SycojaxError("train.seeds is empty: name at least one seed")
         _at_least(
-            self, 1, "bank_width", "examples_per_step", "row_length", "micro_batch_rows",
-            "micro_examples", "eval_every", "checkpoint_every", "log_every",
+            self, 1, "bank_width", "examples_per_step", "row_length", "micro_examples",
+            "eval_every", "checkpoint_every", "log_every",
         )  # fmt: skip
-        _at_least(self, 0, "logits_chunk", "warmup_steps", "weight_decay", "beta1", "beta2")
+        _at_least(
+            self, 0, "micro_batch_rows", "logits_chunk", "warmup_steps", "weight_decay", "beta1",
+            "beta2",
+        )  # fmt: skip
         _positive(self, "epochs", "learning_rate", "clip_norm", "epsilon")
 
 
@@ -193,7 +196,8 @@ class MeshConfig:
     """Devices along each mesh axis; -1 for at most one axis takes what is left."""
 
     data: int = setting(-1, "nothing")
-    fsdp: int = setting(1, "nothing")
+    # Weights lie in so many parts; 0: as few as leave half of each device's memory free (``weights.frozen``).
+    fsdp: int = setting(0, "nothing")
     tensor: int = setting(1, "nothing")
     # The adapters of a bank go to different devices along `data`, which then have rows of their own; the rows of
     # an adapter are split over `fsdp` alone. Their gradients need no sum over `data`.

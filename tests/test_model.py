@@ -333,18 +333,21 @@ def _identity_projection(name):
     return module
 
 
-def test_dropout_masks_are_fresh_per_projection_key_and_token():
-    x, key = jnp.ones((3, 64)), jax.random.key(0)
-    masks = {name: np.asarray(_identity_projection(name)(x, key))[0] for name in TARGETS}
+def _masks(name, x, keys):
+    return np.asarray(_identity_projection(name)(x, keys))
+
+
+def test_dropout_masks_are_fresh_per_projection_row_and_token():
+    x, keys = jnp.ones((2, 3, 64)), jax.random.split(jax.random.key(0), 2)
+    masks = {name: _masks(name, x, keys) for name in TARGETS}
     for mask in masks.values():
         assert set(np.round(np.unique(mask), 5)) == {0.0, np.float32(1.33333)}
-        assert len({row.tobytes() for row in mask}) == 3
+        assert len({token.tobytes() for row in mask for token in row}) == 6
         assert 0.6 < (mask > 0).mean() < 0.9
     assert len({mask.tobytes() for mask in masks.values()}) == len(TARGETS)
-    module = _identity_projection("q_proj")
-    np.testing.assert_array_equal(module(x, key)[0], masks["q_proj"])
-    assert not np.array_equal(module(x, jax.random.key(1))[0], masks["q_proj"])
-    np.testing.assert_array_equal(module(x, None)[0], x)
+    # A row's mask is its own, whatever stands beside it.
+    np.testing.assert_array_equal(_masks("q_proj", x[:1], keys[1:]), masks["q_proj"][1:])
+    np.testing.assert_array_equal(_masks("q_proj", x, None), x)
 
 
 def test_dropout_masks_are_fresh_per_layer():
@@ -366,12 +369,12 @@ def test_dropout_masks_are_fresh_per_layer():
     zero = np.zeros((1, 1), np.int32)
 
     @jax.jit
-    def hidden(key):
+    def hidden(keys):
         model = merge(split.graph, adapter, params)
-        return model.hidden(zero, zero, zero + 1, dropout_key=key)
+        return model.hidden(zero, zero, zero + 1, dropout_keys=keys)
 
     def values(key):
-        return np.round(np.asarray(hidden(key)).ravel(), 4)
+        return np.round(np.asarray(hidden(key if key is None else key[None])).ravel(), 4)
 
     assert len(np.unique(values(None))) == 1
     first = values(jax.random.key(0))

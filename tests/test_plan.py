@@ -1,4 +1,4 @@
-"""``sycojax plan``: names of topologies, figures of chips, work by hand count, the search, and a whole plan."""
+"""``sycojax plan``: names of topologies, figures of chips, work by hand count, what is chosen, and a whole plan."""
 
 from __future__ import annotations
 
@@ -7,24 +7,29 @@ import importlib.util
 import json
 import math
 import runpy
+import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
+import numpy as np
 import pytest
 
 from sycojax.cli import main
 from sycojax.config import MeshConfig, StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, abstract_base
+from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
-from sycojax.planning import report, rows, shapes
+from sycojax.planning import report, shapes
 from sycojax.planning.hardware import CHIPS, CORES, GIB, compiler_target
 from sycojax.planning.plan import Plan
 from sycojax.planning.roofline import Work, decode_work, matmul_weights, score_work, train_work
 from sycojax.planning.shapes import HUB, SHAPES, architecture
 from sycojax.planning.topology import devices, parse
 from sycojax.scoring.memory import decoding_width
+from sycojax.training.layout import laid_out
 from sycojax.weights.frozen import compute_of
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -91,7 +96,9 @@ def test_what_else_can_be_wrong(refused: Callable[..., str]) -> None:
     assert "does not use the 8 devices" in refused(
         "plan", TOY, "--topology=cpu:8", "--config.mesh.fsdp=3"
     )
-    assert "must be a multiple of mesh data x fsdp = 8" in refused("plan", TOY, "--topology=cpu:8")
+    assert "must be a multiple of mesh data x fsdp = 8" in refused(
+        "plan", TOY, "--topology=cpu:8", "--config.train.micro_batch_rows=2"
+    )
     assert "set XLA_FLAGS" in refused("plan", TOY, "--topology=cpu:9")
     assert "plan with --shape=NAME (llama2_7b" in refused(
         "plan", TOY, "--topology=cpu:8", "--config.base.path=some/model"
@@ -268,23 +275,45 @@ def test_the_roofline_is_the_slowest_resource() -> None:
     assert (line.seconds, line.bound) == (3, "interconnect")
 
 
-@pytest.mark.parametrize("most", [4, 16, 64])
-@pytest.mark.parametrize("answer", [0, 4, 12, 16, 40, 64])
-@pytest.mark.parametrize("told", [True, False])
-def test_search_of_the_micro_batch(answer: int, most: int, told: bool) -> None:
-    """With an exact line few compilations are enough, and what is found was compiled."""
-    compiled = {}
+@pytest.mark.parametrize(
+    ("name", "memory", "mesh"),
+    [
+        # 13.5 GB, of which the layers are there twice: in half of 80 GB, in half of 16 GB with four, of 8 GB with eight.
+        ("llama2_7b", CHIPS["H100"].limit, (8, 1)),
+        ("llama2_7b", CHIPS["v5e"].limit, (2, 4)),
+        ("llama2_7b", 8 * GIB, (1, 8)),
+        # As far as it can be spread, and of a CPU, where all devices share one memory, not at all.
+        ("llama2_70b", CHIPS["v5e"].limit, (1, 8)),
+        ("llama2_7b", None, (8, 1)),
+    ],
+)
+def test_weights_are_spread_over_as_many_devices_as_hold_them(
+    name: str, memory: int | None, mesh: tuple[int, int]
+) -> None:
+    compute = compute_of(study("llama2_7b"), SHAPES[name], jax.devices(), memory)
+    assert compute.mesh is not None
+    assert (compute.mesh.shape["data"], compute.mesh.shape["fsdp"]) == mesh
 
-    def peak(count: int) -> tuple[bool, int | None]:
-        compiled[count] = count <= answer
-        return compiled[count], 1000 + 100 * count if told or compiled[count] else None
 
-    limit = 1000 + 100 * answer + 50
-    first = 1400 if peak(4)[0] or told else None
-    found = rows.largest(4, most, {4: first}, limit, peak)
-    assert found == min(answer, most)
-    assert not found or compiled[found]
-    assert len(compiled) <= (4 if told else 6)
+@pytest.mark.parametrize(
+    ("config", "platform", "ways", "rows"),
+    [
+        ("toy", "cpu", 1, 2), ("smollm2", "cpu", 1, 1), ("llama2_7b", "gpu", 1, 2),
+        # A row for each device, though packed examples may fill fewer.
+        ("toy", "tpu", 8, 8), ("llama2_7b", "tpu", 8, 8), ("llama2_7b", "gpu", 32, 32),
+    ],
+)  # fmt: skip
+def test_rows_of_a_pass_are_chosen_for_the_devices(
+    config: str, platform: str, ways: int, rows: int
+) -> None:
+    device = types.SimpleNamespace(platform=platform)
+    mesh: Any = types.SimpleNamespace(
+        devices=np.array([device]), shape={"data": ways, "fsdp": 1, "tensor": 1}
+    )
+    train = study(config).train
+    assert laid_out(train, Compute(mesh=mesh)).micro_batch_rows == rows
+    asked = dataclasses.replace(train, micro_batch_rows=3 * ways)
+    assert laid_out(asked, Compute(mesh=mesh)) == asked
 
 
 def test_a_whole_plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -293,8 +322,7 @@ def test_a_whole_plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     table = report.table
     monkeypatch.setattr(report, "table", lambda plan: (plans.append(plan), table(plan))[1])
     mesh = ("--config.mesh.fsdp=4", "--config.mesh.data=1", "--config.mesh.tensor=2")
-    flags = (*mesh, "--config.train.micro_batch_rows=4")
-    assert main(("plan", TOY, "--topology=cpu:8", *flags)) == 0
+    assert main(("plan", TOY, "--topology=cpu:8", *mesh)) == 0
     captured = capsys.readouterr()
     assert "mesh data 1 x fsdp 4 x tensor 2" in captured.out
     assert captured.err.count("compiled ") == 3
@@ -308,7 +336,6 @@ def test_a_whole_plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert (None, 5) in {c.loops for c in train.compiled.collectives}
     assert train.gathered_per_token > 0
     assert train.roofline is None
-    assert found.micro_batch is None
 
 
 @pytest.mark.slow
@@ -316,11 +343,10 @@ def test_a_whole_plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     importlib.util.find_spec("libtpu") is None, reason="libtpu is absent: pip install -e '.[tpu]'"
 )
 def test_the_embedded_base_compiles_for_a_tpu(capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ("--config.mesh.data=2", "--config.mesh.fsdp=4", "--config.train.micro_batch_rows=8")
+    flags = ("--config.mesh.data=2", "--config.mesh.fsdp=4")
     assert main(("plan", TOY, "--topology=v5e:2x4", *flags)) == 0
     out = capsys.readouterr().out
     assert "8 x TPU v5e of 15.75 GiB" in out
-    assert "up to train.micro_batch_rows=16 fits (the whole step)" in out
     assert "2 micro-batches x 5" in out
 
 

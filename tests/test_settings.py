@@ -120,7 +120,7 @@ CHANGES: dict[str, Any] = {
     "score.readout": ("are_you_sure=letters",),
     "score.protocol": "both",
     "mesh.data": 2,
-    "mesh.fsdp": 2,
+    "mesh.fsdp": 4,
     "mesh.tensor": 2,
     "mesh.bank_over_data": True,
 }

@@ -3,7 +3,7 @@
     sycojax sweep --config=configs/sweeps/base_model.py --workdir=runs/base_model
 
 The bases are loaded one after the other. Each is compared with itself before training; the report shows them side by
-side. On eight devices, --config.mesh.data=1 --config.mesh.fsdp=8 --config.train.micro_batch_rows=8 spreads them.
+side. On several devices each base is spread over as many as hold it.
 """
 
 from sycojax.config import inherit

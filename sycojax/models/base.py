@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -154,6 +155,14 @@ def unstack(layers: Tree, count: int, axis: int = 0) -> list[Tree]:
         return jax.tree.map(take, layers)
 
     return [layer(n) for n in range(count)]
+
+
+def device_bytes(tree: Tree) -> int:
+    """Bytes that a tree of arrays, or of placed shapes, takes on one device."""
+    return sum(
+        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+        for leaf in jax.tree.leaves(tree)
+    )
 
 
 def parameter_count(tree: Tree) -> int:

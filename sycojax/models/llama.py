@@ -68,10 +68,10 @@ class SelfAttention(nnx.Module):
         self.k_norm = RMSNorm(*norm) if c.qk_norm else None
         self.head_dim = c.head_dim
 
-    def heads(self, x: jax.Array, key: jax.Array | None) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def heads(self, x: jax.Array, keys: jax.Array | None) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Queries [B, T, N, H], keys and values [B, T, K, H] of x [B, T, D], before the rotation."""
         shape = (*x.shape[:2], -1, self.head_dim)
-        q, k, v = (p(x, key).reshape(shape) for p in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (p(x, keys).reshape(shape) for p in (self.q_proj, self.k_proj, self.v_proj))
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
         return q, k, v
@@ -87,8 +87,8 @@ class MLP(nnx.Module):
         self.up_proj = made("up_proj", d, f, axes=("embed", "mlp"), bias=c.mlp_bias)
         self.down_proj = made("down_proj", f, d, axes=("mlp", "embed"), bias=c.mlp_bias)
 
-    def __call__(self, x: jax.Array, key: jax.Array | None) -> jax.Array:
-        return self.down_proj(jax.nn.silu(self.gate_proj(x, key)) * self.up_proj(x, key), key)
+    def __call__(self, x: jax.Array, keys: jax.Array | None) -> jax.Array:
+        return self.down_proj(jax.nn.silu(self.gate_proj(x, keys)) * self.up_proj(x, keys), keys)
 
 
 class DecoderLayers(nnx.Module):
@@ -103,16 +103,16 @@ class DecoderLayers(nnx.Module):
         self.mlp = MLP(c, lora, compute, rngs)
 
     def queries_keys_values(
-        self, h: jax.Array, table: tuple[jax.Array, jax.Array], key: jax.Array | None
+        self, h: jax.Array, table: tuple[jax.Array, jax.Array], keys: jax.Array | None
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Rotated q [B, T, N, H] and k [B, T, K, H], and v [B, T, K, H], of hidden [B, T, D]."""
-        q, k, v = self.self_attn.heads(self.input_layernorm(h), key)
+        q, k, v = self.self_attn.heads(self.input_layernorm(h), keys)
         return rotate(q, table), rotate(k, table), v
 
-    def finish(self, h: jax.Array, attended: jax.Array, key: jax.Array | None) -> jax.Array:
+    def finish(self, h: jax.Array, attended: jax.Array, keys: jax.Array | None) -> jax.Array:
         """Add the attention output [B, T, N, H] and the MLP to the residual stream [B, T, D]."""
-        h = h + self.self_attn.o_proj(attended.reshape(*h.shape[:2], -1), key)
-        return h + self.mlp(self.post_attention_layernorm(h), key)
+        h = h + self.self_attn.o_proj(attended.reshape(*h.shape[:2], -1), keys)
+        return h + self.mlp(self.post_attention_layernorm(h), keys)
 
 
 class Embedding(nnx.Module):
@@ -151,23 +151,25 @@ class Llama(nnx.Module):
         positions: jax.Array,
         segment_ids: jax.Array,
         ends: jax.Array | None = None,
-        dropout_key: jax.Array | None = None,
+        dropout_keys: jax.Array | None = None,
     ) -> jax.Array:
         """Final hidden states [B, T, D] of packed rows; all inputs int32 [B, T] (see ``packed_mask``).
 
-        ``dropout_key`` turns LoRA dropout on; without it the pass is deterministic.
+        ``dropout_keys`` [B], one per row, turn LoRA dropout on; without them the pass is deterministic.
         """
         c = self.compute
         attention = packed_attention(c.attention, segment_ids, ends, c.mesh, c.bank_axis)
         table = rotary_table(self.config, positions)
         graph, state = nnx.split(self.layers)
         count = self.config.num_hidden_layers
-        keys = None if dropout_key is None else jax.random.split(dropout_key, count)
+        keys = None
+        if dropout_keys is not None:  # [layers, B]
+            keys = jax.vmap(lambda key: jax.random.split(key, count), out_axes=1)(dropout_keys)
 
         def body(h: jax.Array, xs: tuple[Any, jax.Array | None]) -> tuple[jax.Array, None]:
-            layer, key = nnx.merge(graph, xs[0]), xs[1]
-            q, k, v = layer.queries_keys_values(h, table, key)
-            return self._by_rows(layer.finish(h, attention(q, k, v), key)), None
+            layer, own = nnx.merge(graph, xs[0]), xs[1]
+            q, k, v = layer.queries_keys_values(h, table, own)
+            return self._by_rows(layer.finish(h, attention(q, k, v), own)), None
 
         h = self._by_rows(self._embed(token_ids))
         h, _ = jax.lax.scan(_rematerialised(body, c.remat), h, (state, keys))

@@ -115,7 +115,7 @@ class Projection(nnx.Module):
             self.bias = BaseParam(zeros, axes=("layers", axes[1]))
         self.adapted = name in lora.targets
         self.scaling, self.dropout = lora.scaling, lora.dropout
-        # Each projection draws its own dropout mask from the layer's key.
+        # Each projection draws its own dropout masks from the layer's keys.
         self.dropout_index = TARGETS.index(name)
         if self.adapted:
             bound = 1 / math.sqrt(fan_in)
@@ -126,8 +126,11 @@ class Projection(nnx.Module):
             b = jnp.zeros((layers, lora.rank, fan_out), jnp.float32)
             self.lora_b = LoRAParam(b, axes=("layers", "lora_rank", axes[1]))
 
-    def __call__(self, x: jax.Array, dropout_key: jax.Array | None) -> jax.Array:
-        """[..., fan_in] -> [..., fan_out] in x's dtype; the adapter branch runs in float32."""
+    def __call__(self, x: jax.Array, dropout_keys: jax.Array | None) -> jax.Array:
+        """[B, ..., fan_in] -> [B, ..., fan_out] in x's dtype; the adapter branch runs in float32.
+
+        ``dropout_keys`` [B] are those of the rows; None: nothing is dropped.
+        """
         if self.quantized is None:
             y = x @ self.kernel[...]
         else:
@@ -140,9 +143,9 @@ class Projection(nnx.Module):
         if not self.adapted:
             return checkpoint_name(y, SAVED_PROJECTION)
         h = x.astype(jnp.float32)
-        if dropout_key is not None and self.dropout > 0:
-            key = jax.random.fold_in(dropout_key, self.dropout_index)
-            h = dropped_out(h, key, self.dropout)
+        if dropout_keys is not None and self.dropout > 0:
+            own = jax.vmap(jax.random.fold_in, (0, None))(dropout_keys, self.dropout_index)
+            h = dropped_out(h, own, self.dropout)
         # Flattened to one row per token: over two axes, the gradients of A and B would first transpose arrays as wide
         # as the layer, which is a quarter of a toy step on a CPU. Scaled where the array is narrow.
         narrow = h.reshape(-1, h.shape[-1]) @ self.lora_a[...] * self.scaling
@@ -150,14 +153,15 @@ class Projection(nnx.Module):
         return checkpoint_name(y + delta.astype(y.dtype), SAVED_PROJECTION)
 
 
-def dropped_out(x: jax.Array, key: jax.Array, rate: float) -> jax.Array:
-    """Inverted dropout: entries of x [..., D] are zero with probability ``rate``, the rest scaled to keep the mean.
+def dropped_out(x: jax.Array, keys: jax.Array, rate: float) -> jax.Array:
+    """Inverted dropout: entries of x [B, ..., D] are zero with probability ``rate``, the rest scaled to keep the mean.
 
     The rate is rounded to 1/65536, so that one random word serves two entries: a quarter of the time of
-    ``jax.random.bernoulli``. The mask depends on key and shape alone, whatever the mesh and the bank.
+    ``jax.random.bernoulli``. A row's mask depends on its key (``keys`` [B]) and shape alone, whatever stands beside it.
     """
     width = x.shape[-1]
-    words = jax.random.bits(key, (*x.shape[:-1], -(-width // 2)), jnp.uint32)
+    shape = (*x.shape[1:-1], -(-width // 2))
+    words = jax.vmap(lambda key: jax.random.bits(key, shape, jnp.uint32))(keys)
     halves = jnp.concatenate([words & 0xFFFF, words >> 16], axis=-1)[..., :width]
     below = round(rate * 65536)
     return jnp.where(halves >= below, x * (65536 / (65536 - below)), 0.0)

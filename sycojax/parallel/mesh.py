@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 from sycojax.errors import SycojaxError
 from sycojax.parallel import known_answer
+from sycojax.parallel.distributed import on_first
 
 MESH_AXES = ("data", "fsdp", "tensor")
 
@@ -82,6 +83,17 @@ def make_mesh(
     # GSPMD places the collectives; explicit axes (jax's new default) would need them in every op.
     auto = (AxisType.Auto,) * 3
     return jax.make_mesh(tuple(sizes), MESH_AXES, axis_types=auto, devices=devices)
+
+
+def device_memory(devices: Iterable[Any]) -> int | None:
+    """Bytes that programs may take on a device, the same in all processes; None where it does not say (a CPU)."""
+
+    def smallest() -> int | None:
+        here = (device for device in devices if device.process_index == jax.process_index())
+        said = [device.memory_stats() or {} for device in here]
+        return min((stats["bytes_limit"] for stats in said if "bytes_limit" in stats), default=None)
+
+    return on_first(smallest)
 
 
 def partition_spec(axes: tuple[str, ...], bank_axis: str | None = None) -> PartitionSpec:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 
 import jax
@@ -11,13 +10,13 @@ import jax
 from sycojax.config import StudyConfig
 from sycojax.models.base import FrozenBase, abstract_base
 from sycojax.models.config import LlamaConfig
-from sycojax.planning import programs, rows
+from sycojax.planning import programs
 from sycojax.planning.collectives import Total, totals
 from sycojax.planning.compile import Compiled, compile_program
 from sycojax.planning.roofline import Roofline, Work, decode_work, score_work, train_work
 from sycojax.planning.topology import Topology, devices
 from sycojax.scoring.scorer import Scorer
-from sycojax.training.step import check_layout
+from sycojax.training.layout import laid_out
 from sycojax.weights.frozen import compute_of
 
 Say = Callable[[str], None]
@@ -47,7 +46,7 @@ class Program:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The whole plan. ``micro_batch`` is the largest ``train.micro_batch_rows`` that fits, None where not searched."""
+    """The whole plan."""
 
     name: str
     source: str  # where the architecture is from
@@ -57,8 +56,6 @@ class Plan:
     topology: Topology
     mesh: dict[str, int]
     programs: list[Program]
-    micro_batch: int | None
-    step_rows: int  # beyond so many rows a micro-batch holds padding only
 
 
 def make_plan(
@@ -70,12 +67,13 @@ def make_plan(
 ) -> Plan:
     """Compile the training step, a scoring pass and decoding of ``config``; ``say`` is told of every compilation.
 
-    Raises ``SycojaxError`` where the mesh does not fit the topology, the weights or the rows.
+    Mesh and micro-batch are those that a study would have there. Raises ``SycojaxError`` where the mesh does not fit
+    the topology, the weights or the rows.
     """
-    compute = compute_of(config, architecture, devices(topology))
-    base = abstract_base(architecture, config.lora, compute)
-    check_layout(config.train, compute)
     limit = topology.chip.limit if topology.chip else None
+    compute = compute_of(config, architecture, devices(topology), limit)
+    config = dataclasses.replace(config, train=laid_out(config.train, compute))
+    base = abstract_base(architecture, config.lora, compute)
     scorer = programs.planned_scorer(config, base)
     widths = programs.bank_widths(config, scorer, limit)
 
@@ -86,48 +84,28 @@ def make_plan(
         say(f"compiled  {what}: {peak}, {result.seconds:.0f} s")
         return result
 
-    def train(count: int) -> Compiled:
-        tried = config.changed({"train.micro_batch_rows": count})
-        return compiled(
-            f"train, micro-batches of {count}",
-            lambda: programs.lower_train(tried, base, widths.train),
-        )
-
     found = [
-        _train(config, base, topology, train(config.train.micro_batch_rows), widths.train),
+        _train(config, base, topology, compiled, widths.train),
         _score(config, scorer, topology, compiled, widths.score),
         _decode(config, scorer, topology, compiled, widths.decode),
     ]
-    step = compute.row_ways
-    most = math.ceil(config.train.examples_per_step / step) * step
-    largest = None
-    if limit is not None:
-        first = found[0].compiled
-        # What the compiler refused does not fit, whatever it says of its size.
-        size = first.peak or 0 if first.fits(limit) else max(first.peak or 0, limit + 1)
-        known: dict[int, int | None] = {config.train.micro_batch_rows: size}
-
-        def fits(count: int) -> tuple[bool, int | None]:
-            tried = train(count)
-            return bool(tried.fits(limit)), tried.peak
-
-        largest = rows.largest(step, most, known, limit, fits)
     return Plan(
         config.name, source, architecture, config.base.precision, compute.attention, topology,
-        dict(base.mesh.shape), found, largest, most,
+        dict(base.mesh.shape), found,
     )  # fmt: skip
 
 
 def _train(
-    config: StudyConfig, base: FrozenBase, topology: Topology, compiled: Compiled, width: int
+    config: StudyConfig, base: FrozenBase, topology: Topology, compiled: Compile, width: int
 ) -> Program:
     train = config.train
     count = -(-train.examples_per_step // train.micro_batch_rows)
     call = (
         f"one step: {count} x {train.micro_batch_rows} rows of {train.row_length}{_adapters(width)}"
     )
+    result = compiled("train", lambda: programs.lower_train(config, base, width))
     work = train_work(config, base, width)
-    return _program("train", call, compiled, work, topology, (count, "micro-batches"))
+    return _program("train", call, result, work, topology, (count, "micro-batches"))
 
 
 def _score(

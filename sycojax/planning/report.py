@@ -81,12 +81,12 @@ def _tail(plan: Plan) -> list[str]:
     lines = [
         f"{p.name} is refused: {p.compiled.refused}" for p in plan.programs if p.compiled.refused
     ]
-    if plan.micro_batch is None:
-        return lines
-    if plan.micro_batch == 0:
-        return [*lines, "", "micro-batch  none fits: use more chips, quantisation or remat"]
-    whole = " (the whole step)" if plan.micro_batch >= plan.step_rows else ""
-    return [*lines, "", f"micro-batch  up to train.micro_batch_rows={plan.micro_batch} fits{whole}"]
+    if over := [p.name for p in plan.programs if p.fits is False]:
+        lines.append(
+            f"does not fit: {', '.join(over)}. More chips, --config.base.quantization=nf4 and --config.base.remat=full take "
+            "less; for decode, a smaller --config.score.decode_batch or decode_bank_width"
+        )
+    return ["", *lines] if lines else []
 
 
 def _gib(size: int | None) -> str:

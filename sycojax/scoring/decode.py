@@ -17,12 +17,12 @@ from sycojax.config import ScoreConfig
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.models.base import FrozenBase
 from sycojax.parallel.distributed import is_first
-from sycojax.parallel.mesh import distribute, replicated, row_ways
+from sycojax.parallel.mesh import device_memory, distribute, replicated, row_ways
 from sycojax.progress import Progress
 from sycojax.scoring.bank import abstract_pass, bank_size, pass_width, passes
 from sycojax.scoring.generation import Arrivals, Generation, Shape, State, View
 from sycojax.scoring.journal import NOTHING, Section
-from sycojax.scoring.memory import decoding_width, device_memory
+from sycojax.scoring.memory import decoding_width
 
 # The slots of a row are a multiple of this.
 SLOTS = 32
@@ -122,7 +122,7 @@ class Decoder:
 
     @functools.cached_property
     def _memory(self) -> int | None:
-        return device_memory(self.base.mesh)
+        return device_memory(self.base.mesh.devices.flat)
 
     @property
     def compilations(self) -> int:

@@ -7,10 +7,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 
-from sycojax.models.base import FrozenBase, abstract
-from sycojax.parallel.distributed import on_first
+from sycojax.models.base import FrozenBase, abstract, device_bytes
 from sycojax.parallel.mesh import row_ways
 
 # A share of the memory for what is not counted below: activations and fragmentation.
@@ -20,16 +18,6 @@ RESERVE = 0.1
 TRANSPOSED = 0.5
 
 
-def device_memory(mesh: Mesh) -> int | None:
-    """Bytes that programs may take on a device, the same in all processes; None where it does not say (a CPU)."""
-
-    def smallest() -> int | None:
-        said = [device.memory_stats() or {} for device in mesh.local_devices]
-        return min((stats["bytes_limit"] for stats in said if "bytes_limit" in stats), default=None)
-
-    return on_first(smallest)
-
-
 def decoding_width(base: FrozenBase, count: int, rows: int, slots: int, memory: int) -> int:
     """How many of ``count`` configurations to decode together in ``memory`` bytes of each device, at least one.
 
@@ -37,7 +25,7 @@ def decoding_width(base: FrozenBase, count: int, rows: int, slots: int, memory: 
     values of ``rows`` rows of ``slots`` tokens per configuration.
     """
     mesh = base.mesh
-    weights = _on_one_device(base.params) + _on_one_device(base.params["layers"])
+    weights = device_bytes(base.params) + device_bytes(base.params["layers"])
     adapter = total_bytes(abstract(base.config, base.lora).lora)
     tensor = mesh.shape["tensor"]
     parts = row_ways(mesh)
@@ -67,10 +55,3 @@ def slot_bytes(base: FrozenBase) -> int:
 def total_bytes(tree: Any) -> int:
     """Bytes of all arrays of a tree, or of what would have their shapes."""
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
-def _on_one_device(tree: Any) -> int:
-    return sum(
-        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
-        for leaf in jax.tree.leaves(tree)
-    )

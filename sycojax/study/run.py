@@ -25,6 +25,7 @@ from sycojax.study.readouts import asked_with, choose, left_out, screening, sett
 from sycojax.study.scores import Answered, answered, score_configurations, write_items
 from sycojax.study.state import State, check_free, state_of
 from sycojax.study.workdir import alone, base_before, claim, describe
+from sycojax.training.layout import laid_out
 from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.fingerprint import weights_fingerprint
 from sycojax.weights.frozen import load_frozen
@@ -84,6 +85,12 @@ def run(
         count = base.config.base_parameter_count
         chosen = f", {base.compute.attention} attention" if config.base.attention == "auto" else ""
         note(f"base      {given.base} ({count:,} parameters, {config.base.precision}{chosen})")
+        layout: dict[str, Any] = {"mesh": dict(base.mesh.shape)}
+        if jobs:
+            layout["micro_batch_rows"] = laid_out(config.train, base.compute).micro_batch_rows
+        if base.mesh.size > 1:
+            sizes = " x ".join(f"{axis} {size}" for axis, size in base.mesh.shape.items())
+            note(f"mesh      {sizes}")
         if on_first(lambda: base_before(workdir)) not in ("", given.weights):
             note(
                 "          its files are not those of the last run: all that rests on it is made anew"
@@ -92,7 +99,7 @@ def run(
         write_down({
             "data": dict(data.summary), "template": given.prompts.template.description(),
             "base_fingerprint": given.weights, "base_weights": numbers, "basis": state.basis,
-            "attention": base.compute.attention, "command": command, "notes": _notes(given),
+            "attention": base.compute.attention, "layout": layout, "command": command, "notes": _notes(given),
         })  # fmt: skip
         note(_data_line(data.summary))
         lap("data")

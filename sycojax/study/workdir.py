@@ -119,6 +119,7 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
             "devices": sorted({d.device_kind for d in jax.devices()}),
             "device_count": jax.device_count(),
             "attention": found.get("attention", old.get("attention", "")),
+            "layout": found.get("layout", old.get("layout", {})),  # what was chosen for the devices
             "data": found.get("data", old.get("data", {})),
             "training": found.get("training", old.get("training", {})),
             "readouts": found.get("readouts", old.get("readouts", {})),

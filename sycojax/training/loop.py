@@ -28,10 +28,11 @@ from sycojax.progress import Progress
 from sycojax.training.bank import AdapterJob, Bank, BankBatch, groups, shared_settings
 from sycojax.training.batches import example_losses
 from sycojax.training.fingerprint import fingerprint
+from sycojax.training.layout import laid_out
 from sycojax.training.metrics import Line, MetricsLog, read_lines
 from sycojax.training.optimizer import make_optimizer
 from sycojax.training.prefetch import prefetched
-from sycojax.training.step import AdapterState, BankProgram, StepMetrics, check_layout
+from sycojax.training.step import AdapterState, BankProgram, StepMetrics
 from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.checkpoints import Checkpoints
 from sycojax.weights.fingerprint import checksum
@@ -97,6 +98,7 @@ class BankTrainer:
 
     def __init__(self, base: FrozenBase, jobs: Sequence[AdapterJob], config: TrainConfig):
         _check(base, jobs, config)
+        config = laid_out(config, base.compute)
         ways = base.compute.bank_ways
         self.base, self.config = base, config
         self.banks = groups(jobs, config, ways)
@@ -368,4 +370,3 @@ def _check(base: FrozenBase, jobs: Sequence[AdapterJob], config: TrainConfig) ->
             raise SycojaxError(f"adapter {job.name}: seed {job.seed} is not in [0, 2^32)")
         if job.config and shared_settings(job.config) != shared_settings(config):
             raise SycojaxError(f"adapter {job.name} has settings that its bank cannot have")
-    check_layout(config, base.compute)

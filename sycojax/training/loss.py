@@ -31,16 +31,17 @@ def loss(
     lora: Tree,
     base: Tree,
     rows: Rows,
-    dropout_key: jax.Array | None = None,
+    dropout_keys: jax.Array | None = None,
     logits_chunk: int = 0,
 ) -> jax.Array:
     """``sum(loss_weights * -log p(target))`` of rows [B, T]: a float32 scalar.
 
-    ``dropout_key`` turns LoRA dropout on. ``logits_chunk`` is at how many positions logits exist at a time, of
+    ``dropout_keys`` [B] turn LoRA dropout on. ``logits_chunk`` is at how many positions logits exist at a time, of
     those with a weight; 0 = at all of them (see ``cross_entropy``).
     """
     model = merge(graph, lora, base)
-    hidden = model.hidden(rows.token_ids, rows.positions, rows.segment_ids, dropout_key=dropout_key)
+    places = rows.token_ids, rows.positions, rows.segment_ids
+    hidden = model.hidden(*places, dropout_keys=dropout_keys)
     if logits_chunk:
         c = model.compute
         return weighted_cross_entropy(
@@ -116,13 +117,16 @@ def summed_gradients(
     """``loss`` and its gradient with respect to ``lora``, summed over micro-batches.
 
     ``rows`` [M, B, T]; only the first ``count`` micro-batches are computed (int32 scalar, may change
-    from call to call without recompiling). Micro-batch ``i`` drops out by ``fold_in(dropout_key, i)``.
+    from call to call without recompiling). Row ``r`` of all M * B drops out by ``fold_in(dropout_key, r)``, so that the
+    split into micro-batches changes nothing but rounding.
     """
 
+    size = rows.token_ids.shape[1]
+
     def body(i: jax.Array, carry: tuple[jax.Array, Tree]) -> tuple[jax.Array, Tree]:
-        key = jax.random.fold_in(dropout_key, i)
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(dropout_key, i * size + jnp.arange(size))
         value, gradients = jax.value_and_grad(loss, argnums=1)(
-            graph, lora, base, micro_batch(rows, i), key, logits_chunk
+            graph, lora, base, micro_batch(rows, i), keys, logits_chunk
         )
         return carry[0] + value, jax.tree.map(jnp.add, carry[1], gradients)
 

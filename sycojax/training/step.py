@@ -15,10 +15,7 @@ import numpy as np
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from sycojax.config import TrainConfig
-from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, Tree, initial_lora, logical_axes
-from sycojax.models.compute import Compute
 from sycojax.parallel.mesh import batch_axes, distribute, replicated, shardings
 from sycojax.training.loss import Rows, all_place_losses, summed_gradients, summed_loss
 from sycojax.training.optimizer import apply_update
@@ -258,21 +255,6 @@ class BankProgram:
         """A number for all lanes, or one per lane."""
         array = np.asarray(value)
         return distribute(array, self._lanes if array.ndim else replicated(self.base.mesh))
-
-
-def check_layout(config: TrainConfig, compute: Compute) -> None:
-    """Raise ``SycojaxError`` where rows or adapters cannot be split evenly over the devices."""
-    axis, axes = compute.bank_axis, batch_axes(compute.bank_axis)
-    if config.micro_batch_rows % compute.row_ways:
-        raise SycojaxError(
-            f"train.micro_batch_rows={config.micro_batch_rows} must be a multiple of mesh "
-            f"{' x '.join(axes)} = {compute.row_ways}"
-        )
-    if config.bank_width % compute.bank_ways:
-        raise SycojaxError(
-            f"train.bank_width={config.bank_width} must be a multiple of mesh {axis} = {compute.bank_ways}, "
-            f"over which mesh.bank_over_{axis} lays the adapters"
-        )
 
 
 def _select(condition: Any, new: Any, old: Any) -> Any:
