@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from sweep_cases import make_inputs, silent
 
+from analysis.records.load import load
 from analysis.report import write
 from sycojax.config import ScoreConfig, StudyConfig
 from sycojax.data.tokenizer import Tokenizer
@@ -23,7 +24,7 @@ from sycojax.errors import Stopped, SycojaxError
 from sycojax.evals import BUILTIN, published
 from sycojax.evals.measured import measured
 from sycojax.evals.readouts import in_arms
-from sycojax.files import read_json
+from sycojax.files import read_json, write_json
 from sycojax.models.base import abstract, initial_lora, zero_lora
 from sycojax.models.lora import LoRAConfig
 from sycojax.records import read_records
@@ -166,6 +167,13 @@ def test_only_what_a_change_touches_is_redone(
     bring_up_to_date(fewer, workdir)
     asked_anew = ["base/answer", "mmlu-s0/answer", "mmlu-s1/answer", "readouts/answer"]
     assert watched() == ([], asked_anew)
+    # What was asked before lies there, and no report reads it: neither what is asked no more nor other questions.
+    assert (workdir / "records" / "base" / "mmlu.jsonl").is_file()
+    assert load(workdir).evaluations == ("answer",)
+    document = read_json(workdir / "study.json")
+    write_json(workdir / "study.json", {**document, "asked": {"answer": "other questions"}})
+    with pytest.raises(SycojaxError, match="no records under"):
+        load(workdir)
 
     damaged = workdir / "records" / "base" / "answer.jsonl"
     damaged.write_text(damaged.read_text()[:-20])

@@ -118,6 +118,7 @@ def load(directory: Path, probes: Sequence[str | Path] = ()) -> Study:
         (c.name, path.stem): path
         for c in planned
         for path in sorted((directory / "records" / c.name).glob("*.jsonl"))
+        if _is_asked(directory, document, path)
     }
     if not paths:
         raise SycojaxError(
@@ -158,6 +159,15 @@ def load(directory: Path, probes: Sequence[str | Path] = ()) -> Study:
         directory, document, scored, found, measures, diagnostics, counts, truncated,
         tuple(missing), strata, registry, _held_out(directory, scored),
     )  # fmt: skip
+
+
+def _is_asked(directory: Path, document: Mapping[str, Any], path: Path) -> bool:
+    """Whether records answer what study.json says is asked, and are not left of other settings; without a stamp they are believed."""
+    asked, stamp = section(document, "asked"), stamp_of(directory, path)
+    if not asked or path.stem not in asked:
+        return not asked
+    made = section(read_json(stamp), "inputs") if stamp.is_file() else {}
+    return made.get("questions", asked[path.stem]) == asked[path.stem]
 
 
 def _held_out(directory: Path, configurations: Sequence[Configuration]) -> dict[str, Measure]:

@@ -132,7 +132,7 @@ def run(
             on_first(lambda: write_json(workdir / f"{READOUTS}.json", choice))
             long = left_out(config, requests)
             taken = {name: {**one, "too_long": long.get(name, 0)} for name, one in choice.items()}
-            write_down({"readouts": taken, "basis": state.basis})
+            write_down({"readouts": taken, "basis": state.basis, "asked": state.asked})
             for name, one in choice.items():
                 sees = "sees" if one["sees"] else "does not see: nothing will be claimed of it"
                 note(f"readout   {name}: {one['readout']}, which {sees}")

@@ -56,6 +56,11 @@ class State:
         """The base, then every adapter."""
         return (BASE, *self.adapters, *self.external)
 
+    @property
+    def asked(self) -> dict[str, str]:
+        """By evaluation what its questions are known by, in the stamps of its records."""
+        return {name: output.inputs["questions"] for (_, name), output in self.records.items()}
+
     def adapter(self, configuration: str) -> Path | None:
         """The directory of a configuration's adapter; None for the base."""
         if configuration == BASE:

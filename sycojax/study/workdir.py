@@ -123,6 +123,7 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
             "data": found.get("data", old.get("data", {})),
             "training": found.get("training", old.get("training", {})),
             "readouts": found.get("readouts", old.get("readouts", {})),
+            "asked": found.get("asked", old.get("asked", {})),
             "scoring": found.get("scoring", old.get("scoring", {})),
             "seconds": {**old.get("seconds", {}), **found.get("seconds", {})},
             "notes": found.get("notes", old.get("notes", [])),
