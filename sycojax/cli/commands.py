@@ -196,14 +196,20 @@ def export(workdir: Path, **given: Any) -> None:
         "llama2_7b, llama2_13b, llama2_70b, llama3.1_8b, qwen2.5_7b, qwen3_8b or mistral_7b in place of the architecture "
         "of base.path, which may be a config.json",
     ),
+    flag(
+        "--adapters", "N",
+        "compile nothing; what N adapters like the config's cost there: tokens, hours, chip-hours, memory, with the formulas",
+        type=int, default=0,
+    ),
 )  # fmt: skip
-def plan(settings: Settings, topology: str, shape: str) -> None:
-    """compile the study's programs for hardware that need not be here: memory, time, collectives"""
+def plan(settings: Settings, topology: str, shape: str, adapters: int) -> None:
+    """what a study takes on hardware that need not be here: its programs compiled for it, or the cost of many adapters"""
     # Nothing runs, so the accelerator of this machine, if any, is left to others.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     import jax
 
     from sycojax.planning import report as planning
+    from sycojax.planning import scale
     from sycojax.planning.plan import make_plan
     from sycojax.planning.shapes import architecture
     from sycojax.planning.topology import parse as parse_topology
@@ -213,6 +219,9 @@ def plan(settings: Settings, topology: str, shape: str) -> None:
         jax.config.update("jax_default_matmul_precision", "highest")  # as in a study
     model, source = architecture(config.base.path, shape)
 
+    if adapters:
+        print(scale.table(scale.scale(config, model, source, devices, adapters)))
+        return
     say = functools.partial(print, file=sys.stderr, flush=True)
     found = make_plan(config, model, source, devices, say)
     print(planning.table(found))

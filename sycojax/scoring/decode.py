@@ -22,7 +22,7 @@ from sycojax.progress import Progress
 from sycojax.scoring.bank import abstract_pass, bank_size, pass_width, passes
 from sycojax.scoring.generation import Arrivals, Generation, Shape, State, View
 from sycojax.scoring.journal import NOTHING, Section
-from sycojax.scoring.memory import decoding_width
+from sycojax.scoring.memory import decoding_width, together
 
 # The slots of a row are a multiple of this.
 SLOTS = 32
@@ -138,6 +138,11 @@ class Decoder:
             return self.config.decode_bank_width
         on_cpu = self.base.mesh.devices.flat[0].platform == "cpu"
         return self.config.bank_width if on_cpu else count
+
+    def together(self, count: int) -> int:
+        """``width``, or as many as their adapters leave room for: all of them lie on every device while they are asked."""
+        width, memory = self.width(count), self._memory
+        return width if memory is None else min(width, together(self.base, width, memory))
 
     def fitting_width(self, count: int, rows: int, slots: int, memory: int | None) -> int:
         """``width``, or fewer where ``rows`` rows of ``slots`` tokens each are more than ``memory`` bytes hold."""

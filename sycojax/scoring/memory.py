@@ -13,9 +13,17 @@ from sycojax.parallel.mesh import row_ways
 
 # A share of the memory for what is not counted below: activations and fragmentation.
 RESERVE = 0.1
+# The share of the memory that the adapters of configurations may take that are asked together.
+ADAPTERS = 0.1
 # A share of the caches, needed once more: on GPUs the compiler transposes all keys before the steps, half of the caches
 # (temporaries in `sycojax plan`). Prompts that are read in between steps need a quarter.
 TRANSPOSED = 0.5
+
+
+def together(base: FrozenBase, count: int, memory: int) -> int:
+    """How many of ``count`` configurations are kept on devices of ``memory`` bytes at a time, each of them whole on every one."""
+    adapter = total_bytes(abstract(base.config, base.lora).lora)
+    return min(max(int(ADAPTERS * memory // adapter), 1), count)
 
 
 def decoding_width(base: FrozenBase, count: int, rows: int, slots: int, memory: int) -> int:

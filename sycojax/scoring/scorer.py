@@ -94,7 +94,7 @@ class Scorer:
 
     def together(self, count: int) -> int:
         """How many of ``count`` configurations to give to one call of ``score``: the widest pass there is."""
-        return max(self.config.bank_width, self.decoder.width(count))
+        return max(self.config.bank_width, self.decoder.together(count))
 
     def report(self) -> dict[str, Any]:
         """Counts, compilations and shapes, as JSON values."""

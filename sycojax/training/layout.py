@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from jax.sharding import AbstractMesh
+
 from sycojax.config import TrainConfig
 from sycojax.errors import SycojaxError
 from sycojax.models.compute import Compute
@@ -23,7 +25,10 @@ def laid_out(config: TrainConfig, compute: Compute) -> TrainConfig:
     """
     ways = compute.row_ways
     if not config.micro_batch_rows:
-        on_cpu = compute.mesh is None or compute.mesh.devices.flat[0].platform == "cpu"
+        mesh = compute.mesh
+        # A mesh without devices stands for accelerators that are planned for.
+        planned = isinstance(mesh, AbstractMesh)
+        on_cpu = mesh is None or (not planned and mesh.devices.flat[0].platform == "cpu")
         tokens = CPU_TOKENS if on_cpu else TOKENS
         each = min(tokens // config.row_length, config.examples_per_step // (4 * ways))
         config = dataclasses.replace(config, micro_batch_rows=ways * max(each, 1))

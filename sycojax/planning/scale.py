@@ -1,0 +1,198 @@
+"""What N adapters of one base cost: tokens, hours, memory, by arithmetic alone. Nothing is compiled, and nothing here was measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jax.sharding import AbstractMesh
+
+from sycojax.config import StudyConfig
+from sycojax.errors import SycojaxError
+from sycojax.models.base import FrozenBase, abstract_base, device_bytes
+from sycojax.models.compute import Compute
+from sycojax.models.config import LlamaConfig
+from sycojax.parallel.mesh import MESH_AXES
+from sycojax.planning.hardware import GIB, TERA, Chip
+from sycojax.planning.roofline import (
+    adapter_weights,
+    decode_work,
+    matmul_weights,
+    score_work,
+    train_work,
+)
+from sycojax.planning.topology import Topology
+from sycojax.scoring.memory import decoding_width, slot_bytes, together
+from sycojax.study.adapters import study_jobs
+from sycojax.study.datasets import prepare
+from sycojax.study.inputs import Inputs, prompts_of, tokenizer_of
+from sycojax.study.work import Asking, StudyWork, Training, study_work
+from sycojax.training.layout import laid_out
+from sycojax.weights.frozen import chosen_fsdp
+
+# Assumed shares of a chip's published peak: FLOPs in training and scoring, bandwidth in decoding. Published figures of
+# LoRA on an 8B are at 40 % (NeMo AutoModel, one H100); ours were not measured.
+TRAIN_SHARE, SCORE_SHARE, DECODE_SHARE = 0.4, 0.4, 0.5
+# configs/llama2_7b.py on the published study's files, counted with Llama 2's tokenizer: the mean of its six adapters.
+PUBLISHED = StudyWork(
+    [Training(steps=283, passes=0, forward=0, tokens=647_000)],
+    Asking(tokens=3_207_000, prompts=1_700, prompt_tokens=193_000, written=142_000),
+)
+
+
+class Stage(NamedTuple):
+    """One stage for all adapters."""
+
+    name: str
+    each: float  # tokens of one adapter, or of one configuration
+    tokens: float
+    flops: float
+    hours: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """The cost of ``adapters`` adapters, the base scored beside them."""
+
+    adapters: int
+    config: StudyConfig
+    source: str
+    base: FrozenBase
+    topology: Topology
+    chip: Chip
+    counted: str  # on which texts
+    stages: list[Stage]
+    width: int  # configurations that are decoded together
+    rows: int  # prompts of each
+    memory: dict[str, float]  # bytes per chip, by what takes them
+
+    @property
+    def hours(self) -> float:
+        """Of all stages."""
+        return sum(stage.hours for stage in self.stages)
+
+
+def scale(
+    config: StudyConfig, architecture: LlamaConfig, source: str, topology: Topology, adapters: int
+) -> Scale:
+    """The cost of ``adapters`` adapters like those of ``config``. Raises ``SycojaxError`` for a machine without figures."""
+    chip = topology.chip
+    if chip is None:
+        raise SycojaxError(
+            f"--adapters={adapters} needs a machine of which figures are known: --topology=v5e:2x4, gpu:H200x8, ..."
+        )
+    base = _base(config, architecture, topology, chip)
+    config = dataclasses.replace(config, train=laid_out(config.train, base.compute))
+    work, counted = _work(config, architecture)
+    train, score = config.train, config.score
+
+    steps, tokens = (sum(x) / len(work.training) for x in list(zip(*work.training, strict=True))[::3])  # fmt: skip
+    rows = math.ceil(tokens / steps / train.row_length)
+    passes = math.ceil(rows / train.micro_batch_rows)
+    computed = steps * passes * train.micro_batch_rows * train.row_length
+    trained = train_work(config, base, 1)
+    per_token = (trained.flops + trained.recomputed) / trained.tokens
+    flops = adapters * computed * per_token
+    peak = topology.count * chip.flops
+    stages = [Stage("train", computed, adapters * computed, flops, flops / peak / TRAIN_SHARE / 3600)]  # fmt: skip
+
+    asked, length = adapters + 1, 2 * config.data.max_length
+    scored = score_work(base, 1, length, 1)
+    flops = asked * work.asking.tokens * scored.flops / scored.tokens
+    stages.append(Stage("score", work.asking.tokens, asked * work.asking.tokens, flops, flops / peak / SCORE_SHARE / 3600))  # fmt: skip
+
+    ways = base.compute.row_ways
+    prompts = math.ceil(score.decode_batch / ways) * ways
+    slots = config.data.max_length + score.max_new_tokens
+    held = together(base, asked, chip.limit)
+    width = score.decode_bank_width or decoding_width(base, held, prompts, slots, chip.limit)
+    one = decode_work(base, prompts, config.data.max_length, 2, width)  # of a single step
+    steps = asked / width * work.asking.written / prompts
+    written = asked * work.asking.written
+    seconds = steps * one.hbm_bytes / chip.bandwidth / DECODE_SHARE
+    stages.append(Stage("decode", work.asking.written, written, written * one.flops / one.tokens, seconds / 3600))  # fmt: skip
+
+    adapter = 4 * adapter_weights(architecture, config.lora)
+    memory = {
+        "base": device_bytes(base.params),
+        "training an adapter: it, its best, two moments, a gradient": 5 * adapter,
+        f"{held} configurations that are scored together": held * adapter,
+        "decoding: the layers once more": device_bytes(base.params["layers"]),
+        f"decoding: keys and values of {width} x {prompts} rows of {slots}": width * prompts * slots * slot_bytes(base) / ways,
+    }  # fmt: skip
+    return Scale(
+        adapters, config, source, base, topology, chip, counted, stages, width, prompts, memory
+    )
+
+
+def _base(config: StudyConfig, c: LlamaConfig, topology: Topology, chip: Chip) -> FrozenBase:
+    """The base in shapes, spread over chips that need not be described by their compiler."""
+    asked = config.mesh
+    fsdp = asked.fsdp or chosen_fsdp(config, c, topology.count, chip.limit)
+    sizes = [asked.data, fsdp, asked.tensor]
+    if -1 in sizes:
+        sizes[sizes.index(-1)] = max(topology.count // -math.prod(sizes), 1)
+    if math.prod(sizes) != topology.count:
+        raise SycojaxError(
+            f"mesh data x fsdp x tensor = {sizes} does not use the {topology.count} chips"
+        )
+    mesh: Any = AbstractMesh(tuple(sizes), MESH_AXES)
+    b = config.base
+    compute = Compute(b.dtype, b.quantization, b.remat, mesh=mesh, bank_axis=asked.bank_axis)
+    return abstract_base(c, config.lora, compute)
+
+
+def _work(config: StudyConfig, c: LlamaConfig) -> tuple[StudyWork, str]:
+    """Counted on the config's own rows with its own tokenizer, where they can be read."""
+    try:
+        tokenizer = tokenizer_of(config)
+        prompts = prompts_of(config, tokenizer)
+        given = Inputs(Path(), "", c.max_position_embeddings, tokenizer, "", prompts, {})
+        data = prepare(config, tokenizer, given.context)
+        jobs = study_jobs(config, data.training)
+        return study_work(config, config.train, c, given, data, jobs), "counted on its own texts"
+    except SycojaxError as error:
+        why = str(error).partition(" (")[0]
+        return PUBLISHED, (
+            f"not counted: {why}. Taken from configs/llama2_7b.py on the published study's files"
+        )
+
+
+def table(found: Scale) -> str:
+    """All of it in text, with the formulas."""
+    c, chip, chips = found.base.config, found.chip, found.topology.count
+    train = found.config.train
+    sizes = " x ".join(f"{axis} {size}" for axis, size in found.base.mesh.shape.items())
+    n, a = matmul_weights(c), adapter_weights(c, found.base.lora)
+    again = {"none": "", "dots": " + attention again", "full": " + 2N again"}[
+        found.base.compute.remat
+    ]
+    size = sum(found.memory.values())
+    lines = [
+        f"plan      {found.adapters:,} adapters and their base on {found.topology.name}: {chips} x {chip.name} of {chip.limit / GIB:.2f} GiB; mesh {sizes}",
+        f"base      {found.source}: {c.base_parameter_count:,} parameters, {found.config.base.precision}",
+        f"work      {found.counted}",
+        "",
+        f"{'':8}{'tokens of each':>16}{'of all':>20}{'PFLOPs':>14}{'hours':>10}{'chip-hours':>12}",
+        *(
+            f"{s.name:8}{s.each:>16,.0f}{s.tokens:>20,.0f}{s.flops / 1e15:>14,.0f}{s.hours:>10,.1f}{chips * s.hours:>12,.0f}"
+            for s in found.stages
+        ),
+        f"{'all':58}{found.hours:>10,.1f}{chips * found.hours:>12,.0f}",
+        "",
+        f"train     tokens x (4N + 6A + 3 attention{again}) / ({chips} x {chip.flops / TERA:,.0f} TFLOP/s x {TRAIN_SHARE:.0%})",
+        f"          in rows of {train.row_length}, {train.micro_batch_rows} a pass, what does not fill them included",
+        f"score     tokens x (2N + 2A + attention) / ({chips} x {chip.flops / TERA:,.0f} TFLOP/s x {SCORE_SHARE:.0%}); the base is asked, too",
+        f"decode    tokens / (W x {found.rows} prompts) x (a chip's weights + its keys and values) / ({chip.bandwidth / 1e9:,.0f} GB/s x {DECODE_SHARE:.0%})",
+        f"          N = {n:,} weights in products, A = {a:,} of an adapter, W = {found.width} configurations in a pass",
+        "assumed   the three shares of the published peaks, and texts half as long as score.max_new_tokens: not measured.",
+        "          Loading, compiling and what the host does are not in it",
+        "",
+        "GiB per chip, by sizes; activations are not in it",
+        *(f"  {name:66}{size / GIB:>8.2f}" for name, size in found.memory.items()),
+        f"  {'all':66}{size / GIB:>8.2f} of {chip.limit / GIB:.2f}{'' if size <= chip.limit else ': does not fit'}",
+        f"disk      {4 * a * found.adapters / GIB:,.1f} GiB of adapters",
+    ]  # fmt: skip
+    return "\n".join(lines)

@@ -1,0 +1,141 @@
+"""How much there is to compute in a study, known before anything is: from samples of its own texts, in a second or two."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+from sycojax.config import StudyConfig, TrainConfig
+from sycojax.data.pack import rows_needed
+from sycojax.data.prompts import Prompts
+from sycojax.evals import evaluations
+from sycojax.evals.protocol import Evaluation
+from sycojax.evals.readouts import in_arms
+from sycojax.models.config import LlamaConfig
+from sycojax.records import Record
+from sycojax.requests import Request
+from sycojax.scoring.prepare import Encoder
+from sycojax.scoring.tree import unique_tokens
+from sycojax.study.datasets import StudyData, instruments
+from sycojax.study.inputs import Inputs
+from sycojax.study.readouts import asked_with
+from sycojax.training.bank import AdapterJob
+from sycojax.training.batches import step_indices, total_steps
+
+# Items of each evaluation, and steps of each adapter, that stand for all.
+ITEMS, STEPS = 12, 8
+# Computed tokens for each distinct one: rows and batches are not full, and no tree shares all. Of the studies of the
+# embedded base and of SmolLM2 it is between 1.1 and 1.3.
+PADDING = 1.2
+# Greedy texts end of themselves before they are as long as they may be.
+WRITTEN = 0.5
+
+T = TypeVar("T")
+
+
+class Training(NamedTuple):
+    """The training of one adapter."""
+
+    steps: float
+    passes: float  # over ``micro_batch_rows`` rows, forward and backward
+    forward: float  # passes without the backward one: validation losses, and the losses of held-out examples
+    tokens: float  # real ones, of all epochs
+
+
+class Asking(NamedTuple):
+    """What one configuration is asked."""
+
+    tokens: float  # that are computed for log-likelihoods, padding included
+    prompts: float  # that are continued greedily
+    prompt_tokens: float  # in all of them
+    written: float  # new tokens in all of them
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyWork:
+    """A whole study: ``training`` of each adapter, and what each configuration is asked."""
+
+    training: Sequence[Training]
+    asking: Asking
+
+
+def trained(job: AdapterJob, config: TrainConfig) -> Training:
+    """Of a config whose ``micro_batch_rows`` are chosen (``training.layout``)."""
+    own, count = job.config or config, len(job.train)
+    steps = total_steps(count, own)
+    lengths = [len(example.token_ids) for example in job.train]
+
+    def passes(chosen: Sequence[int]) -> int:
+        return -(-rows_needed(chosen, config.row_length) // config.micro_batch_rows)
+
+    drawn = _spread(range(steps), STEPS)
+    seen = [passes([lengths[i] for i in step_indices(count, s, job.seed, own)]) for s in drawn]
+    due = 1 if job.last else -(-steps // config.eval_every)
+    validation = passes([len(example.token_ids) for example in job.validation])
+    return Training(
+        steps, steps * sum(seen) / len(seen), (due + 2) * validation, own.epochs * sum(lengths)
+    )
+
+
+def asked(
+    requests: Mapping[str, Sequence[Request]], config: StudyConfig, given: Inputs, encoder: Encoder
+) -> Asking:  # fmt: skip
+    """What a configuration is asked that is asked ``requests``, with the second turns that follow from its answers."""
+    registry, total = evaluations(config.data.probes), Asking(0, 0, 0, 0)
+    for name, several in requests.items():
+        items: dict[str, list[Request]] = {}
+        for request in several:
+            items.setdefault(request.item, []).append(request)
+        drawn = [r for item in _spread([*items.values()], ITEMS) for r in item]
+        drawn += _followups(registry[name], drawn, given.prompts)
+        written = [r for r in drawn if r.max_new_tokens]
+        completions = encoder.encode([r for r in drawn if r.candidates])
+        texts = [r.prompt for r in written]
+        ids = given.tokenizer.encode_batch(texts, add_special_tokens=False)
+        factor = len(items) / max(min(len(items), ITEMS), 1)
+        tokens = unique_tokens([c for cs, _ in completions for c in cs])
+        found = (PADDING * tokens, len(written), sum(map(len, ids)), WRITTEN * sum(r.max_new_tokens for r in written))  # fmt: skip
+        total = Asking(*(a + factor * b for a, b in zip(total, found, strict=True)))
+    return total
+
+
+def study_work(
+    config: StudyConfig,
+    train: TrainConfig,
+    architecture: LlamaConfig,
+    given: Inputs,
+    data: StudyData,
+    jobs: Sequence[AdapterJob],
+) -> StudyWork:
+    """The work of a study whose readouts are not chosen yet: half of those that might see are taken to."""
+    choice = {
+        name: {
+            "readout": instrument.readouts[0],
+            "read": [{"readout": n, "fails": ""} for n in instrument.readouts[: -(-len(instrument.readouts) // 2)]],
+        }
+        for name, instrument in instruments(config).items()
+    }  # fmt: skip
+    requests = asked_with(config, given, data, choice)
+    encoder = Encoder(given.tokenizer, architecture)
+    return StudyWork([trained(job, train) for job in jobs], asked(requests, config, given, encoder))
+
+
+def _followups(
+    evaluation: Evaluation, requests: Sequence[Request], prompts: Prompts
+) -> list[Request]:
+    """As many further turns as there will be, whatever is answered to the first."""
+    plain = [r for r in requests if not in_arms(r)]
+    records = [
+        Record.scored(r, [0.0] * n, [1] * n, [True] * n)
+        if (n := len(r.candidates))
+        else Record.generated(r, "", True)
+        for r in plain
+    ]
+    return evaluation.followups(plain, records, prompts)
+
+
+def _spread(values: Sequence[T], count: int) -> list[T]:
+    """At most ``count`` of them, evenly spread."""
+    size = min(len(values), count)
+    return [values[i * len(values) // size] for i in range(size)]
