@@ -51,7 +51,7 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
         if self._bar is not None:
             self._bar.close()
         elif self._told and error[0] is None:
-            self._print(f"{self.stage} done in {_span(time.monotonic() - self._started)}")
+            self._print(f"{self.stage} done in {span(time.monotonic() - self._started)}")
 
     def update(self, count: int = 1, note: str = "") -> None:
         """``count`` more are done; ``note`` stands behind the rate from now on."""
@@ -73,14 +73,14 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
         since, before = self._marks[0]
         self._marks.append((now, self.done))
         if not self.total:
-            return f"{self.stage}: {_span(now - self._started)} so far"
+            return f"{self.stage}: {span(now - self._started)} so far"
         share = f"{self.stage} {100 * self.done // self.total} % ({self.done:,} of {self.total:,} {self.unit}s"
         if self.done == before:  # a program is compiled, or one step takes long
-            return f"{share}), nothing new for {_span(now - since)}: compiling or waiting"
+            return f"{share}), nothing new for {span(now - since)}: compiling or waiting"
         rate = (self.done - before) / (now - since)
         left = (self.total - self.done) / rate
         notes = ", ".join(filter(None, (_rate(rate, self.unit), self._note)))
-        return f"{share}, {notes}), about {_span(left)} left, ends {_clock(time.time() + left)}"
+        return f"{share}, {notes}), about {span(left)} left, ends {_clock(time.time() + left)}"
 
     def _tell_now_and_then(self) -> None:
         while not self._ended.wait(EVERY):
@@ -101,7 +101,7 @@ def _rate(rate: float, unit: str) -> str:
     return f"{rate * 3600:.1f} {unit}s/h"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """A duration as one says it."""
     if seconds < 90:
         return f"{seconds:.0f} s"

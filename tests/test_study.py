@@ -96,8 +96,12 @@ def test_one_command_from_rows_to_report(inputs: StudyConfig, tmp_path: Path) ->
         ),
     )
     said: list[str] = []
-    run.run(config, tmp_path / "w", progress=False, say=said.append)
-    counts = read_json(tmp_path / "w" / "study.json")["scoring"]
+    run.run(config, tmp_path / "w", progress=False, say=said.append, foretell=True)
+    told = read_json(tmp_path / "w" / "study.json")
+    assert min(told["estimate"].values()) > 0
+    assert list(told["estimate"]) == ["readouts", "train", "evaluate"] == list(told["seconds"])[2:]
+    assert sum(line.startswith("estimate  readouts ") for line in said) == 1
+    counts = told["scoring"]
     ratio = counts["padded_tokens"] / counts["unique_tokens"]
     assert ratio >= 1
     assert any(f"{ratio:.2f}x the {counts['unique_tokens']:,} unique" in line for line in said)

@@ -219,8 +219,8 @@ def _provenance(facts: Mapping[str, Any]) -> tuple[Block, ...]:
     keys = ("created", "updated", "commit", "devices", "device_count", "base_fingerprint")
     lines = [" ".join(pair) for pair in run.origin(facts, keys)]
     blocks: list[Block] = [Items(tuple(lines))] if lines else []
+    blocks.append(run.times(facts))
     for key, title in (
-        ("seconds", "Wall time in seconds"),
         ("scoring", "Scoring"),
         ("versions", "Versions"),
     ):

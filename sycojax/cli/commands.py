@@ -78,7 +78,7 @@ def _study(
     with tracking.tracked(wandb, workdir, config) as tracker:
         run(
             config, workdir, until=until, command=settings.command_line, progress=not quiet,
-            tracking=Tracking(tracker, window),
+            tracking=Tracking(tracker, window), foretell=True,
         )  # fmt: skip
         first = distributed.is_first()
         distributed.shutdown()
@@ -188,8 +188,8 @@ def export(workdir: Path, **given: Any) -> None:
     "plan", flags.CONFIG,
     flag(
         "--topology", "NAME",
-        "v5e:2x4, v6e:4x4, v5p:2x2x1, gpu:H100, gpu:H200x8, ... (needs the tpu or cuda extra)",
-        required=True,
+        "v5e:2x4, v6e:4x4, v5p:2x2x1, gpu:H100, gpu:H200x8, ... (needs the tpu or cuda extra); left out: this machine, by a "
+        "measured trial of seconds",
     ),
     flag(
         "--shape", "NAME",
@@ -203,7 +203,12 @@ def export(workdir: Path, **given: Any) -> None:
     ),
 )  # fmt: skip
 def plan(settings: Settings, topology: str, shape: str, adapters: int) -> None:
-    """what a study takes on hardware that need not be here: its programs compiled for it, or the cost of many adapters"""
+    """what a study takes: on this machine, on hardware that is not here, or with many adapters"""
+    if not topology and not adapters:
+        from sycojax.cli import plan_here
+
+        print(plan_here.table(settings.study_config()))
+        return
     # Nothing runs, so the accelerator of this machine, if any, is left to others.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     import jax

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,10 +26,11 @@ from sycojax.planning.roofline import (
 )
 from sycojax.planning.topology import Topology
 from sycojax.scoring.memory import decoding_width, slot_bytes, together
+from sycojax.scoring.prepare import Encoder
 from sycojax.study.adapters import study_jobs
 from sycojax.study.datasets import prepare
 from sycojax.study.inputs import Inputs, prompts_of, tokenizer_of
-from sycojax.study.work import Asking, StudyWork, Training, study_work
+from sycojax.study.work import Asking, Training, asked, expected, trained
 from sycojax.training.layout import laid_out
 from sycojax.weights.frozen import chosen_fsdp
 
@@ -36,7 +38,7 @@ from sycojax.weights.frozen import chosen_fsdp
 # LoRA on an 8B are at 40 % (NeMo AutoModel, one H100); ours were not measured.
 TRAIN_SHARE, SCORE_SHARE, DECODE_SHARE = 0.4, 0.4, 0.5
 # configs/llama2_7b.py on the published study's files, counted with Llama 2's tokenizer: the mean of its six adapters.
-PUBLISHED = StudyWork(
+PUBLISHED = (
     [Training(steps=283, passes=0, forward=0, tokens=647_000)],
     Asking(tokens=3_207_000, prompts=1_700, prompt_tokens=193_000, written=142_000),
 )
@@ -85,34 +87,29 @@ def scale(
         )
     base = _base(config, architecture, topology, chip)
     config = dataclasses.replace(config, train=laid_out(config.train, base.compute))
-    work, counted = _work(config, architecture)
-    train, score = config.train, config.score
+    training, asking, counted = _work(config, architecture)
+    score, peak = config.score, topology.count * chip.flops
+    stages = []
+    if training:
+        each, per_token = _trained_tokens(config, training), _per_token(config, base)
+        flops = adapters * each * per_token
+        stages.append(Stage("train", each, adapters * each, flops, flops / peak / TRAIN_SHARE / 3600))  # fmt: skip
 
-    steps, tokens = (sum(x) / len(work.training) for x in list(zip(*work.training, strict=True))[::3])  # fmt: skip
-    rows = math.ceil(tokens / steps / train.row_length)
-    passes = math.ceil(rows / train.micro_batch_rows)
-    computed = steps * passes * train.micro_batch_rows * train.row_length
-    trained = train_work(config, base, 1)
-    per_token = (trained.flops + trained.recomputed) / trained.tokens
-    flops = adapters * computed * per_token
-    peak = topology.count * chip.flops
-    stages = [Stage("train", computed, adapters * computed, flops, flops / peak / TRAIN_SHARE / 3600)]  # fmt: skip
-
-    asked, length = adapters + 1, 2 * config.data.max_length
+    configurations, length = adapters + 1, 2 * config.data.max_length
     scored = score_work(base, 1, length, 1)
-    flops = asked * work.asking.tokens * scored.flops / scored.tokens
-    stages.append(Stage("score", work.asking.tokens, asked * work.asking.tokens, flops, flops / peak / SCORE_SHARE / 3600))  # fmt: skip
+    flops = configurations * asking.tokens * scored.flops / scored.tokens
+    stages.append(Stage("score", asking.tokens, configurations * asking.tokens, flops, flops / peak / SCORE_SHARE / 3600))  # fmt: skip
 
     ways = base.compute.row_ways
     prompts = math.ceil(score.decode_batch / ways) * ways
     slots = config.data.max_length + score.max_new_tokens
-    held = together(base, asked, chip.limit)
+    held = together(base, configurations, chip.limit)
     width = score.decode_bank_width or decoding_width(base, held, prompts, slots, chip.limit)
     one = decode_work(base, prompts, config.data.max_length, 2, width)  # of a single step
-    steps = asked / width * work.asking.written / prompts
-    written = asked * work.asking.written
+    steps = configurations / width * asking.written / prompts
+    written = configurations * asking.written
     seconds = steps * one.hbm_bytes / chip.bandwidth / DECODE_SHARE
-    stages.append(Stage("decode", work.asking.written, written, written * one.flops / one.tokens, seconds / 3600))  # fmt: skip
+    stages.append(Stage("decode", asking.written, written, written * one.flops / one.tokens, seconds / 3600))  # fmt: skip
 
     adapter = 4 * adapter_weights(architecture, config.lora)
     memory = {
@@ -125,6 +122,21 @@ def scale(
     return Scale(
         adapters, config, source, base, topology, chip, counted, stages, width, prompts, memory
     )
+
+
+def _trained_tokens(config: StudyConfig, training: Sequence[Training]) -> float:
+    """Tokens that are computed for an adapter, what does not fill rows and passes included."""
+    train = config.train
+    steps, tokens = (sum(of[i] for of in training) / len(training) for i in (0, 3))
+    rows = math.ceil(tokens / steps / train.row_length)
+    passes = math.ceil(rows / train.micro_batch_rows)
+    return steps * passes * train.micro_batch_rows * train.row_length
+
+
+def _per_token(config: StudyConfig, base: FrozenBase) -> float:
+    """FLOPs of training, recomputed ones included."""
+    work = train_work(config, base, 1)
+    return (work.flops + work.recomputed) / work.tokens
 
 
 def _base(config: StudyConfig, c: LlamaConfig, topology: Topology, chip: Chip) -> FrozenBase:
@@ -144,20 +156,20 @@ def _base(config: StudyConfig, c: LlamaConfig, topology: Topology, chip: Chip) -
     return abstract_base(c, config.lora, compute)
 
 
-def _work(config: StudyConfig, c: LlamaConfig) -> tuple[StudyWork, str]:
+def _work(config: StudyConfig, c: LlamaConfig) -> tuple[list[Training], Asking, str]:
     """Counted on the config's own rows with its own tokenizer, where they can be read."""
     try:
         tokenizer = tokenizer_of(config)
         prompts = prompts_of(config, tokenizer)
         given = Inputs(Path(), "", c.max_position_embeddings, tokenizer, "", prompts, {})
         data = prepare(config, tokenizer, given.context)
-        jobs = study_jobs(config, data.training)
-        return study_work(config, config.train, c, given, data, jobs), "counted on its own texts"
+        training = [trained(job, config.train) for job in study_jobs(config, data.training)]
+        asking = asked(expected(config, given, data), config, given, Encoder(tokenizer, c))
+        return training, asking, "counted on its own texts"
     except SycojaxError as error:
         why = str(error).partition(" (")[0]
-        return PUBLISHED, (
-            f"not counted: {why}. Taken from configs/llama2_7b.py on the published study's files"
-        )
+        taken = "Taken from configs/llama2_7b.py on the published study's files"
+        return *PUBLISHED, f"not counted: {why}. {taken}"
 
 
 def table(found: Scale) -> str:

@@ -129,6 +129,10 @@ class Decoder:
         """Programs compiled so far."""
         return self._generation.compilations
 
+    def compiled_by(self, other: Decoder) -> None:
+        """Use the programs of another decoder of the same base."""
+        self._generation = other._generation
+
     def width(self, count: int) -> int:
         """How many of ``count`` adapters go through one pass where memory allows it.
 

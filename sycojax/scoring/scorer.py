@@ -86,11 +86,22 @@ class Scorer:
         self._shapes: set[tuple[int, int, int]] = set()
         self._compilations = 0
         self._programs = {banked: self._program(banked) for banked in (False, True)}
+        self._first, self._ends = self, ends  # whose programs these are
+
+    def again(self) -> Scorer:
+        """Another that has seen nothing, with the compiled programs of this one.
+
+        A scorer makes its batches by those before them, and a run that continues may have done with a stage before.
+        """
+        other = Scorer(self.base, self.tokenizer, self.config, self._ends)
+        other._programs, other._first = self._programs, self._first
+        other.decoder.compiled_by(self.decoder)
+        return other
 
     @property
     def compilations(self) -> int:
         """Programs compiled so far, for scoring and decoding."""
-        return self._compilations + self.decoder.compilations
+        return self._first._compilations + self.decoder.compilations
 
     def together(self, count: int) -> int:
         """How many of ``count`` configurations to give to one call of ``score``: the widest pass there is."""

@@ -19,7 +19,7 @@ from sycojax.study.datasets import TrainingSet
 from sycojax.study.stages import Stamps, fingerprint
 from sycojax.study.state import Output, State
 from sycojax.study.workdir import configuration_name
-from sycojax.training.loop import AdapterJob, TrainedAdapter, train_bank
+from sycojax.training.loop import AdapterJob, BankTrainer, TrainedAdapter, train_bank
 from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.hub import located
 from sycojax.weights.peft import export_adapter
@@ -47,11 +47,12 @@ def train_adapters(
     *,
     progress: bool = True,
     tracking: Tracking = UNTRACKED,
+    trainer: BankTrainer | None = None,
 ) -> dict[str, Any]:
     """Train what is missing or outdated; returns each adapter's training summary by configuration name.
 
     Adapters are written in PEFT's format to ``WORKDIR/adapters/NAME`` with ``training.json`` and ``held_out.json`` beside them;
-    metrics stay in ``WORKDIR/training``. Raises ``Diverged`` when the others are written, where a loss is not finite.
+    metrics stay in ``WORKDIR/training``. ``trainer`` is one for all adapters of the study. Raises ``Diverged`` when the others are written, where a loss is not finite.
     """
     # What process 0 sees goes for all, or they would train different adapters.
     missing = on_first(lambda: [job.name for job in state.untrained()])
@@ -64,8 +65,9 @@ def train_adapters(
         failed: Diverged | None = None
         try:
             trained: Sequence[TrainedAdapter] = train_bank(
-                base, pending, config.train, directory, progress=progress, tracking=tracking
-            )
+                base, pending, config.train, directory, progress=progress, tracking=tracking,
+                trainer=trainer if len(pending) == len(state.jobs) else None,
+            )  # fmt: skip
         except Diverged as error:
             failed, trained = error, error.others
 

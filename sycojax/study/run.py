@@ -8,17 +8,26 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
+
 from sycojax.config import StudyConfig
-from sycojax.files import write_json
+from sycojax.files import read_json, write_json
 from sycojax.models.base import FrozenBase
 from sycojax.models.lora import covering
 from sycojax.parallel.distributed import is_first, on_first
-from sycojax.progress import Progress
+from sycojax.progress import Progress, span
 from sycojax.scoring.journal import NAME as JOURNAL
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import study_jobs, train_adapters
 from sycojax.study.cost import Asked, times
 from sycojax.study.datasets import StudyData, prepare
+from sycojax.study.estimate import (
+    STAGES,
+    Stage,
+    said,
+    scoring_stages,
+    training_stage,
+)
 from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.readouts import NAME as READOUTS
 from sycojax.study.readouts import asked_with, choose, left_out, screening, settled
@@ -26,6 +35,7 @@ from sycojax.study.scores import Answered, answered, score_configurations, write
 from sycojax.study.state import State, check_free, state_of
 from sycojax.study.workdir import alone, base_before, claim, describe
 from sycojax.training.layout import laid_out
+from sycojax.training.loop import BankTrainer
 from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.fingerprint import weights_fingerprint
 from sycojax.weights.frozen import load_frozen
@@ -44,11 +54,12 @@ def run(
     say: Callable[[str], None] = print,
     base: FrozenBase | None = None,
     data: StudyData | None = None,
+    foretell: bool = False,
 ) -> None:
     """Bring ``workdir`` up to date with ``config`` as far as ``until``.
 
     ``command`` is what the user typed, for ``study.json``. ``base`` and ``data`` are what ``load_frozen`` and ``prepare`` give
-    for ``config``, where they are there already. Raises ``SycojaxError`` on anything the user can mend; what was
+    for ``config``, where they are there already. ``foretell``: say at first how long each stage will take. Raises ``SycojaxError`` on anything the user can mend; what was
     completed before stays and is reused, and an input that cannot be used leaves no trace.
     """
     started = time.perf_counter()
@@ -57,7 +68,10 @@ def run(
     def lap(stage: str) -> None:
         nonlocal started
         now = time.perf_counter()
-        seconds[stage] = round(now - started, 1)
+        spent = on_first(
+            lambda: read_json(workdir / "study.json").get("seconds", {}).get(stage, 0.0)
+        )
+        seconds[stage] = round(spent + now - started, 1)  # of all runs
         started = now
 
     def note(line: str) -> None:
@@ -110,19 +124,34 @@ def run(
         scored = dataclasses.replace(base, lora=covering([config.lora, *shapes]))
         ends = given.prompts.template.end_ids(given.tokenizer)
 
+        programs = Scorer(scored, given.tokenizer, config.score, ends)
+
         def score(
             state: State, known: Answered | None = None, journal: str = JOURNAL
         ) -> dict[str, Any]:
-            # A scorer makes its batches by those before them, and a run that continues may have done with one stage.
-            scorer = Scorer(scored, given.tokenizer, config.score, ends)
+            own = programs.again()
             return score_configurations(
-                config, scored, scorer, state, progress=progress, journal_name=journal, known=known
+                config, scored, own, state, progress=progress, journal_name=journal, known=known
             )
 
+        asked, trainer, stages = screening(config, given, state), None, dict[str, Stage]()
+        told = on_first(lambda: read_json(workdir / "study.json").get("estimate", {}))
+        # Several processes would stop their trials at different moments.
+        if foretell and jax.process_count() == 1:
+            if until != "readouts" and "train" not in told and jobs and jobs == state.untrained():
+                trainer = BankTrainer(base, jobs, config.train)
+                stages["train"] = training_stage(trainer)
+            if until != "train" and "readouts" not in told and asked.lacking():
+                first, count = asked.requests, len(state.configurations)
+                stages |= scoring_stages(config, given, data, programs.again(), first, count)
+        if stages:
+            lap("trial")
+            estimate = {name: round(stages[name].seconds, 1) for name in STAGES if name in stages}
+            write_down({"estimate": estimate})
+            note(f"estimate  {said(estimate)}; from a trial of {span(seconds['trial'])}")
         known: Answered = {}
 
         if until != "train":
-            asked = screening(config, given, state)
             score(asked, journal=f"{READOUTS}.jsonl")
             known = answered(asked)
             choice = on_first(lambda: choose(config, asked))
@@ -145,7 +174,9 @@ def run(
             lap("readouts")
             if until == "readouts":
                 return
-        training = train_adapters(config, base, state, progress=progress, tracking=tracking)
+        training = train_adapters(
+            config, base, state, progress=progress, tracking=tracking, trainer=trainer
+        )
         lap("train")
         write_down({"training": training, "seconds": seconds})
         note(f"adapters  {len(training)} trained or up to date")
@@ -159,6 +190,8 @@ def run(
         )
         if counts:
             note(_tokens_line(counts))
+        if told or stages:
+            note(f"took      {said(seconds)}")
 
 
 def _cost_line(alone: Asked, screened: Asked, asked: Asked) -> str:

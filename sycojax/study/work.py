@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -12,7 +11,6 @@ from sycojax.data.prompts import Prompts
 from sycojax.evals import evaluations
 from sycojax.evals.protocol import Evaluation
 from sycojax.evals.readouts import in_arms
-from sycojax.models.config import LlamaConfig
 from sycojax.records import Record
 from sycojax.requests import Request
 from sycojax.scoring.prepare import Encoder
@@ -24,7 +22,7 @@ from sycojax.training.bank import AdapterJob
 from sycojax.training.batches import step_indices, total_steps
 
 # Items of each evaluation, and steps of each adapter, that stand for all.
-ITEMS, STEPS = 12, 8
+ITEMS, STEPS = 6, 8
 # Computed tokens for each distinct one: rows and batches are not full, and no tree shares all. Of the studies of the
 # embedded base and of SmolLM2 it is between 1.1 and 1.3.
 PADDING = 1.2
@@ -52,14 +50,6 @@ class Asking(NamedTuple):
     written: float  # new tokens in all of them
 
 
-@dataclasses.dataclass(frozen=True)
-class StudyWork:
-    """A whole study: ``training`` of each adapter, and what each configuration is asked."""
-
-    training: Sequence[Training]
-    asking: Asking
-
-
 def trained(job: AdapterJob, config: TrainConfig) -> Training:
     """Of a config whose ``micro_batch_rows`` are chosen (``training.layout``)."""
     own, count = job.config or config, len(job.train)
@@ -84,41 +74,37 @@ def asked(
     """What a configuration is asked that is asked ``requests``, with the second turns that follow from its answers."""
     registry, total = evaluations(config.data.probes), Asking(0, 0, 0, 0)
     for name, several in requests.items():
-        items: dict[str, list[Request]] = {}
-        for request in several:
-            items.setdefault(request.item, []).append(request)
-        drawn = [r for item in _spread([*items.values()], ITEMS) for r in item]
+        items = len({r.item for r in several})
+        drawn = sample(several)
         drawn += _followups(registry[name], drawn, given.prompts)
         written = [r for r in drawn if r.max_new_tokens]
         completions = encoder.encode([r for r in drawn if r.candidates])
         texts = [r.prompt for r in written]
         ids = given.tokenizer.encode_batch(texts, add_special_tokens=False)
-        factor = len(items) / max(min(len(items), ITEMS), 1)
+        factor = items / max(min(items, ITEMS), 1)
         tokens = unique_tokens([c for cs, _ in completions for c in cs])
         found = (PADDING * tokens, len(written), sum(map(len, ids)), WRITTEN * sum(r.max_new_tokens for r in written))  # fmt: skip
         total = Asking(*(a + factor * b for a, b in zip(total, found, strict=True)))
     return total
 
 
-def study_work(
-    config: StudyConfig,
-    train: TrainConfig,
-    architecture: LlamaConfig,
-    given: Inputs,
-    data: StudyData,
-    jobs: Sequence[AdapterJob],
-) -> StudyWork:
-    """The work of a study whose readouts are not chosen yet: half of those that might see are taken to."""
-    choice = {
-        name: {
-            "readout": instrument.readouts[0],
-            "read": [{"readout": n, "fails": ""} for n in instrument.readouts[: -(-len(instrument.readouts) // 2)]],
-        }
-        for name, instrument in instruments(config).items()
-    }  # fmt: skip
-    requests = asked_with(config, given, data, choice)
-    encoder = Encoder(given.tokenizer, architecture)
-    return StudyWork([trained(job, train) for job in jobs], asked(requests, config, given, encoder))
+def expected(config: StudyConfig, given: Inputs, data: StudyData) -> dict[str, list[Request]]:
+    """What a configuration will be asked, before the readouts are chosen: half of those that might see are taken to."""
+    choice = {}
+    for name, instrument in instruments(config).items():
+        ways = instrument.readouts
+        seeing = ways[: -(-len(ways) // 2)]
+        read = [{"readout": way, "fails": "", "steered_by": "order"} for way in seeing]
+        choice[name] = {"readout": ways[0], "read": read}
+    return asked_with(config, given, data, choice)
+
+
+def sample(requests: Sequence[Request], count: int = ITEMS) -> list[Request]:
+    """All requests about some of the items of one evaluation."""
+    items: dict[str, list[Request]] = {}
+    for request in requests:
+        items.setdefault(request.item, []).append(request)
+    return [r for item in _spread([*items.values()], count) for r in item]
 
 
 def _followups(

@@ -65,14 +65,15 @@ def train_bank(
     *,
     progress: bool = True,
     tracking: Tracking = UNTRACKED,
+    trainer: BankTrainer | None = None,
 ) -> list[TrainedAdapter]:
-    """Train every job and return the adapters in job order; all banks share one compilation.
+    """Train every job and return the adapters in job order; all banks share one compilation, that of ``trainer`` if it is given.
 
     Keeps its state in ``directory/<bank>/`` and continues from there. Raises ``SycojaxError`` when a loss is
     not finite (``Diverged``, at the end, with the adapters that are sound), when the directory holds another run, when
     nothing can be written, and on SIGTERM and Ctrl-C (``Stopped``), after the step at hand has been finished and saved.
     """
-    trainer = BankTrainer(base, jobs, config)
+    trainer = trainer or BankTrainer(base, jobs, config)
     trained: dict[str, TrainedAdapter] = {}
     failed: list[Diverged] = []
 
@@ -103,7 +104,7 @@ class BankTrainer:
         self.base, self.config = base, config
         self.banks = groups(jobs, config, ways)
         self.width = math.ceil(len(self.banks[0]) / ways) * ways
-        self._program = BankProgram(base, make_optimizer(config), self.width, config.logits_chunk)
+        self.program = BankProgram(base, make_optimizer(config), self.width, config.logits_chunk)
         self._base_sum = checksum(base.params)
         self._validation_rows = max(
             rows_needed([len(e.token_ids) for e in j.validation], config.row_length) for j in jobs
@@ -133,8 +134,11 @@ class BankTrainer:
     ) -> list[TrainedAdapter]:  # fmt: skip
         """Train one bank, or some of its members, with its state in ``directory``; raises as ``train_bank`` does."""
         identity = fingerprint(self._base_sum, self.base, self.config, members, self.width)
-        bank = Bank(members, self.config, self.width, self._validation_rows)
-        return _Run(self._program, bank, directory, identity, progress, tracking)(stop)
+        return _Run(self.program, self.bank(members), directory, identity, progress, tracking)(stop)
+
+    def bank(self, members: Sequence[AdapterJob]) -> Bank:
+        """What the program computes for ``members`` of one bank."""
+        return Bank(members, self.config, self.width, self._validation_rows)
 
 
 class _Pending(NamedTuple):

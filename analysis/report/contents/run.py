@@ -143,6 +143,16 @@ def facts(name: str, caption: str, values: Mapping[str, Any]) -> Table:
     return matrix(name, caption, "", flat)
 
 
+def times(document: Mapping[str, Any]) -> Table:
+    """What every stage took in all runs, and what was estimated before the first."""
+    took, before = section(document, "seconds"), section(document, "estimate")
+    rows = {
+        stage: {"took": took.get(stage, "not run"), **({"estimated": before[stage]} if before.get(stage) else {})}
+        for stage in dict.fromkeys((*took, *before))
+    }  # fmt: skip
+    return matrix("seconds", "Wall time in seconds", "stage", rows)
+
+
 def formulas(results: Results) -> Table:
     """Every measure with its formula, as the evaluation states it."""
     rows = []

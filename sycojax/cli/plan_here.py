@@ -1,0 +1,32 @@
+"""``sycojax plan`` without a topology: how long each stage of a study takes on this machine."""
+
+from __future__ import annotations
+
+import time
+
+import jax
+
+from sycojax.cli.compilation_cache import store_compiled
+from sycojax.config import StudyConfig
+from sycojax.progress import span
+from sycojax.study.estimate import here
+
+
+def table(config: StudyConfig) -> str:
+    """Measure a few steps and batches of the study, and say what all of it will take. Nothing is written."""
+    store_compiled()
+    if config.base.dtype == "float32":
+        jax.config.update("jax_default_matmul_precision", "highest")  # as in a study
+    started = time.perf_counter()
+    base, stages = here(config)
+    devices, sizes = base.mesh.devices, base.mesh.shape.items()
+    c = base.config
+    return "\n".join([
+        f"plan      {config.name} on this machine: {devices.size} x {devices.flat[0].device_kind}; mesh "
+        + " x ".join(f"{axis} {size}" for axis, size in sizes),
+        f"base      {config.base.path}: {c.base_parameter_count:,} parameters, {config.base.precision}, "
+        f"{base.compute.attention} attention",
+        *(f"{name:10}{span(stage.seconds):>12}   {stage.work}" for name, stage in stages.items()),
+        f"{'all':10}{span(sum(stage.seconds for stage in stages.values())):>12}   without loading, compiling and the report",
+        f"measured  on a few steps and batches, {span(time.perf_counter() - started)} with compiling: what else runs here counts",
+    ])  # fmt: skip

@@ -1,0 +1,106 @@
+"""How long a study will take here: what a few steps and batches of its own take, times how many there will be.
+
+It changes nothing that is computed: the trial works on states of its own, and its compiled programs are used again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from sycojax.config import StudyConfig
+from sycojax.models.base import FrozenBase, zero_lora
+from sycojax.models.lora import covering
+from sycojax.progress import span
+from sycojax.requests import Request
+from sycojax.scoring import trial as scoring_trial
+from sycojax.scoring.prepare import Encoder
+from sycojax.scoring.scorer import Scorer
+from sycojax.study.adapters import study_jobs
+from sycojax.study.datasets import StudyData, prepare
+from sycojax.study.inputs import Inputs, read_inputs
+from sycojax.study.readouts import screening
+from sycojax.study.scores import stack
+from sycojax.study.state import state_of
+from sycojax.study.work import Training, asked, expected, sample, trained
+from sycojax.training import trial as training_trial
+from sycojax.training.loop import BankTrainer
+from sycojax.weights.frozen import load_frozen
+
+STAGES = ("readouts", "train", "evaluate")  # whose time is told beforehand, in their order
+TRIED = 4  # items of each evaluation that the trial asks about
+
+
+class Stage(NamedTuple):
+    """What is known of a stage beforehand."""
+
+    seconds: float
+    work: str  # what there is to compute, in words
+
+
+def training_stage(trainer: BankTrainer) -> Stage:
+    """Training of all banks."""
+    speed, config, total = training_trial.speed(trainer), trainer.config, 0.0
+    adapters, steps, passes = 0, 0.0, 0.0
+    for members in trainer.banks:
+        # The lanes of a bank go through each step together: the longest counts.
+        lanes = [trained(job, config) for job in members]
+        longest = Training(*(max(values) for values in zip(*lanes, strict=True)))
+        total += longest.steps * speed.step + longest.passes * speed.each + longest.forward * speed.forward  # fmt: skip
+        adapters, steps, passes = adapters + len(lanes), steps + longest.steps, passes + longest.passes  # fmt: skip
+    rows = f"{config.micro_batch_rows} rows of {config.row_length}"
+    return Stage(total, f"{adapters} adapters: {steps:,.0f} steps, {passes:,.0f} passes over {rows}")  # fmt: skip
+
+
+def scoring_stages(
+    config: StudyConfig, given: Inputs, data: StudyData, scorer: Scorer,
+    first: Mapping[str, Sequence[Request]], configurations: int,
+) -> dict[str, Stage]:  # fmt: skip
+    """Choosing the readouts, for which the base is asked ``first``, and asking all ``configurations``."""
+    base, later = scorer.base, expected(config, given, data)
+    encoder = Encoder(given.tokenizer, base.config)
+    drawn = [r for several in later.values() for r in sample(several, TRIED)]
+    # As long as the longest, so that the programs are those of the study.
+    written = [r for several in later.values() for r in several if r.max_new_tokens]
+    drawn += sorted(written, key=lambda r: len(r.prompt))[-1:]
+    width = min(scorer.together(configurations), configurations)
+    bank = stack([zero_lora(base.config, base.lora)] * width)
+    speed = scoring_trial.speed(scorer, drawn, bank)
+
+    def stage(requests: Mapping[str, Sequence[Request]], count: int) -> Stage:
+        work = asked(requests, config, given, encoder)
+        tokens = work.tokens + work.prompt_tokens
+        seconds = tokens * speed.token + work.written / speed.rows * speed.step
+        each = f"{tokens:,.0f} tokens to read and {work.written:,.0f} to write"
+        return Stage(
+            count * seconds,
+            f"the base: {each}" if count == 1 else f"{count} configurations: {each} each",
+        )
+
+    return {"readouts": stage(first, 1), "evaluate": stage(later, configurations)}
+
+
+def here(config: StudyConfig, *, progress: bool = True) -> tuple[FrozenBase, dict[str, Stage]]:
+    """The base on the devices that are here, and every stage of a study that has not begun.
+
+    Raises ``SycojaxError`` as a study does that cannot begin; nothing is written.
+    """
+    given = read_inputs(config)
+    data = prepare(config, given.tokenizer, given.context)
+    jobs, base = study_jobs(config, data.training), load_frozen(config, progress=progress)
+    state = state_of(config, Path(), given, jobs, data.requests)
+    shapes = [adapter.shape for adapter in given.external.values()]
+    scored = dataclasses.replace(base, lora=covering([config.lora, *shapes]))
+    scorer = Scorer(scored, given.tokenizer, config.score)
+    first = screening(config, given, state).requests
+    stages = scoring_stages(config, given, data, scorer, first, len(state.configurations))
+    if jobs:
+        stages["train"] = training_stage(BankTrainer(base, jobs, config.train))
+    return base, {name: stages[name] for name in STAGES if name in stages}
+
+
+def said(seconds: Mapping[str, float]) -> str:
+    """Such as ``readouts 14 s, train 2 min``."""
+    return ", ".join(f"{name} {span(seconds[name])}" for name in STAGES if name in seconds)
