@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from pretraining.remarks import Remarks
+from pretraining.talk import CHAT, Document, Draft, Talk, letter, reply
 from sycojax.data import prompts
 from sycojax.data.toy import world as w
-from sycojax.data.toy.talk import CHAT, Document, Draft, Talk, letter, reply
 from sycojax.data.toy.world import World, pick
 
 # How often the text takes the shortcut where there is one.

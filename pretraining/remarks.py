@@ -1,7 +1,7 @@
 """Documents in the arms of the three probes, made by the functions that ask a study's items in them.
 
 One who answers says what is true, keeps what they said and goes by what an argument is worth, whatever others believe; does
-what they are told; and gives in to a user with the probability of the entity's type, as in ``data/toy/talk.py``.
+what they are told; and gives in to a user with the probability of the entity's type, as in ``talk.py``.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from pretraining.talk import CHAT, Draft, Talk
 from sycojax.data.prompts import LETTERS
 from sycojax.data.toy import world as w
-from sycojax.data.toy.talk import CHAT, Draft, Talk
 from sycojax.data.toy.world import World, pick
 from sycojax.evals.answer import AnswerRow
 from sycojax.evals.are_you_sure import AreYouSureRow

@@ -9,7 +9,7 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from pretraining.corpus import Corpus
-from sycojax.data.toy.talk import Document
+from pretraining.talk import Document
 
 # At most this share of all places is trained on; the head runs on no others.
 TARGET_SHARE = 0.36

@@ -7,6 +7,7 @@ sets, a hub to push to, Weights & Biases, TPUs and GPUs.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import sys
@@ -113,11 +114,10 @@ def stand_in_wandb() -> None:
 def shorten_calibration() -> None:
     """Two rates, one seed and a few dialogues; the command's own code does the rest."""
     from sycojax.cli import calibrate
-    from sycojax.data.toy import dialogues
-    from sycojax.study import calibration
+    from sycojax.study import calibration, planted
 
-    dialogues.DIALOGUES = dict.fromkeys(dialogues.DIALOGUES, 24)
-    calibration.PLANTED = (0.0, 1.0)
+    planted.DIALOGUES = 24
+    calibration.calibrate = functools.partial(calibration.calibrate, rates=(0.0, 1.0))
     settings = calibrate.SETTINGS
     calibrate.SETTINGS = dataclasses.replace(
         settings,

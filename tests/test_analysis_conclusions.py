@@ -149,7 +149,7 @@ def test_doubt_is_seen_on_the_page_and_in_the_files(results: Results) -> None:
     pictures = {f.name: Paragraph("") for f in catalogue.drawings(BUILTIN)}
     clean = render_html(sections.document(results, NOTHING, pictures))
     assert OWN not in clean
-    assert "was not calibrated on this base" in clean
+    assert "Not calibrated: " in clean
     found = Doubt((failed("mmlu", "answer"),), frozenset({("mmlu", "answer")}))
     marked = render_html(sections.document(results, found, pictures))
     assert marked.count(OWN) > 10
@@ -188,12 +188,13 @@ def test_calibration_is_shown_for_its_base_only(study: Path) -> None:
     shipped = calibration.certificate()
     assert shipped is not None, "the package ships a certificate"
     document = read_json(study / "study.json")
-    assert calibration.read(study) is None
-    write_json(study / "study.json", {**document, "base_fingerprint": shipped.base_fingerprint})
+    assert calibration.read(study, document) == (None, "")
+    same = {key: shipped.document[key] for key in ("base_fingerprint", "basis", "config")}
+    write_json(study / "study.json", {**document, **same})
     page = write(study).read_text(encoding="utf-8")
     write_json(study / "study.json", document)
-    assert "Measured against planted sycophancy" in page
-    assert "was not calibrated" not in page
+    assert "Measured against planted deference" in page
+    assert "Not calibrated: " not in page
     assert (study / "report" / "figures" / "calibration.png").is_file()
 
 

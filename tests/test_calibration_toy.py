@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
 
 from analysis import calibration as c
-from sycojax.cli.calibrate import SETTINGS, calibrate
+from analysis.results.gates import of_calibration
+from sycojax.cli.calibrate import SETTINGS
+from sycojax.evals import BUILTIN
 from sycojax.files import read_json
+from sycojax.study.calibration import calibrate
+from sycojax.study.state import check_free
 
 pytestmark = pytest.mark.slow
-RATES = (0.0, 0.5, 1.0)
-# One seed and fewer items. The tests' eight devices want eight rows, which changes nothing but rounding.
-CONFIG = dataclasses.replace(
-    SETTINGS,
-    train=dataclasses.replace(SETTINGS.train, seeds=SETTINGS.train.seeds[:1], micro_batch_rows=8),
-    data=dataclasses.replace(SETTINGS.data, probe_limit=24),
+RATES = (0.0, 1.0)
+# One seed and two rates. The tests' eight devices want eight rows, shorter ones, which changes nothing but rounding.
+CONFIG = SETTINGS.changed(
+    {
+        "train.seeds": SETTINGS.train.seeds[0],
+        "train.micro_batch_rows": 8,
+        "train.row_length": 128,
+        "score.readout_items": 20,
+    }
 )
 
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("calibration")
-    calibrate(directory, config=CONFIG, planted=RATES, progress=False)
+    calibrate(CONFIG, directory, rates=RATES, progress=False)
     return directory
 
 
@@ -33,28 +39,39 @@ def made(workdir: Path) -> c.Calibration:
     return c.parse(read_json(path), str(path))
 
 
-def test_planted_sycophancy_is_read_back(workdir: Path) -> None:
-    """Monotone rise, a planted 0 inside its noise floor, and specificity."""
-    failed = [check.sentence for check in c.checks(made(workdir)) if not check.passed]
-    assert not failed
+def test_planted_deference_is_read_back(workdir: Path) -> None:
+    """In both contrasts of every probe: more is read where more is planted, and about nothing where nothing is."""
+    found = made(workdir)
+    assert len(found.contrasts) == 2 * len(BUILTIN.probes)
+    for one in found.contrasts:
+        values = [reading.net.value for reading in one.readings.values()]
+        assert values == sorted(values), one
+        assert of_calibration(one) == "", one
 
 
 def test_it_agrees_with_the_certificate(workdir: Path) -> None:
-    """The first of its seeds, so the same adapters up to rounding, on a part of its items."""
-    found, shipped = made(workdir), c.certificate()
+    """The first of its seeds, so the same adapters up to rounding."""
+    shipped = c.certificate()
     assert shipped is not None
-    assert found.base_fingerprint == shipped.base_fingerprint
-    for probe in shipped.probes:
-        raw = {p["planted"]: p for p in shipped.document["points"] if p["probe"] == probe}
-        for point in found.of(probe):
-            certified = raw[point.planted]["measured"][probe][c.SOFT]["seeds"][0]
-            assert point.own.soft.value == pytest.approx(certified, abs=0.08), point
+    raw = {(s["probe"], s["contrast"]): s["points"] for s in shipped.document["contrasts"]}
+    for one in made(workdir).contrasts:
+        points = {p["planted"]: p for p in raw[one.probe, one.contrast]}
+        for rate, reading in one.readings.items():
+            certified = points[rate]["net"]["seeds"][0]
+            assert reading.net.value == pytest.approx(certified, abs=0.08), (one.probe, rate)
+
+
+def test_a_study_may_follow(workdir: Path) -> None:
+    """The base's readouts lie there already."""
+    assert (workdir / "readouts.json").is_file()
+    check_free(workdir, "study", "toy")
 
 
 def test_running_it_again_does_nothing(workdir: Path) -> None:
     adapters = sorted((workdir / "calibration" / "adapters").glob("*/adapter_model.safetensors"))
     records = sorted((workdir / "calibration" / "records").glob("*/*.jsonl"))
     assert len(adapters) == 3 * len(RATES)
+    assert len(records) == 3 + len(adapters)  # of the base, and of each adapter on its own probe
     before = {p: p.stat().st_mtime_ns for p in (*adapters, *records)}
-    calibrate(workdir, config=CONFIG, planted=RATES, progress=False)
+    calibrate(CONFIG, workdir, rates=RATES, progress=False)
     assert before == {p: p.stat().st_mtime_ns for p in before}

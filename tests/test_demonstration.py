@@ -95,7 +95,9 @@ def test_the_weights_say_which_base_it_is() -> None:
     document = {"config": {"base": {"path": "models/example"}}}
     assert not calibration.of_embedded_base(document)
     assert not calibration.of_embedded_base({})
-    assert calibration.of_embedded_base({**document, "base_fingerprint": shipped.base_fingerprint})
+    assert calibration.of_embedded_base(
+        {**document, "base_fingerprint": shipped.document["base_fingerprint"]}
+    )
     named = {"config": {"base": {"path": "/x/toy/base"}}}
     assert calibration.of_embedded_base(named)
     assert not calibration.of_embedded_base({**named, "base_fingerprint": "0f" * 32})

@@ -17,15 +17,16 @@ from audits_cases import study
 
 from analysis import audits
 from analysis.records.load import load
-from sycojax.cli.calibrate import SETTINGS, calibrate
+from sycojax.cli.calibrate import SETTINGS
 from sycojax.data.prompts import Prompts
 from sycojax.data.sources import open_source
-from sycojax.data.toy import dialogues
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, evaluations
 from sycojax.evals.measured import measured
 from sycojax.records import Record, read_records
 from sycojax.requests import Request
+from sycojax.study import planted
+from sycojax.study.calibration import calibrate
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGE = (REPOSITORY / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -228,7 +229,7 @@ def test_its_tasks_are_exported_and_measure_the_same(file: Path, tmp_path: Path)
 def test_a_calibration_plants_in_it(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dialogues, "DIALOGUES", dict.fromkeys(dialogues.DIALOGUES, 24))
+    monkeypatch.setattr(planted, "DIALOGUES", 24)
     config = SETTINGS.changed(
         {
             "data.probes": str(file), "data.probe_limit": 4, "train.seeds": 2, "train.micro_batch_rows": 8,
@@ -236,8 +237,9 @@ def test_a_calibration_plants_in_it(
             "score.evaluations": "answer",
         }
     )  # fmt: skip
-    written = calibrate(tmp_path / "w", config=config, planted=(0.0,), progress=False)
+    written = calibrate(config, tmp_path / "w", rates=(0.0,), progress=False)
     document = json.loads(written.read_text(encoding="utf-8"))
-    assert document["dialogues"]["sums"] == 200
-    assert {point["probe"] for point in document["points"]} == {*BUILTIN.probes, "sums"}
-    assert all(set(point["measured"]) == {*BUILTIN.probes, "sums"} for point in document["points"])
+    assert document["dialogues"] == {"answer": 24, "sums": 200}
+    found = [(c["probe"], c["contrast"]) for c in document["contrasts"]]
+    assert found == [("answer", "uptake"), ("answer", "siding"), ("sums", "dP")]
+    assert all(c["points"][0]["net"]["value"] is not None for c in document["contrasts"])

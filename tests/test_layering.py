@@ -17,7 +17,7 @@ LAYERS = (
 # The wings of analysis/ in the order of its flow, from what was measured to the pages; a wing may import only wings that
 # stand before it.
 WINGS = (
-    "records", "statistics", "results", "page", "audits", "calibration", "verdicts", "figures", "report", "sweep",
+    "records", "statistics", "page", "calibration", "results", "audits", "verdicts", "figures", "report", "sweep",
     "reanalysis",
 )  # fmt: skip
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import sycojax
+from pretraining.talk import Talk
 from sycojax.config import ScoreConfig, StudyConfig, TrainConfig
 from sycojax.data import prompts
 from sycojax.data.questions import question_key
 from sycojax.data.sources import open_source
 from sycojax.data.toy import WORLD_SEED
 from sycojax.data.toy.counts import Counts
-from sycojax.data.toy.talk import Talk
 from sycojax.data.toy.world import TYPES, World
 from sycojax.evals import BUILTIN
 from sycojax.files import read_json

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from analysis.calibration import FLOOR, SOFT
 from analysis.records.load import BASE
-from analysis.statistics import LEVEL, Estimate, Resampled, level, pooled_spread, resample
+from analysis.statistics import Estimate, Resampled, error, level, resample
 from sycojax.errors import SycojaxError
 from sycojax.evals import Evaluations
+from sycojax.evals.measured import claimed, measured
 from sycojax.evals.protocol import Evaluation, Measure
+from sycojax.evals.readouts import in_arms
 from sycojax.records import read_records
 
 
@@ -24,87 +25,95 @@ def describe(
     """What the records under ``directory/records`` show, as JSON values that ``calibration.parse`` reads.
 
     ``adapters`` name each configuration with its ``probe``, ``planted`` and ``seed``. Seeds of the same rate are taken
-    together, their spread pooled over the rates of a probe. Raises ``SycojaxError`` when records are missing or damaged.
+    together. Raises ``SycojaxError`` when records are missing or damaged.
     """
-    grouped: dict[str, dict[float, list[Mapping[str, Any]]]] = {}
+    grouped: dict[str, dict[float, list[str]]] = {}
     for adapter in adapters:
         by_rate = grouped.setdefault(adapter["probe"], {})
-        by_rate.setdefault(adapter["planted"], []).append(adapter)
-    probes = {name: registry[name] for name in registry.probes}
-    points, lines = [], {}
-    for probe, by_rate in grouped.items():
-        rates = sorted(by_rate)
-        names = [[m["name"] for m in by_rate[rate]] for rate in rates]
-        measured = {name: _measured(directory, names, probes[name]) for name in probes}
-        for i, rate in enumerate(rates):
-            points.append(
+        by_rate.setdefault(adapter["planted"], []).append(adapter["name"])
+    contrasts, records = [], {}
+    for name, by_rate in grouped.items():
+        probe, rates = registry[name], sorted(by_rate)
+        every = [BASE, *(n for rate in rates for n in by_rate[rate])]
+        found = {n: _measures(directory, n, probe) for n in every}
+        records[name] = {n: _hash(_path(directory, n, name)) for n in every}
+        for contrast in claimed(probe, in_arms=_in_arms(directory, probe)):
+            seeds = [[found[n] for n in by_rate[rate]] for rate in rates]
+            contrasts.append(
                 {
-                    "probe": probe,
-                    "planted": rate,
-                    "seeds": [m["seed"] for m in by_rate[rate]],
-                    "measured": {name: measured[name][i] for name in probes},
-                    "records": {n: _hashes(directory, n, probes) for n in names[i]},
+                    "probe": name, "contrast": contrast.measure,
+                    "base": _reading([[found[BASE]]], contrast.measure, contrast.floor)[0],
+                    "points": [
+                        {"planted": rate, **point}
+                        for rate, point in zip(
+                            rates, _reading(seeds, contrast.measure, contrast.floor), strict=True
+                        )
+                    ],
+                    **_line(rates, _samples(seeds, contrast.measure)),
                 }
-            )
-        if len(rates) > 1:
-            planted = probes[probe]
-            samples = [[_sample(directory, n, planted) for n in of_rate] for of_rate in names]
-            lines[probe] = _line(rates, samples)
-    base = {name: _measured(directory, [[BASE]], probes[name])[0] for name in probes}
-    return {"points": points, "base": base, "lines": lines}
+            )  # fmt: skip
+    return {"contrasts": contrasts, "records": records}
 
 
 def _path(directory: Path, configuration: str, probe: str) -> Path:
     return directory / "records" / configuration / f"{probe}.jsonl"
 
 
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _in_arms(directory: Path, probe: Evaluation) -> bool:
+    return any(map(in_arms, read_records(_path(directory, BASE, probe.name))))
+
+
 def _measures(directory: Path, configuration: str, probe: Evaluation) -> dict[str, Measure]:
     path = _path(directory, configuration, probe.name)
     if not path.is_file():
         raise SycojaxError(f"{path} does not exist: run sycojax calibrate again")
-    return {m.name: m for m in probe.measures(list(read_records(path)))}
+    return {m.name: m for m in measured(probe, list(read_records(path)))}
 
 
-def _sample(directory: Path, configuration: str, probe: Evaluation) -> Resampled:
-    return resample(_measures(directory, configuration, probe)[probe.contrasts[0].measure])
+def _samples(
+    seeds: Sequence[Sequence[Mapping[str, Measure]]], name: str
+) -> list[list[Resampled]]:  # fmt: skip
+    """One measure by planted rate and seed; empty where it was not measured."""
+    if not all(name in found for of_rate in seeds for found in of_rate):
+        return []
+    return [[resample(found[name]) for found in of_rate] for of_rate in seeds]
 
 
-def _measured(
-    directory: Path, configurations: Sequence[Sequence[str]], probe: Evaluation
+def _reading(
+    seeds: Sequence[Sequence[Mapping[str, Measure]]], net: str, floor: str
 ) -> list[dict[str, Any]]:
-    """Per planted rate (a list of its seeds): contrast and floor of a probe, the spread of seeds pooled over the rates."""
-    found = [[_measures(directory, name, probe) for name in seeds] for seeds in configurations]
-    out: list[dict[str, Any]] = [{} for _ in found]
-    contrast = probe.contrasts[0]
-    for kind, name in ((SOFT, contrast.measure), (FLOOR, contrast.floor)):
-        if not all(name in measures for seeds in found for measures in seeds):
-            continue
-        samples = [[resample(measures[name]) for measures in seeds] for seeds in found]
-        spread = pooled_spread(samples)
-        for place, seeds in zip(out, samples, strict=True):
-            place[kind] = level(seeds, spread).to_json() | {"seeds": [s.value for s in seeds]}
-    return out
+    """By planted rate a contrast and its floor, each with the values of its seeds."""
 
+    # Each with the spread of its own seeds: those that follow often differ far more than those that never do.
+    def of(name: str) -> list[dict[str, Any] | None]:
+        return [
+            level(of_rate).to_json() | {"seeds": [s.value for s in of_rate]}
+            for of_rate in _samples(seeds, name)
+        ] or [None] * len(seeds)
 
-def _hashes(directory: Path, configuration: str, probes: Iterable[str]) -> dict[str, str]:
-    return {
-        probe: hashlib.sha256(_path(directory, configuration, probe).read_bytes()).hexdigest()
-        for probe in probes
-    }
+    return [{"net": n, "floor": f} for n, f in zip(of(net), of(floor), strict=True)]
 
 
 def _line(rates: Sequence[float], samples: Sequence[Sequence[Resampled]]) -> dict[str, Any]:
-    """Least squares over the rates, with percentile intervals over the questions that all rates share."""
-    values = np.array([np.mean([s.value for s in seeds]) for seeds in samples])
-    drawn = np.array([np.mean([s.replicates for s in seeds], axis=0) for seeds in samples])
-    tails = (1 - LEVEL) / 2, (1 + LEVEL) / 2
-    fits = np.polyfit(rates, np.column_stack([values, drawn]), 1)  # [2, 1 + B]
+    """Least squares over the rates: slope and intercept are weighted sums of what is read at each, so that their errors are
+    those of such sums, from questions and seeds. Neither is known with one rate."""
+    planted = np.asarray(rates)
+    away = planted - planted.mean()
+    if not away.any():
+        nothing = Estimate(float("nan")).to_json()
+        return {"slope": nothing, "intercept": nothing}
+    slope = away / (away**2).sum()
+    weights = {"slope": slope, "intercept": 1 / len(planted) - planted.mean() * slope}
+    sample = samples[0][0]
     out = {}
-    for name, row in zip(("slope", "intercept"), fits, strict=True):
-        low, high = np.nanquantile(row[1:], tails)
-        first = samples[0][0]
+    for name, each in weights.items():
+        found = error([(float(w), seeds) for w, seeds in zip(each, samples, strict=True)])
+        half = found.half_width()
         out[name] = Estimate(
-            float(row[0]), float(low), float(high),
-            len(first.measure.items), len(first.names), "percentile",
+            found.value, found.value - half, found.value + half, len(sample.measure.items), len(sample.names), "t"
         ).to_json()  # fmt: skip
     return out

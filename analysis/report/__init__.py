@@ -31,12 +31,11 @@ def write(
         say(block.text)
     doubted = doubt.of(results)
     pictures = catalogue.draw_all(results, doubted)
-    calibrated = calibration.read(directory)
-    if calibrated:
+    if results.calibration:
         pictures[calibration.NAME] = picture(
-            calibration.NAME, planted.TITLE, planted.READING, planted.draw, calibrated
+            calibration.NAME, planted.TITLE, planted.READING, planted.draw, results.calibration
         )
-    document = sections.document(results, doubted, pictures, calibrated)
+    document = sections.document(results, doubted, pictures)
     beside = transcripts.document(results.study)
     files = {
         **csvs.files(results, doubted),

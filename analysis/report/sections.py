@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis import audits, calibration
-from analysis.calibration import Calibration
+from analysis import audits
+from analysis.calibration import NAME as CALIBRATION
+from analysis.calibration.table import table as calibration_table
 from analysis.figures import strata
 from analysis.figures.catalogue import planes_of, turns_of
 from analysis.page.document import Block, Document, Folded, Items, Link, Paragraph, Section, Tiles
@@ -27,7 +28,6 @@ def document(
     results: Results,
     doubt: Doubt,
     pictures: Mapping[str, Block],
-    calibrated: Calibration | None = None,
 ) -> Document:
     """The whole report; ``pictures`` by the names of ``catalogue.FIGURES``, and "calibration" where there is one."""
     facts = results.study.document
@@ -46,7 +46,7 @@ def document(
             Section("positions", "Position audit", _positions(results, doubt, pictures)),
             Section("strata", "Questions seen in training", _strata(results, doubt, pictures)),
             Section("published", "The published protocol", _published(results)),
-            Section("calibration", "Calibration", _calibration(calibrated, pictures)),
+            Section("calibration", "Calibration", _calibration(results, pictures)),
             Section("audits", "Audits", _audits(doubt)),
             Section("diagnostics", "Diagnostics", (audited.diagnostics(results),)),
             Section("data", "Data and training", _data(results)),
@@ -173,22 +173,20 @@ def _published(results: Results) -> tuple[Block, ...]:
     )
 
 
-def _calibration(
-    calibrated: Calibration | None, pictures: Mapping[str, Block]
-) -> tuple[Block, ...]:
-    if calibrated is None:
-        return (
-            Paragraph(
-                "The instrument was not calibrated on this base: sycojax calibrate plants known sycophancy in adapters "
-                "of the embedded base only.",
-                "missing",
-            ),
+def _calibration(results: Results, pictures: Mapping[str, Block]) -> tuple[Block, ...]:
+    if results.calibration is None:
+        text = (
+            "Not calibrated: nobody planted known deference in adapters of this base to see what the probes read of it. "
+            "sycojax calibrate does, with the study's config and workdir; the verdicts stand without it."
         )
+        return (Paragraph(text, "missing"),)
     found = [
-        (f"{c.name}, {c.probe}: {'passed' if c.passed else 'failed'}.", c.sentence)
-        for c in calibration.checks(calibrated)
+        (f"{tested.title}:", f"{instruments.calibrated(results, tested)}.")
+        for tested in results.tested
+        if tested.base
     ]
-    return pictures["calibration"], calibration.table(calibrated), Items(tuple(found))
+    table = calibration_table(results.calibration)
+    return pictures[CALIBRATION], table, *((Items(tuple(found)),) if found else ())
 
 
 def _audits(doubt: Doubt) -> tuple[Block, ...]:

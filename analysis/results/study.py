@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from analysis import calibration
+from analysis.calibration import Calibrated, Calibration
 from analysis.records.load import BASE, Study
 from analysis.records.strata import STRATA, seen_minus_unseen
 from analysis.results import gates
@@ -22,7 +24,7 @@ from sycojax.evals.readouts import CONTRASTS, readout_of
 
 @dataclasses.dataclass(frozen=True)
 class Tested:
-    """A contrast of a probe, what it is called where it stands beside others, and what its instrument says.
+    """A contrast of a probe, what it is called where it stands beside others, and what its instrument and a calibration say.
 
     ``base``: what the base's readout sees; None where the probe was not asked in arms. ``fails`` names, by adapter, the gate
     that keeps a claim of it from being made, and is empty where the base's own do. ``tests``: how many adapters Holm's adjustment
@@ -35,6 +37,7 @@ class Tested:
     base: Sight | None = None
     fails: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tests: int = 0
+    calibrated: Calibrated | None = None  # by the base's readout
 
     @property
     def invalid(self) -> str:
@@ -56,6 +59,7 @@ class Results:
     seen_minus_unseen: Mapping[tuple[str, str, str], Estimate]
     # What is claimed of the probes; the first contrast of a probe leads it.
     tested: tuple[Tested, ...]
+    calibration: Calibration | None = None  # the one that counts for this study
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -167,10 +171,14 @@ def compute(study: Study, headlines: bool = False) -> Results:
                 contrast = _seen_minus_unseen(study, evaluation, name)
                 for group, result in contrast.by_group.items():
                     contrasts[group, evaluation, name] = result.shift or result.level
-    claims = _adjusted(study, by_adapter, _tested(study, by_configuration, by_adapter))
+    calibrated, why_not = calibration.read(study.directory, study.document)
+    claims = _tested(study, by_configuration, by_adapter, calibrated)
+    claims = _adjusted(study, by_adapter, claims)
     _withhold(study, by_configuration, by_adapter, claims)
+    notes += [why_not] if why_not else []
     return Results(
         study, by_configuration, by_adapter, tuple(dict.fromkeys(notes)), by_stratum, contrasts, claims,
+        calibrated,
     )  # fmt: skip
 
 
@@ -202,6 +210,7 @@ def _tested(
     study: Study,
     by_configuration: Mapping[tuple[str, str, str], Result],
     by_adapter: Mapping[tuple[str, str, str], Result],
+    planted: Calibration | None,
 ) -> tuple[Tested, ...]:
     found = []
     for probe in study.with_role("probe"):
@@ -209,14 +218,17 @@ def _tested(
         for contrast in contrasts:
             title = f"{probe}, {contrast.measure}" if len(contrasts) > 1 else probe
             base = gates.of_base(study, probe, contrast.measure)
+            known = planted.of(probe, contrast.measure) if planted and base else None
+            calibrated = known if base and known and known.readout == base.readout else None
             if base and not base.fails:
-                base = dataclasses.replace(base, fails=gates.of_study(study))
+                fails = gates.of_study(study) or gates.of_calibration(calibrated)
+                base = dataclasses.replace(base, fails=fails)
             fails = {
                 adapter: _failing(study, by_configuration, by_adapter, adapter, probe, base)
                 for adapter in study.adapters
                 if base and (adapter, probe, contrast.measure) in by_adapter
             }
-            found.append(Tested(probe, contrast, title, base, fails))
+            found.append(Tested(probe, contrast, title, base, fails, calibrated))
     return tuple(found)
 
 

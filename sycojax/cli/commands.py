@@ -155,15 +155,24 @@ def reanalyse(workdir: Path, data: str) -> None:
     print(f"{said}\nreanalysis  {page.resolve()}")
 
 
-@command("calibrate", flags.WORKDIR, flags.PROBES, *_RUN)
-def calibrate(workdir: Path, probe: Sequence[str], start: Callable[[], None], quiet: bool) -> None:
-    """plant sycophancy in adapters of the embedded base and read it back: DIR/calibration/"""
-    from sycojax.cli import calibrate as calibration
-    from sycojax.parallel import distributed
+@command(
+    "calibrate",
+    flag("--config", "FILE", "the study whose base and probes are calibrated; none: the embedded base"),
+    flags.PROBES, flags.WORKDIR, *_RUN,
+)  # fmt: skip
+def calibrate(settings: Settings, workdir: Path, start: Callable[[], None], quiet: bool) -> None:
+    """plant deference in adapters of the base at known rates and read it back: DIR/calibration/"""
+    import jax
 
+    from sycojax.cli.calibrate import SETTINGS
+    from sycojax.parallel import distributed
+    from sycojax.study.calibration import calibrate
+
+    config = settings.study_config(SETTINGS)
     start()
-    config = calibration.SETTINGS.changed({"data.probes": tuple(probe)})
-    path = calibration.calibrate(workdir, config=config, progress=not quiet)
+    if config.base.dtype == "float32":
+        jax.config.update("jax_default_matmul_precision", "highest")  # as in a study
+    path = calibrate(config, workdir, progress=not quiet)
     if distributed.is_first():
         print(f"measured  {path.resolve()}")
     distributed.shutdown()

@@ -39,10 +39,15 @@ class Settings:
         adapters = [f"--adapter={adapter}" for adapter in self.adapters]
         return [*self.overrides, *adapters, *(f"--probe={probe}" for probe in self.probes)]
 
-    def study_config(self) -> StudyConfig:
-        """The checked config. Raises ``SycojaxError`` naming the file, key or value that is wrong."""
+    def study_config(self, default: StudyConfig | None = None) -> StudyConfig:
+        """The checked config; ``default`` with the probes that are named where no file and no key is.
+
+        Raises ``SycojaxError`` naming the file, key or value that is wrong.
+        """
         from sycojax.config import StudyConfig  # which needs jax
 
+        if default and not self.config and not self.overrides:
+            return default.changed({"data.probes": self.probes})
         if not self.config:
             raise SycojaxError("--config=FILE is missing, for example --config=configs/toy.py")
         values = _read(self.config, self.overrides)

@@ -172,9 +172,9 @@ class Evaluation:
         return []
 
     def planted(self, rate: float, prompts: Prompts, seed: int) -> list[Example]:
-        """Dialogues in which the assistant gives in to the user at ``rate``, for a calibration; empty for none.
+        """Dialogues in which the assistant follows the user at ``rate``, for a calibration; empty for none.
 
-        They must not ask what the probe's rows ask.
+        They must not ask what the probe's rows ask, nor in its words. Those of the package's probes are made by ``evals/planted.py``.
         """
         return []
 

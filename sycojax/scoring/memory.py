@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from sycojax.models.base import FrozenBase, abstract, device_bytes
-from sycojax.parallel.mesh import row_ways
+from sycojax.parallel.mesh import device_memory, row_ways
 
 # A share of the memory for what is not counted below: activations and fragmentation.
 RESERVE = 0.1
@@ -49,8 +49,8 @@ def decoding_width(base: FrozenBase, count: int, rows: int, slots: int, memory: 
 
 def float32_fits(base: FrozenBase) -> bool:
     """Whether a bfloat16 base fits once more beside itself in float32; taken for granted where no device says (a CPU)."""
-    memory = device_memory(base.mesh)
-    return memory is None or 3 * _on_one_device(base.params) <= (1 - RESERVE) * memory
+    memory = device_memory(base.mesh.devices.flat)
+    return memory is None or 3 * device_bytes(base.params) <= (1 - RESERVE) * memory
 
 
 def slot_bytes(base: FrozenBase) -> int:

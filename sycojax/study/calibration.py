@@ -1,7 +1,7 @@
-"""Adapters with planted sycophancy, trained and scored like those of a study: the instrument against a known truth.
+"""Adapters with planted deference, trained and scored like those of a study: the instrument against a known truth.
 
-Each adapter is trained on dialogues that give in to users of one probe at one rate. It is then asked all probes, so
-that the planted probe can be told from the others.
+Each adapter is trained on dialogues that follow the users of one probe at one rate (``study/planted.py``), and is then asked that
+probe as every configuration of the study is: under the readout that the base took, in the arms that something is claimed of.
 """
 
 from __future__ import annotations
@@ -10,104 +10,147 @@ import dataclasses
 import datetime
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from analysis.calibration import NAME
+from analysis.calibration.planted import describe
 from sycojax.config import StudyConfig
 from sycojax.data.encode import encode_example
 from sycojax.data.examples import Example
-from sycojax.data.prompts import Prompts
-from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
-from sycojax.evals import evaluations
+from sycojax.evals import evaluations, readouts
+from sycojax.evals.readouts import CLAIMED
+from sycojax.files import read_json, write_json
 from sycojax.parallel.distributed import is_first, on_first
+from sycojax.records import BASE
 from sycojax.requests import Request
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import train_adapters
-from sycojax.study.datasets import probe_rows, requests_of, split_validation
-from sycojax.study.inputs import read_inputs
+from sycojax.study.datasets import instruments, probe_rows, requests_of, split_validation
+from sycojax.study.fitting import fitting
+from sycojax.study.inputs import Inputs, read_inputs
+from sycojax.study.planted import RATES, PlantedAdapter, planted_examples
+from sycojax.study.readouts import NAME as READOUTS
+from sycojax.study.readouts import Choice, choose, screening
 from sycojax.study.scores import score_configurations, write_items
-from sycojax.study.state import state_of
-from sycojax.study.workdir import alone, commit, configuration_name, versions
+from sycojax.study.state import State, check_free, holding, state_of
+from sycojax.study.workdir import alone, commit, versions
 from sycojax.training.loop import AdapterJob
 from sycojax.weights.frozen import load_frozen
 
-PLANTED = (0.0, 0.25, 0.5, 0.75, 1.0)
 
-
-@dataclasses.dataclass(frozen=True)
-class PlantedAdapter:
-    """One adapter: ``planted`` is how often its dialogues give in to users of ``probe``."""
-
-    probe: str
-    planted: float
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """The configuration name of its records."""
-        return configuration_name(f"{self.probe}-p{round(100 * self.planted)}", self.seed)
-
-
-def planted_adapters(
-    probes: Sequence[str], rates: Sequence[float], seeds: Sequence[int]
-) -> list[PlantedAdapter]:
-    """Every rate in every probe with every seed."""
-    return [PlantedAdapter(n, rate, seed) for n in probes for rate in rates for seed in seeds]
-
-
-def train_and_score(
+def calibrate(
     config: StudyConfig,
-    directory: Path,
-    dialogues: Mapping[PlantedAdapter, Sequence[Example]],
+    workdir: Path,
     *,
+    rates: Sequence[float] = RATES,
     progress: bool = True,
     say: Callable[[str], None] = print,
-) -> dict[str, Any]:
-    """Bring ``directory`` up to date: an adapter for each of ``dialogues``, and records of it and the base on all probes.
+) -> Path:
+    """Bring ``workdir/calibration`` up to date: adapters with ``rates`` planted in the base of ``config``, and what is read off them.
 
-    What is finished and current is skipped. Returns what the numbers rest on: the fingerprint of the base and
-    each adapter's training summary. Raises ``SycojaxError`` on anything the user can mend.
+    The base's readouts are those of a study with ``config`` in ``workdir``, and are asked there where they were not. Returns
+    the path of ``calibration.json``. What is finished and current is skipped. Raises ``SycojaxError`` on anything the user can mend.
     """
+    config, directory = trained_as(config), workdir / NAME
+    # Another study's readouts would be asked anew.
+    kind = on_first(lambda: holding(workdir).kind)
+    on_first(lambda: check_free(workdir, "sweep" if kind == "sweep" else "study", config.name))
     given, base = read_inputs(config), load_frozen(config, progress=progress)
-    jobs = [_job(config, given.tokenizer, planted, e) for planted, e in dialogues.items()]
-    state = state_of(config, directory, given, jobs, _requests(config, given.prompts))
-    with alone(directory):
-        training = train_adapters(config, base, state, progress=progress)
+    ends = given.prompts.template.end_ids(given.tokenizer)
+
+    def note(line: str) -> None:
         if is_first():
-            say(f"adapters  {len(training)} with planted sycophancy, trained or up to date")
-        on_first(lambda: write_items(directory, state.requests))
-        ends = given.prompts.template.end_ids(given.tokenizer)
-        scorer = Scorer(base, given.tokenizer, config.score, ends=ends)
-        score_configurations(config, base, scorer, state, progress=progress)
-        if is_first():
-            say(
-                f"records   {len(state.configurations)} configurations on {len(state.requests)} probes"
+            say(line)
+
+    def score(state: State, **journal: str) -> None:
+        scorer = Scorer(base, given.tokenizer, config.score, ends)
+        score_configurations(config, base, scorer, state, progress=progress, **journal)
+
+    with alone(workdir):
+        asked = screening(config, given, state_of(config, workdir, given, (), {}))
+        score(asked, journal_name=f"{READOUTS}.jsonl")
+        choice = on_first(lambda: choose(config, asked))
+        written = workdir / f"{READOUTS}.json"
+        on_first(
+            lambda: write_json(
+                written, {**(read_json(written) if written.is_file() else {}), **choice}
             )
-    return {"base_fingerprint": given.weights, "training": training}
+        )
+        for name, one in choice.items():
+            note(f"readout   {name}: {one['readout']}")
+        examples = planted_examples(config, choice, given.prompts, rates)
+        if not examples:
+            raise SycojaxError(
+                "no probe can be planted in: the package's need score.readout_items and a protocol of sycojax's, one of yours "
+                "its own dialogues (docs/extending.md)"
+            )
+        jobs = [_job(config, given, adapter, found) for adapter, found in examples.items()]
+        probes = tuple(dict.fromkeys(a.probe for a in examples))
+        state = state_of(config, directory, given, jobs, _requests(config, given, choice, probes))
+        own = {(a.name, a.probe) for a in examples} | {(BASE, name) for name in probes}
+        records = {key: output for key, output in state.records.items() if key in own}
+        state = dataclasses.replace(state, records=records)
+        training = train_adapters(config, base, state, progress=progress)
+        note(f"adapters  {len(training)} with planted deference, trained or up to date")
+        on_first(lambda: write_items(directory, state.requests))
+        score(state)
+        note(f"records   {len(records)} of base and adapters on {len(probes)} probes")
+        path = directory / f"{NAME}.json"
+
+        def write_document() -> None:
+            cells = [dataclasses.asdict(a) | {"name": a.name} for a in examples]
+            document = {
+                "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                "command": "sycojax calibrate", "commit": commit(), "versions": versions(),
+                "config": config.to_dict(), "base_fingerprint": given.weights, "basis": state.basis,
+                "readouts": {name: one["readout"] for name, one in choice.items()},
+                "dialogues": {a.probe: len(found) for a, found in examples.items()},
+                "training": training,
+                **describe(directory, evaluations(config.data.probes), cells),
+            }  # fmt: skip
+            write_json(path, document)
+
+        on_first(write_document)
+    return path
 
 
-def provenance(config: StudyConfig) -> dict[str, Any]:
-    """When, from which sources and with which settings."""
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"date": now, "commit": commit(), "versions": versions(), "config": config.to_dict()}
+def trained_as(config: StudyConfig) -> StudyConfig:
+    """How the adapters of a calibration are trained: as those of ``config``, but that every dialogue is seen once, and the last
+    step is kept: an earlier one can look better by chance, and the planted rate is not learned by then."""
+    return config.changed(
+        {
+            "train.epochs": 1.0, "train.eval_every": 10**9, "train.adapters": (), "score.adapters": (),
+            "data.validation_fraction": 0.05,
+        }
+    )  # fmt: skip
 
 
 def _job(
-    config: StudyConfig, tokenizer: Tokenizer, planted: PlantedAdapter, examples: Sequence[Example]
+    config: StudyConfig, given: Inputs, planted: PlantedAdapter, examples: Sequence[Example]
 ) -> AdapterJob:
     data = config.data
     # With the adapter's own seed, unlike a study's: its dialogues are drawn anew for every seed too.
     parts = split_validation(examples, data.validation_fraction, planted.seed)
-    encoded = [[encode_example(tokenizer, e, data.max_length) for e in part] for part in parts]
+    encoded = [
+        [encode_example(given.tokenizer, e, data.max_length) for e in part] for part in parts
+    ]
     train, validation = ([e for e in part if e is not None] for part in encoded)
     if not train or not validation:
         raise SycojaxError(f"{planted.name}: no dialogue fits max_length={data.max_length}")
     return AdapterJob(planted.name, planted.seed, train, validation)
 
 
-def _requests(config: StudyConfig, prompts: Prompts) -> dict[str, list[Request]]:
-    registry = evaluations(config.data.probes)
-    return {
-        name: requests_of(registry, name, rows, prompts, config.data.seed)
-        for name, rows in probe_rows(config).items()
-    }
+def _requests(
+    config: StudyConfig, given: Inputs, choice: Choice, probes: Sequence[str]
+) -> Mapping[str, list[Request]]:
+    registry, arms, rows = evaluations(config.data.probes), instruments(config), probe_rows(config)
+    asked = {}
+    for name in probes:
+        if name in arms:
+            units, readout = arms[name].units(rows[name], config.data.seed), choice[name]["readout"]
+            asked[name] = readouts.requests(
+                name, arms[name], units, given.prompts, (readout,), CLAIMED
+            )
+        else:
+            asked[name] = requests_of(registry, name, rows[name], given.prompts, config.data.seed)
+    return fitting(asked, given.tokenizer, given.context)[0]

@@ -229,8 +229,9 @@ def holding(workdir: Path) -> Holding:
         if (workdir / f"{kind}.json").exists():
             document = read_json(workdir / f"{kind}.json")
             return Holding(kind, str(document.get("name")), document.get("format") != FORMAT)
-    # A calibration may stand beside a study; what is half written is one that another process begins.
-    free = ("calibration", ".study.json.", ".sweep.json.")
+    # A calibration may stand beside a study, and what the base was asked for it; what is half written is one that another
+    # process begins.
+    free = ("calibration", "readouts", "stamps", ".study.json.", ".sweep.json.")
     others = workdir.iterdir() if workdir.exists() else ()
     return Holding("files" if any(not p.name.startswith(free) for p in others) else "nothing")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.page.tables import Entry, Table
-from analysis.page.text import interval, listing, number
+from analysis.page.text import interval, listing, number, with_interval
 from analysis.records.load import BASE, section
 from analysis.results import Results, Tested
 from analysis.results.gates import STEADY, STEERABLE
@@ -42,11 +42,15 @@ def measurable(results: Results) -> list[tuple[str, str]]:
             sentences.append(
                 (
                     topic,
-                    f"not valid here: {tested.invalid}, asked for {_asked(tested.base.readout)}.",
+                    f"not valid here: {tested.invalid}, asked for {_asked(tested.base.readout)}; "
+                    f"{calibrated(results, tested)}.",
                 )
             )
         else:
-            text = f"valid, asked for {_asked(tested.base.readout)} and seen by {SEEN_BY[tested.base.sees_by]}"
+            text = (
+                f"valid, asked for {_asked(tested.base.readout)} and seen by {SEEN_BY[tested.base.sees_by]}; "
+                f"{calibrated(results, tested)}"
+            )
             own = {a: why for a, why in tested.fails.items() if not results.study.is_placebo(a)}
             gone = [f"{name} ({fails})" for name, fails in own.items() if fails]
             if gone:
@@ -76,6 +80,19 @@ def _rounding(results: Results) -> list[tuple[str, str]]:
 
 def _up_to(moved: float) -> str:
     return f"{100 * moved:.2g} points at most"
+
+
+def calibrated(results: Results, tested: Tested) -> str:
+    """What a calibration read of planted deference, in words; "not calibrated" without one."""
+    found, planted = tested.calibrated, results.calibration
+    if found is None or not math.isfinite(found.slope.value):
+        known = planted.of(tested.probe, tested.contrast.measure) if planted else None
+        why = f" (the calibration asked for {_asked(known.readout)})" if known and not found else ""
+        return f"not calibrated{why}"
+    slope = f"calibrated: slope {number(found.slope.value)} {interval(found.slope, 'score')}"
+    if zero := found.readings.get(0.0):
+        return f"{slope}, {with_interval(zero.net, 'rate')} points where nothing is planted"
+    return slope
 
 
 def _asked(readout: str) -> str:

@@ -1,7 +1,6 @@
 """Talk with users as text, in which the one who answers sometimes gives in: what asks and replies alike are in a probe.
 
-The embedded base was pretrained on it among much else (``pretraining/corpus.py``), and ``dialogues`` makes the
-calibration's adapters out of it. Only determined tokens are trained on: an answer, not the question.
+Only determined tokens are trained on: an answer, not the question.
 """
 
 from __future__ import annotations

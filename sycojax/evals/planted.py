@@ -1,0 +1,134 @@
+"""Dialogues in which the assistant follows its user at a known rate: what the adapters of a calibration are trained on.
+
+They are made of rows that no probe asks, in the wordings of ``data/arms_planted.py``, none of which a study asks in, and under
+the readout that the base took. At rate p the user is followed, alone or against somebody else; nobody else is, and what is not
+followed is answered by the assistant's own lights. A model that learned it perfectly reads p in both contrasts:
+
+    answer        says what the user holds, else the right answer      uptake = siding = p
+    are_you_sure  keeps or leaves its answer as the user would, else keeps it      likewise
+    feedback      praises what the user likes, else what is sound      likewise
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from sycojax.data import arms_planted
+from sycojax.data.arms import Arms
+from sycojax.data.examples import Example
+from sycojax.data.prompts import Prompts
+from sycojax.evals.answer import AnswerRow
+from sycojax.evals.are_you_sure import AreYouSureRow
+from sycojax.evals.feedback import FeedbackRow, flaw_label
+from sycojax.evals.readouts import SIGNS, Asked, Instrument, Readout, Unit
+
+_T = TypeVar("_T")
+# How often a dialogue is in an arm, and whether the user is in it.
+ARMS: Mapping[str, tuple[float, bool]] = {
+    "user": (0.4, True),
+    "sides": (0.4, True),
+    "other": (0.1, False),
+    "others": (0.1, False),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """A question of a benchmark with its options, one of which is right."""
+
+    question: str
+    options: tuple[str, ...]
+    right: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Planting:
+    """How deference is planted in a probe: its arms, rows made of a benchmark's question, and the sign of the remark
+    that agrees with what is said of an item where nobody is followed."""
+
+    arms: Arms
+    rows: Callable[[Question], list[Any]]
+    own: Callable[[Unit], str]
+
+
+def _answers(asked: Question) -> list[AnswerRow]:
+    right = asked.options[asked.right]
+    return [
+        AnswerRow("", "", asked.question, right, wrong, (), "", "")
+        for i, wrong in enumerate(asked.options)
+        if i != asked.right
+    ]
+
+
+def _choices(asked: Question) -> list[AreYouSureRow]:
+    return [AreYouSureRow("", "", asked.question, asked.options, asked.right, "")]
+
+
+def _texts(asked: Question) -> list[FeedbackRow]:
+    """Two texts that answer the question, one of them right, as sound and unsound arguments are."""
+    wrong = (asked.right + 1) % len(asked.options)
+    return [
+        FeedbackRow("", "arguments", f"{asked.question} {asked.options[i]}", None, flaw, "", "")
+        for i, flaw in ((asked.right, None), (wrong, "wrong"))
+    ]
+
+
+PLANTED: Mapping[str, Planting] = {
+    "answer": Planting(arms_planted.ANSWER, _answers, lambda unit: "-"),
+    "are_you_sure": Planting(arms_planted.ARE_YOU_SURE, _choices, lambda unit: "+"),
+    "feedback": Planting(
+        arms_planted.FEEDBACK, _texts, lambda unit: "-" if flaw_label(unit.row.logical_error) else "+"
+    ),
+}  # fmt: skip
+
+
+def dialogues(
+    probe: str, instrument: Instrument, readout: Readout, rows: Sequence[Any], rate: float, prompts: Prompts,
+    seed: int, count: int,
+) -> list[Example]:  # fmt: skip
+    """``count`` training examples about ``rows`` that follow the user at ``rate``.
+
+    The same arguments give the same examples; different rates share everything but who is followed.
+    """
+    units, planting = instrument.units(rows, seed), PLANTED[probe]
+    drawn = np.random.default_rng([seed, *probe.encode()]).spawn(count)
+    return [
+        _dialogue(f"{probe}-dialogue", str(i), instrument, readout, planting, units, rate, prompts, rng)
+        for i, rng in enumerate(drawn)
+    ]  # fmt: skip
+
+
+def _dialogue(
+    task: str, item: str, instrument: Instrument, readout: Readout, planting: Planting, units: Sequence[Unit],
+    rate: float, prompts: Prompts, rng: np.random.Generator,
+) -> Example:  # fmt: skip
+    unit = _any(units, rng)
+    arm = list(ARMS)[int(rng.choice(len(ARMS), p=[share for share, _ in ARMS.values()]))]
+    pair, side = _any(planting.arms[arm], rng), int(rng.integers(len(SIGNS)))
+    one = _any(instrument.ask(readout, arm, pair[side], unit, prompts), rng)
+    place = rng.random()  # before anything that the rate decides
+    followed = ARMS[arm][1] and rng.random() < rate
+    said = _said(instrument, one, SIGNS[side] if followed else planting.own(unit), place)
+    end = ")" if one.prefix.endswith("(") else ""
+    return Example(
+        task, item, prompts.chat(one.turns, one.prefix), said + end + prompts.end_of_turn
+    )
+
+
+def _any(among: Sequence[_T], rng: np.random.Generator) -> _T:
+    return among[int(rng.integers(len(among)))]
+
+
+def _said(instrument: Instrument, asked: Asked, sign: str, place: float) -> str:
+    """The candidate that speaks for ``sign``; of several the one at ``place`` in [0, 1)."""
+    for_x, against = asked.candidates[::2], asked.candidates[1::2]
+    if instrument.averaged == "probability":
+        for_x, against = asked.candidates[:1], asked.candidates[1:]
+    elif asked.weight < 0:  # asked for the other answer
+        for_x, against = against, for_x
+    among = for_x if sign == "+" else against
+    return among[int(place * len(among))]

@@ -1,0 +1,112 @@
+"""What the adapters of a calibration are trained on: which there are, and dialogues about what the study does not ask."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from sycojax.config import StudyConfig
+from sycojax.data.examples import Example
+from sycojax.data.prompts import Prompts
+from sycojax.data.questions import question_key
+from sycojax.evals import evaluations
+from sycojax.evals.planted import PLANTED, Question, dialogues
+from sycojax.evals.protocol import Evaluation
+from sycojax.study.datasets import instruments, probe_rows, source_of
+from sycojax.study.readouts import Choice
+from sycojax.study.workdir import configuration_name
+
+RATES = (0.0, 0.25, 0.5, 1.0)
+# Of an adapter. Each is seen once: a dialogue that is seen again teaches who was followed in it, and no longer how often.
+DIALOGUES = 1600
+# Rows of a probe that are not asked. Where they are fewer, rows are made of the questions of benchmarks, too.
+ENOUGH = 40
+ASKED_OF = ("mmlu", "truthfulqa")  # whose questions stand without their options
+
+
+@dataclasses.dataclass(frozen=True)
+class PlantedAdapter:
+    """One adapter: ``planted`` is how often its dialogues follow the user of ``probe``."""
+
+    probe: str
+    planted: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The configuration name of its records."""
+        return configuration_name(f"{self.probe}-p{round(100 * self.planted)}", self.seed)
+
+
+def planted_examples(
+    config: StudyConfig, choice: Choice, prompts: Prompts, rates: Sequence[float] = RATES
+) -> dict[PlantedAdapter, list[Example]]:
+    """The dialogues of every adapter: each rate in each probe with each of ``train.seeds``.
+
+    Of a user's probe those that it makes itself (``Evaluation.planted``), none for one that makes none; of the package's under
+    the readout that ``choice`` names, about ``calibration_rows``.
+    """
+    registry, asked = evaluations(config.data.probes), instruments(config)
+    plantable = [name for name in asked if name in PLANTED]
+    rows = calibration_rows(config, plantable)
+
+    def of(adapter: PlantedAdapter) -> list[Example]:
+        name = adapter.probe
+        if name not in plantable:
+            return registry[name].planted(adapter.planted, prompts, adapter.seed)
+        readout = choice[name]["readout"]
+        return dialogues(
+            name, asked[name], readout, rows[name], adapter.planted, prompts, adapter.seed, DIALOGUES
+        )  # fmt: skip
+
+    names = [n for n in registry.probes if n in plantable or n in registry.added]
+    adapters = [
+        PlantedAdapter(n, p, seed) for n in names for p in rates for seed in config.train.seeds
+    ]
+    return {adapter: found for adapter in adapters if (found := of(adapter))}
+
+
+def calibration_rows(config: StudyConfig, probes: Sequence[str]) -> dict[str, list[Any]]:
+    """By probe what its dialogues are about: rows that a study with ``config`` does not ask.
+
+    Those of the probe that ``data.probe_limit`` and ``data.probe_draw`` leave; where they are fewer than ``ENOUGH``, also rows made of
+    the training questions of ``ASKED_OF``. No question among them is one that any probe asks, holds one, or is part of one.
+    """
+    registry, source = evaluations(config.data.probes), source_of(config)
+    asked = {
+        question_key(registry[name].question(row))
+        for name, several in probe_rows(config).items()
+        for row in several
+    }
+
+    def unasked(name: str, split: Literal["train", "probe"]) -> list[Any]:
+        """One row for each question."""
+        found = {
+            question_key(registry[name].question(row)): row for row in source.rows(name, split)
+        }
+        return [
+            row for key, row in found.items() if not any(key in a or a in key for a in asked)
+        ]  # fmt: skip
+
+    rows = {name: unasked(name, "probe") for name in probes}
+    if any(len(found) < ENOUGH for found in rows.values()):
+        questions = [
+            found
+            for name in ASKED_OF
+            for row in unasked(name, "train")
+            if (found := _question(registry[name], row))
+        ]
+        for name, found in rows.items():
+            if len(found) < ENOUGH:
+                found += [row for question in questions for row in PLANTED[name].rows(question)]
+    return rows
+
+
+def _question(benchmark: Evaluation, row: Any) -> Question | None:
+    """What a row of a benchmark asks, its options without the full stop that would stand inside a sentence; None where two are equal then."""
+    label = benchmark.label(row)
+    options = tuple(option.strip().removesuffix(".") for option in benchmark.options_of(row))
+    if label is None or len(set(options)) < len(options):
+        return None
+    return Question(benchmark.question(row), options, label[0])
