@@ -28,7 +28,7 @@ from sycojax.files import read_json, write_json
 from sycojax.models.base import abstract, initial_lora, zero_lora
 from sycojax.models.lora import LoRAConfig
 from sycojax.records import read_records
-from sycojax.scoring import journal
+from sycojax.scoring import journal, scorer
 from sycojax.study import adapters, run, scores, state
 from sycojax.study.datasets import asked_evaluations, prepare
 from sycojax.training.loop import TrainedAdapter
@@ -375,3 +375,37 @@ def test_a_workdir_of_an_earlier_version_is_left_alone(inputs: StudyConfig, tmp_
     (workdir / "sweep.json").write_text('{"name": "s"}')
     with pytest.raises(SycojaxError, match="was made by an earlier sycojax"):
         state.check_free(workdir, "sweep", "s")
+
+
+@pytest.mark.slow
+def test_a_stop_while_the_base_is_asked_for_a_readout_loses_a_batch_at_most(
+    inputs: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each batch is one that takes its time: none is computed while another waits to be written."""
+    monkeypatch.setattr(scorer, "QUEUE", 0)
+    score = dataclasses.replace(inputs.score, batch_tokens=512, readout_items=4)
+    config, computed = dataclasses.replace(inputs, score=score), []
+    real, signalled_at = scorer.Batch.collect, 3
+
+    def collect(*parts: Any) -> Any:
+        computed.append(parts[0].digest)
+        if len(computed) == signalled_at:
+            signal.raise_signal(signal.SIGTERM)
+        return real(*parts)
+
+    def ask(workdir: Path) -> bytes:
+        computed.clear()
+        run.run(config, workdir, until="readouts", progress=False, say=silent)
+        return (workdir / "readouts" / "answer.jsonl").read_bytes()
+
+    monkeypatch.setattr(scorer.Batch, "collect", collect)
+    with pytest.raises(Stopped, match=r"SIGTERM while scoring.*readouts\.jsonl"):
+        ask(tmp_path / "w")
+    assert len(computed) == signalled_at
+    assert not (tmp_path / "w" / "readouts" / "answer.jsonl").exists()
+    signalled_at = 0
+    answers, rest = ask(tmp_path / "w"), len(computed)
+    assert ask(tmp_path / "undisturbed") == answers
+    # The batches of the answers; what is asked twice to see that scores are steady is no answer.
+    assert 3 + rest == len(computed) > 6
+    assert not (tmp_path / "w" / "readouts.jsonl").exists()
