@@ -228,7 +228,7 @@ def _tested(
                 for adapter in study.adapters
                 if base and (adapter, probe, contrast.measure) in by_adapter
             }
-            found.append(Tested(probe, contrast, title, base, fails, calibrated))
+            found.append(Tested(probe, contrast, title, base, fails, calibrated=calibrated))
     return tuple(found)
 
 

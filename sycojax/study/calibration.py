@@ -23,6 +23,7 @@ from sycojax.files import read_json, write_json
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.records import BASE
 from sycojax.requests import Request
+from sycojax.scoring.journal import NAME as JOURNAL
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import train_adapters
 from sycojax.study.datasets import instruments, probe_rows, requests_of, split_validation
@@ -62,13 +63,13 @@ def calibrate(
         if is_first():
             say(line)
 
-    def score(state: State, **journal: str) -> None:
+    def score(state: State, journal: str = JOURNAL) -> None:
         scorer = Scorer(base, given.tokenizer, config.score, ends)
-        score_configurations(config, base, scorer, state, progress=progress, **journal)
+        score_configurations(config, base, scorer, state, progress=progress, journal_name=journal)
 
     with alone(workdir):
         asked = screening(config, given, state_of(config, workdir, given, (), {}))
-        score(asked, journal_name=f"{READOUTS}.jsonl")
+        score(asked, f"{READOUTS}.jsonl")
         choice = on_first(lambda: choose(config, asked))
         written = workdir / f"{READOUTS}.json"
         on_first(
