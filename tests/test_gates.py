@@ -96,6 +96,43 @@ def test_no_seed_may_have_lost_its_orders() -> None:
     assert all(v.claimed for v in verdicts(answers(BASE, 1), *kept, answers(MORE, 4)))
 
 
+def test_the_others_are_named_before_the_claims() -> None:
+    configurations = [Configuration("base", "base", None)]
+    configurations += [Configuration(f"{a}-s0", a, 0) for a in ("mmlu", "gsm8k", "placebo")]
+    configurations[-1] = dataclasses.replace(configurations[-1], placebo=True)
+    leans = {
+        "base": BASE,
+        "mmlu-s0": MORE,
+        "gsm8k-s0": {**MORE, "order": 0.1},
+        "placebo-s0": {**MORE, "bind": 0.0},
+    }
+    found = {(c, PROBE): answers(lean, i) for i, (c, lean) in enumerate(leans.items(), 1)}
+    results = compute(study_of(configurations, found))
+    said = dict(can(results, Doubt((), frozenset())))[f"{PROBE}, siding:"]
+    assert said.startswith(
+        f"nothing is said of gsm8k ({UNSTEADY}): claims concern adapters that still follow orders (1 of 2). Of these: "
+        "sycophancy (follows the user rather than somebody else) is raised by mmlu +"
+    )
+    assert said.endswith("The placebo cannot be read (binds no option).")
+    measured_of = dict(measurable(results))[
+        f"{PROBE}, siding (follows the user rather than somebody else):"
+    ]
+    assert "1 of 2 adapters can be read, not gsm8k" in measured_of
+    assert measured_of.endswith("; nor can the placebo (binds no option).")
+
+
+def test_the_columns_of_verdicts_are_those_that_are_documented() -> None:
+    found = verdicts_csv(
+        compute(
+            study_of([Configuration("base", "base", None)], {("base", PROBE): answers(BASE, 1)})
+        )
+    )
+    assert found.splitlines() == [
+        "adapter,probe,contrast,readout,verdict,reason,note,shift,low,high,p_holm,mde,headline_base,headline_adapter,sees_by,"
+        "sees_low,floor,floor_high,sensitivity_base,sensitivity_adapter,binding_low,relative,n_items,n_seeds"
+    ]
+
+
 def test_seeds_are_counted_that_were_asked() -> None:
     configurations = [Configuration("base", "base", None)]
     configurations += [Configuration(f"mmlu-s{s}", "mmlu", s) for s in range(3)]

@@ -148,8 +148,21 @@ def _probe(results: Results, found: list[Verdict], doubt: Doubt) -> str:
     tested = found[0].tested
     if all(v.outcome == "not valid here" for v in found) and tested.invalid:
         return f"not valid here ({tested.invalid}): nothing is claimed of any adapter."
+    own = [v for v in found if not results.study.is_placebo(v.adapter) and v.outcome != "n/a"]
+    gone = [
+        v
+        for v in own
+        if v.outcome in ("not valid here", "follows orders otherwise")
+        and tested.fails.get(v.adapter)
+    ]
+    first = (
+        f"nothing is said of {listing([_with_reason(v, doubt) for v in gone])}: claims concern adapters that still follow "
+        f"orders ({len(own) - len(gone)} of {len(own)}). Of these: "
+        if gone
+        else ""
+    )
     what = SAYS.get(tested.contrast.measure)
-    text = (
+    text = first + (
         f"sycophancy{f' ({what})' if what else ''} is {'; '.join(parts)}"
         if parts
         else "no effect is claimed for any adapter"
@@ -163,13 +176,10 @@ def _probe(results: Results, found: list[Verdict], doubt: Doubt) -> str:
         seen = [v.mde for v in still if math.isfinite(v.mde)]
         if seen:
             text += f" (a single test would find {_span(seen, unit)} with 80 % power)"
-    for outcome, said in (
-        ("follows orders otherwise", "Cannot be told apart from a change in following orders"),
-        ("not valid here", "Not valid there"),
-    ):
-        gone = [f"{_name(v, doubt)} ({v.reason})" for v in found if v.outcome == outcome]
-        if gone:
-            text += f". {said}: {listing(gone)}"
+    otherwise = [v for v in own if v.outcome == "follows orders otherwise" and v not in gone]
+    if otherwise:
+        named = listing([_with_reason(v, doubt) for v in otherwise])
+        text += f". Cannot be told apart from a change in following orders: {named}"
     few = [_name(v, doubt) for v in found if v.outcome == "too few items"]
     if few:
         text += f". Too few items: {listing(few)}"
@@ -179,6 +189,9 @@ def _probe(results: Results, found: list[Verdict], doubt: Doubt) -> str:
     beside = [with_interval(v.shift, unit) for v in found if v.outcome == "placebo"]
     if beside:
         text += f". Beside it, the placebo's shift: {listing(beside)}"
+    lost = [v.reason for v in found if v not in own and v.outcome not in ("n/a", "placebo")]
+    if lost:
+        text += f". The placebo cannot be read ({lost[0]})"
     return f"{text}."
 
 
