@@ -6,15 +6,21 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import jax
 import pytest
 
 from sycojax.cli import main
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
+from sycojax.models.base import abstract_base
 from sycojax.planning import scale
 from sycojax.planning.hardware import CHIPS, GIB
 from sycojax.planning.shapes import SHAPES
 from sycojax.planning.topology import parse
+from sycojax.toy import base_directory
+from sycojax.training.layout import laid_out
+from sycojax.weights.frozen import compute_of
+from sycojax.weights.huggingface import load_config
 
 CONFIG = Path(__file__).parent.parent / "configs" / "llama2_7b.py"
 
@@ -60,6 +66,28 @@ def test_memory_by_sizes() -> None:
     assert caches == 3 * 64 * 1024 * 2 * 32 * 8 * 128 * 2 / 8
     assert base + held + layers + caches < CHIPS["v5e"].limit
     assert sum(found("v5e:1x1", 10).memory.values()) > 16 * GIB
+
+
+# Those that are named after a benchmark differ from llama2_7b.py in what they train on.
+CONFIGS = ("llama2_7b", "llama2_7b_16gb", "llama2_7b_published", "measure", "smollm2", "toy")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_has_a_layout_wherever_it_runs(name: str) -> None:
+    """Without a word about mesh or micro-batch: on eight CPU devices, and by arithmetic on slices and GPUs."""
+    file = CONFIG.with_name(f"{name}.py")
+    config = StudyConfig.from_config_dict(runpy.run_path(str(file))["get_config"]())
+    config = config.changed({"base.path": "no/base"})
+    c = load_config(base_directory()) if name in ("toy", "smollm2") else SHAPES["llama2_7b"]
+    compute = compute_of(config, c, jax.devices())
+    assert laid_out(config.train, compute).micro_batch_rows == 8
+    abstract_base(c, config.lora, compute)
+    quantized = config.base.quantization != "none"
+    for topology, fits in (("v5e:2x4", True), ("v5e:1x1", quantized), ("gpu:H200", True)):
+        one = scale.scale(config, c, "", parse(topology), 3)
+        assert (one.stages[0].name == "train") == bool(config.train.adapters)
+        if c == SHAPES["llama2_7b"] and name != "llama2_7b_published":
+            assert (sum(one.memory.values()) <= one.chip.limit) == fits, topology
 
 
 def test_what_is_printed(capsys: pytest.CaptureFixture[str], refused: Any, tmp_path: Path) -> None:

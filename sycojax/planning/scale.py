@@ -169,7 +169,8 @@ def _work(config: StudyConfig, c: LlamaConfig) -> tuple[list[Training], Asking, 
     except SycojaxError as error:
         why = str(error).partition(" (")[0]
         taken = "Taken from configs/llama2_7b.py on the published study's files"
-        return *PUBLISHED, f"not counted: {why}. {taken}"
+        training, asking = PUBLISHED
+        return training if config.train.adapters else [], asking, f"not counted: {why}. {taken}"
 
 
 def table(found: Scale) -> str:
