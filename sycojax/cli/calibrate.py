@@ -14,7 +14,6 @@ SETTINGS = StudyConfig(
     # 256 tokens hold three dialogues of are_you_sure.
     train=TrainConfig(
         seeds=(2, 3, 4),
-        examples_per_step=8,
         row_length=256,
         micro_batch_rows=2,
         learning_rate=5e-3,

@@ -116,12 +116,14 @@ def calibrate(
 
 
 def trained_as(config: StudyConfig) -> StudyConfig:
-    """How the adapters of a calibration are trained: as those of ``config``, but that every dialogue is seen once, and the last
-    step is kept: an earlier one can look better by chance, and the planted rate is not learned by then."""
+    """How the adapters of a calibration are trained: as those of ``config``, but that every dialogue is seen once, in small
+    steps so that there are enough of them, and the last step is kept: an earlier one can look better by chance, and the
+    planted rate is not learned by then."""
     return config.changed(
         {
-            "train.epochs": 1.0, "train.eval_every": 10**9, "train.adapters": (), "score.adapters": (),
-            "data.validation_fraction": 0.05,
+            "train.epochs": 1.0, "train.examples_per_step": 8, "train.eval_every": 10**9,
+            "train.warmup_steps": min(config.train.warmup_steps, 20),
+            "train.adapters": (), "score.adapters": (), "data.validation_fraction": 0.05,
         }
     )  # fmt: skip
 
