@@ -16,7 +16,7 @@ SETTINGS = StudyConfig(
         seeds=(2, 3, 4),
         row_length=256,
         micro_batch_rows=2,
-        learning_rate=5e-3,
+        learning_rate=2.5e-3,
         warmup_steps=5,
     ),
     score=ScoreConfig(buckets=(64, 128, 256), batch_tokens=2048, readout_items=24),

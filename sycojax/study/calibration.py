@@ -117,11 +117,12 @@ def calibrate(
 
 def trained_as(config: StudyConfig) -> StudyConfig:
     """How the adapters of a calibration are trained: as those of ``config``, but that every dialogue is seen once, in small
-    steps so that there are enough of them, and the last step is kept: an earlier one can look better by chance, and the
-    planted rate is not learned by then."""
+    steps and at twice the learning rate, so that one pass teaches enough, and the last step is kept: an earlier one can look
+    better by chance, and the planted rate is not learned by then."""
     return config.changed(
         {
             "train.epochs": 1.0, "train.examples_per_step": 8, "train.eval_every": 10**9,
+            "train.learning_rate": 2 * config.train.learning_rate,
             "train.warmup_steps": min(config.train.warmup_steps, 20),
             "train.adapters": (), "score.adapters": (), "data.validation_fraction": 0.05,
         }
