@@ -129,7 +129,7 @@ def test_shapes_known_by_name() -> None:
     assert sizes == {
         "llama2_7b": 6_738_415_616, "llama2_13b": 13_015_864_320, "llama2_70b": 68_976_648_192,
         "llama3.1_8b": 8_030_261_248, "qwen2.5_7b": 7_615_616_512, "qwen3_8b": 8_190_735_360,
-        "mistral_7b": 7_248_023_552,
+        "mistral_7b": 7_248_023_552, "smollm2_135m": 134_515_008,
     }  # fmt: skip
     path = study("llama2_7b").base.path
     assert path in HUB
