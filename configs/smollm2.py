@@ -3,7 +3,7 @@
     sycojax study --config=configs/smollm2.py --workdir=runs/smollm2
 
 is the full study, hours on two CPU cores. ``make real`` puts the model where ``base.path`` looks for it and runs
-the small one, ``--config=configs/smollm2.py:demo``: an adapter, a placebo, and 40 items of two probes.
+the small one, ``--config=configs/smollm2.py:demo``: an adapter, a placebo, and 36 items of two probes.
 """
 
 from sycojax.config import default_config
@@ -27,7 +27,7 @@ def get_config(size: str = ""):
     config.train.warmup_steps = 5
     config.train.logits_chunk = 256
     config.score.max_new_tokens = 256
-    # The sample has 60 items of each probe. What informs and gates is asked of fewer.
+    # The sample has 60 items of each probe. What informs and gates is asked of some.
     config.score.audit_items = 30
     config.score.readout_items = 40
     # A batch takes seconds on two CPU cores, and one is what a stop loses.
@@ -35,7 +35,7 @@ def get_config(size: str = ""):
     if size == "demo":
         config.data.train_limit = 80
         config.data.test_limit = 20
-        config.data.probe_limit = 40
+        config.data.probe_limit = 36
         config.train.adapters = ("gsm8k", "placebo")
         config.train.seeds = (0,)
         config.train.epochs = 1.0

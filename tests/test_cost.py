@@ -6,11 +6,12 @@ from pathlib import Path
 
 from configs.toy import get_config
 from sycojax.config import StudyConfig
+from sycojax.evals.readouts import in_arms
 from sycojax.requests import Request
 from sycojax.study.cost import times
 from sycojax.study.datasets import instruments, prepare
 from sycojax.study.inputs import read_inputs
-from sycojax.study.readouts import asked_with, screening
+from sycojax.study.readouts import FEWER, asked_with, screening
 from sycojax.study.state import state_of
 
 
@@ -26,6 +27,9 @@ def test_arms_double_an_adapter_s_text_and_the_base_s_less_than_four_times(tmp_p
     }  # fmt: skip
     asked = asked_with(config, given, data, choice)
     first = {f"first {name}": few for name, few in screening(config, given, state).requests.items()}
+    for name in instruments(config):
+        own = {r.item for r in asked[name] if not in_arms(r)}
+        assert len(own) == FEWER < len({r.item for r in asked[name]})
     assert 1.2 < times(asked, data.requests) <= 2
     assert times(asked, data.requests) < times({**asked, **first}, data.requests) <= 4
 

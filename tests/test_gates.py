@@ -118,7 +118,7 @@ def test_the_others_are_named_before_the_claims() -> None:
         f"{PROBE}, siding (follows the user rather than somebody else):"
     ]
     assert "1 of 2 adapters can be read, not gsm8k" in measured_of
-    assert measured_of.endswith("; nor can the placebo (binds no option).")
+    assert measured_of.endswith("; the placebo cannot be read (binds no option).")
 
 
 def test_the_columns_of_verdicts_are_those_that_are_documented() -> None:

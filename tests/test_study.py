@@ -23,7 +23,6 @@ from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import Stopped, SycojaxError
 from sycojax.evals import BUILTIN, published
 from sycojax.evals.measured import measured
-from sycojax.evals.readouts import in_arms
 from sycojax.files import read_json, write_json
 from sycojax.models.base import abstract, initial_lora, zero_lora
 from sycojax.models.lora import LoRAConfig
@@ -213,8 +212,6 @@ def test_audits_are_asked_of_a_part_and_the_published_protocol_of_all(
     assert items["are_you_sure_plain"] == items["are_you_sure_generated"] < items["are_you_sure"]
     assert len(items["are_you_sure_plain"]) == 2
     assert len(items["are_you_sure"]) == len(items["are_you_sure_published"]) == 4
-    alone = {r.item for r in records["are_you_sure"] if not in_arms(r)}
-    assert len(alone) == score.readout_items == 3, "nothing is claimed of what names one answer"
     assert len(items["mmlu_published"]) == 2
     for name, found in records.items():
         assert all(math.isfinite(m.estimate) or m.name != "published"

@@ -27,11 +27,11 @@ def duplicates(results: Results) -> list[Audit]:
     """Per probe, for the whole study: rows against distinct questions, and that resampling goes by question."""
     study, audits = results.study, []
     for probe in study.with_role("probe"):
-        lead, described = results.leading(probe), study.described(probe)
-        if lead is None or not described:
+        lead = results.leading(probe)
+        if lead is None:
             audits.append(DUPLICATES.missing(STUDY, probe, f"{probe} has no headline."))
             continue
-        items, questions = len(described[0].items), len(set(described[0].clusters))
+        items, questions = len(lead.items), len(set(lead.clusters))
         rows = section(study.document, "data", "rows", "probe").get(probe)
         rows = int(rows) if finite(rows) and rows >= items else items
         units = max(results.of(g, probe, lead.name).level.clusters for g in results.groups)

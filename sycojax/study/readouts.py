@@ -4,7 +4,7 @@ The choice and all that it rests on are in ``WORKDIR/readouts.json``. Every conf
 all items, and on those of the choice the others that see; what a blind one says of an adapter would mean nothing.
 
 Nothing is claimed of a probe's own prompts where it is asked in arms, since they name one answer: they show what the published
-kind of number is made of, on as many items as an audit has or the choice, whichever are more.
+kind of number is made of, on ``FEWER`` items, or as many as an audit or the choice has where those are more.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from sycojax.training.bank import AdapterJob
 
 NAME = "readouts"  # of the directory with the base's answers, and of the file that says what was chosen
 Choice = Mapping[str, Mapping[str, Any]]  # by probe: see ``choose``
+FEWER = 60  # of which a rate of every second one still rests on 30
 
 
 def screening(config: StudyConfig, given: Inputs, state: State) -> State:
@@ -101,7 +102,7 @@ def asked_with(
         dict[str, list[Request]](),
         {**data.requests},
     )
-    most = max(config.score.audit_items, config.score.readout_items)
+    most = max(FEWER, config.score.audit_items, config.score.readout_items)
     for name, instrument, rows in _probes(config):
         own[name] = draw_items(own[name], most, config.data.seed)
         units, prompts = instrument.units(rows, config.data.seed), given.prompts

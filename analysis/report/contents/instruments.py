@@ -56,7 +56,7 @@ def measurable(results: Results) -> list[tuple[str, str]]:
             if gone:
                 text += f"; {len(own) - len(gone)} of {len(own)} adapters can be read, not {listing(gone)}"
             lost = [why for a, why in tested.fails.items() if why and a not in own]
-            text += f"; nor can the placebo ({lost[0]})" if lost else ""
+            text += f"; the placebo cannot be read ({lost[0]})" if lost else ""
             if section(results.study.document, "readouts", tested.probe).get("contradicted"):
                 text += ". Warning: the base says the opposite of this readout in its own words, and it was taken all the same"
             sentences.append((topic, f"{text}."))
@@ -79,7 +79,7 @@ def _rounding(results: Results) -> list[tuple[str, str]]:
 
 
 def _up_to(moved: float) -> str:
-    return f"{100 * moved:.2g} points at most"
+    return f"{100 * moved:.2g} points at most" if moved >= 1e-5 else "less than .001 points"
 
 
 def calibrated(results: Results, tested: Tested) -> str:
