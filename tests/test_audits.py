@@ -29,7 +29,6 @@ LETTERS = {f"letter_mass_{k}": p for k, p in zip("ABCD", (0.85, 0.05, 0.05, 0.05
 # audit -> (evaluations, planted in the suspect, evaluations it marks)
 PLANTED: dict[str, tuple[tuple[str, ...], dict[tuple[str, str], float], set[str]]] = {
     "always_a": (("mmlu",), {("mmlu", "position_gap"): 0.4}, {"mmlu"}),
-    "binding": (("mmlu", "mmlu_told"), {("mmlu_told", "binding"): -0.1}, {"mmlu"}),
     "letter_prior": (("mmlu",), {("mmlu", k): v for k, v in LETTERS.items()}, {"mmlu"}),
     "letter_locked": (("are_you_sure",), {("are_you_sure", "letter_locked"): 0.9}, {"are_you_sure"}),
     "coverage": (("mmlu", "answer"), {("mmlu", "coverage_median"): 0.3}, {"mmlu"}),
@@ -44,7 +43,6 @@ PLANTED: dict[str, tuple[tuple[str, ...], dict[tuple[str, str], float], set[str]
 }  # fmt: skip
 INPUTS = {
     "always_a": ("position_gap", "a_when_not_a", "a_when_not_a_rotated"),
-    "binding": ("binding",),
     "letter_prior": ("letter_mass_B",),
     "letter_locked": ("letter_locked",),
     "coverage": ("coverage_median",),
@@ -279,6 +277,16 @@ def test_sharpness_is_told_and_never_fails() -> None:
     assert not any(a.marks for a in found(results, "sharpness"))
     flat = study("mmlu", values={(SUSPECT, "mmlu", "entropy"): 0.2})
     assert "another scale" in found(flat, "sharpness", SUSPECT)[0].sentence
+
+
+def test_letters_that_do_not_follow_are_told_and_never_fail() -> None:
+    results = study("mmlu", "mmlu_told", values={(SUSPECT, "mmlu_told", "binding"): -0.1})
+    assert {a.word for a in found(results, "binding")} == {"reported"}
+    [suspect], [healthy] = (found(results, "binding", group) for group in (SUSPECT, HEALTHY))
+    assert suspect.statistic == pytest.approx(-0.1, abs=0.05)
+    assert "letters do not follow it" in suspect.sentence
+    assert "letters follow it" in healthy.sentence
+    assert {a.outcome for a in found(study("mmlu"), "binding")} == {"n/a"}
 
 
 def test_too_few_eligible_items() -> None:
