@@ -45,7 +45,9 @@ def speed(trainer: BankTrainer) -> Speed:
         return losses
 
     one, many = _seconds(train, 1), _seconds(train, batch.count)
-    each = (many - one) / (batch.count - 1) if batch.count > 1 else one
+    # Where other work on the machine makes one pass take longer than many, these say more than their difference.
+    apart = batch.count > 1 and many > one
+    each = (many - one) / (batch.count - 1) if apart else many / batch.count
     few = min(size, batch.count)
     return Speed(max(one - each, 0.0), each, _seconds(validate, few) / few)
 
