@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sycojax.cli import flags
 from sycojax.cli.flags import command, flag, switch
@@ -20,6 +20,9 @@ from sycojax.cli.report import report_study, report_sweep
 from sycojax.cli.settings import Settings
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json
+
+if TYPE_CHECKING:  # which needs jax
+    from sycojax.config import StudyConfig
 
 # How a sweep is sent to Weights & Biases.
 CELL_BY_CELL = (
@@ -53,11 +56,17 @@ def evaluate(**given: Any) -> None:
     _study("evaluate", **given)
 
 
+def _multiply_as(config: StudyConfig) -> None:
+    """Let products of float32 be exact: TPUs and recent GPUs would otherwise round their inputs to 8 or 10 bits."""
+    import jax
+
+    if config.base.dtype == "float32":
+        jax.config.update("jax_default_matmul_precision", "highest")
+
+
 def _study(
     command: Literal["study", "readouts", "train", "evaluate"], settings: Settings, workdir: Path, wandb: str, profile: str, start: Callable[[], None], quiet: bool,
 ) -> None:  # fmt: skip
-    import jax
-
     from sycojax.cli import tracking
     from sycojax.parallel import distributed
     from sycojax.parallel.profile import ProfileWindow
@@ -71,9 +80,7 @@ def _study(
     start()
     if wandb:
         check(wandb)  # before the workdir is touched
-    if config.base.dtype == "float32":
-        # TPUs and recent GPUs would otherwise round float32 matmul inputs to 8 or 10 bits.
-        jax.config.update("jax_default_matmul_precision", "highest")
+    _multiply_as(config)
     until: Until = "evaluate" if command == "study" else command
     with tracking.tracked(wandb, workdir, config) as tracker:
         run(
@@ -162,16 +169,13 @@ def reanalyse(workdir: Path, data: str) -> None:
 )  # fmt: skip
 def calibrate(settings: Settings, workdir: Path, start: Callable[[], None], quiet: bool) -> None:
     """plant deference in adapters of the base at known rates and read it back: DIR/calibration/"""
-    import jax
-
     from sycojax.cli.calibrate import SETTINGS
     from sycojax.parallel import distributed
     from sycojax.study.calibration import calibrate
 
     config = settings.study_config(SETTINGS)
     start()
-    if config.base.dtype == "float32":
-        jax.config.update("jax_default_matmul_precision", "highest")  # as in a study
+    _multiply_as(config)
     path = calibrate(config, workdir, progress=not quiet)
     if distributed.is_first():
         print(f"measured  {path.resolve()}")
@@ -202,7 +206,7 @@ def export(workdir: Path, **given: Any) -> None:
     ),
     flag(
         "--shape", "NAME",
-        "llama2_7b, llama2_13b, llama2_70b, llama3.1_8b, qwen2.5_7b, qwen3_8b or mistral_7b in place of the architecture "
+        "llama2_7b, llama2_13b, llama2_70b, llama3.1_8b, smollm2_135m, qwen2.5_7b, qwen3_8b or mistral_7b in place of the architecture "
         "of base.path, which may be a config.json",
     ),
     flag(
@@ -216,11 +220,12 @@ def plan(settings: Settings, topology: str, shape: str, adapters: int) -> None:
     if not topology and not adapters:
         from sycojax.cli import plan_here
 
-        print(plan_here.table(settings.study_config()))
+        config = settings.study_config()
+        _multiply_as(config)
+        print(plan_here.table(config))
         return
     # Nothing runs, so the accelerator of this machine, if any, is left to others.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    import jax
 
     from sycojax.planning import report as planning
     from sycojax.planning import scale
@@ -229,8 +234,7 @@ def plan(settings: Settings, topology: str, shape: str, adapters: int) -> None:
     from sycojax.planning.topology import parse as parse_topology
 
     config, devices = settings.study_config(), parse_topology(topology)
-    if config.base.dtype == "float32":
-        jax.config.update("jax_default_matmul_precision", "highest")  # as in a study
+    _multiply_as(config)
     model, source = architecture(config.base.path, shape)
 
     if adapters:

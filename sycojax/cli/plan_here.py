@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-import jax
-
 from sycojax.cli.compilation_cache import store_compiled
 from sycojax.config import StudyConfig
 from sycojax.progress import span
@@ -15,8 +13,6 @@ from sycojax.study.estimate import here
 def table(config: StudyConfig) -> str:
     """Measure a few steps and batches of the study, and say what all of it will take. Nothing is written."""
     store_compiled()
-    if config.base.dtype == "float32":
-        jax.config.update("jax_default_matmul_precision", "highest")  # as in a study
     started = time.perf_counter()
     base, stages = here(config)
     devices, sizes = base.mesh.devices, base.mesh.shape.items()

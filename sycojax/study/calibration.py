@@ -58,14 +58,15 @@ def calibrate(
     on_first(lambda: check_free(workdir, "sweep" if kind == "sweep" else "study", config.name))
     given, base = read_inputs(config), load_frozen(config, progress=progress)
     ends = given.prompts.template.end_ids(given.tokenizer)
+    programs = Scorer(base, given.tokenizer, config.score, ends)
 
     def note(line: str) -> None:
         if is_first():
             say(line)
 
     def score(state: State, journal: str = JOURNAL) -> None:
-        scorer = Scorer(base, given.tokenizer, config.score, ends)
-        score_configurations(config, base, scorer, state, progress=progress, journal_name=journal)
+        own = programs.again()
+        score_configurations(config, base, own, state, progress=progress, journal_name=journal)
 
     with alone(workdir):
         asked = screening(config, given, state_of(config, workdir, given, (), {}))

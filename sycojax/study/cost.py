@@ -15,7 +15,7 @@ CHARACTERS = 4  # of a generated token, about: it is counted as text, too
 def times(asked: Asked, than: Asked) -> float:
     """How many times the text of ``than`` is in ``asked``: each beginning once, as scoring reads it, and replies at their longest.
 
-    Text and not tokens, since encoding all of it takes longer than the answer is worth; the two ratios differ by a few percent.
+    Text and not tokens, since encoding all of it takes longer than the answer is worth; the two ratios differ by less than a tenth.
     """
     return _characters(asked) / _characters(than)
 

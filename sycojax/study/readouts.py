@@ -97,11 +97,8 @@ def asked_with(
     config: StudyConfig, given: Inputs, data: StudyData, choice: Choice
 ) -> dict[str, list[Request]]:
     """All requests of a study: those of ``data``, and the arms that every configuration is asked under ``choice``."""
-    registry, asked, own = (
-        evaluations(config.data.probes),
-        dict[str, list[Request]](),
-        {**data.requests},
-    )
+    registry, asked = evaluations(config.data.probes), dict[str, list[Request]]()
+    own = dict(data.requests)
     most = max(FEWER, config.score.audit_items, config.score.readout_items)
     for name, instrument, rows in _probes(config):
         own[name] = draw_items(own[name], most, config.data.seed)

@@ -169,7 +169,7 @@ def run(
                     note(
                         f"          warning: the base says the opposite of {one['readout']} in its own words"
                     )
-            if choice:
+            if choice and is_first():
                 note(_cost_line(data.requests, asked.requests, requests))
             lap("readouts")
             if until == "readouts":
