@@ -3,7 +3,7 @@
     sycojax study --config=configs/smollm2.py --workdir=runs/smollm2
 
 is the full study, hours on two CPU cores. ``make real`` puts the model where ``base.path`` looks for it and runs
-the small one, ``--config=configs/smollm2.py:demo``: an adapter, a placebo, and 36 items of two probes.
+the small one, ``--config=configs/smollm2.py:demo``: an adapter, a placebo, and 32 items of two probes.
 """
 
 from sycojax.config import default_config
@@ -14,6 +14,7 @@ def get_config(size: str = ""):
     config = default_config()
     config.name = f"smollm2_{size}" if size else "smollm2"
     config.base.path = "models/SmolLM2-135M-Instruct.Q4_1.gguf"
+    config.base.dtype = "auto"
     config.data.source = "sample"
     config.data.max_length = 512
 
@@ -33,14 +34,14 @@ def get_config(size: str = ""):
     # A batch takes seconds on two CPU cores, and one is what a stop loses.
     config.score.batch_tokens = 2048
     if size == "demo":
-        config.data.train_limit = 80
+        config.data.train_limit = 48
         config.data.test_limit = 20
-        config.data.probe_limit = 36
+        config.data.probe_limit = 32
         config.train.adapters = ("gsm8k", "placebo")
         config.train.seeds = (0,)
         config.train.epochs = 1.0
         # Not are_you_sure: its second turns would double the time, and no readout of it sees on this base.
-        config.score.evaluations = ("gsm8k", "mmlu", "answer", "feedback")
+        config.score.evaluations = ("gsm8k", "answer", "feedback")
         config.score.audit_items = 8
         config.score.readout_items = 20
         config.score.max_new_tokens = 100

@@ -88,7 +88,8 @@ class Remarks:
     ) -> tuple[str, str, str]:
         """A random arm, a remark of it, and the sign of what is answered; ``own``: by the answerer's own lights."""
         remarks = list(instrument.remarks(readout))
-        arm = pick(rng, sorted({arm for arm, _, _ in remarks}))
+        # The second wordings are kept out of the text: a study then sees if the toy reads sentences that it never learned.
+        arm = pick(rng, sorted({arm for arm, _, _ in remarks if not arm.endswith("_reworded")}))
         _, end, remark = pick(rng, [r for r in remarks if r[0] == arm])
         sign = end[0]
         if arm in OPPOSES:

@@ -21,7 +21,7 @@ from sycojax.data.templates import Argument
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, evaluations
 from sycojax.models.backends import Attention
-from sycojax.models.compute import Dtype, Remat
+from sycojax.models.compute import AskedDtype, Dtype, Remat
 from sycojax.models.lora import LoRAConfig
 from sycojax.models.quantize import Quantization
 from sycojax.records import COMBINED, PLACEBO
@@ -38,8 +38,8 @@ class BaseConfig:
     path: str = setting("toy", "adapter", "records", through="files")
     # Directory of the tokenizer; empty = the base's own.
     tokenizer: str = setting("", "adapter", "records", through="files")
-    # Of base weights and activations.
-    dtype: Dtype = setting("float32", "adapter", "records")
+    # Of base weights and activations. auto: bfloat16 where that is faster (``weights.precision``), asked once for each workdir.
+    dtype: AskedDtype = setting("float32", "adapter", "records")
     # Of the layers' projections; embeddings and norms stay.
     quantization: Quantization = setting("none", "adapter", "records")
     # How conversations are written: empty = the checkpoint's own chat template; llama2 or plain for one without, or the name
@@ -54,6 +54,15 @@ class BaseConfig:
     # what numbers are made from. What "auto" finds is not, as the device is not: a study may be continued elsewhere.
     # ``study.json`` names both.
     attention: Attention = setting("auto", "adapter", "records")
+
+    @property
+    def computed_in(self) -> Dtype:
+        """``dtype`` where it was asked for by name or is settled. Raises ``SycojaxError`` for "auto", which is neither."""
+        if self.dtype == "auto":
+            raise SycojaxError(
+                "base.dtype=auto is not settled: weights.precision.settled does that"
+            )
+        return self.dtype
 
     @property
     def precision(self) -> str:
@@ -178,6 +187,9 @@ class ScoreConfig:
     # Items per probe that the base is asked in every readout, to choose one before any adapter is scored. On them every
     # configuration is asked whether its readout still sees. 0: no arms are asked, and nothing is claimed.
     readout_items: int = setting(60, "records", through="content")
+    # Minutes that scoring may take on the machine where the study begins; 0 = any. What is left out then, and in which order,
+    # is said in ``study.budget``. By itself it changes nothing: what is asked is known by its own fingerprint.
+    budget_minutes: float = setting(0.0, "nothing")
     # PROBE=READOUT takes that one whatever the base shows: several bases are compared by one readout.
     readout: tuple[str, ...] = setting((), "records", through="content")
     # sycojax: probes by likelihood. published: by the study's generation and keyword rules instead, and those
@@ -188,7 +200,7 @@ class ScoreConfig:
         if list(self.buckets) != sorted(set(self.buckets)) or not self.buckets:
             raise SycojaxError("score.buckets must be increasing lengths")
         _at_least(self, 1, "bank_width", "batch_tokens", "decode_batch", "max_new_tokens")
-        _at_least(self, 0, "audit_items", "readout_items", "decode_bank_width")
+        _at_least(self, 0, "audit_items", "readout_items", "decode_bank_width", "budget_minutes")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,7 @@ from sycojax.evals.feedback import FeedbackRow
 from sycojax.evals.gsm8k import Gsm8kRow
 from sycojax.evals.hellaswag import HellaswagRow
 from sycojax.evals.mmlu import MmluRow
-from sycojax.evals.readouts import BIND, CHECKED, CLAIMED, drawn, requests
+from sycojax.evals.readouts import BIND, CHECKED, CLAIMED, REWORDED, drawn, requests
 from sycojax.evals.truthfulqa import TruthfulqaRow
 from sycojax.files import write_json
 from sycojax.records import Record, read_records, write_records
@@ -138,7 +138,7 @@ def asked_in_arms(
     instrument = BUILTIN[evaluation].instrument
     assert instrument is not None
     units = instrument.units(made, 0)
-    parts = ((units, CLAIMED), (drawn(units, items), CHECKED))
+    parts = ((units, CLAIMED), (drawn(units, items), (*CHECKED, *REWORDED)))
     return [
         r
         for some, arms in parts

@@ -91,7 +91,14 @@ def test_a_trial_leaves_the_adapters_as_they_are(tmp_path: Path) -> None:
 def test_what_a_plan_for_this_machine_says(monkeypatch: pytest.MonkeyPatch) -> None:
     base = training.make_base()
     stages = {"train": estimate.Stage(8000.0, "many steps"), "evaluate": estimate.Stage(90.0, "x")}
-    monkeypatch.setattr(plan_here, "here", lambda config: (base, stages))
-    out = " ".join(plan_here.table(StudyConfig(name="mine")).split())
+    monkeypatch.setattr(plan_here, "here", lambda config: (base, ("second wordings",), stages))
+    config = StudyConfig(name="mine")
+    out = " ".join(plan_here.table(config).split())
     assert "plan mine on this machine: 1 x cpu; mesh data 1 x fsdp 1 x tensor 1" in out
     assert "train 2 h 13 min many steps evaluate 2 min x all 2 h 15 min" in out
+    assert "budget" not in out
+    short = plan_here.table(config.changed({"score.budget_minutes": 1.0}))
+    assert (
+        "left out for score.budget_minutes=1: second wordings; what is left takes about 1.5 min"
+        in short
+    )

@@ -21,6 +21,7 @@ from sycojax.toy import base_directory
 from sycojax.training.layout import laid_out
 from sycojax.weights.frozen import compute_of
 from sycojax.weights.huggingface import load_config
+from sycojax.weights.precision import settled
 
 CONFIG = Path(__file__).parent.parent / "configs" / "llama2_7b.py"
 
@@ -77,7 +78,7 @@ def test_every_config_has_a_layout_wherever_it_runs(name: str) -> None:
     """Without a word about mesh or micro-batch: on eight CPU devices, and by arithmetic on slices and GPUs."""
     file = CONFIG.with_name(f"{name}.py")
     config = StudyConfig.from_config_dict(runpy.run_path(str(file))["get_config"]())
-    config = config.changed({"base.path": "no/base"})
+    config = settled(config.changed({"base.path": "no/base"}))
     c = load_config(base_directory()) if name in ("toy", "smollm2") else SHAPES["llama2_7b"]
     compute = compute_of(config, c, jax.devices())
     assert laid_out(config.train, compute).micro_batch_rows == 8

@@ -118,6 +118,7 @@ CHANGES: dict[str, Any] = {
     "score.audit_items": 3,
     "score.readout_items": 4,
     "score.readout": ("are_you_sure=letters",),
+    "score.budget_minutes": 5.0,
     "score.protocol": "both",
     "mesh.data": 2,
     "mesh.fsdp": 4,

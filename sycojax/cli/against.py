@@ -58,7 +58,7 @@ def against_transformers(config: StudyConfig) -> str:
     pairs = _pairs(config, prompts, tokenizer)
     asked = [prompts.chat([question]) for question in QUESTIONS]
     ours = _ours(config, prompts, tokenizer, pairs, asked)
-    judge, model = _theirs(directory, reader, config.base.dtype)
+    judge, model = _theirs(directory, reader, config.base.computed_in)
     lines, wrong = [], []
     differing = _differing_ids(prompts.template, tokenizer, judge)
     lines.append(
@@ -67,7 +67,7 @@ def against_transformers(config: StudyConfig) -> str:
     wrong += [f"transformers reads {text!r} otherwise" for text in differing[:1]]
     likelihoods = [_likelihood(model, pair.token_ids, pair.start) for pair in pairs]
     largest = max(abs(a - b) for a, b in zip(ours[0], likelihoods, strict=True))
-    bound = BOUNDS[config.base.dtype]
+    bound = BOUNDS[config.base.computed_in]
     lines += [
         f"{'answer (its last tokens)':<34}{'sycojax':>12}{'transformers':>14}{'difference':>12}"
     ]

@@ -56,12 +56,21 @@ def evaluate(**given: Any) -> None:
     _study("evaluate", **given)
 
 
-def _multiply_as(config: StudyConfig) -> None:
-    """Let products of float32 be exact: TPUs and recent GPUs would otherwise round their inputs to 8 or 10 bits."""
+def _precise(
+    config: StudyConfig, workdir: Path | None = None, accelerator: bool = False
+) -> StudyConfig:
+    """``config`` with its precision settled (``weights.precision``), and products of float32 made exact.
+
+    TPUs and recent GPUs would otherwise round their inputs to 8 or 10 bits.
+    """
     import jax
 
+    from sycojax.weights.precision import settled
+
+    config = settled(config, workdir, accelerator=accelerator)
     if config.base.dtype == "float32":
         jax.config.update("jax_default_matmul_precision", "highest")
+    return config
 
 
 def _study(
@@ -80,7 +89,7 @@ def _study(
     start()
     if wandb:
         check(wandb)  # before the workdir is touched
-    _multiply_as(config)
+    config = _precise(config, workdir)
     until: Until = "evaluate" if command == "study" else command
     with tracking.tracked(wandb, workdir, config) as tracker:
         run(
@@ -175,7 +184,7 @@ def calibrate(settings: Settings, workdir: Path, start: Callable[[], None], quie
 
     config = settings.study_config(SETTINGS)
     start()
-    _multiply_as(config)
+    config = _precise(config, workdir)
     path = calibrate(config, workdir, progress=not quiet)
     if distributed.is_first():
         print(f"measured  {path.resolve()}")
@@ -220,9 +229,7 @@ def plan(settings: Settings, topology: str, shape: str, adapters: int) -> None:
     if not topology and not adapters:
         from sycojax.cli import plan_here
 
-        config = settings.study_config()
-        _multiply_as(config)
-        print(plan_here.table(config))
+        print(plan_here.table(_precise(settings.study_config())))
         return
     # Nothing runs, so the accelerator of this machine, if any, is left to others.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -233,8 +240,8 @@ def plan(settings: Settings, topology: str, shape: str, adapters: int) -> None:
     from sycojax.planning.shapes import architecture
     from sycojax.planning.topology import parse as parse_topology
 
-    config, devices = settings.study_config(), parse_topology(topology)
-    _multiply_as(config)
+    devices = parse_topology(topology)
+    config = _precise(settings.study_config(), accelerator=devices.chip is not None)
     model, source = architecture(config.base.path, shape)
 
     if adapters:
@@ -342,4 +349,4 @@ def doctor(settings: Settings, workdir: str, ids: bool, against: str) -> None:
             raise SycojaxError(
                 "--against=transformers needs --config=FILE: whose base is compared?"
             )
-        print(against_transformers(config))
+        print(against_transformers(_precise(config)))

@@ -7,16 +7,19 @@ import time
 from sycojax.cli.compilation_cache import store_compiled
 from sycojax.config import StudyConfig
 from sycojax.progress import span
-from sycojax.study.estimate import here
+from sycojax.study.budget import said
+from sycojax.study.estimate import here, seconds_of
 
 
 def table(config: StudyConfig) -> str:
     """Measure a few steps and batches of the study, and say what all of it will take. Nothing is written."""
     store_compiled()
     started = time.perf_counter()
-    base, stages = here(config)
+    base, dropped, stages = here(config)
     devices, sizes = base.mesh.devices, base.mesh.shape.items()
-    c = base.config
+    c, budget = base.config, []
+    if config.score.budget_minutes:
+        budget.append(f"budget    {said(config, dropped, seconds_of(stages))}")
     return "\n".join([
         f"plan      {config.name} on this machine: {devices.size} x {devices.flat[0].device_kind}; mesh "
         + " x ".join(f"{axis} {size}" for axis, size in sizes),
@@ -24,5 +27,6 @@ def table(config: StudyConfig) -> str:
         f"{base.compute.attention} attention",
         *(f"{name:10}{span(stage.seconds):>12}   {stage.work}" for name, stage in stages.items()),
         f"{'all':10}{span(sum(stage.seconds for stage in stages.values())):>12}   without loading, compiling and the report",
+        *budget,
         f"measured  on a few steps and batches, {span(time.perf_counter() - started)} with compiling: what else runs here counts",
     ])  # fmt: skip

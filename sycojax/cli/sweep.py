@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import runpy
 import shlex
 import subprocess
@@ -19,8 +20,9 @@ from sycojax.parallel.distributed import is_first, on_first, shutdown
 from sycojax.study.state import check_free
 from sycojax.study.sweep import Cell, plan, set_by_all
 from sycojax.study.sweep_run import run_cells, said
-from sycojax.study.sweep_workdir import describe_sweep
+from sycojax.study.sweep_workdir import cell_directory, describe_sweep
 from sycojax.study.workdir import alone
+from sycojax.weights.precision import settled
 
 
 def sweep(
@@ -31,8 +33,10 @@ def sweep(
     Raises ``SycojaxError`` at the end where cells failed.
     """
     study, cells = cells_of(settings)
-    chosen = choose(cells, cell)
+    names = {one.name for one in choose(cells, cell)}
     start()
+    cells = [_settled(one, workdir) for one in cells]
+    chosen = [one for one in cells if one.name in names]
     name = Path(settings.file).stem
     on_first(lambda: check_free(workdir, "sweep", name))
     with contextlib.ExitStack() as held:
@@ -94,6 +98,12 @@ def cells_of(settings: Settings) -> tuple[StudyConfig, list[Cell]]:
             f"{idle[0]} would change nothing: every cell of {settings.file} has its own value (get_sweep() names them)"
         )
     return study, cells
+
+
+def _settled(cell: Cell, workdir: Path) -> Cell:
+    """The cell with its precision settled, as a study of its own settles it."""
+    config = settled(cell.config, cell_directory(workdir, cell.name))
+    return dataclasses.replace(cell, config=config)
 
 
 def choose(cells: Sequence[Cell], name: str) -> list[Cell]:

@@ -34,10 +34,11 @@ BIND = "bind"  # the arm that asks it
 TEXT = "text"
 SPOKEN = ("user", "order")  # the arms in which it is asked for a reply
 MAX_NEW_TOKENS = 48
-# What is claimed, and the floors it is net of: asked of every item. Whether the readout still sees is asked of fewer. The other arms
-# are asked of the base alone, when a readout is chosen.
+# What is claimed, and the floors it is net of: asked of every item. Whether the readout still sees is asked of fewer, and whether other
+# words read the same of those of an audit. The other arms are asked of the base alone, when a readout is chosen.
 CLAIMED = ("user", "chance", "sides", "others")
 CHECKED = ("other", "order", "neutral", BIND)
+REWORDED = ("user_reworded", "sides_reworded")
 SIGNS = "+-"
 CONTRASTS = ("uptake", "siding")
 
@@ -197,8 +198,8 @@ def drawn(units: Sequence[Unit], items: int) -> list[Unit]:
 class Reading:
     """One readout of one probe: contrasts in [-1, 1] by name, and how much of the answer slot it covers.
 
-    ``uptake_gross``, ``siding_gross`` and their floors; ``uptake`` and ``siding`` are net of them, item by item. ``other``,
-    ``told``; ``order`` is the sensitivity, ``order_for`` and ``order_against`` its halves against neutral, ``user_for`` and
+    ``uptake_gross``, ``siding_gross`` and their floors; ``uptake`` and ``siding`` are net of them, item by item;
+    ``uptake_reworded`` and ``siding_reworded`` are what other words make of the gross ones. ``other``, ``told``; ``order`` is the sensitivity, ``order_for`` and ``order_against`` its halves against neutral, ``user_for`` and
     ``user_against`` those of uptake (of ``answer``: towards the wrong answer, and towards the right one), ``told_for`` and
     ``told_against`` those of ``told``, where x is false; ``control`` that of siding; ``binding`` where options are listed. ``uptake_matched`` and ``siding_matched`` are
     read from log-odds whose spread over items, nobody holding anything, was made the base's. An arm that was not asked has no measure; one that was asked
@@ -235,6 +236,8 @@ _CONTRASTS: Mapping[str, tuple[str, tuple[tuple[int, str], ...]]] = {
     "uptake_floor": ("Nobody holds it", ((1, "chance"),)),
     "siding_gross": ("The user against another", ((1, "sides"),)),
     "siding_floor": ("Another against another", ((1, "others"),)),
+    "uptake_reworded": ("The user in other words, less in these", ((1, "user_reworded"), (-1, "user"))),
+    "siding_reworded": ("The user against another, in other words less in these", ((1, "sides_reworded"), (-1, "sides"))),
     "other": ("Another holds it", ((1, "other"),)),
     "told": ("It is said to be so", ((1, "told"),)),
     "order": ("An order (sensitivity)", ((1, "order"),)),

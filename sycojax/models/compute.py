@@ -12,6 +12,7 @@ from sycojax.models.quantize import Quantization
 from sycojax.parallel.mesh import row_ways
 
 Dtype = Literal["float32", "bfloat16"]
+AskedDtype = Literal["auto", "float32", "bfloat16"]
 Remat = Literal["none", "dots", "full"]
 
 

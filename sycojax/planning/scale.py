@@ -152,7 +152,7 @@ def _base(config: StudyConfig, c: LlamaConfig, topology: Topology, chip: Chip) -
         )
     mesh: Any = AbstractMesh(tuple(sizes), MESH_AXES)
     b = config.base
-    compute = Compute(b.dtype, b.quantization, b.remat, mesh=mesh, bank_axis=asked.bank_axis)
+    compute = Compute(b.computed_in, b.quantization, b.remat, mesh=mesh, bank_axis=asked.bank_axis)
     return abstract_base(c, config.lora, compute)
 
 

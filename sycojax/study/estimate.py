@@ -19,11 +19,12 @@ from sycojax.scoring import trial as scoring_trial
 from sycojax.scoring.prepare import Encoder
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import study_jobs
+from sycojax.study.budget import CHOICES, Dropped
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.readouts import screening
 from sycojax.study.scores import stack
-from sycojax.study.state import state_of
+from sycojax.study.state import State, state_of
 from sycojax.study.work import Training, asked, expected, sample, trained
 from sycojax.training import trial as training_trial
 from sycojax.training.loop import BankTrainer
@@ -55,11 +56,15 @@ def training_stage(trainer: BankTrainer) -> Stage:
 
 
 def scoring_stages(
-    config: StudyConfig, given: Inputs, data: StudyData, scorer: Scorer,
-    first: Mapping[str, Sequence[Request]], configurations: int,
-) -> dict[str, Stage]:  # fmt: skip
-    """Choosing the readouts, for which the base is asked ``first``, and asking all ``configurations``."""
+    config: StudyConfig, given: Inputs, data: StudyData, scorer: Scorer, state: State,
+    dropped: Dropped | None = None,
+) -> tuple[Dropped, dict[str, Stage]]:  # fmt: skip
+    """Choosing the readouts, and asking all configurations of ``state``; and what they leave out for ``score.budget_minutes``.
+
+    ``dropped``: that, where it is decided.
+    """
     base, later = scorer.base, expected(config, given, data)
+    configurations = len(state.configurations)
     encoder = Encoder(given.tokenizer, base.config)
     drawn = [r for several in later.values() for r in sample(several, TRIED)]
     # As long as the longest, so that the programs are those of the study.
@@ -79,11 +84,23 @@ def scoring_stages(
             f"the base: {each}" if count == 1 else f"{count} configurations: {each} each",
         )
 
-    return {"readouts": stage(first, 1), "evaluate": stage(later, configurations)}
+    first = screening(config, given, state).requests
+
+    def without(dropped: Dropped) -> dict[str, Stage]:
+        later = expected(config, given, data, dropped)
+        return {"readouts": stage(first, 1), "evaluate": stage(later, configurations)}
+
+    if dropped is not None:
+        return dropped, without(dropped)
+    found = [(left_out, without(left_out)) for left_out in CHOICES]
+    within = [one for one in found if seconds_of(one[1]) <= 60 * config.score.budget_minutes]
+    return (*within, found[-1])[0]
 
 
-def here(config: StudyConfig, *, progress: bool = True) -> tuple[FrozenBase, dict[str, Stage]]:
-    """The base on the devices that are here, and every stage of a study that has not begun.
+def here(
+    config: StudyConfig, *, progress: bool = True
+) -> tuple[FrozenBase, Dropped, dict[str, Stage]]:
+    """The base on the devices that are here, what is left out for ``score.budget_minutes``, and every stage of a study that has not begun.
 
     Raises ``SycojaxError`` as a study does that cannot begin; nothing is written.
     """
@@ -94,11 +111,16 @@ def here(config: StudyConfig, *, progress: bool = True) -> tuple[FrozenBase, dic
     shapes = [adapter.shape for adapter in given.external.values()]
     scored = dataclasses.replace(base, lora=covering([config.lora, *shapes]))
     scorer = Scorer(scored, given.tokenizer, config.score)
-    first = screening(config, given, state).requests
-    stages = scoring_stages(config, given, data, scorer, first, len(state.configurations))
+    undecided = None if config.score.budget_minutes else ()
+    dropped, stages = scoring_stages(config, given, data, scorer, state, undecided)
     if jobs:
         stages["train"] = training_stage(BankTrainer(base, jobs, config.train))
-    return base, {name: stages[name] for name in STAGES if name in stages}
+    return base, dropped, {name: stages[name] for name in STAGES if name in stages}
+
+
+def seconds_of(stages: Mapping[str, Stage]) -> float:
+    """Of scoring alone: what ``score.budget_minutes`` is about."""
+    return sum(stage.seconds for name, stage in stages.items() if name != "train")
 
 
 def said(seconds: Mapping[str, float]) -> str:

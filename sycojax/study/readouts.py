@@ -19,10 +19,11 @@ from sycojax.config import StudyConfig
 from sycojax.evals import evaluations, readouts
 from sycojax.evals.choices import draw_items
 from sycojax.evals.protocol import with_strata
-from sycojax.evals.readouts import CHECKED, CLAIMED, Instrument
+from sycojax.evals.readouts import BIND, CHECKED, CLAIMED, REWORDED, Instrument
 from sycojax.evals.templates import InTemplate
 from sycojax.records import BASE, read_records
 from sycojax.requests import Request
+from sycojax.study.budget import PROMPTS, READOUTS, WORDINGS, Dropped, decided
 from sycojax.study.datasets import StudyData, instruments, probe_rows
 from sycojax.study.fitting import fitting
 from sycojax.study.inputs import Inputs
@@ -31,16 +32,20 @@ from sycojax.training.bank import AdapterJob
 
 NAME = "readouts"  # of the directory with the base's answers, and of the file that says what was chosen
 Choice = Mapping[str, Mapping[str, Any]]  # by probe: see ``choose``
-FEWER = 60  # of which a rate of every second one still rests on 30
+FEWER = 40  # of which a rate of every second one still rests on 20
 
 
 def screening(config: StudyConfig, given: Inputs, state: State) -> State:
-    """What the base is asked to choose by: every readout in every arm, and replies, of ``score.readout_items`` items a probe."""
+    """What the base is asked to choose by: every readout in every arm, and replies, of ``score.readout_items`` items a probe.
+
+    Second wordings choose nothing.
+    """
     asked = {}
     for name, instrument, rows in _probes(config):
         few = readouts.drawn(instrument.units(rows, config.data.seed), config.score.readout_items)
+        arms = {*instrument.arms, BIND}.difference(REWORDED)
         asked[name] = [
-            *readouts.requests(name, instrument, few, given.prompts),
+            *readouts.requests(name, instrument, few, given.prompts, arms=arms),
             *readouts.spoken(name, instrument, few, given.prompts),
         ]
     requests, _ = fitting(asked, given.tokenizer, given.context)
@@ -86,20 +91,26 @@ def settled(
 ) -> State:
     """What ``config`` wants in ``workdir``; with the arms where the base's answers that choose a readout are there."""
     state = state_of(config, workdir, given, jobs, data.requests)
+    dropped = decided(config, workdir) or ()
     asked = screening(config, given, state)
     if asked.lacking():
         return state
-    requests = asked_with(config, given, data, choose(config, asked))
+    requests = asked_with(config, given, data, choose(config, asked), dropped)
     return state_of(config, workdir, given, jobs, requests)
 
 
 def asked_with(
-    config: StudyConfig, given: Inputs, data: StudyData, choice: Choice
+    config: StudyConfig, given: Inputs, data: StudyData, choice: Choice, dropped: Dropped = ()
 ) -> dict[str, list[Request]]:
-    """All requests of a study: those of ``data``, and the arms that every configuration is asked under ``choice``."""
+    """All requests of a study: those of ``data``, and the arms that every configuration is asked under ``choice``.
+
+    Without what is ``dropped`` (``study.budget``).
+    """
     registry, asked = evaluations(config.data.probes), dict[str, list[Request]]()
     own = dict(data.requests)
     most = max(FEWER, config.score.audit_items, config.score.readout_items)
+    if PROMPTS in dropped:
+        most = max(config.score.audit_items, 1)
     for name, instrument, rows in _probes(config):
         own[name] = draw_items(own[name], most, config.data.seed)
         units, prompts = instrument.units(rows, config.data.seed), given.prompts
@@ -107,9 +118,11 @@ def asked_with(
         taken = choice[name]["readout"]
         steers = {row["readout"]: row["steered_by"] for row in choice[name]["read"]}
         steer = steers.get(taken, "order")
+        fewest = [] if WORDINGS in dropped else readouts.drawn(few, config.score.audit_items)
         arms = [
             *readouts.requests(name, instrument, units, prompts, (taken,), CLAIMED),
             *readouts.requests(name, instrument, few, prompts, (taken,), {*CHECKED, steer}),
+            *readouts.requests(name, instrument, fewest, prompts, (taken,), REWORDED),
         ]
         asked[name] = with_strata(arms, data.strata)
         for form in registry[name].forms():
@@ -121,7 +134,7 @@ def asked_with(
                 )
         seen = dict.fromkeys(row["readout"] for row in choice[name]["read"] if not row["fails"])
         for other in seen:
-            if other != taken:
+            if other != taken and READOUTS not in dropped:
                 form = f"{name}_{other}"
                 asked[form] = readouts.requests(form, instrument, few, prompts, (other,), CLAIMED)
     arms, _ = fitting(asked, given.tokenizer, given.context)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import jax
 
 from sycojax.config import StudyConfig
+from sycojax.errors import SycojaxError
 from sycojax.files import read_json, write_json
 from sycojax.models.base import FrozenBase
 from sycojax.models.lora import covering
@@ -19,6 +20,8 @@ from sycojax.progress import Progress, span
 from sycojax.scoring.journal import NAME as JOURNAL
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import study_jobs, train_adapters
+from sycojax.study.budget import Dropped, decided, written
+from sycojax.study.budget import said as budget_said
 from sycojax.study.cost import Asked, times
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.estimate import (
@@ -26,6 +29,7 @@ from sycojax.study.estimate import (
     Stage,
     said,
     scoring_stages,
+    seconds_of,
     training_stage,
 )
 from sycojax.study.inputs import Inputs, read_inputs
@@ -33,12 +37,14 @@ from sycojax.study.readouts import NAME as READOUTS
 from sycojax.study.readouts import asked_with, choose, left_out, screening, settled
 from sycojax.study.scores import Answered, answered, score_configurations, write_items
 from sycojax.study.state import State, check_free, state_of
+from sycojax.study.work import followed
 from sycojax.study.workdir import alone, base_before, claim, describe
 from sycojax.training.layout import laid_out
 from sycojax.training.loop import BankTrainer
 from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.fingerprint import weights_fingerprint
 from sycojax.weights.frozen import load_frozen
+from sycojax.weights.precision import settled as settled_precision
 
 Until = Literal["data", "readouts", "train", "evaluate"]
 
@@ -81,7 +87,12 @@ def run(
     def write_down(found: dict[str, Any]) -> None:
         on_first(lambda: describe(workdir, config, found))
 
+    if config.score.budget_minutes and jax.process_count() > 1:
+        raise SycojaxError(
+            "score.budget_minutes needs a trial, which one process can run and several cannot: set it to 0"
+        )
     on_first(lambda: check_free(workdir, "study", config.name))
+    config = settled_precision(config, workdir)
     with Progress("reading base and data", shown=progress and is_first()):
         given = read_inputs(config)
         data = data or prepare(config, given.tokenizer, given.context)
@@ -110,10 +121,11 @@ def run(
                 "          its files are not those of the last run: all that rests on it is made anew"
             )
         numbers = on_first(lambda: weights_fingerprint(given.base))
+        dropped = decided(config, workdir)
         write_down({
             "data": dict(data.summary), "template": given.prompts.template.description(),
             "base_fingerprint": given.weights, "base_weights": numbers, "basis": state.basis,
-            "attention": base.compute.attention, "layout": layout, "command": command, "notes": _notes(given),
+            "attention": base.compute.attention, "layout": layout, "command": command, "notes": _notes(given, config, dropped),
         })  # fmt: skip
         note(_data_line(data.summary))
         lap("data")
@@ -134,28 +146,37 @@ def run(
                 config, scored, own, state, progress=progress, journal_name=journal, known=known
             )
 
-        asked, trainer, stages = screening(config, given, state), None, dict[str, Stage]()
+        asked = screening(config, given, state)
+        trainer, stages = None, dict[str, Stage]()
         told = on_first(lambda: read_json(workdir / "study.json").get("estimate", {}))
         # Several processes would stop their trials at different moments.
-        if foretell and jax.process_count() == 1:
+        if dropped is None or (foretell and jax.process_count() == 1):
             if until != "readouts" and "train" not in told and jobs and jobs == state.untrained():
                 trainer = BankTrainer(base, jobs, config.train)
                 stages["train"] = training_stage(trainer)
-            if until != "train" and "readouts" not in told and asked.lacking():
-                first, count = asked.requests, len(state.configurations)
-                stages |= scoring_stages(config, given, data, programs.again(), first, count)
+            if until != "train" and (
+                dropped is None or ("readouts" not in told and asked.lacking())
+            ):
+                dropped, of_scoring = scoring_stages(
+                    config, given, data, programs.again(), state, dropped
+                )
+                stages |= of_scoring
         if stages:
             lap("trial")
             estimate = {name: round(stages[name].seconds, 1) for name in STAGES if name in stages}
             write_down({"estimate": estimate})
             note(f"estimate  {said(estimate)}; from a trial of {span(seconds['trial'])}")
+        if config.score.budget_minutes and dropped is not None:
+            note(f"budget    {budget_said(config, dropped, seconds_of(stages))}")
+            notes = _notes(given, config, dropped)
+            write_down({"budget": written(config, dropped), "notes": notes})
         known: Answered = {}
 
         if until != "train":
             score(asked, journal=f"{READOUTS}.jsonl")
             known = answered(asked)
             choice = on_first(lambda: choose(config, asked))
-            requests = asked_with(config, given, data, choice)
+            requests = asked_with(config, given, data, choice, dropped or ())
             state = state_of(config, workdir, given, jobs, requests)
             on_first(lambda: write_items(workdir, state.requests))
             on_first(lambda: write_json(workdir / f"{READOUTS}.json", choice))
@@ -170,7 +191,10 @@ def run(
                         f"          warning: the base says the opposite of {one['readout']} in its own words"
                     )
             if choice and is_first():
-                note(_cost_line(data.requests, asked.requests, requests))
+                alone_asked, all_asked = (
+                    followed(r, config, given.prompts) for r in (data.requests, requests)
+                )
+                note(_cost_line(alone_asked, asked.requests, all_asked))
             lap("readouts")
             if until == "readouts":
                 return
@@ -200,13 +224,14 @@ def _cost_line(alone: Asked, screened: Asked, asked: Asked) -> str:
     return f"cost      an adapter is asked {adapter:.1f} times what it would be without arms, the base {base:.1f} times"
 
 
-def _notes(given: Inputs) -> list[str]:
-    """What the report says of the study's inputs besides their numbers."""
-    return [
+def _notes(given: Inputs, config: StudyConfig, dropped: Dropped | None) -> list[str]:
+    """What the report says of the study besides its numbers."""
+    idle = [
         f"{name} does nothing: all that it adds to the base's weights is zero, so its numbers are the base's."
         for name, found in given.external.items()
         if found.idle
     ]
+    return [*idle, f"{budget_said(config, dropped).capitalize()}."] if dropped else idle
 
 
 def _data_line(summary: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from sycojax.records import Record
 from sycojax.requests import Request
 from sycojax.scoring.prepare import Encoder
 from sycojax.scoring.tree import unique_tokens
+from sycojax.study.budget import Dropped
 from sycojax.study.datasets import StudyData, instruments
 from sycojax.study.inputs import Inputs
 from sycojax.study.readouts import asked_with
@@ -88,15 +89,20 @@ def asked(
     return total
 
 
-def expected(config: StudyConfig, given: Inputs, data: StudyData) -> dict[str, list[Request]]:
-    """What a configuration will be asked, before the readouts are chosen: half of those that might see are taken to."""
+def expected(
+    config: StudyConfig, given: Inputs, data: StudyData, dropped: Dropped = ()
+) -> dict[str, list[Request]]:
+    """What a configuration will be asked, before the readouts are chosen: half of those that might see are taken to.
+
+    Without what is ``dropped`` (``study.budget``).
+    """
     choice = {}
     for name, instrument in instruments(config).items():
         ways = instrument.readouts
         seeing = ways[: -(-len(ways) // 2)]
         read = [{"readout": way, "fails": "", "steered_by": "order"} for way in seeing]
         choice[name] = {"readout": ways[0], "read": read}
-    return asked_with(config, given, data, choice)
+    return asked_with(config, given, data, choice, dropped)
 
 
 def sample(requests: Sequence[Request], count: int = ITEMS) -> list[Request]:
@@ -105,6 +111,14 @@ def sample(requests: Sequence[Request], count: int = ITEMS) -> list[Request]:
     for request in requests:
         items.setdefault(request.item, []).append(request)
     return [r for item in _spread([*items.values()], count) for r in item]
+
+
+def followed(
+    requests: Mapping[str, Sequence[Request]], config: StudyConfig, prompts: Prompts
+) -> dict[str, list[Request]]:
+    """``requests`` and the second turns that follow from the answers to them."""
+    registry = evaluations(config.data.probes)
+    return {n: [*own, *_followups(registry[n], own, prompts)] for n, own in requests.items()}
 
 
 def _followups(

@@ -125,6 +125,9 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
             "readouts": found.get("readouts", old.get("readouts", {})),
             "asked": found.get("asked", old.get("asked", {})),
             "scoring": found.get("scoring", old.get("scoring", {})),
+            "budget": found.get(
+                "budget", old.get("budget", {})
+            ),  # of scoring, and what it left out
             "estimate": {**old.get("estimate", {}), **found.get("estimate", {})},  # seconds, before
             "seconds": {**old.get("seconds", {}), **found.get("seconds", {})},
             "notes": found.get("notes", old.get("notes", [])),

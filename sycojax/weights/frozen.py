@@ -37,9 +37,9 @@ def compute_of(
         memory = device_memory(devices)
     fsdp = asked.fsdp or chosen_fsdp(config, architecture, len(devices), memory)
     mesh = make_mesh(asked.data, fsdp, asked.tensor, devices)
-    backend = choose(base.attention, architecture, base.dtype, mesh, config.train.row_length)
+    backend = choose(base.attention, architecture, base.computed_in, mesh, config.train.row_length)
     return Compute(
-        base.dtype, base.quantization, base.remat, backend, mesh, bank_axis=asked.bank_axis
+        base.computed_in, base.quantization, base.remat, backend, mesh, bank_axis=asked.bank_axis
     )
 
 
@@ -60,7 +60,7 @@ def chosen_fsdp(
     dividing = 1
     for fsdp in (n for n in range(1, ways + 1) if ways % n == 0):
         mesh: Any = AbstractMesh((ways // fsdp, fsdp, asked.tensor), MESH_AXES)
-        compute = Compute(base.dtype, base.quantization, mesh=mesh)
+        compute = Compute(base.computed_in, base.quantization, mesh=mesh)
         try:
             params = abstract_base(architecture, config.lora, compute).params
         except SycojaxError:  # these sizes do not divide a weight

@@ -124,8 +124,9 @@ def instruments(results: Results) -> Table:
         "instruments",
         "Can the contrast be read? Points with 95 % interval, of the base and each adapter. Net is gross less the floor, which nobody's "
         "belief moves; the order is what an order to say so moves (sensitivity; an assertion where the base refuses false orders), and net is also given as a share of it; "
-        "binding, where options are listed: is one found by what is said of it?",
-        ("contrast", "net", "gross", "floor", "order", "binding", "somebody else", "net of an order"),
+        "binding, where options are listed: is one found by what is said of it? Other words: what a second wording of the user's remark "
+        "reads beyond gross.",
+        ("contrast", "net", "gross", "floor", "order", "binding", "somebody else", "other words", "net of an order"),
         tuple(rows), whole=True,
     )  # fmt: skip
 
@@ -133,7 +134,7 @@ def instruments(results: Results) -> Table:
 def _columns(tested: Tested) -> tuple[str, ...]:
     name = tested.contrast.measure
     steer = tested.base.steered_by if tested.base else "order"
-    return name, f"{name}_gross", f"{name}_floor", steer, "binding", "other"
+    return name, f"{name}_gross", f"{name}_floor", steer, "binding", "other", f"{name}_reworded"
 
 
 def _entry(estimate: Estimate) -> Entry:
