@@ -61,6 +61,9 @@ def test_a_short_budget_leaves_out_what_claims_can_do_without(
 ) -> None:
     whole, _ = study(STUDY, tmp_path / "whole")
     assert whole["budget"] == {}
+    done = whole["work"]["readouts"]
+    assert done["tokens"] >= done["least"] > 0
+    assert done["seconds"] == whole["seconds"]["readouts"]
     short, lines = study(within(1), tmp_path / "short")
     assert short["budget"] == {"minutes": 1, "left_out": list(ORDER)}
     (line,) = [line for line in lines if line.startswith("budget")]

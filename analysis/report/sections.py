@@ -218,6 +218,8 @@ def _provenance(facts: Mapping[str, Any]) -> tuple[Block, ...]:
     lines = [" ".join(pair) for pair in run.origin(facts, keys)]
     blocks: list[Block] = [Items(tuple(lines))] if lines else []
     blocks.append(run.times(facts))
+    if facts.get("work"):
+        blocks.append(run.work(facts))
     for key, title in (
         ("scoring", "Scoring"),
         ("versions", "Versions"),

@@ -64,6 +64,12 @@ class LlamaConfig:
         return matrices + self.vector_parameter_count
 
     @property
+    def projection_parameter_count(self) -> int:
+        """Those of them that are in the layers' products with every token: not the tables."""
+        tables = (1 if self.tie_word_embeddings else 2) * self.vocab_size * self.hidden_size
+        return self.base_parameter_count - self.vector_parameter_count - tables
+
+    @property
     def vector_parameter_count(self) -> int:
         """Those of them that are norms and biases, and so in no product with every token."""
         d, q, kv = self.hidden_size, self.query_size, self.key_size

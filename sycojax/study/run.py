@@ -24,6 +24,7 @@ from sycojax.study.budget import Dropped, decided, written
 from sycojax.study.budget import said as budget_said
 from sycojax.study.cost import Asked, times
 from sycojax.study.datasets import StudyData, prepare
+from sycojax.study.effort import of_scoring, of_training, product_speed
 from sycojax.study.estimate import (
     STAGES,
     Stage,
@@ -71,13 +72,18 @@ def run(
     started = time.perf_counter()
     seconds: dict[str, float] = {}
 
-    def lap(stage: str) -> None:
+    def lap(stage: str, done: Mapping[str, float] | None = None) -> None:
+        """``done``: what the stage computed, which is set beside its time where this run alone did all of it."""
         nonlocal started
         now = time.perf_counter()
         spent = on_first(
             lambda: read_json(workdir / "study.json").get("seconds", {}).get(stage, 0.0)
         )
         seconds[stage] = round(spent + now - started, 1)  # of all runs
+        work = (
+            {stage: {**done, "seconds": round(now - started, 1)}} if done and done["tokens"] else {}
+        )
+        write_down({"seconds": seconds, "work": work if anew and not spent else {}})
         started = now
 
     def note(line: str) -> None:
@@ -92,6 +98,8 @@ def run(
             "score.budget_minutes needs a trial, which one process can run and several cannot: set it to 0"
         )
     on_first(lambda: check_free(workdir, "study", config.name))
+    left = ("training/*/*/checkpoints", JOURNAL, f"{READOUTS}.jsonl")  # by a run that was stopped
+    anew = on_first(lambda: not any(any(workdir.glob(name)) for name in left))
     config = settled_precision(config, workdir)
     with Progress("reading base and data", shown=progress and is_first()):
         given = read_inputs(config)
@@ -157,14 +165,14 @@ def run(
             if until != "train" and (
                 dropped is None or ("readouts" not in told and asked.lacking())
             ):
-                dropped, of_scoring = scoring_stages(
+                dropped, found = scoring_stages(
                     config, given, data, programs.again(), state, dropped
                 )
-                stages |= of_scoring
+                stages |= found
         if stages:
             lap("trial")
             estimate = {name: round(stages[name].seconds, 1) for name in STAGES if name in stages}
-            write_down({"estimate": estimate})
+            write_down({"estimate": estimate, "product_flops": product_speed(base)})
             note(f"estimate  {said(estimate)}; from a trial of {span(seconds['trial'])}")
         if config.score.budget_minutes and dropped is not None:
             note(f"budget    {budget_said(config, dropped, seconds_of(stages))}")
@@ -173,7 +181,7 @@ def run(
         known: Answered = {}
 
         if until != "train":
-            score(asked, journal=f"{READOUTS}.jsonl")
+            first_counts = score(asked, journal=f"{READOUTS}.jsonl")
             known = answered(asked)
             choice = on_first(lambda: choose(config, asked))
             requests = asked_with(config, given, data, choice, dropped or ())
@@ -195,20 +203,21 @@ def run(
                     followed(r, config, given.prompts) for r in (data.requests, requests)
                 )
                 note(_cost_line(alone_asked, asked.requests, all_asked))
-            lap("readouts")
+            lap("readouts", of_scoring(first_counts, base.config) if first_counts else None)
             if until == "readouts":
                 return
+        fresh = [job.name for job in state.untrained()]
         training = train_adapters(
             config, base, state, progress=progress, tracking=tracking, trainer=trainer
         )
-        lap("train")
-        write_down({"training": training, "seconds": seconds})
+        lap("train", of_training({name: training[name] for name in fresh}, base.config))
+        write_down({"training": training})
         note(f"adapters  {len(training)} trained or up to date")
         if until == "train":
             return
         counts = score(state, known)
-        lap("evaluate")
-        write_down({"seconds": seconds, **({"scoring": counts} if counts else {})})
+        lap("evaluate", of_scoring(counts, base.config) if counts else None)
+        write_down({"scoring": counts} if counts else {})
         note(
             f"records   {len(state.configurations)} configurations on {len(state.requests)} evaluations"
         )

@@ -129,6 +129,8 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
                 "budget", old.get("budget", {})
             ),  # of scoring, and what it left out
             "estimate": {**old.get("estimate", {}), **found.get("estimate", {})},  # seconds, before
+            "product_flops": found.get("product_flops", old.get("product_flops", 0.0)),
+            "work": {**old.get("work", {}), **found.get("work", {})},  # of stages that one run did
             "seconds": {**old.get("seconds", {}), **found.get("seconds", {})},
             "notes": found.get("notes", old.get("notes", [])),
         },

@@ -153,6 +153,28 @@ def times(document: Mapping[str, Any]) -> Table:
     return matrix("seconds", "Wall time in seconds", "stage", rows)
 
 
+def work(document: Mapping[str, Any]) -> Table:
+    """What the stages that one run did computed, against the least there is to compute and against a matrix product here."""
+    product, rows = document.get("product_flops") or 0.0, {}
+    for stage, done in section(document, "work").items():
+        speed = done["flops"] / done["seconds"] if done["seconds"] else 0.0
+        rows[stage] = {
+            "tokens computed": f"{done['tokens']:,.0f}",
+            "at least": f"{done['least']:,.0f}",
+            "times": f"{done['tokens'] / max(done['least'], 1):.2f}",
+            "GFLOP/s": f"{speed / 1e9:,.1f}",
+            "of a product": f"{speed / product:.0%}" if product else "",
+        }
+    return matrix(
+        "work",
+        "Tokens that the stages computed, padding included, and the least that any scheme could: distinct ones. GFLOP/s: of the layers' projections alone, over "
+        "all that a stage does; of a product: of what one matrix product of that width gets on this machine"
+        + (f", {product / 1e9:,.0f} GFLOP/s" if product else ""),
+        "stage",
+        rows,
+    )
+
+
 def formulas(results: Results) -> Table:
     """Every measure with its formula, as the evaluation states it."""
     rows = []

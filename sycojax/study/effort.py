@@ -1,0 +1,47 @@
+"""What a stage computed against the least that any scheme could, and how fast: the gap between a run and its machine.
+
+FLOPs are those of the layers' projections alone, 2 per weight and token and 4 in training (``planning.roofline``): the head, attention
+and adapters come on top, so a share of the product's speed is a lower bound.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from sycojax.models.base import FrozenBase
+from sycojax.models.config import LlamaConfig
+
+ROWS, TRIES, AT_ONCE = 2048, 3, 4  # of the product that is timed
+
+
+def product_speed(base: FrozenBase) -> float:
+    """FLOP/s of a product as wide as the base's MLP and in its precision, on all devices of its mesh: the best of a few."""
+    c, dtype = base.config, base.compute.dtype
+    a = jnp.ones((ROWS, c.hidden_size), dtype)
+    b = jnp.ones((c.hidden_size, c.intermediate_size), dtype)
+    product, best = jax.jit(jnp.matmul), float("inf")
+    jax.block_until_ready(product(a, b))
+    for _ in range(TRIES):
+        start = time.perf_counter()
+        jax.block_until_ready([product(a, b) for _ in range(AT_ONCE)])
+        best = min(best, (time.perf_counter() - start) / AT_ONCE)
+    return 2 * ROWS * c.hidden_size * c.intermediate_size / best * base.mesh.size
+
+
+def of_training(summaries: Mapping[str, Mapping[str, Any]], c: LlamaConfig) -> dict[str, float]:
+    """Of the adapters whose ``training.json`` these are; ``least`` are their real tokens."""
+    computed = sum(one["processed_tokens"] for one in summaries.values())
+    least = sum(one["tokens"] for one in summaries.values())
+    return {"tokens": computed, "least": least, "flops": 4 * c.projection_parameter_count * computed}  # fmt: skip
+
+
+def of_scoring(counts: Mapping[str, Any], c: LlamaConfig) -> dict[str, float]:
+    """Of log-likelihoods and texts; ``least`` are distinct tokens of the former, and those read and written of the latter."""
+    computed = counts["padded_tokens"] + counts["padded_prompt_tokens"] + counts["decode_step_rows"]
+    least = counts["unique_tokens"] + counts["prompt_tokens"] + counts["generated_tokens"]
+    return {"tokens": computed, "least": least, "flops": 2 * c.projection_parameter_count * computed}  # fmt: skip
