@@ -103,7 +103,8 @@ def _study(
         if command == "readouts" and first:
             from sycojax.cli.readouts import readout_table
 
-            print(readout_table(read_json(workdir / "readouts.json")))
+            found = read_json(workdir / "readouts.json")
+            print(readout_table({n: found[n] for n in config.score.evaluations if n in found}))
         if command == "study" and first:
             report_study(workdir, config.data.probes, tracker, progress=not quiet)
 

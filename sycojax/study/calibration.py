@@ -19,7 +19,7 @@ from sycojax.data.examples import Example
 from sycojax.errors import SycojaxError
 from sycojax.evals import evaluations, readouts
 from sycojax.evals.readouts import CLAIMED
-from sycojax.files import read_json, write_json
+from sycojax.files import write_json
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.records import BASE
 from sycojax.requests import Request
@@ -31,7 +31,7 @@ from sycojax.study.fitting import fitting
 from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.planted import RATES, PlantedAdapter, planted_examples
 from sycojax.study.readouts import NAME as READOUTS
-from sycojax.study.readouts import Choice, choose, screening
+from sycojax.study.readouts import Choice, screening, take
 from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.state import State, check_free, holding, state_of
 from sycojax.study.workdir import alone, commit, versions
@@ -71,15 +71,7 @@ def calibrate(
     with alone(workdir):
         asked = screening(config, given, state_of(config, workdir, given, (), {}))
         score(asked, f"{READOUTS}.jsonl")
-        choice = on_first(lambda: choose(config, asked))
-        written = workdir / f"{READOUTS}.json"
-        on_first(
-            lambda: write_json(
-                written, {**(read_json(written) if written.is_file() else {}), **choice}
-            )
-        )
-        for name, one in choice.items():
-            note(f"readout   {name}: {one['readout']}")
+        choice = take(config, asked, note)
         examples = planted_examples(config, choice, given.prompts, rates)
         if not examples:
             raise SycojaxError(

@@ -9,7 +9,7 @@ kind of number is made of, on ``FEWER`` items, or as many as an audit or the cho
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from sycojax.evals.choices import draw_items
 from sycojax.evals.protocol import with_strata
 from sycojax.evals.readouts import BIND, CHECKED, CLAIMED, REWORDED, Instrument
 from sycojax.evals.templates import InTemplate
+from sycojax.files import read_json, write_json
+from sycojax.parallel.distributed import on_first
 from sycojax.records import BASE, read_records
 from sycojax.requests import Request
 from sycojax.study.budget import PROMPTS, READOUTS, WORDINGS, Dropped, decided
@@ -84,6 +86,25 @@ def choose(config: StudyConfig, asked: State) -> Choice:
             "read": [_row(sight, e) for sight, e in table],
         }
     return found
+
+
+def take(config: StudyConfig, asked: State, note: Callable[[str], None]) -> Choice:
+    """``choose``, written to ``WORKDIR/readouts.json`` beside what is known there of other probes, and said by ``note``."""
+    choice = on_first(lambda: choose(config, asked))
+    path = asked.workdir / f"{NAME}.json"
+
+    def write() -> None:
+        write_json(path, {**(read_json(path) if path.is_file() else {}), **choice})
+
+    on_first(write)
+    for name, one in choice.items():
+        sees = "sees" if one["sees"] else "does not see: nothing will be claimed of it"
+        note(f"readout   {name}: {one['readout']}, which {sees}")
+        if one["contradicted"]:
+            note(
+                f"          warning: the base says the opposite of {one['readout']} in its own words"
+            )
+    return choice
 
 
 def settled(

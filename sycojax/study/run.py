@@ -12,7 +12,7 @@ import jax
 
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
-from sycojax.files import read_json, write_json
+from sycojax.files import read_json
 from sycojax.models.base import FrozenBase
 from sycojax.models.lora import covering
 from sycojax.parallel.distributed import is_first, on_first
@@ -35,7 +35,7 @@ from sycojax.study.estimate import (
 )
 from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.readouts import NAME as READOUTS
-from sycojax.study.readouts import asked_with, choose, left_out, screening, settled
+from sycojax.study.readouts import asked_with, left_out, screening, settled, take
 from sycojax.study.scores import Answered, answered, score_configurations, write_items
 from sycojax.study.state import State, check_free, state_of
 from sycojax.study.work import followed
@@ -183,21 +183,13 @@ def run(
         if until != "train":
             first_counts = score(asked, journal=f"{READOUTS}.jsonl")
             known = answered(asked)
-            choice = on_first(lambda: choose(config, asked))
+            choice = take(config, asked, note)
             requests = asked_with(config, given, data, choice, dropped or ())
             state = state_of(config, workdir, given, jobs, requests)
             on_first(lambda: write_items(workdir, state.requests))
-            on_first(lambda: write_json(workdir / f"{READOUTS}.json", choice))
             long = left_out(config, requests)
             taken = {name: {**one, "too_long": long.get(name, 0)} for name, one in choice.items()}
             write_down({"readouts": taken, "basis": state.basis, "asked": state.asked})
-            for name, one in choice.items():
-                sees = "sees" if one["sees"] else "does not see: nothing will be claimed of it"
-                note(f"readout   {name}: {one['readout']}, which {sees}")
-                if one["contradicted"]:
-                    note(
-                        f"          warning: the base says the opposite of {one['readout']} in its own words"
-                    )
             if choice and is_first():
                 alone_asked, all_asked = (
                     followed(r, config, given.prompts) for r in (data.requests, requests)
