@@ -17,7 +17,7 @@ from sycojax.data.toy.world import World, pick
 from sycojax.evals.answer import AnswerRow
 from sycojax.evals.are_you_sure import AreYouSureRow
 from sycojax.evals.feedback import FeedbackRow
-from sycojax.evals.readouts import BIND, Asked, Instrument, Readout, Unit
+from sycojax.evals.readouts import BIND, REWORDED, Asked, Instrument, Readout, Unit
 from sycojax.evals.readouts_answer import ANSWER
 from sycojax.evals.readouts_are_you_sure import ARE_YOU_SURE
 from sycojax.evals.readouts_feedback import FEEDBACK
@@ -89,7 +89,7 @@ class Remarks:
         """A random arm, a remark of it, and the sign of what is answered; ``own``: by the answerer's own lights."""
         remarks = list(instrument.remarks(readout))
         # The second wordings are kept out of the text: a study then sees if the toy reads sentences that it never learned.
-        arm = pick(rng, sorted({arm for arm, _, _ in remarks if not arm.endswith("_reworded")}))
+        arm = pick(rng, sorted({arm for arm, _, _ in remarks if arm not in REWORDED}))
         _, end, remark = pick(rng, [r for r in remarks if r[0] == arm])
         sign = end[0]
         if arm in OPPOSES:

@@ -31,6 +31,8 @@ def test_arms_double_an_adapter_s_text_and_the_base_s_less_than_four_times(tmp_p
     for name in instruments(config):
         own = {r.item for r in asked[name] if not in_arms(r)}
         assert len(own) == FEWER < len({r.item for r in asked[name]})
+    assert 1.2 < times(asked, data.requests) <= 2
+    assert times(asked, data.requests) < times({**asked, **first}, data.requests) <= 4
     than = followed(data.requests, config, given.prompts)
     assert sum(map(len, than.values())) > sum(map(len, data.requests.values())), "second turns"
     asked = followed(asked, config, given.prompts)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tiny_models import TIED
 
 from analysis.report.contents import run
@@ -46,5 +44,5 @@ def test_the_report_sets_them_beside_a_product() -> None:
     assert "%" not in " ".join(str(getattr(c, "text", c)) for row in unknown.rows for c in row)
 
 
-def test_a_product_is_timed_here(tmp_path: Path) -> None:
+def test_a_product_is_timed_here() -> None:
     assert product_speed(training.make_base()) > 0

@@ -91,6 +91,7 @@ def test_names_are_file_names_and_differ() -> None:
         ({"train.lr": [1e-3]}, "cell 1 of the sweep: unknown config key train.lr (known: "),
         ([{"train.epochs": 1.0}, {"trian.epochs": 1.0}], "cell 2 of the sweep: unknown config key trian"),
         ({"train": [{"epochs": 1.0}]}, "unknown config key train (a key looks like train.epochs)"),
+        ({"score.budget_minutes": [0, 5]}, "cell 2 of the sweep: score.budget_minutes is for one study"),
         ({"name.x": [1]}, "unknown config key name.x"),
         ({"name": ["a"]}, "cannot change the key name"),
         ({"train.epochs": 1.0}, "key train.epochs must have a list of values, got 1.0"),

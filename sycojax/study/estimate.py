@@ -84,17 +84,13 @@ def scoring_stages(
             f"the base: {each}" if count == 1 else f"{count} configurations: {each} each",
         )
 
-    first = screening(config, given, state).requests
-
-    def without(dropped: Dropped) -> dict[str, Stage]:
-        later = expected(config, given, data, dropped)
-        return {"readouts": stage(first, 1), "evaluate": stage(later, configurations)}
-
-    if dropped is not None:
-        return dropped, without(dropped)
-    found = [(left_out, without(left_out)) for left_out in CHOICES]
-    within = [one for one in found if seconds_of(one[1]) <= 60 * config.score.budget_minutes]
-    return (*within, found[-1])[0]
+    stages = {"readouts": stage(screening(config, given, state).requests, 1)}
+    left_out: Dropped = ()
+    for left_out in CHOICES if dropped is None else [dropped]:
+        stages["evaluate"] = stage(expected(config, given, data, left_out), configurations)
+        if seconds_of(stages) <= 60 * config.score.budget_minutes:
+            break
+    return left_out, stages
 
 
 def here(

@@ -159,7 +159,13 @@ def run(
         told = on_first(lambda: read_json(workdir / "study.json").get("estimate", {}))
         # Several processes would stop their trials at different moments.
         if dropped is None or (foretell and jax.process_count() == 1):
-            if until != "readouts" and "train" not in told and jobs and jobs == state.untrained():
+            if (
+                foretell
+                and until != "readouts"
+                and "train" not in told
+                and jobs
+                and jobs == state.untrained()
+            ):
                 trainer = BankTrainer(base, jobs, config.train)
                 stages["train"] = training_stage(trainer)
             if until != "train" and (

@@ -42,6 +42,10 @@ def plan(study: StudyConfig, sweep: Any) -> list[Cell]:
         try:
             config = study.changed(change)
             external_adapters(config)
+            if config.score.budget_minutes:
+                raise SycojaxError(
+                    "score.budget_minutes is for one study: cells would leave out different things"
+                )
         except SycojaxError as error:
             raise SycojaxError(f"cell {number} of the sweep: {error}") from error
         configs.append(config)

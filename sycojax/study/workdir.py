@@ -125,9 +125,8 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
             "readouts": found.get("readouts", old.get("readouts", {})),
             "asked": found.get("asked", old.get("asked", {})),
             "scoring": found.get("scoring", old.get("scoring", {})),
-            "budget": found.get(
-                "budget", old.get("budget", {})
-            ),  # of scoring, and what it left out
+            # Of scoring, and what it left out.
+            "budget": found.get("budget", old.get("budget", {})),
             "estimate": {**old.get("estimate", {}), **found.get("estimate", {})},  # seconds, before
             "product_flops": found.get("product_flops", old.get("product_flops", 0.0)),
             "work": {**old.get("work", {}), **found.get("work", {})},  # of stages that one run did

@@ -14,8 +14,9 @@ from sycojax.models.compute import Dtype
 from sycojax.parallel.distributed import on_first
 from sycojax.parallel.mesh import present_devices
 
-# Processors that multiply bfloat16 themselves, by their flags in Linux, and the first jax that lets them: 190 GFLOP/s where
-# float32 gives 105. An older one gains nothing by it.
+# Processors that multiply bfloat16 themselves, by their flags in Linux, and the first jax that lets them. On two cores that have the
+# first, ``study.effort.product_speed`` at SmolLM2's shape gives 390 GFLOP/s against 208 in float32 with jax 0.12.0.1, and 207 against 193
+# with jax 0.10.2.
 _FLAGS = {"avx512_bf16", "amx_bf16"}
 _JAX = (0, 11, 2)
 _PROCESSOR = Path("/proc/cpuinfo")
