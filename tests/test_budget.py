@@ -24,9 +24,7 @@ STUDY = StudyConfig(
     name="budget",
     data=DataConfig(train_limit=20, test_limit=2, probe_limit=30, max_length=128),
     train=TrainConfig(adapters=()),
-    score=ScoreConfig(
-        evaluations=("answer", "feedback"), audit_items=2, readout_items=22, batch_tokens=2048
-    ),
+    score=ScoreConfig(evaluations=("answer",), audit_items=2, readout_items=22, batch_tokens=2048),
 )
 
 
