@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 from synthetic_study import write_study
@@ -13,8 +14,11 @@ from analysis.report import prose
 from analysis.report.contents import run
 from analysis.results import compute
 from sycojax.config import DataConfig, ScoreConfig, StudyConfig, TrainConfig
+from sycojax.data.prompts import Prompts
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
+from sycojax.evals import BUILTIN
+from sycojax.records import Record
 from sycojax.requests import Request
 from sycojax.study.datasets import prepare, probe_rows
 from sycojax.study.fitting import fitting
@@ -38,15 +42,44 @@ def test_an_item_that_does_not_fit_goes_with_all_its_conditions(tokenizer: Token
         request("short", "<s>Hi"), request("edge", prompt),
         request("long", "<s>Hi"), request("long", f"{prompt} and", condition="b"),
     ]  # fmt: skip
-    left, counts = fitting({"mmlu": asked}, tokenizer, n)
+
+    def fits(asked: dict[str, list[Request]], context: int) -> Any:
+        return fitting(asked, BUILTIN, Prompts(), tokenizer, context)
+
+    left, counts = fits({"mmlu": asked}, n)
     assert [r.item for r in left["mmlu"]] == ["short", "edge"]
     assert counts == {"mmlu": 1}
-    assert fitting({"mmlu": asked}, tokenizer, n + 9) == ({"mmlu": asked}, {})
+    assert fits({"mmlu": asked}, n + 9) == ({"mmlu": asked}, {})
     generated = [request("g", prompt, candidates=(), max_new_tokens=n // 2), request("h", "<s>Hi")]
-    left, counts = fitting({"gsm8k": generated}, tokenizer, n)
+    left, counts = fits({"gsm8k": generated}, n)
     assert ([r.item for r in left["gsm8k"]], counts) == (["h"], {"gsm8k": 1})
     with pytest.raises(SycojaxError, match="no item of mmlu fits the model's context of 1 tokens"):
-        fitting({"mmlu": asked}, tokenizer, 1)
+        fits({"mmlu": asked}, 1)
+
+
+def test_second_turns_fit_whatever_is_replied(tokenizer: Tokenizer) -> None:
+    """What a model says, here up to the last token that it may write, leaves no item out of some configurations only."""
+    config = StudyConfig(
+        data=DataConfig(source="sample"),
+        train=TrainConfig(adapters=("mmlu",)),
+        score=ScoreConfig(evaluations=("are_you_sure",), protocol="published"),
+    )
+    name = "are_you_sure_published"
+    asked = prepare(config, tokenizer).requests[name]
+    replies = [
+        Record.generated(r, " the" * r.max_new_tokens, finished=False)  # one token each
+        for r in asked
+    ]
+    second = BUILTIN[name].followups(asked, replies, Prompts())
+    texts = [r.prompt for r in second]
+    lengths = map(len, tokenizer.encode_batch(texts, add_special_tokens=False))
+    room = {r.item: n + r.max_new_tokens for r, n in zip(second, lengths, strict=True)}
+    context = sorted(room.values())[len(room) // 2]
+    some = prepare(config, tokenizer, context)
+    assert {r.item for r in some.requests[name]} == {i for i, n in room.items() if n <= context}
+    left_out = sum(n > context for n in room.values())
+    assert some.summary["longer_than_the_context"] == {name: left_out}
+    assert left_out > 1
 
 
 def test_a_study_leaves_out_and_counts_by_evaluation(tokenizer: Tokenizer) -> None:

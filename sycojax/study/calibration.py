@@ -150,4 +150,4 @@ def _requests(
             )
         else:
             asked[name] = requests_of(registry, name, rows[name], given.prompts, config.data.seed)
-    return fitting(asked, given.tokenizer, given.context)[0]
+    return fitting(asked, registry, given.prompts, given.tokenizer, given.context)[0]

@@ -146,7 +146,7 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer, context: int | None = Non
             asked = [_with_length(r, config.score.max_new_tokens) for r in asked]
         requests[name] = asked
     if context is not None:
-        requests, too_long = fitting(requests, tokenizer, context)
+        requests, too_long = fitting(requests, registry, prompts, tokenizer, context)
         if too_long:
             summary["longer_than_the_context"] = too_long
     audit_template(prompts, tokenizer, (r for asked in requests.values() for r in asked))

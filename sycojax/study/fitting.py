@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sycojax.data.prompts import Prompts
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
+from sycojax.evals import Evaluations
 from sycojax.requests import Request
+from sycojax.study.turns import foreseen
 
 
 def fitting(
-    requests: Mapping[str, Sequence[Request]], tokenizer: Tokenizer, context: int
+    requests: Mapping[str, Sequence[Request]],
+    registry: Evaluations,
+    prompts: Prompts,
+    tokenizer: Tokenizer,
+    context: int,
 ) -> tuple[dict[str, list[Request]], dict[str, int]]:
     """The requests of items that fit ``context`` tokens, by evaluation, and how many items of each do not.
 
-    Raises ``SycojaxError`` where no item of an evaluation fits.
+    A second turn that quotes what a model generates has to fit however long that becomes: the same items are asked of all
+    configurations, whatever they say. Raises ``SycojaxError`` where no item of an evaluation fits.
     """
     left: dict[str, list[Request]] = {}
     counts: dict[str, int] = {}
     for name, asked in requests.items():
-        prompts = sorted({r.prompt for r in asked if _bytes(r.prompt, r) >= context})
-        ids = tokenizer.encode_batch(prompts, add_special_tokens=False)
-        lengths = {prompt: len(own) for prompt, own in zip(prompts, ids, strict=True)}
+        both = [*asked, *foreseen(registry[name], asked, prompts)]
+        texts = sorted({r.prompt for r in both if _bytes(r.prompt, r) >= context})
+        ids = tokenizer.encode_batch(texts, add_special_tokens=False)
+        lengths = {text: len(own) for text, own in zip(texts, ids, strict=True)}
         long = {
             r.item
-            for r in asked
+            for r in both
             if r.prompt in lengths and not _fits(r, lengths, tokenizer, context)
         }
         left[name] = [r for r in asked if r.item not in long]

@@ -42,7 +42,7 @@ def screening(config: StudyConfig, given: Inputs, state: State) -> State:
 
     Second wordings choose nothing.
     """
-    asked = {}
+    registry, asked = evaluations(config.data.probes), {}
     for name, instrument, rows in _probes(config):
         few = readouts.drawn(instrument.units(rows, config.data.seed), config.score.readout_items)
         arms = {*instrument.arms, BIND}.difference(REWORDED)
@@ -50,7 +50,7 @@ def screening(config: StudyConfig, given: Inputs, state: State) -> State:
             *readouts.requests(name, instrument, few, given.prompts, arms=arms),
             *readouts.spoken(name, instrument, few, given.prompts),
         ]
-    requests, _ = fitting(asked, given.tokenizer, given.context)
+    requests, _ = fitting(asked, registry, given.prompts, given.tokenizer, given.context)
     return state.asking(
         requests,
         {(BASE, name): state.workdir / NAME / f"{name}.jsonl" for name in requests},
@@ -158,7 +158,7 @@ def asked_with(
             if other != taken and READOUTS not in dropped:
                 form = f"{name}_{other}"
                 asked[form] = readouts.requests(form, instrument, few, prompts, (other,), CLAIMED)
-    arms, _ = fitting(asked, given.tokenizer, given.context)
+    arms, _ = fitting(asked, registry, given.prompts, given.tokenizer, given.context)
     return {
         name: [*own.get(name, []), *arms.get(name, [])] for name in dict.fromkeys((*own, *arms))
     }

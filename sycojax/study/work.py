@@ -9,9 +9,6 @@ from sycojax.config import StudyConfig, TrainConfig
 from sycojax.data.pack import rows_needed
 from sycojax.data.prompts import Prompts
 from sycojax.evals import evaluations
-from sycojax.evals.protocol import Evaluation
-from sycojax.evals.readouts import in_arms
-from sycojax.records import Record
 from sycojax.requests import Request
 from sycojax.scoring.prepare import Encoder
 from sycojax.scoring.tree import unique_tokens
@@ -19,6 +16,7 @@ from sycojax.study.budget import Dropped
 from sycojax.study.datasets import StudyData, instruments
 from sycojax.study.inputs import Inputs
 from sycojax.study.readouts import asked_with
+from sycojax.study.turns import foreseen
 from sycojax.training.bank import AdapterJob
 from sycojax.training.batches import step_indices, total_steps
 
@@ -77,7 +75,7 @@ def asked(
     for name, several in requests.items():
         items = len({r.item for r in several})
         drawn = sample(several)
-        drawn += _followups(registry[name], drawn, given.prompts)
+        drawn += foreseen(registry[name], drawn, given.prompts, WRITTEN)
         written = [r for r in drawn if r.max_new_tokens]
         completions = encoder.encode([r for r in drawn if r.candidates])
         texts = [r.prompt for r in written]
@@ -118,21 +116,7 @@ def followed(
 ) -> dict[str, list[Request]]:
     """``requests`` and the second turns that follow from the answers to them."""
     registry = evaluations(config.data.probes)
-    return {n: [*own, *_followups(registry[n], own, prompts)] for n, own in requests.items()}
-
-
-def _followups(
-    evaluation: Evaluation, requests: Sequence[Request], prompts: Prompts
-) -> list[Request]:
-    """As many further turns as there will be, whatever is answered to the first."""
-    plain = [r for r in requests if not in_arms(r)]
-    records = [
-        Record.scored(r, [0.0] * n, [1] * n, [True] * n)
-        if (n := len(r.candidates))
-        else Record.generated(r, "", True)
-        for r in plain
-    ]
-    return evaluation.followups(plain, records, prompts)
+    return {n: [*own, *foreseen(registry[n], own, prompts, WRITTEN)] for n, own in requests.items()}
 
 
 def _spread(values: Sequence[T], count: int) -> list[T]:
