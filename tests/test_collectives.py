@@ -75,7 +75,7 @@ def shapes(one: Collective) -> list[tuple[str, tuple[int, ...]]]:
 
 def in_layers(one: Collective) -> bool:
     """In the scan over layers; a step of decoding, in a loop of unknown length, has the layers one by one."""
-    step = one.source.startswith("jit(_advance)") and one.loops == (None,)
+    step = one.source.startswith("jit(decode)") and one.loops == (None,)
     return step or LAYERS in one.loops
 
 

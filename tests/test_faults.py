@@ -28,7 +28,7 @@ STUDY = (
     "--config.score.evaluations=gsm8k,mmlu,hellaswag,truthfulqa,answer,feedback",
 )  # fmt: skip
 # Facts of a run, which is not the same run when it was stopped.
-OF_THE_RUN = {"scoring.csv", "seconds.csv"}
+OF_THE_RUN = {"scoring.csv", "seconds.csv", "work.csv"}
 
 
 def started(cache: Path, workdir: Path, limit: int = 0) -> subprocess.Popen[str]:

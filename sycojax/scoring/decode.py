@@ -20,7 +20,7 @@ from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import device_memory, distribute, replicated, row_ways
 from sycojax.progress import Progress
 from sycojax.scoring.bank import abstract_pass, bank_size, pass_width, passes
-from sycojax.scoring.generation import Arrivals, Generation, Shape, State, View
+from sycojax.scoring.generation import Arrivals, Generation, Shape, State, View, Weights
 from sycojax.scoring.journal import NOTHING, Section
 from sycojax.scoring.memory import decoding_width, together
 
@@ -93,6 +93,7 @@ class _Run(NamedTuple):
     """One pass: up to W adapters over all prompts."""
 
     lora: Callable[[], Any]  # the weights on the mesh, when they are first needed
+    weights: Callable[[], Weights]  # the base's and these, as steps read them
     adapters: int
     prompts: Sequence[Prompt]
     encoded: Sequence[Encoded]
@@ -181,7 +182,8 @@ class Decoder:
         ) as bar:
             shape = self._shape(encoded, count)
             for first, adapters, lora in passes(bank, shape.width, self.base) if prompts else ():
-                run = _Run(lora, adapters, prompts, encoded, shape)
+                weights = functools.cache(functools.partial(self._laid_out, lora, shape.width))
+                run = _Run(lora, weights, adapters, prompts, encoded, shape)
                 for a, at, new in self._continue(run, kept.of(f"{first}+{adapters}")):
                     results[first + a][at] = self._text(new, prompts[at], encoded[at])
                     bar.update()
@@ -277,6 +279,7 @@ class Decoder:
     ) -> tuple[State, View]:
         banked = run.shape.width > 1
         return self._generation.advance(
+            run.weights(),
             run.lora(),
             self.base.params,
             state,
@@ -285,6 +288,9 @@ class Decoder:
             self._everywhere(np.int32(most)),
             banked=banked,
         )
+
+    def _laid_out(self, lora: Callable[[], Any], width: int) -> Weights:
+        return self._generation.laid_out(lora(), self.base.params, banked=width > 1)
 
     def _insert(self, run: _Run, state: State, arrivals: Arrivals) -> State:
         width = run.shape.width

@@ -2,9 +2,9 @@
 
 Four jitted programs share a ``State``: ``empty`` makes it, ``insert`` computes the prompts of a few arriving rows
 and puts them over rows that are done, ``advance`` feeds tokens until enough rows are done to be worth replacing,
-``end`` calls done what the host wants no more of. The host looks only between calls of ``advance``. With a
-bank of W adapters every array has a leading axis W and rows of different adapters come and go independently, while one
-step reads the base's weights once for all.
+``end`` calls done what the host wants no more of. A fifth, ``laid_out``, copies the weights once for all steps to come.
+The host looks only between calls of ``advance``. With a bank of W adapters every array has a leading axis W and rows of
+different adapters come and go independently, while one step reads the base's weights once for all.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from sycojax.models.base import FrozenBase, merge, unstack
+from sycojax.models.base import FrozenBase, logical_axes, merge, unstack
 from sycojax.models.cache import KVCache
-from sycojax.parallel.mesh import batch_axes, replicated
+from sycojax.parallel.mesh import batch_axes, replicated, shardings
 from sycojax.scoring.bank import bank_size
 
 
@@ -52,6 +52,14 @@ class State(NamedTuple):
     done: jax.Array  # bool [B]
 
 
+class Weights(NamedTuple):
+    """What a step multiplies by, in arrays of its own: out of a stack it would be copied again with every call."""
+
+    layers: list[Any]  # of the base, a tree per layer
+    adapters: list[Any]  # likewise; a leading axis W with a bank
+    head: jax.Array  # [D, V]
+
+
 class View(NamedTuple):
     """What the host sees of a state, everywhere the same."""
 
@@ -69,11 +77,12 @@ class Generation:
         self.compilations = 0
         self.empty = jax.jit(self._empty, static_argnums=0)
         self.insert = jax.jit(self._insert, static_argnames="banked", donate_argnums=2)
-        self.advance = jax.jit(self._advance, static_argnames="banked", donate_argnums=2)
+        self.laid_out = jax.jit(self._laid_out, static_argnames="banked")
+        self.advance = jax.jit(self._advance, static_argnames="banked", donate_argnums=3)
         self.end = jax.jit(self._end, static_argnums=2, donate_argnums=0)
 
     def lower(self, lora: Any, shape: Shape) -> jax.stages.Lowered:
-        """``advance`` for a state of this shape; weights may be ``ShapeDtypeStruct``s with shardings."""
+        """``advance`` for a state of this shape, ``laid_out`` included; weights may be ``ShapeDtypeStruct``s with shardings."""
         everywhere = replicated(self.base.mesh)
         state = jax.tree.map(
             lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
@@ -83,9 +92,13 @@ class Generation:
         banked = shape.width > 1
         waiting = jax.ShapeDtypeStruct((shape.width,) * banked, np.int32, sharding=everywhere)
         number = jax.ShapeDtypeStruct((), np.int32, sharding=everywhere)
-        return self.advance.lower(
-            lora, self.base.params, state, waiting, number, number, banked=banked
-        )
+
+        def decode(lora: Any, params: Any, state: State, *rest: jax.Array) -> tuple[State, View]:
+            weights = self._laid_out(lora, params, banked=banked)
+            return self._advance(weights, lora, params, state, *rest, banked=banked)
+
+        program = jax.jit(decode, donate_argnums=2)
+        return program.lower(lora, self.base.params, state, waiting, number, number)
 
     def _empty(self, shape: Shape) -> State:
         """Rows that are all done."""
@@ -135,8 +148,32 @@ class Generation:
         width = bank_size(lora) if banked else 1
         return self._placed(self._each(one, width)(lora, state, arrivals), width)
 
+    def _laid_out(self, lora: Any, params: Any, *, banked: bool = False) -> Weights:
+        """The weights of a pass for ``advance``; each part stays on the devices that hold it in the stack."""
+        self.compilations += 1
+        base, width = self.base, bank_size(lora) if banked else 1
+        axes, axis = logical_axes(base.config, base.lora, base.compute), base.compute.axis_of(width)
+
+        def apart(layers: Any, names: Any, at: int = 0, **bank: Any) -> list[Any]:
+            of_one = jax.tree.map(
+                lambda own: own[1:], names, is_leaf=lambda x: isinstance(x, tuple)
+            )
+            places = shardings(base.mesh, of_one, **bank)
+            return [
+                jax.lax.with_sharding_constraint(layer, places)
+                for layer in unstack(layers, base.config.num_hidden_layers, axis=at)
+            ]
+
+        return Weights(
+            apart(params["layers"], axes.base["layers"]),
+            # The layers are the second axis of a bank.
+            apart(lora["layers"], axes.lora["layers"], int(banked), bank=banked, bank_axis=axis),
+            merge(base.graph_of(width), lora, params).whole_head(),
+        )
+
     def _advance(
         self,
+        weights: Weights,
         lora: Any,
         params: Any,
         state: State,
@@ -153,17 +190,12 @@ class Generation:
         """
         self.compilations += 1
         width = bank_size(lora) if banked else 1
-        count = self.base.config.num_hidden_layers
-        # Once per call, not once per step. The adapters' layers are the second axis of a bank.
-        own = unstack(params["layers"], count)
-        head = merge(self.base.graph_of(width), lora, params).whole_head()
-        adapters = unstack(lora["layers"], count, axis=int(banked))
 
         def one(lora: Any, adapters: list[Any], state: State) -> State:
             model = merge(self.base.graph_of(width), lora, params)
-            layers = list(zip(adapters, own, strict=True))
+            layers = list(zip(adapters, weights.layers, strict=True))
             hidden, caches = model.step(state.token, state.slot, state.caches, layers)
-            token = jnp.where(state.done, 0, _argmax(model.logits(hidden, head)))
+            token = jnp.where(state.done, 0, _argmax(model.logits(hidden, weights.head)))
             here = jnp.arange(state.new.shape[1]) == state.made[:, None]
             new = jnp.where(here & ~state.done[:, None], token[:, None], state.new)
             on = (~state.done).astype(jnp.int32)
@@ -180,7 +212,7 @@ class Generation:
             return ~done.all() & (replaceable < wanted) & (carry[0] < most)
 
         def feed(carry: tuple[jax.Array, State]) -> tuple[jax.Array, State]:
-            return carry[0] + 1, each(lora, adapters, carry[1])
+            return carry[0] + 1, each(lora, weights.adapters, carry[1])
 
         steps, state = jax.lax.while_loop(going, feed, (jnp.int32(0), state))
         view = View(state.done, state.new, state.made, steps)
