@@ -3,7 +3,7 @@
     sycojax study --config=configs/smollm2.py --workdir=runs/smollm2
 
 is the full study, hours on two CPU cores. ``make real`` puts the model where ``base.path`` looks for it and runs
-the small one, ``--config=configs/smollm2.py:demo``: an adapter, a placebo, and 32 items of two probes.
+the small one, ``--config=configs/smollm2.py:demo``: an adapter, a placebo, and 30 items of two probes.
 """
 
 from sycojax.config import default_config
@@ -34,15 +34,15 @@ def get_config(size: str = ""):
     # A batch takes seconds on two CPU cores, and one is what a stop loses.
     config.score.batch_tokens = 2048
     if size == "demo":
-        config.data.train_limit = 48
+        config.data.train_limit = 40
         config.data.test_limit = 20
-        config.data.probe_limit = 32
+        config.data.probe_limit = 30
         config.train.adapters = ("gsm8k", "placebo")
         config.train.seeds = (0,)
         config.train.epochs = 1.0
         # Not are_you_sure: its second turns would double the time, and no readout of it sees on this base.
         config.score.evaluations = ("gsm8k", "answer", "feedback")
         config.score.audit_items = 8
-        config.score.readout_items = 20
+        config.score.readout_items = 18
         config.score.max_new_tokens = 100
     return config
