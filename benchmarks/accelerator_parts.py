@@ -28,7 +28,8 @@ from sycojax.evals import BUILTIN
 from sycojax.files import write_json
 from sycojax.models.backends import Backend
 from sycojax.models.quantize import Quantization
-from sycojax.scoring.decode import Decoder, Prompt
+from sycojax.scoring.decode import Decoder
+from sycojax.scoring.texts import Prompt
 from sycojax.study.workdir import versions
 
 BANK = 5  # adapters in a bank

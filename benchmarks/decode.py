@@ -11,7 +11,8 @@ from benchmarks.hardware import chip, device
 from benchmarks.measure import OURS, PEER, Line, compared, interleave
 from benchmarks.shapes import Bench
 from sycojax.scoring.bandwidth import decode_bytes
-from sycojax.scoring.decode import Decoder, Prompt
+from sycojax.scoring.decode import Decoder
+from sycojax.scoring.texts import Prompt
 
 BATCHES = (8, 16, 32, 64)  # of the peer, tried
 

@@ -43,6 +43,6 @@ def get_config(size: str = ""):
         # Not are_you_sure: its second turns would double the time, and no readout of it sees on this base.
         config.score.evaluations = ("gsm8k", "answer", "feedback")
         config.score.audit_items = 8
-        config.score.readout_items = 18
+        config.score.readout_items = 20  # fewer choose nothing
         config.score.max_new_tokens = 100
     return config

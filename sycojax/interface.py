@@ -23,8 +23,8 @@ from sycojax.models.compute import Compute, Dtype
 from sycojax.models.lora import NO_ADAPTER
 from sycojax.models.quantize import Quantization
 from sycojax.parallel.mesh import make_mesh
-from sycojax.scoring.decode import Prompt
 from sycojax.scoring.scorer import Scorer
+from sycojax.scoring.texts import Prompt
 from sycojax.scoring.tree import Completion
 from sycojax.weights.admission import admit
 from sycojax.weights.huggingface import load_base, load_config, resolve_base

@@ -28,8 +28,9 @@ from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
 from sycojax.parallel.mesh import make_mesh
 from sycojax.requests import Request
-from sycojax.scoring.decode import Continuation, Decoder, Prompt
+from sycojax.scoring.decode import Decoder
 from sycojax.scoring.scorer import Scorer
+from sycojax.scoring.texts import Continuation, Prompt
 
 SPECIALS = ("<unk>", "<s>", "</s>")
 PIECES = (*SPECIALS, *string.printable, " the", " cat", " dog", "(A", " A", "ing", " ye")

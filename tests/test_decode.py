@@ -17,8 +17,9 @@ from sycojax.models.base import FrozenBase, abstract
 from sycojax.models.compute import Compute
 from sycojax.requests import Request
 from sycojax.scoring.bandwidth import decode_bytes
-from sycojax.scoring.decode import STRIDE, Continuation, Decoder, Prompt
+from sycojax.scoring.decode import STRIDE, Decoder
 from sycojax.scoring.scorer import Scorer
+from sycojax.scoring.texts import Continuation, Prompt
 from sycojax.weights.huggingface import load_base
 
 CONFIG = ScoreConfig(decode_batch=3, buckets=(16, 32, 64), batch_tokens=64)

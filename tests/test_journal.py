@@ -17,9 +17,10 @@ import scoring_cases as cases
 from sycojax.config import ScoreConfig
 from sycojax.errors import Stopped, SycojaxError
 from sycojax.models.base import FrozenBase
-from sycojax.scoring.decode import Decoder, Prompt
+from sycojax.scoring.decode import Decoder
 from sycojax.scoring.journal import Journal, Section
 from sycojax.scoring.scorer import Scorer
+from sycojax.scoring.texts import Prompt
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -23,6 +23,7 @@ from sycojax.scoring.bank import abstract_pass, bank_size, pass_width, passes
 from sycojax.scoring.generation import Arrivals, Generation, Shape, State, View, Weights
 from sycojax.scoring.journal import NOTHING, Section
 from sycojax.scoring.memory import decoding_width, together
+from sycojax.scoring.texts import Continuation, Encoded, Prompt, Texts
 
 # The slots of a row are a multiple of this.
 SLOTS = 32
@@ -33,27 +34,6 @@ STRIDE = 16
 def padded_slots(tokens: int) -> int:
     """Slots of a row that holds a prompt and its new tokens."""
     return -(-tokens // SLOTS) * SLOTS
-
-
-class Prompt(NamedTuple):
-    """A text to continue by at most ``max_new_tokens``, up to end-of-sequence or the first of ``stop``.
-
-    With ``keep_stop`` the stop string stays in the text, and so does what was made before it was seen.
-    """
-
-    text: str
-    max_new_tokens: int
-    stop: tuple[str, ...] = ()
-    keep_stop: bool = False
-    rendered: bool = False  # special tokens are written out in it: the tokenizer puts none in front
-
-
-class Continuation(NamedTuple):
-    """``finished`` says whether it stopped by itself; ``dropped_tokens`` how much of the prompt was cut."""
-
-    text: str
-    finished: bool
-    dropped_tokens: int = 0
 
 
 @dataclasses.dataclass
@@ -72,14 +52,6 @@ class DecodeCounts:
     decode_step_slots: int = (
         0  # keys that the tokens fed to unfinished rows look at, themselves included
     )
-
-
-class Encoded(NamedTuple):
-    """A prompt's token ids, how many more were cut, and the new tokens that there is room for."""
-
-    token_ids: list[int]
-    dropped: int
-    limit: int
 
 
 class _Ended(NamedTuple):
@@ -110,12 +82,11 @@ class Decoder:
         config: ScoreConfig,
         ends: Collection[int] = (),
     ):
-        """``ends``: ids that end a text besides those of the base's config and the tokenizer's EOS."""
-        self.base, self.tokenizer, self.config = base, tokenizer, config
+        """``ends`` as in ``Texts``."""
+        self.base, self.config = base, config
         self.counts = DecodeCounts()
-        own = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
-        self._eos = tuple(sorted({*base.config.eos_token_ids, *own, *ends}))
-        self._generation = Generation(base, self._eos)
+        self._texts = Texts(tokenizer, base.config, ends)
+        self._generation = Generation(base, self._texts.ends)
         self._shapes: set[Shape] = set()
         self._lengths: set[tuple[Shape, int]] = set()  # with padded lengths of prompts
         self._devices = row_ways(base.mesh)
@@ -166,13 +137,12 @@ class Decoder:
     ) -> list[list[Continuation]]:
         """One continuation per adapter of ``bank`` (leaves [A, ...]) and prompt, in the given order.
 
-        A prompt that leaves no room for its new tokens loses its oldest tokens behind the first, but never
-        so many that less than half the context is left of it. ``kept`` as in ``Scorer.score``. Raises ``SycojaxError`` on a prompt with a token without
-        an embedding, and on one that gets longer than the model's attention window.
+        A prompt that leaves no room for its new tokens loses its oldest tokens behind the first (``Texts.encode``, with what
+        it raises). ``kept`` as in ``Scorer.score``.
         """
         count = bank_size(bank)
         results: list[list[Continuation | None]] = [[None] * len(prompts) for _ in range(count)]
-        encoded = [self._encode(prompt) for prompt in prompts]
+        encoded = [self._texts.encode(prompt) for prompt in prompts]
         self.counts.decode_dropped_tokens += sum(prompt.dropped for prompt in encoded)
         self.counts.generated_requests += count * len(prompts)
         self.counts.prompt_tokens += count * sum(len(prompt.token_ids) for prompt in encoded)
@@ -185,7 +155,7 @@ class Decoder:
                 weights = functools.cache(functools.partial(self._laid_out, lora, shape.width))
                 run = _Run(lora, weights, adapters, prompts, encoded, shape)
                 for a, at, new in self._continue(run, kept.of(f"{first}+{adapters}")):
-                    results[first + a][at] = self._text(new, prompts[at], encoded[at])
+                    results[first + a][at] = self._continued(new, prompts[at], encoded[at])
                     bar.update()
         out = [[c for c in row if c is not None] for row in results]
         if any(len(row) != len(prompts) for row in out):
@@ -269,7 +239,7 @@ class Decoder:
             tokens = new[a, row, : made[a, row]].tolist()
             if done[a, row]:
                 ended.append((a, row, tokens))
-            elif self._stopped(tokens, run.prompts[held[a, row]]):
+            elif self._texts.stopped(tokens, run.prompts[held[a, row]], STRIDE):
                 said.append((a, row, tokens))
         state = self._end(run, state, said)
         return state, _Ended(int(steps), sorted(ended + said))
@@ -314,7 +284,7 @@ class Decoder:
         """What the results of a run are known by, under the same weights."""
         texts = [[p.token_ids, p.limit] for p in run.encoded]
         stops = [p.stop for p in run.prompts]
-        what = json.dumps([run.shape, run.adapters, self._eos, texts, stops])
+        what = json.dumps([run.shape, run.adapters, self._texts.ends, texts, stops])
         return hashlib.sha256(what.encode()).hexdigest()
 
     def _arrivals(
@@ -357,19 +327,6 @@ class Decoder:
         shape = Shape(width, self.rows, padded_slots(length + steps), steps)
         return self._generation.lower(abstract_pass(width, self.base), shape)
 
-    def _encode(self, prompt: Prompt) -> Encoded:
-        """Ids that leave room for the new tokens, and how many were cut behind the first."""
-        ids = self.tokenizer.encode(prompt.text, add_special_tokens=not prompt.rendered)
-        context = self.base.config.max_position_embeddings
-        most = max(context - prompt.max_new_tokens, context // 2, 1)
-        dropped = max(0, len(ids) - most)
-        ids = ids[:1] + ids[1 + dropped :] if dropped else ids
-        limit = min(prompt.max_new_tokens, context - len(ids))
-        what = f"the prompt {prompt.text[:40]!r}..."
-        self.base.config.check_ids(ids, what)
-        self.base.config.check_length(len(ids) + limit, f"{what} and its {limit} new tokens")
-        return Encoded(ids, dropped, limit)
-
     def _shape(self, encoded: Sequence[Encoded], count: int) -> Shape:
         """The state for these prompts; a compiled one of up to twice the slots is taken before a new one."""
         rows = self.rows
@@ -410,31 +367,9 @@ class Decoder:
         self._lengths.add((shape, length))
         return length
 
-    def _stopped(self, ids: list[int], prompt: Prompt) -> bool:
-        """Whether the text of ``ids``, which the host last saw ``STRIDE`` tokens ago, has a stop string in it."""
-        if not prompt.stop:
-            return False
-        # A token is a byte at least, a character four bytes at most; the whole text has the last word.
-        new = STRIDE + 4 * max(map(len, prompt.stop))
-        return all(
-            any(stop in text for stop in prompt.stop)
-            for text in map(self._decode, (ids[-new:], ids))
-        )
-
-    def _decode(self, ids: Sequence[int]) -> str:
-        """A table may be padded beyond the vocabulary; such ids stand for no text."""
-        return self.tokenizer.decode([i for i in ids if i < self.tokenizer.vocab_size])
-
-    def _text(self, ids: list[int], prompt: Prompt, encoded: Encoded) -> Continuation:
-        ends = [i for i, token in enumerate(ids) if token in self._eos]
-        finished = bool(ends)
-        ids = ids[: ends[0]] if ends else ids
-        made = len(ids) + finished
+    def _continued(self, ids: list[int], prompt: Prompt, encoded: Encoded) -> Continuation:
+        found, made = self._texts.continuation(ids, prompt, encoded.dropped)
         self.counts.generated_tokens += made
         # The first new token is prefill's, the last is not fed; token i of the text sees i + 1 keys.
         self.counts.decode_step_slots += (made - 1) * (2 * len(encoded.token_ids) + made) // 2
-        text = self._decode(ids)
-        stops = [text.find(stop) for stop in prompt.stop if stop in text]
-        if stops:
-            text, finished = text if prompt.keep_stop else text[: min(stops)], True
-        return Continuation(text, finished, encoded.dropped)
+        return found

@@ -28,9 +28,10 @@ from sycojax.records import Record
 from sycojax.requests import Request
 from sycojax.scoring.bank import abstract_pass, bank_size, member, pass_width, passes
 from sycojax.scoring.batches import Batch, BatchArrays, Buckets, batch_size, chunk_slots
-from sycojax.scoring.decode import Decoder, Prompt
+from sycojax.scoring.decode import Decoder
 from sycojax.scoring.journal import NOTHING, Section
 from sycojax.scoring.prepare import Encoder, Programs, Work, arrange_completions, prepare
+from sycojax.scoring.texts import Prompt
 from sycojax.scoring.tree import SLOT_TOKENS, Completion
 
 # Batches whose results may wait on the device before the oldest is fetched, and the seconds of work that they may be:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +13,6 @@ import jax
 
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
-from sycojax.files import read_json
 from sycojax.models.base import FrozenBase
 from sycojax.models.lora import covering
 from sycojax.parallel.distributed import is_first, on_first
@@ -34,12 +34,14 @@ from sycojax.study.estimate import (
     training_stage,
 )
 from sycojax.study.inputs import Inputs, read_inputs
+from sycojax.study.ledger import Ledger
 from sycojax.study.readouts import NAME as READOUTS
 from sycojax.study.readouts import asked_with, left_out, screening, settled, take
 from sycojax.study.scores import Answered, answered, score_configurations, write_items
 from sycojax.study.state import State, check_free, state_of
 from sycojax.study.work import followed
-from sycojax.study.workdir import alone, base_before, claim, describe
+from sycojax.study.workdir import alone, base_before, claim
+from sycojax.training.bank import AdapterJob
 from sycojax.training.layout import laid_out
 from sycojax.training.loop import BankTrainer
 from sycojax.training.tracking import UNTRACKED, Tracking
@@ -70,37 +72,13 @@ def run(
     completed before stays and is reused, and an input that cannot be used leaves no trace.
     """
     started = time.perf_counter()
-    seconds: dict[str, float] = {}
-
-    def lap(stage: str, done: Mapping[str, float] | None = None) -> None:
-        """``done``: what the stage computed, which is set beside its time where this run alone did all of it."""
-        nonlocal started
-        now = time.perf_counter()
-        spent = on_first(
-            lambda: read_json(workdir / "study.json").get("seconds", {}).get(stage, 0.0)
-        )
-        seconds[stage] = round(spent + now - started, 1)  # of all runs
-        work = (
-            {stage: {**done, "seconds": round(now - started, 1)}} if done and done["tokens"] else {}
-        )
-        write_down({"seconds": seconds, "work": work if anew and not spent else {}})
-        started = now
-
-    def note(line: str) -> None:
-        if is_first():
-            say(line)
-
-    def write_down(found: dict[str, Any]) -> None:
-        on_first(lambda: describe(workdir, config, found))
-
     if config.score.budget_minutes and jax.process_count() > 1:
         raise SycojaxError(
             "score.budget_minutes needs a trial, which one process can run and several cannot: set it to 0"
         )
     on_first(lambda: check_free(workdir, "study", config.name))
-    left = ("training/*/*/checkpoints", JOURNAL, f"{READOUTS}.jsonl")  # by a run that was stopped
-    anew = on_first(lambda: not any(any(workdir.glob(name)) for name in left))
     config = settled_precision(config, workdir)
+    ledger = Ledger(workdir, config, say, started)
     with Progress("reading base and data", shown=progress and is_first()):
         given = read_inputs(config)
         data = data or prepare(config, given.tokenizer, given.context)
@@ -115,114 +93,149 @@ def run(
     with alone(workdir):
         on_first(lambda: claim(workdir, config))
         base = base or load_frozen(config, progress=progress)
+        study = _Study(config, workdir, given, data, jobs, base, ledger, progress)
+        study.begin(state, command)
+        if until == "data":
+            return
+        asked = screening(config, given, state)
+        dropped, trainer = study.foretell(state, asked, until, foretell)
+        known: Answered = {}
+        if until != "train":
+            state = study.choose(state, asked, dropped)
+            known = answered(asked)
+            if until == "readouts":
+                return
+        study.train(state, tracking, trainer)
+        if until != "train":
+            study.evaluate(state, known)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Study:
+    """A study at work, stage by stage."""
+
+    config: StudyConfig
+    workdir: Path
+    given: Inputs
+    data: StudyData
+    jobs: Sequence[AdapterJob]
+    base: FrozenBase
+    ledger: Ledger
+    progress: bool
+
+    def begin(self, state: State, command: str) -> None:
+        """Say and write what is computed with what."""
+        config, base, given, note = self.config, self.base, self.given, self.ledger.note
         count = base.config.base_parameter_count
         chosen = f", {base.compute.attention} attention" if config.base.attention == "auto" else ""
         note(f"base      {given.base} ({count:,} parameters, {config.base.precision}{chosen})")
         layout: dict[str, Any] = {"mesh": dict(base.mesh.shape)}
-        if jobs:
+        if self.jobs:
             layout["micro_batch_rows"] = laid_out(config.train, base.compute).micro_batch_rows
         if base.mesh.size > 1:
             sizes = " x ".join(f"{axis} {size}" for axis, size in base.mesh.shape.items())
             note(f"mesh      {sizes}")
-        if on_first(lambda: base_before(workdir)) not in ("", given.weights):
-            note(
-                "          its files are not those of the last run: all that rests on it is made anew"
-            )
+        if on_first(lambda: base_before(self.workdir)) not in ("", given.weights):
+            note("          its files are not those of the last run: all that rests on it is made anew")  # fmt: skip
         numbers = on_first(lambda: weights_fingerprint(given.base))
-        dropped = decided(config, workdir)
-        write_down({
-            "data": dict(data.summary), "template": given.prompts.template.description(),
-            "base_fingerprint": given.weights, "base_weights": numbers, "basis": state.basis,
-            "attention": base.compute.attention, "layout": layout, "command": command, "notes": _notes(given, config, dropped),
-        })  # fmt: skip
-        note(_data_line(data.summary))
-        lap("data")
-        if until == "data":
-            return
-        # Adapters of other shapes share one program with the study's own: the smallest that holds all of them.
-        shapes = [adapter.shape for adapter in given.external.values()]
-        scored = dataclasses.replace(base, lora=covering([config.lora, *shapes]))
-        ends = given.prompts.template.end_ids(given.tokenizer)
+        notes = _notes(given, config, decided(config, self.workdir))
+        self.ledger.write(
+            data=dict(self.data.summary), template=given.prompts.template.description(), base_fingerprint=given.weights,
+            base_weights=numbers, basis=state.basis, attention=base.compute.attention, layout=layout, command=command,
+            notes=notes,
+        )  # fmt: skip
+        note(_data_line(self.data.summary))
+        self.ledger.lap("data")
 
-        programs = Scorer(scored, given.tokenizer, config.score, ends)
+    def foretell(
+        self, state: State, asked: State, until: Until, wanted: bool
+    ) -> tuple[Dropped, BankTrainer | None]:
+        """What is left out for ``score.budget_minutes``, and what trains, where a trial has begun with it.
 
-        def score(
-            state: State, known: Answered | None = None, journal: str = JOURNAL
-        ) -> dict[str, Any]:
-            own = programs.again()
-            return score_configurations(
-                config, scored, own, state, progress=progress, journal_name=journal, known=known
-            )
-
-        asked = screening(config, given, state)
-        trainer, stages = None, dict[str, Stage]()
-        told = on_first(lambda: read_json(workdir / "study.json").get("estimate", {}))
+        Say how long stages that have not begun will take, where that is ``wanted``.
+        """
+        config, ledger = self.config, self.ledger
+        dropped, told = decided(config, self.workdir), ledger.written("estimate")
         # Several processes would stop their trials at different moments.
-        if dropped is None or (foretell and jax.process_count() == 1):
-            if (
-                foretell
-                and until != "readouts"
-                and "train" not in told
-                and jobs
-                and jobs == state.untrained()
-            ):
-                trainer = BankTrainer(base, jobs, config.train)
-                stages["train"] = training_stage(trainer)
-            if until != "train" and (
-                dropped is None or ("readouts" not in told and asked.lacking())
-            ):
-                dropped, found = scoring_stages(
-                    config, given, data, programs.again(), state, dropped
-                )
-                stages |= found
+        wanted = wanted and jax.process_count() == 1
+        trainer, stages = None, dict[str, Stage]()
+        trains = wanted and until != "readouts" and "train" not in told and bool(self.jobs)
+        if trains and self.jobs == state.untrained():
+            trainer = BankTrainer(self.base, self.jobs, config.train)
+            stages["train"] = training_stage(trainer)
+        unasked = wanted and "readouts" not in told and bool(asked.lacking())
+        if until != "train" and (dropped is None or unasked):
+            dropped, found = scoring_stages(
+                config, self.given, self.data, self.programs.again(), state, dropped
+            )
+            stages |= found
         if stages:
-            lap("trial")
+            ledger.lap("trial")
             estimate = {name: round(stages[name].seconds, 1) for name in STAGES if name in stages}
-            write_down({"estimate": estimate, "product_flops": product_speed(base)})
-            note(f"estimate  {said(estimate)}; from a trial of {span(seconds['trial'])}")
+            ledger.write(estimate=estimate, product_flops=product_speed(self.base))
+            ledger.note(f"estimate  {said(estimate)}; from a trial of {span(ledger.seconds['trial'])}")  # fmt: skip
         if config.score.budget_minutes and dropped is not None:
-            note(f"budget    {budget_said(config, dropped, seconds_of(stages))}")
-            notes = _notes(given, config, dropped)
-            write_down({"budget": written(config, dropped), "notes": notes})
-        known: Answered = {}
+            ledger.note(f"budget    {budget_said(config, dropped, seconds_of(stages))}")
+            notes = _notes(self.given, config, dropped)
+            ledger.write(budget=written(config, dropped), notes=notes)
+        return dropped or (), trainer
 
-        if until != "train":
-            first_counts = score(asked, journal=f"{READOUTS}.jsonl")
-            known = answered(asked)
-            choice = take(config, asked, note)
-            requests = asked_with(config, given, data, choice, dropped or ())
-            state = state_of(config, workdir, given, jobs, requests)
-            on_first(lambda: write_items(workdir, state.requests))
-            long = left_out(config, requests)
-            taken = {name: {**one, "too_long": long.get(name, 0)} for name, one in choice.items()}
-            write_down({"readouts": taken, "basis": state.basis, "asked": state.asked})
-            if choice and is_first():
-                alone_asked, all_asked = (
-                    followed(r, config, given.prompts) for r in (data.requests, requests)
-                )
-                note(_cost_line(alone_asked, asked.requests, all_asked))
-            lap("readouts", of_scoring(first_counts, base.config) if first_counts else None)
-            if until == "readouts":
-                return
+    def choose(self, state: State, asked: State, dropped: Dropped) -> State:
+        """Ask the base in every readout, choose one for each probe, and say what all configurations are asked by that."""
+        config, given, ledger = self.config, self.given, self.ledger
+        counts = self._score(asked, journal=f"{READOUTS}.jsonl")
+        choice = take(config, asked, ledger.note)
+        requests = asked_with(config, given, self.data, choice, dropped)
+        state = state_of(config, self.workdir, given, self.jobs, requests)
+        on_first(lambda: write_items(self.workdir, state.requests))
+        long = left_out(config, requests)
+        taken = {name: {**one, "too_long": long.get(name, 0)} for name, one in choice.items()}
+        ledger.write(readouts=taken, basis=state.basis, asked=state.asked)
+        if choice and is_first():
+            alone_asked, all_asked = (
+                followed(r, config, given.prompts) for r in (self.data.requests, requests)
+            )
+            ledger.note(_cost_line(alone_asked, asked.requests, all_asked))
+        ledger.lap("readouts", of_scoring(counts, self.base.config) if counts else None)
+        return state
+
+    def train(self, state: State, tracking: Tracking, trainer: BankTrainer | None) -> None:
+        """Train the adapters that are not up to date."""
         fresh = [job.name for job in state.untrained()]
         training = train_adapters(
-            config, base, state, progress=progress, tracking=tracking, trainer=trainer
-        )
-        lap("train", of_training({name: training[name] for name in fresh}, base.config))
-        write_down({"training": training})
-        note(f"adapters  {len(training)} trained or up to date")
-        if until == "train":
-            return
-        counts = score(state, known)
-        lap("evaluate", of_scoring(counts, base.config) if counts else None)
-        write_down({"scoring": counts} if counts else {})
-        note(
+            self.config, self.base, state, progress=self.progress, tracking=tracking, trainer=trainer
+        )  # fmt: skip
+        done = of_training({name: training[name] for name in fresh}, self.base.config)
+        self.ledger.lap("train", done)
+        self.ledger.write(training=training)
+        self.ledger.note(f"adapters  {len(training)} trained or up to date")
+
+    def evaluate(self, state: State, known: Answered) -> None:
+        """Ask all configurations all that is not ``known``."""
+        ledger = self.ledger
+        counts = self._score(state, known=known, checked=True)
+        ledger.lap("evaluate", of_scoring(counts, self.base.config) if counts else None)
+        ledger.write(**({"scoring": counts} if counts else {}))
+        ledger.note(
             f"records   {len(state.configurations)} configurations on {len(state.requests)} evaluations"
         )
         if counts:
-            note(_tokens_line(counts))
-        if told or stages:
-            note(f"took      {said(seconds)}")
+            ledger.note(_tokens_line(counts))
+        if ledger.written("estimate"):
+            ledger.note(f"took      {said(ledger.seconds)}")
+
+    @functools.cached_property
+    def programs(self) -> Scorer:
+        """What asks: adapters of other shapes share one program with the study's own, the smallest that holds all of them."""
+        shapes = [adapter.shape for adapter in self.given.external.values()]
+        scored = dataclasses.replace(self.base, lora=covering([self.config.lora, *shapes]))
+        ends = self.given.prompts.template.end_ids(self.given.tokenizer)
+        return Scorer(scored, self.given.tokenizer, self.config.score, ends)
+
+    def _score(self, state: State, journal: str = JOURNAL, **how: Any) -> dict[str, Any]:
+        return score_configurations(
+            self.config, self.programs.base, self.programs.again(), state, progress=self.progress, journal_name=journal, **how
+        )  # fmt: skip
 
 
 def _cost_line(alone: Asked, screened: Asked, asked: Asked) -> str:

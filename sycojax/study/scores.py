@@ -66,14 +66,14 @@ def answered(state: State) -> Answered:
 
 def score_configurations(
     config: StudyConfig, base: FrozenBase, scorer: Scorer, state: State, *, progress: bool = True,
-    journal_name: str = NAME, known: Answered | None = None,
+    journal_name: str = NAME, known: Answered | None = None, checked: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Score what is missing or outdated and write one records file per configuration and evaluation.
 
-    ``base.lora`` covers the shapes of all adapters. What is ``known`` of the base is not asked again where it is scored by itself. Returns the scorer's counts and how reproducible the last
-    configuration's scores are (``determinism.measure``), empty when there was nothing to do. Raises ``Stopped`` on
-    SIGTERM and Ctrl-C: what was computed until then is in ``WORKDIR/scoring.jsonl`` (or ``journal_name``), also when the
-    process is killed.
+    ``base.lora`` covers the shapes of all adapters. What is ``known`` of the base is not asked again where it is scored by
+    itself. Returns the scorer's counts and, where that is to be ``checked``, how reproducible the last configuration's scores
+    are (``determinism.measure``); empty when there was nothing to do. Raises ``Stopped`` on SIGTERM and Ctrl-C: what was
+    computed until then is in ``WORKDIR/scoring.jsonl`` (or ``journal_name``), also when the process is killed.
     """
     stamps, prompts = Stamps(state.workdir), prompts_of(config, scorer.tokenizer)
     registry = evals.evaluations(config.data.probes)
@@ -94,18 +94,13 @@ def score_configurations(
                 before = known if known and names == [BASE] else {}
                 answers = _ask(scorer, bank, asked_of, questions, prompts, progress, kept, before)
                 if number == len(banks) - 1:
-                    # Before the last records are written: a run that is killed here comes back to it.
                     counts = scorer.report()
+                if checked and number == len(banks) - 1:
+                    # Before the last records are written: a run that is killed here comes back to it.
+                    bar.say("checking  how far scores depend on the batches that they are computed in")  # fmt: skip
                     alone = stack([load_lora(state.adapter(names[-1]), base)])
-                    found = determinism.measure(
-                        scorer,
-                        alone,
-                        asked_of,
-                        questions,
-                        answers[-1],
-                        config.data.seed,
-                        kept.unkept(),
-                    )
+                    seed, unkept = config.data.seed, kept.unkept()
+                    found = determinism.measure(scorer, alone, asked_of, questions, answers[-1], seed, unkept)  # fmt: skip
                     counts |= {"determinism": found} if found else {}
 
                 def write(

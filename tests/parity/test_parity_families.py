@@ -20,8 +20,9 @@ from jax.sharding import Mesh
 from sycojax.config import ScoreConfig
 from sycojax.models.base import FrozenBase, Tree
 from sycojax.parallel.mesh import make_mesh
-from sycojax.scoring.decode import Decoder, Prompt
+from sycojax.scoring.decode import Decoder
 from sycojax.scoring.scorer import Scorer
+from sycojax.scoring.texts import Prompt
 from sycojax.scoring.tree import Completion
 from sycojax.weights.huggingface import load_config, save_base
 from sycojax.weights.merged import write_merged
