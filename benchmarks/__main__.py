@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import decode, lora_train, score_suite
-from benchmarks.measure import report
+from benchmarks import decode, layers, lora_train, score_suite
+from benchmarks.measure import Line, report
 from benchmarks.shapes import SHAPES, opened
 
-MEASURE = {
+MEASURE: dict[str, Callable[..., Iterable[Line]]] = {
     lora_train.NAME: lora_train.measure,
     lora_train.PUBLISHED: functools.partial(lora_train.measure, published=True),
     "score_suite": score_suite.measure,
     "decode": decode.measure,
+    "layers": layers.measure,
 }
 
 
@@ -30,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--no-peer", action="store_true", help="time ours alone")
     asked = parser.parse_args(argv)
     with opened(SHAPES[asked.shape], asked.data) as bench:
-        report(MEASURE[asked.name](bench, asked.repeats, not asked.no_peer), asked.out)
+        for line in MEASURE[asked.name](bench, asked.repeats, not asked.no_peer):
+            report([line], asked.out)  # the next one may take minutes
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ in every repeat. The peer scores the plain base; ours carries an adapter (of zer
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,11 +50,12 @@ def ours(scorer: Scorer, asked: Sequence[Request], bank: Any) -> np.ndarray:
     return np.concatenate([np.asarray(record.logprobs) for record in records])
 
 
-def measure(bench: Bench, repeats: int, peer: bool) -> list[Line]:
+def measure(bench: Bench, repeats: int, peer: bool) -> Iterator[Line]:
     """Everything, then the probes alone."""
     probes = BUILTIN.probes
     parts = {"benchmarks and probes": (*BENCHMARKS, *probes), "probes": probes}
-    return [line(bench, repeats, peer, names, part) for part, names in parts.items()]
+    for part, names in parts.items():
+        yield line(bench, repeats, peer, names, part)
 
 
 def line(

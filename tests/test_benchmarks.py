@@ -163,7 +163,7 @@ def test_parts_run_where_there_is_no_accelerator(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the peers' own, with the versions of the day
 @pytest.mark.parametrize(
-    "name", ["lora_train", "lora_train_published_padding", "score_suite", "decode"]
+    "name", ["lora_train", "lora_train_published_padding", "score_suite", "decode", "layers"]
 )
 def test_every_benchmark_runs(name: str, tmp_path: Path) -> None:
     pytest.importorskip("torch")

@@ -98,7 +98,9 @@ def take(config: StudyConfig, asked: State, note: Callable[[str], None]) -> Choi
 
     on_first(write)
     for name, one in choice.items():
-        sees = "sees" if one["sees"] else "does not see: nothing will be claimed of it"
+        why = {row["fails"] for row in one["read"]}
+        reason = f" ({why.pop()})" if len(why) == 1 else ""  # such as too few items
+        sees = "sees" if one["sees"] else f"does not see{reason}: nothing will be claimed of it"
         note(f"readout   {name}: {one['readout']}, which {sees}")
         if one["contradicted"]:
             note(
