@@ -59,8 +59,10 @@ def demonstration(results: Sequence[Results]) -> tuple[Paragraph, ...]:
         return (Paragraph(NO_INSTRUMENT if asked else NOT_ASKED, "callout"),)
     sizes = [t.base.net.clusters for r in results for t in r.tested if t.base]
     if max(sizes) < FEWEST_SAME:
+        least, most = min(sizes), max(sizes)
+        asked = str(most) if least == most else f"{least} to {most}"
         few = (
-            f"This is a demonstration: its probes ask {min(sizes)} to {max(sizes)} questions, and no change is said from "
+            f"This is a demonstration: its probes ask {asked} questions, and no change is said from "
             f"{FEWEST_SAME} questions on."
         )
         return (Paragraph(few, "callout"),)
