@@ -76,6 +76,7 @@ def test_a_short_budget_leaves_out_what_claims_can_do_without(
     assert not (tmp_path / "short" / "items" / "answer_words.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_only_as_much_is_left_out_as_it_takes_and_it_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens_take_a_second: None
 ) -> None:

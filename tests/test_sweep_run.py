@@ -61,6 +61,7 @@ def adapter(study: StudyConfig, workdir: Path, name: str = "mmlu-s0") -> Any:
     return load_adapter(workdir / "adapters" / name, load_config(study.base.path))[1]
 
 
+@pytest.mark.slow
 def test_cells_share_a_bank_and_equal_studies_of_their_own(
     study: StudyConfig, tmp_path: Path, programs: list[BankProgram], monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
