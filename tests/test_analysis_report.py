@@ -195,6 +195,7 @@ def test_markdown_keeps_foreign_text_inert(study: Path) -> None:
     assert text.count("](figures/") == len(list((study / "report" / "figures").glob("*.png")))
 
 
+@pytest.mark.slow
 def test_writing_again_gives_the_same_bytes(study: Path) -> None:
     before = {p: p.read_bytes() for p in (study / "report").rglob("*") if p.is_file()}
     (study / "report" / "left_over.txt").write_text("old")

@@ -141,6 +141,7 @@ def test_one_command_from_rows_to_report(inputs: StudyConfig, tmp_path: Path) ->
         write(tmp_path / "w")
 
 
+@pytest.mark.slow
 def test_only_what_a_change_touches_is_redone(
     inputs: StudyConfig, tmp_path: Path, watched: Callable[[], tuple[list[str], list[str]]]
 ) -> None:
@@ -296,6 +297,7 @@ def test_a_study_that_is_stopped_while_scoring_goes_on(
     assert read_json(workdir / "study.json")["basis"] == basis
 
 
+@pytest.mark.slow
 def test_an_adapter_from_elsewhere_is_scored_like_the_study_s_own(
     inputs: StudyConfig, tmp_path: Path
 ) -> None:

@@ -136,6 +136,7 @@ def test_an_adapter_in_a_bank_equals_the_adapter_alone(base, programs, uninterru
         )
 
 
+@pytest.mark.slow
 def test_adapters_of_a_bank_may_have_their_own_rate_and_length(base, programs, tmp_path):
     own = dataclasses.replace(
         CONFIG, learning_rate=3e-3, schedule="constant", warmup_steps=0, epochs=1.0, bank_width=1
