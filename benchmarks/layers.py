@@ -17,6 +17,7 @@ from benchmarks.hardware import device
 from benchmarks.measure import OURS, PEER, Line, compared, interleave
 from benchmarks.shapes import Bench
 from sycojax.models.base import merge
+from sycojax.study.effort import product
 
 TOKENS, LENGTHS = 2048, (128, 512, 1024)  # of a pass, and of its rows
 
@@ -42,17 +43,15 @@ def _line(bench: Bench, repeats: int, kind: str, length: int) -> Line:
         return jnp.sum(forward(lora, params).astype(jnp.float32) ** 2)
 
     layers = jax.jit(forward if kind == "forward" else jax.grad(loss))
-    product = jax.jit(jnp.matmul)
-    left = jnp.ones((TOKENS, c.hidden_size), base.compute.dtype)
-    right = jnp.ones((c.hidden_size, c.intermediate_size), base.compute.dtype)
+    multiply, each = product(base)
     flops = (2 if kind == "forward" else 4) * c.projection_parameter_count * TOKENS
-    count = round(flops / (2 * left.size * c.intermediate_size))
+    count = round(flops / each)
 
     def ours(_: int) -> Any:
         return jax.block_until_ready(layers(lora, base.params))
 
     def products(_: int) -> Any:
-        return jax.block_until_ready([product(left, right) for _ in range(count)])
+        return jax.block_until_ready([multiply() for _ in range(count)])
 
     ours(0)  # compiles
     timings = interleave({OURS: ours, PEER: products}, repeats)

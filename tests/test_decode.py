@@ -94,8 +94,7 @@ def test_order_and_company_do_not_matter(
     assert [row[::-1] for row in turned] == expected
     (alone,) = decoder.generate(prompts()[1:2], jax.tree.map(lambda x: x[:1], bank), progress=False)
     assert alone == expected[0][1:2]
-    # Empty rows, weights laid out, steps, arrivals of two lengths.
-    assert decoder.compilations == compiled <= 5
+    assert decoder.compilations == compiled <= 4  # empty rows, steps, arrivals of two lengths
 
 
 def test_waiting_prompts_take_free_rows(base: FrozenBase, bank: Any) -> None:

@@ -65,7 +65,6 @@ class _Run(NamedTuple):
     """One pass: up to W adapters over all prompts."""
 
     lora: Callable[[], Any]  # the weights on the mesh, when they are first needed
-    weights: Callable[[], Weights]  # the base's and these, as steps read them
     adapters: int
     prompts: Sequence[Prompt]
     encoded: Sequence[Encoded]
@@ -152,8 +151,7 @@ class Decoder:
         ) as bar:
             shape = self._shape(encoded, count)
             for first, adapters, lora in passes(bank, shape.width, self.base) if prompts else ():
-                weights = functools.cache(functools.partial(self._laid_out, lora, shape.width))
-                run = _Run(lora, weights, adapters, prompts, encoded, shape)
+                run = _Run(lora, adapters, prompts, encoded, shape)
                 for a, at, new in self._continue(run, kept.of(f"{first}+{adapters}")):
                     results[first + a][at] = self._continued(new, prompts[at], encoded[at])
                     bar.update()
@@ -177,7 +175,8 @@ class Decoder:
         since = np.zeros(held.shape, int)  # the event with which it came
         events: list[Arrivals | _Ended] = []
         group, key = self._group(shape.rows), self._key(run) if kept.keeps else ""
-        state = None
+        weights: Any = None
+        state: State | None = None
         while True:
             waiting = np.array([len(queue) for queue in queues], np.int32)
             free = (held < 0).sum(1)
@@ -198,9 +197,9 @@ class Decoder:
             else:
                 kept.check()
                 if state is None:
-                    state = self._again(run, events[since[held >= 0].min() :])
+                    weights, state = self._again(run, events[since[held >= 0].min() :])
                 state, ended = self._advance(
-                    run, state, held, waiting, int(wanted or held.size + 1)
+                    run, weights, state, held, waiting, int(wanted or held.size + 1)
                 )
                 kept.put(at, ended)
             events.append(ended)
@@ -211,26 +210,32 @@ class Decoder:
                 number, held[a, row] = int(held[a, row]), -1
                 yield a, number, new
 
-    def _again(self, run: _Run, events: Sequence[Arrivals | _Ended]) -> State:
-        """The device's state after ``events``, which begin with the arrival of the oldest prompt that is not done.
+    def _again(self, run: _Run, events: Sequence[Arrivals | _Ended]) -> tuple[Weights, State]:
+        """The weights of the pass, and the device's state after ``events``, which begin with the arrival of the oldest prompt that is not done.
 
         A row does not depend on what stands in the others, so those of older prompts may be missing.
         """
-        state = self._generation.empty(run.shape)
+        weights, state = self._generation.begin(run.lora(), self.base.params, run.shape)
         for event in events:
             if isinstance(event, Arrivals):
                 state = self._insert(run, state, event)
                 continue
             nothing = np.zeros(run.shape.width, np.int32)
-            state, _ = self._step(run, state, nothing, 1, event.steps)
+            state, _ = self._step(run, weights, state, nothing, 1, event.steps)
             state = self._end(run, state, event.rows)
-        return state
+        return weights, state
 
     def _advance(
-        self, run: _Run, state: State, held: np.ndarray, waiting: np.ndarray, wanted: int
+        self,
+        run: _Run,
+        weights: Weights,
+        state: State,
+        held: np.ndarray,
+        waiting: np.ndarray,
+        wanted: int,
     ) -> tuple[State, _Ended]:
         """Feed tokens until rows have ended that ``wanted`` prompts can take, or for ``STRIDE`` steps."""
-        state, view = self._step(run, state, waiting, wanted, STRIDE)
+        state, view = self._step(run, weights, state, waiting, wanted, STRIDE)
         done, new, made, steps = jax.device_get(view)
         new, made = new.reshape(*held.shape, -1), made.reshape(held.shape)
         done, said = done.reshape(held.shape), []
@@ -245,11 +250,11 @@ class Decoder:
         return state, _Ended(int(steps), sorted(ended + said))
 
     def _step(
-        self, run: _Run, state: State, waiting: np.ndarray, wanted: int, most: int
+        self, run: _Run, weights: Weights, state: State, waiting: np.ndarray, wanted: int, most: int
     ) -> tuple[State, View]:
         banked = run.shape.width > 1
         return self._generation.advance(
-            run.weights(),
+            weights,
             run.lora(),
             self.base.params,
             state,
@@ -258,9 +263,6 @@ class Decoder:
             self._everywhere(np.int32(most)),
             banked=banked,
         )
-
-    def _laid_out(self, lora: Callable[[], Any], width: int) -> Weights:
-        return self._generation.laid_out(lora(), self.base.params, banked=width > 1)
 
     def _insert(self, run: _Run, state: State, arrivals: Arrivals) -> State:
         width = run.shape.width

@@ -1,9 +1,8 @@
 """The device's side of greedy decoding: rows that come and go in one batch, each at its own place in its text.
 
-Four jitted programs share a ``State``: ``empty`` makes it, ``insert`` computes the prompts of a few arriving rows
-and puts them over rows that are done, ``advance`` feeds tokens until enough rows are done to be worth replacing,
-``end`` calls done what the host wants no more of. A fifth, ``laid_out``, copies the weights once for all steps to come.
-The host looks only between calls of ``advance``. With a bank of W adapters every array has a leading axis W and rows of
+Four jitted programs share a ``State``: ``begin`` makes it, and copies the weights once for all steps to come, ``insert``
+computes the prompts of a few arriving rows and puts them over rows that are done, ``advance`` feeds tokens until enough rows are
+done to be worth replacing, ``end`` calls done what the host wants no more of. The host looks only between calls of ``advance``. With a bank of W adapters every array has a leading axis W and rows of
 different adapters come and go independently, while one step reads the base's weights once for all.
 """
 
@@ -75,14 +74,13 @@ class Generation:
     def __init__(self, base: FrozenBase, ends: tuple[int, ...]):
         self.base, self._ends = base, np.array(ends, np.int32)
         self.compilations = 0
-        self.empty = jax.jit(self._empty, static_argnums=0)
+        self.begin = jax.jit(self._begin, static_argnums=2)
         self.insert = jax.jit(self._insert, static_argnames="banked", donate_argnums=2)
-        self.laid_out = jax.jit(self._laid_out, static_argnames="banked")
         self.advance = jax.jit(self._advance, static_argnames="banked", donate_argnums=3)
         self.end = jax.jit(self._end, static_argnums=2, donate_argnums=0)
 
     def lower(self, lora: Any, shape: Shape) -> jax.stages.Lowered:
-        """``advance`` for a state of this shape, ``laid_out`` included; weights may be ``ShapeDtypeStruct``s with shardings."""
+        """``advance`` for a state of this shape, with the copy of the weights; weights may be ``ShapeDtypeStruct``s with shardings."""
         everywhere = replicated(self.base.mesh)
         state = jax.tree.map(
             lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
@@ -100,10 +98,11 @@ class Generation:
         program = jax.jit(decode, donate_argnums=2)
         return program.lower(lora, self.base.params, state, waiting, number, number)
 
-    def _empty(self, shape: Shape) -> State:
-        """Rows that are all done."""
+    def _begin(self, lora: Any, params: Any, shape: Shape) -> tuple[Weights, State]:
+        """The weights of a pass, and rows that are all done."""
         self.compilations += 1  # this line runs when JAX traces, once per shape
-        return self._placed(self._zeros(shape), shape.width)
+        weights = self._laid_out(lora, params, banked=shape.width > 1)
+        return weights, self._placed(self._zeros(shape), shape.width)
 
     def _zeros(self, shape: Shape) -> State:
         config = self.base.config
@@ -148,9 +147,8 @@ class Generation:
         width = bank_size(lora) if banked else 1
         return self._placed(self._each(one, width)(lora, state, arrivals), width)
 
-    def _laid_out(self, lora: Any, params: Any, *, banked: bool = False) -> Weights:
+    def _laid_out(self, lora: Any, params: Any, *, banked: bool) -> Weights:
         """The weights of a pass for ``advance``; each part stays on the devices that hold it in the stack."""
-        self.compilations += 1
         base, width = self.base, bank_size(lora) if banked else 1
         axes, axis = logical_axes(base.config, base.lora, base.compute), base.compute.axis_of(width)
 

@@ -50,7 +50,6 @@ def measure(
     if not scored:
         return {}
     sample = random.Random(f"determinism-{seed}").sample(scored, min(ITEMS, len(scored)))
-    sample.sort(key=lambda r: -len(r.prompt))  # alone, the others take the program of the longest
     first, again = (_logprobs(scorer, sample, bank, kept) for _ in range(2))
     alone: dict[str, tuple[float, ...]] = {}
     for request in sample:

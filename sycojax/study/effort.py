@@ -7,7 +7,7 @@ and adapters come on top, so a share of the product's speed is a lower bound.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -19,18 +19,24 @@ from sycojax.models.config import LlamaConfig
 ROWS, TRIES, AT_ONCE = 2048, 3, 4  # of the product that is timed
 
 
-def product_speed(base: FrozenBase) -> float:
-    """FLOP/s of a product as wide as the base's MLP and in its precision, on all devices of its mesh: the best of a few."""
+def product(base: FrozenBase) -> tuple[Callable[[], jax.Array], float]:
+    """A product of ``ROWS`` tokens, as wide as the base's MLP and in its precision, and its FLOPs."""
     c, dtype = base.config, base.compute.dtype
     a = jnp.ones((ROWS, c.hidden_size), dtype)
     b = jnp.ones((c.hidden_size, c.intermediate_size), dtype)
-    product, best = jax.jit(jnp.matmul), float("inf")
-    jax.block_until_ready(product(a, b))
+    multiply = jax.jit(jnp.matmul)
+    jax.block_until_ready(multiply(a, b))
+    return lambda: multiply(a, b), 2.0 * ROWS * c.hidden_size * c.intermediate_size
+
+
+def product_speed(base: FrozenBase) -> float:
+    """FLOP/s of ``product`` on all devices of the base's mesh: the best of a few."""
+    (multiply, flops), best = product(base), float("inf")
     for _ in range(TRIES):
         start = time.perf_counter()
-        jax.block_until_ready([product(a, b) for _ in range(AT_ONCE)])
+        jax.block_until_ready([multiply() for _ in range(AT_ONCE)])
         best = min(best, (time.perf_counter() - start) / AT_ONCE)
-    return 2 * ROWS * c.hidden_size * c.intermediate_size / best * base.mesh.size
+    return flops / best * base.mesh.size
 
 
 def of_training(summaries: Mapping[str, Mapping[str, Any]], c: LlamaConfig) -> dict[str, float]:

@@ -232,9 +232,12 @@ class _Study:
         ends = self.given.prompts.template.end_ids(self.given.tokenizer)
         return Scorer(scored, self.given.tokenizer, self.config.score, ends)
 
-    def _score(self, state: State, journal: str = JOURNAL, **how: Any) -> dict[str, Any]:
+    def _score(
+        self, state: State, journal: str = JOURNAL, known: Answered | None = None, checked: bool = False
+    ) -> dict[str, Any]:  # fmt: skip
         return score_configurations(
-            self.config, self.programs.base, self.programs.again(), state, progress=self.progress, journal_name=journal, **how
+            self.config, self.programs.base, self.programs.again(), state, progress=self.progress, journal_name=journal,
+            known=known, checked=checked,
         )  # fmt: skip
 
 
