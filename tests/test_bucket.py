@@ -97,6 +97,27 @@ def test_only_what_changed_is_sent(monkeypatch: pytest.MonkeyPatch, store: Any) 
     assert [Path(path).parts[-2:] for path in sent[6:]] == [("b", "one"), ("b", "three")]
 
 
+@pytest.mark.parametrize("copies", [1, 2, 3])
+@pytest.mark.parametrize("half_written", ["LATEST", "list"])
+def test_a_machine_that_dies_while_it_writes_a_name_or_list(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, store: Any, copies: int, half_written: str
+) -> None:
+    """A directory in place of a bucket shows files that are being written."""
+    for number in range(copies):
+        work(study=str(number))
+    if half_written == "LATEST":
+        store.pipe_file("/studies/llama/LATEST", b"")
+    else:
+        other = "a" if store.cat("/studies/llama/LATEST") == b"b" else "b"
+        store.pipe_file(f"/studies/llama/{other}.json", b'{"copy": "')
+    with kept(URL, progress=False):
+        assert texts(local_directory(URL))["study"] in {str(copies - 1), str(copies - 2)}
+        write("study", "more")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "two"))
+    work()
+    assert texts(local_directory(URL)) == {"study": "more"}
+
+
 @pytest.mark.parametrize("reached", [0, 1, 2])
 def test_a_machine_that_dies_while_it_copies_leaves_the_other_copy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, store: Any, reached: int

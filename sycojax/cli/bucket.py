@@ -225,7 +225,9 @@ class Bucket:
         """The copy that is whole, and its list; "" where there is none yet. Not to be able to look is an error."""
         with self._trouble("read"):
             try:
-                half = self.files.cat_file(f"{self.root}/LATEST").decode()
+                # Where the store is a directory (``file://``), who died while writing the name left it empty. Both
+                # copies are whole then, or there is only the first.
+                half = self.files.cat_file(f"{self.root}/LATEST").decode() or "a"
             except FileNotFoundError:
                 return "", {}
             return half, json.loads(self.files.cat_file(f"{self.root}/{half}.json"))
@@ -234,7 +236,7 @@ class Bucket:
         with self._trouble("read"):
             try:
                 return json.loads(self.files.cat_file(f"{self.root}/{half}.json"))["files"]
-            except FileNotFoundError:
+            except (FileNotFoundError, ValueError):  # a list that was never written to its end
                 return {}
 
     @contextlib.contextmanager

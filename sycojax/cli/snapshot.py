@@ -24,8 +24,8 @@ def freeze(workdir: Path, still: Path) -> Files:
     """
     for _ in range(20):
         shutil.rmtree(still, ignore_errors=True)
-        before = _held(workdir)
         try:
+            before = _held(workdir)
             shutil.copytree(workdir, still, copy_function=_take, ignore=_unfinished)
             if before == _held(workdir):
                 return _held(still, logs=True)
