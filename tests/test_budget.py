@@ -54,6 +54,7 @@ def arms(requests: Sequence[Request]) -> set[str]:
     return {r.condition.split(",")[1].rstrip("+-01") for r in requests if in_arms(r)}
 
 
+@pytest.mark.slow
 def test_a_short_budget_leaves_out_what_claims_can_do_without(
     tmp_path: Path, tokens_take_a_second: None
 ) -> None:

@@ -171,7 +171,7 @@ class _Study:
             stages |= found
         if stages:
             ledger.lap("trial")
-            estimate = {name: round(stages[name].seconds, 1) for name in STAGES if name in stages}
+            estimate = {name: round(stages[name].seconds, 3) for name in STAGES if name in stages}
             ledger.write(estimate=estimate, product_flops=product_speed(self.base))
             ledger.note(f"estimate  {said(estimate)}; from a trial of {span(ledger.seconds['trial'])}")  # fmt: skip
         if config.score.budget_minutes and dropped is not None:
