@@ -29,7 +29,7 @@ parity: $(VENV)/parity.stamp $(VENV)/sky.stamp  ## live comparison with torch, t
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "parity or slow"
 
 fuzz: $(VENV)/dev.stamp             ## 5,000 damaged files for every reader; what is found is kept in runs/fuzz
-	for reader in jsonl json csv parquet safetensors config tokenizer template adapter records gguf overrides; do \
+	for reader in $$($(BIN)/python tests/fuzz.py); do \
 	  $(BIN)/python tests/fuzz.py $$reader 5000 runs/fuzz || exit 1; \
 	done
 

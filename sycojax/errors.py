@@ -10,12 +10,22 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 
+def visible(text: str, keep: str = "") -> str:
+    """``text`` for a terminal: what is not to be printed (control characters but ``keep``, halves of characters) is written out."""
+    return "".join(
+        c if c in keep or c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 class SycojaxError(Exception):
     """A problem the user can mend: bad input, a bad setting, a missing file.
 
     The command line prints the message alone (no traceback) and exits with status 2, so the message
-    must name what is wrong, where, and what to do.
+    must name what is wrong, where, and what to do. It is one line, whatever a foreign file has put into it.
     """
+
+    def __init__(self, message: str):
+        super().__init__(visible(message))
 
 
 class Stopped(SycojaxError):

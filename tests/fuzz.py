@@ -1,9 +1,9 @@
-"""Damaged and foreign files for every reader: ``python tests/fuzz.py READER COUNT [DIRECTORY]``.
+"""Damaged and foreign files for every reader: ``python tests/fuzz.py [READER COUNT [DIRECTORY]]``.
 
 Hypothesis draws how a good file is changed: bytes turned, cut, repeated or replaced by what parsers stumble over, and values of a
 JSON document by values of other types. A reader takes what comes or refuses it with one line that names the file. Everything
 else is a finding: another exception, more than ten seconds, more than one GiB, a file written. Findings are kept in
-DIRECTORY, and the exit status is 1.
+DIRECTORY, and the exit status is 1. Without a reader it names them all.
 """
 
 from __future__ import annotations
@@ -347,4 +347,7 @@ def main(name: str, count: int, keep: Path | None) -> int:
 
 
 if __name__ == "__main__":
+    if not sys.argv[1:]:
+        print(*READERS)
+        sys.exit()
     sys.exit(main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]) if sys.argv[3:] else None))

@@ -11,7 +11,7 @@ from sycojax.cli import data, main
 from sycojax.config import BaseConfig, DataConfig, StudyConfig
 from sycojax.data.sources import open_source
 from sycojax.data.tokenizer import Tokenizer
-from sycojax.errors import SycojaxError
+from sycojax.errors import SycojaxError, visible
 from sycojax.evals import BUILTIN
 from sycojax.toy import base_directory
 from tests.toy_files import write_world
@@ -88,7 +88,7 @@ def test_targets_are_marked_and_questions_shown(world: Path, tokenizer: Tokenize
 
 
 def test_control_characters_of_a_text_are_not_obeyed() -> None:
-    assert data.visible("a\x1b[2Jb\tc\u202e\nd é") == "a\\x1b[2Jb\\tc\\u202e\nd é"
+    assert visible("a\x1b[2Jb\tc\u202e\nd é", keep="\n") == "a\\x1b[2Jb\\tc\\u202e\nd é"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from sycojax.errors import SycojaxError
 from sycojax.records import read_records
 from sycojax.toy import base_directory
 from sycojax.weights.huggingface import load_config
+from sycojax.weights.peft_settings import read_settings
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,19 @@ def damaged_tokenizer(directory: Path, file: str, content: bytes) -> Path:
     return directory
 
 
+def test_what_a_message_quotes_leaves_it_one_line(tmp_path: Path) -> None:
+    content = {
+        "peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"],
+        "rank_pattern": {"a\n\x1b[2J\ud800": "b"},
+    }  # fmt: skip
+    (tmp_path / "adapter_config.json").write_text(json.dumps(content))
+    with pytest.raises(SycojaxError) as error:
+        read_settings(tmp_path, 4)
+    assert r"adapter_config.json: rank_pattern: a\n\x1b[2J\ud800='b' is not a number" in str(
+        error.value
+    )
+
+
 def test_a_tokenizer_config_of_other_types_is_named(tmp_path: Path) -> None:
     said = json.loads((base_directory() / "tokenizer_config.json").read_text())
     for number, content in enumerate(
@@ -57,6 +71,13 @@ def test_a_tokenizer_config_of_other_types_is_named(tmp_path: Path) -> None:
         (place := tmp_path / str(number)).mkdir()
         with pytest.raises(SycojaxError, match=str(place)):
             Tokenizer.from_directory(damaged_tokenizer(place, "tokenizer_config.json", content))
+
+
+def test_a_tokenizer_that_panics_on_a_text_is_named(tmp_path: Path) -> None:
+    document = json.loads((base_directory() / "tokenizer.json").read_text()) | {"normalizer": [""]}
+    damaged_tokenizer(tmp_path, "tokenizer.json", json.dumps(document).encode())
+    with pytest.raises(SycojaxError, match=r"tokenizer\.json or a file beside it .*PanicException"):
+        Tokenizer.from_directory(tmp_path).encode("Hello there")
 
 
 @pytest.mark.parametrize("own", [7, [1], {"default": 3}])

@@ -28,7 +28,7 @@ from sycojax.models.config import RopeScaling
 from sycojax.parallel.mesh import make_mesh
 from sycojax.planning.shapes import architecture
 from sycojax.weights.fingerprint import base_fingerprint, tokenizer_fingerprint, weights_fingerprint
-from sycojax.weights.gguf import config_of
+from sycojax.weights.gguf import config_of, open_tensors
 from sycojax.weights.huggingface import load_config, resolve_base
 from sycojax.weights.merged import write_merged
 from sycojax.weights.stored import open_files
@@ -271,6 +271,15 @@ def test_tensors_that_are_not_its_own(tmp_path: Path) -> None:
     less = {k: v for k, v in WEIGHTS.items() if k != "model.layers.1.mlp.up_proj.weight"}
     cases.write(path, GROUPED, less)
     assert "missing tensors model.layers.1.mlp.up_proj.weight" in refused(path)
+
+
+@pytest.mark.parametrize("heads", [3, 0, 2**31])
+def test_heads_that_its_rows_do_not_make(heads: int, tmp_path: Path) -> None:
+    options = {"ARCH__attention__head_count": heads}
+    path = cases.write(tmp_path / "model.gguf", GROUPED, WEIGHTS, **options)
+    with pytest.raises(SycojaxError) as error:
+        open_tensors(path)
+    assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize(("number", "said"), [(4321, "update it"), (int(Kind.Q8_K), "Q8_K, which")])

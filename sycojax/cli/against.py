@@ -84,9 +84,8 @@ def against_transformers(config: StudyConfig) -> str:
         same = "the same" if said.strip() == other.strip() else f"transformers: {other.strip()!r}"
         lines.append(f"{question} {said.strip()!r}; {same}")
     if wrong:
-        raise SycojaxError(
-            "\n".join([*lines, f"sycojax and transformers disagree: {'; '.join(wrong)}"])
-        )
+        print(*lines, sep="\n")
+        raise SycojaxError(f"sycojax and transformers disagree: {'; '.join(wrong)}")
     return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ from sycojax.data.prompts import Prompts
 from sycojax.data.sources import Source, open_source
 from sycojax.data.template_audit import audit_template
 from sycojax.data.tokenizer import Tokenizer
-from sycojax.errors import SycojaxError
+from sycojax.errors import SycojaxError, visible
 from sycojax.evals import evaluations
 from sycojax.files import atomic_directory
 from sycojax.requests import Request
@@ -125,8 +125,8 @@ def asked_texts(config: StudyConfig, tokenizer: Tokenizer, *, ids: bool) -> str:
     template = prompts.template
     lines = [f"--- written by {template.origin} (sha256 {template.digest[:16]})"]
     for one in kinds(config, prompts, tokenizer):
-        lines += [f"--- {one.title}", visible(one.prompt)]
-        lines += [f"  {_marked(visible(answer))}" for answer in one.answers]
+        lines += [f"--- {one.title}", _shown(one.prompt)]
+        lines += [f"  {_marked(_shown(answer))}" for answer in one.answers]
         if ids:
             lines.append(f"  {tokenizer.encode(one.prompt, add_special_tokens=False)}")
     return "\n".join(lines)
@@ -147,7 +147,7 @@ def _targets(example: EncodedExample, tokenizer: Tokenizer) -> str:
         if not runs or runs[-1][0] != on:
             runs.append((on, []))
         runs[-1][1].append(token)
-    texts = [(on, visible(_text(tokens, tokenizer))) for on, tokens in runs]
+    texts = [(on, _shown(_text(tokens, tokenizer))) for on, tokens in runs]
     return "".join(_marked(text) if on else text for on, text in texts)
 
 
@@ -161,19 +161,17 @@ def _text(token_ids: Sequence[int], tokenizer: Tokenizer) -> str:
 
 
 def _asked(request: Request) -> str:
-    lines = [visible(request.prompt)]
-    lines += [f"  {_marked(visible(c))}" for c in request.candidates]
+    lines = [_shown(request.prompt)]
+    lines += [f"  {_marked(_shown(c))}" for c in request.candidates]
     if request.max_new_tokens:
         lines.append(f"  (continued greedily, at most {request.max_new_tokens} tokens)")
     return "\n".join(lines)
 
 
+def _shown(text: str) -> str:
+    """Data set text for a terminal, which obeys nothing in it."""
+    return visible(text, keep="\n")
+
+
 def _marked(text: str) -> str:
     return f"\u27e6{text}\u27e7"
-
-
-def visible(text: str) -> str:
-    """Data set text for a terminal: control characters but the line feed are written out, so none is obeyed."""
-    return "".join(
-        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
-    )

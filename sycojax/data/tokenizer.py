@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,8 @@ class Tokenizer:
         self, texts: Sequence[str], *, add_special_tokens: bool = True
     ) -> list[list[int]]:
         """``encode`` of every text; several at a time where the library has threads."""
-        found = self._encode_batch(texts)
+        with _refusing(self.source):
+            found = self._encode_batch(texts)
         if not add_special_tokens:
             return found
         return [
@@ -136,19 +138,26 @@ def gguf_of(directory: Path) -> Path | None:
 
 def _whole(cls: type[Tokenizer], directory: Path, name: str) -> Tokenizer:
     """The tokenizer, with all asked of it that its files may have wrong."""
-    try:
+    wrong = (TypeError, ValueError, LookupError, AttributeError, OverflowError)
+    with _refusing(str(directory / name), wrong):
         tokenizer = _of(cls, _read(directory, name), str(directory / name))
-        _ = tokenizer.start_ids
+        tokenizer.decode(tokenizer.encode(_PROBE))
+    return tokenizer
+
+
+@contextlib.contextmanager
+def _refusing(source: str, wrong: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Raise ``SycojaxError`` in place of ``wrong``, and of a panic of the library's own Rust."""
+    try:
+        yield
     except BaseException as error:
-        known = (TypeError, ValueError, LookupError, AttributeError, OverflowError)
-        # A panic of the library's own Rust is no Exception, and has no type to import.
-        if not isinstance(error, known) and type(error).__name__ != "PanicException":
+        # A panic is no Exception, and has no type to import.
+        if not isinstance(error, wrong) and type(error).__name__ != "PanicException":
             raise
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise SycojaxError(
-            f"{directory / name} or a file beside it says what no tokenizer has ({said})"
+            f"{source} or a file beside it says what no tokenizer has ({said})"
         ) from error
-    return tokenizer
 
 
 def _read(directory: Path, name: str) -> PreTrainedTokenizerFast:
@@ -192,7 +201,7 @@ def _read(directory: Path, name: str) -> PreTrainedTokenizerFast:
     return raw
 
 
-# Where conversions of SentencePiece models have gone wrong: spaces, digits, bytes, letters with marks.
+# Where tokenizers have gone wrong: spaces, digits, bytes, letters with marks.
 _PROBE = "  Two  spaces, 1234 a\tb\n\né e\u0301 日本 \U0001f600 x"
 
 

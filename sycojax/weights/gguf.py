@@ -97,7 +97,10 @@ def open_tensors(path: Path) -> dict[str, _Tensor]:
             continue
         block = _BLOCK.fullmatch(name)
         turned = heads.get(block[2]) if block and file.architecture == "llama" else None
-        found[_name(name)] = _Tensor(stored, _order(stored.shape[0], turned) if turned else None)
+        rows = stored.shape[0] if stored.shape else 1
+        if turned is not None and (turned < 1 or rows % (2 * turned)):
+            raise SycojaxError(f"{path}: the {rows} rows of {name} do not make {turned} heads")
+        found[_name(name)] = _Tensor(stored, _order(rows, turned) if turned else None)
     return found
 
 
@@ -135,11 +138,6 @@ def _name(name: str) -> str:
     return f"{_TOP[module]}.{part}" if module in _TOP else name
 
 
-def _visible(text: str) -> str:
-    """A text of a file for a message of one line: what is not to be printed is written out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 class _Said:
     """What a file says below its architecture's name; whatever is not known there is refused."""
 
@@ -164,7 +162,7 @@ class _Said:
         }
         if odd:
             named = ", ".join(
-                _visible(f"{self._prefix}{key}={value!r}") for key, value in sorted(odd.items())
+                f"{self._prefix}{key}={value!r}" for key, value in sorted(odd.items())
             )
             raise SycojaxError(
                 f"{file.path}: {named} is not supported: it may change what the model computes"
