@@ -7,7 +7,6 @@ from collections.abc import Set as AbstractSet
 from typing import Literal, TypeVar
 
 from sycojax.data.questions import question_key as question_key  # what rows are matched by
-from sycojax.data.questions import same_text
 
 Stratum = Literal["train", "test", "neither"]
 _Row = TypeVar("_Row")
@@ -44,7 +43,7 @@ def item_key(question: str, right: str | None) -> tuple[str, str]:
 
     "Which of these is correct?" is asked of many options; with other options it is another item.
     """
-    return question_key(question), "" if right is None else same_text(right)
+    return question_key(question), "" if right is None else question_key(right)
 
 
 def question_strata(train: Iterable[str], test: Iterable[str]) -> dict[str, Stratum]:
