@@ -337,7 +337,10 @@ def _convert(hint: Any, value: Any, key: str, split: bool) -> Any:
                 )
         return dict(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise SycojaxError(f"config key {key} is more than a float holds") from error
     if (
         isinstance(hint, types.UnionType)
         or not isinstance(value, hint)

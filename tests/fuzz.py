@@ -76,7 +76,11 @@ def _parquet(_: Path) -> bytes:
     import pyarrow.parquet
 
     stream = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records("mmlu", 3)), stream)
+    table = pyarrow.Table.from_pylist(records("mmlu", 3))
+    # Columns that no row needs, two of which Python has no values for.
+    for name, zone, at in (("when", "UTC", 0), ("where", "Mars/Phobos", 0), ("late", None, 2**62)):
+        table = table.append_column(name, pyarrow.array([at] * 3, pyarrow.timestamp("us", zone)))
+    pyarrow.parquet.write_table(table, stream)
     return stream.getvalue()
 
 
@@ -179,7 +183,7 @@ def _open_gguf(place: Path) -> object:
 
 def _overrides(_: Path) -> bytes:
     return json.dumps({
-        "data.seed": 1, "train.learning_rate": 1e-4, "train.seeds": "0,1", "score.evaluations": ["mmlu"], "data.source": "toy",
+        "data.seed": 1, "train.learning_rate": 1e-4, "train.seeds": [0, 1], "score.evaluations": ["mmlu"], "data.source": "toy",
         "base.template_args": {"a": 1}, "data.keep_test_items": False, "lora.rank": 4,
     }).encode()  # fmt: skip
 
@@ -193,6 +197,9 @@ def _change(place: Path) -> object:
 READERS = {
     "jsonl": Reader("mmlu_test.jsonl", _jsonl, _rows("mmlu", "test")),
     "json": Reader("answer_probe.json", lambda _: json.dumps([GOOD["answer"]]).encode(), _rows("answer", "probe"), True),
+    "feedback": Reader("feedback_probe.json", lambda _: json.dumps([GOOD["feedback"]]).encode(), _rows("feedback", "probe"), True),
+    "are_you_sure": Reader("are_you_sure_probe.json", lambda _: json.dumps([GOOD["are_you_sure"]]).encode(),
+                           _rows("are_you_sure", "probe"), True),
     "csv": Reader("mmlu_test.csv", _csv, _rows("mmlu", "test")),
     "parquet": Reader("mmlu_test.parquet", _parquet, _rows("mmlu", "test")),
     "safetensors": Reader("model.safetensors", _tensors, _open_tensors),
@@ -206,8 +213,9 @@ READERS = {
     "overrides": Reader("overrides.json", _overrides, _change, is_json=True, damaged=False, named=False),
 }  # fmt: skip
 
+_NUMBERS = st.sampled_from((0, -1, 2**63, 10**400, 1e308, 0.5))
 _leaf = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.sampled_from((0, -1, 2**63, 10**400, 1e308, 0.5)), st.text(max_size=8),
+    st.none(), st.booleans(), st.integers(), _NUMBERS, st.text(max_size=8),
     st.sampled_from(("", " ", "\u200b", "\x00", "A", "{{ 1/0 }}", "../x", "a" * 10_000)),
 )  # fmt: skip
 _value = st.recursive(
@@ -251,11 +259,25 @@ def _apply(good: bytes, steps: list[_Step]) -> bytes:
     return bytes(data)
 
 
+def _numbers(document: Any) -> list[tuple[Any, Any]]:
+    """The places of all numbers in a JSON document: what holds them, and under which key or index."""
+    if not isinstance(document, dict | list):
+        return []
+    items = list(document.items() if isinstance(document, dict) else enumerate(document))
+    own = [(document, key) for key, value in items if isinstance(value, int | float)]
+    return own + [place for _, value in items for place in _numbers(value)]
+
+
 @st.composite
 def _other_values(draw: st.DrawFn, good: bytes) -> bytes:
     document = json.loads(good)
     for _ in range(draw(st.integers(1, 3))):
         where = document
+        numbers = _numbers(document)
+        if numbers and draw(st.integers(0, 3)) == 0:  # among many texts they are seldom met
+            of, key = numbers[draw(st.integers(0, len(numbers) - 1))]
+            of[key] = draw(_NUMBERS)
+            continue
         while True:
             keys = list(where) if isinstance(where, dict) else list(range(min(len(where), 50)))
             if not keys:
@@ -317,6 +339,7 @@ def main(name: str, count: int, keep: Path | None) -> int:
                 (place / beside).write_bytes((base_directory() / beside).read_bytes())
         good = reader.good(place)
         assert problem(reader, place, good) == "", problem(reader, place, good)
+        reader.read(place)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         kinds = [_damaged(good)] * reader.damaged + [_other_values(good)] * reader.is_json
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sycojax.config import StudyConfig
 from sycojax.data.templates import template_of
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
@@ -87,6 +88,12 @@ def test_a_template_that_is_no_text_is_named(tmp_path: Path, own: object) -> Non
     place = damaged_tokenizer(tmp_path, "tokenizer_config.json", content)
     with pytest.raises(SycojaxError, match=str(tmp_path)):
         template_of(Tokenizer.from_directory(place), "", {})
+
+
+def test_a_setting_that_no_float_holds_is_refused_by_its_name() -> None:
+    with pytest.raises(SycojaxError, match=r"config key train\.learning_rate is more than a float"):
+        StudyConfig().changed({"train.learning_rate": 10**400})
+    assert StudyConfig().changed({"train.learning_rate": 1}).train.learning_rate == 1.0
 
 
 def test_a_template_in_templates_is_refused(tmp_path: Path) -> None:

@@ -78,8 +78,14 @@ def test_marks_and_line_ends_of_other_systems_are_no_text(tmp_path: Path) -> Non
     [
         ("D", ["1", "2", "3", "4"], 3),
         ("(d)", ["w", "x", "y", "z"], 3),
-        (" 3 ", ["4", "3", "2", "1"], 3),  # digits are an index, as the hub stores them
+        (" 3 ", ["w", "x", "y", "z"], 3),  # digits are an index, as the hub stores them
+        ("3.0", ["w", "x", "y", "z"], 3),  # of a column with gaps
         (3.0, ["w", "x", "y", "z"], 3),
+        (3, ["4", "3", "2", "1"], 3),  # a number is nothing else
+        (3.0, ["4", "3", "2", "1"], 3),
+        ("3", ["0", "1", "2", "3"], 3),
+        ("15", ["12", "15", "18", "20"], 1),
+        ("A", ["A", "a"], 0),
         ("Paris", ["Rome", "Paris\u00a0", "Bern"], 1),
         ("A", ["A", "B"], 0),
     ],
@@ -92,7 +98,12 @@ def test_an_answer_is_an_index_a_letter_or_a_text(
 
 
 @pytest.mark.parametrize(
-    ("answer", "options"), [("A", ["B", "A"]), ("9", ["1", "2"]), ("C", ["x", "y"]), ("pari", ["paris", "x"])]
+    ("answer", "options"),
+    [
+        ("A", ["B", "A"]), ("9", ["1", "2"]), ("C", ["x", "y"]), ("pari", ["paris", "x"]), ("a", ["B", "A"]), ("\u0131", [*"zyxwvutsr"]),
+        (" 3 ", ["4", "3", "2", "1"]), ("2", ["2", "3", "5", "7"]), ("3.0", ["10", "20", "3", "4"]), ("1", ["1.0", "2.0"]),
+        ("3.5", [*"wxyz"]), ("-1", [*"wxyz"]), ("\uff13", ["4", "3", "2", "1"]),
+    ],
 )  # fmt: skip
 def test_an_answer_outside_the_options_or_of_two_meanings_is_refused(
     answer: str, options: list[str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,17 +47,38 @@ def prepare(source: Source, to: Path) -> str:
         ]
         for task, split in wanted:
             if split != "probe":
-                lines = (json.dumps(raw, ensure_ascii=False) for raw in source.raw(task, split))
-                text = "".join(line + "\n" for line in lines)
+                text = "".join(f"{line}\n" for line in _written(source, task, split))
                 (temporary / "splits" / f"{task}_{split}.jsonl").write_text(text, encoding="utf-8")
-        probes = {name: source.raw(name, split) for name, split in wanted if split == "probe"}
-        text = json.dumps(probes, ensure_ascii=False)
-        (temporary / "probes.json").write_text(text + "\n", encoding="utf-8")
+        lists = (
+            f"{json.dumps(name)}: [{', '.join(_written(source, name, split))}]"
+            for name, split in wanted
+            if split == "probe"
+        )
+        text = f"{{{', '.join(lists)}}}\n"
+        (temporary / "probes.json").write_text(text, encoding="utf-8")
         written = open_source("files", str(temporary), source.data_sets)
         for name, split in wanted:
             if written.fingerprint(name, split) != source.fingerprint(name, split):
                 raise RuntimeError(f"{name} {split} reads differently from the files just written")
     return f"data      {to.resolve()}: use --config.data.source=files --config.data.path={to}"
+
+
+def _written(source: Source, name: str, split: Split) -> Iterator[str]:
+    """The records of a split as JSON; what JSON cannot hold, which no row can be made of, is null."""
+    for row, raw in zip(source.rows(name, split), source.raw(name, split), strict=True):
+        try:
+            text = json.dumps(raw, default=_nothing, skipkeys=True)  # dates, bytes
+            held = json.loads(text, parse_constant=_nothing)  # Infinity
+        except (ValueError, RecursionError) as error:
+            said = f"{row.origin}: cannot be written as JSON ({type(error).__name__})"
+            raise SycojaxError(said) from error
+        text = json.dumps(held, ensure_ascii=False)
+        # Half a character, which a file cannot hold, stays what it is in JSON.
+        yield text.encode("utf-8", "backslashreplace").decode()
+
+
+def _nothing(value: object) -> None:
+    del value
 
 
 def check(source: Source) -> str:

@@ -50,13 +50,14 @@ def parse_record(
 
 
 def flatten(data_set: DataSet, raw: Mapping[str, Any]) -> dict[str, str]:
-    """The fields that ``data_set`` needs, each as text, nested ones as JSON: undone by ``unflatten``."""
+    """The fields that ``data_set`` needs, each as text, null as none, nested ones as JSON: undone by ``unflatten``."""
     nested = {
         field: json.dumps(raw[field], ensure_ascii=False)
         for field in data_set.nested_fields
         if field in raw
     }
-    return {field: str(raw[field]) for field in data_set.flat_fields if field in raw} | nested
+    flat = {field: raw[field] for field in data_set.flat_fields if field in raw}
+    return {field: "" if value is None else str(value) for field, value in flat.items()} | nested
 
 
 def unflatten(data_set: DataSet, flat: Mapping[str, Any], origin: str) -> dict[str, Any]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import collections
 import math
+import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sycojax.data.questions import same_text
 from sycojax.errors import SycojaxError
 
 MOST_OPTIONS = 26  # one letter each
-_MOST_DIGITS = 18  # of an index written as text
+# An index written as text; columns with gaps hold whole floats.
+_INDEX = re.compile(r"([0-9]{1,18})(?:\.0+)?")
 
 
 class LeftOut(SycojaxError):
@@ -71,8 +73,9 @@ class Fields:
         return self._text(field, self.take(field))
 
     def optional_text(self, field: str) -> str | None:
-        """The same, or None where the field is missing."""
-        return self.text(field) if self.has(field) else None
+        """The same, or None where the field is missing or holds an empty text."""
+        value = self._raw.get(field)
+        return None if value is None or is_empty(value) else self._text(field, value)
 
     def texts(self, field: str, at_least: int = 1) -> tuple[str, ...]:
         """A list of ``at_least`` texts."""
@@ -80,6 +83,14 @@ class Fields:
         if len(values) < at_least:
             raise self.wrong(field, f"must hold at least {at_least} texts, got {len(values)}")
         return tuple(self._text(f"{field}[{i}]", value) for i, value in enumerate(values))
+
+    def spellings(self, field: str) -> tuple[str, ...]:
+        """A list of texts, perhaps of none; empty ones are left away and counted."""
+        values = self._list(field)
+        if any(map(is_empty, values)):
+            self.mended["an empty spelling of the right answer is not scored"] += 1
+        filled = [(i, value) for i, value in enumerate(values) if not is_empty(value)]
+        return tuple(self._text(f"{field}[{i}]", value) for i, value in filled)
 
     def options(self, field: str) -> tuple[str, ...]:
         """The texts of 2 to 26 options, as they are stored."""
@@ -90,49 +101,63 @@ class Fields:
             )
         return found
 
-    def distinct(self, field: str, options: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
-        """``options`` without those that equal an earlier one (``same_text``), and where each one stands now.
+    def distinct(
+        self,
+        field: str,
+        options: Sequence[str],
+        right: int | None = None,
+        shown: Callable[[str], str] = str,
+    ) -> tuple[tuple[str, ...], list[int]]:
+        """``options`` without those that equal another one, and where each one stands now.
 
-        Raises ``SycojaxError`` where fewer than two are left.
+        Equal is what is equal as it is ``shown`` (``option_key``). Of equal ones the first one's text is kept, but for
+        another spelling at ``right``, which is the one that was marked. Raises ``SycojaxError`` where fewer than two are
+        left.
         """
         places: dict[str, int] = {}
-        at = [places.setdefault(same_text(option), len(places)) for option in options]
+        at = [places.setdefault(option_key(shown(option)), len(places)) for option in options]
         if len(places) < 2:
             raise self.wrong(field, f"holds one option only, {quoted(options[0])}, several times")
         if len(places) < len(options):
             self.mended["equal options taken as one"] += 1
-        return tuple(options[at.index(i)] for i in range(len(places))), at
+        kept = [options[at.index(i)] for i in range(len(places))]
+        if right is not None and options[right].strip() != kept[at[right]].strip():
+            kept[at[right]] = options[right]
+        return tuple(kept), at
 
     def index(self, field: str, size: int) -> int:
         """An index into ``size`` things; the hub stores some as digits in text, and columns with gaps hold whole floats."""
         value = self.take(field)
-        if isinstance(value, str) and _is_index(value.strip()):
-            value = int(value)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < size:
+        found = _digits(value) if isinstance(value, str) else value
+        if isinstance(found, float) and found.is_integer():
+            found = int(found)
+        if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found < size:
             raise self.wrong(field, f"must be an index below {size}, got {quoted(value)}")
-        return value
+        return found
 
     def choice(self, field: str, options: Sequence[str]) -> int:
-        """The index of one of ``options``: itself, a letter from A on, or the option's own text.
+        """The index of one of ``options``: itself, also as digits in text, a letter from A on, or the option's own text.
 
-        Digits are always an index. Raises ``SycojaxError`` where a letter is another option's text.
+        Raises ``SycojaxError`` where digits in text or a letter are another option's text too.
         """
         value, size = self.take(field), len(options)
-        if not isinstance(value, str) or (_is_index(value.strip()) and int(value) < size):
+        if not isinstance(value, str):
             return self.index(field, size)
-        name = same_text(value)
-        letter = name.strip("().").upper()
-        place = ord(letter) - ord("A") if len(letter) == 1 else -1
-        found = {place} if 0 <= place < min(size, MOST_OPTIONS) else set[int]()
-        found |= {i for i, option in enumerate(options) if same_text(option) == name}
+        keys = [option_key(option) for option in options]
+        found = {i for i, key in enumerate(keys) if key == option_key(value)}
+        own = bool(found)  # "A" is no more "a" where both are options
+        for read in (_digits, _letter):
+            place = read(value)
+            if place is not None and place < size:
+                alike = {i for i, option in enumerate(options) if read(option) == place}
+                found |= {place} if own else {place} | alike
         if not found:
             said = f"must be an index below {size}, a letter or an option, got {quoted(value)}"
             raise self.wrong(field, said)
-        if len({same_text(options[i]) for i in found}) > 1:
-            raise self.wrong(field, f"may be more than one option, got {quoted(value)}")
-        return min(found)
+        if len({keys[i] for i in found}) > 1:
+            said = f"may be more than one option, got {quoted(value)}: name it by a letter"
+            raise self.wrong(field, said)
+        return min(found, key=lambda i: (options[i].strip() != value.strip(), i))
 
     def labels(self, field: str, size: int) -> tuple[int, ...]:
         """A list of ``size`` zeros and ones."""
@@ -144,17 +169,18 @@ class Fields:
         return tuple(int(v) for v in values)
 
     def optional_number(self, field: str) -> float | None:
-        """A finite number, or None where the field is missing."""
+        """A finite number, or None where the field is missing or holds an empty text."""
         value = self._raw.get(field)
-        if value is None:
+        if value is None or (isinstance(value, str) and is_empty(value)):
             return None
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        try:
+            number = float(value) if is_number else math.nan
+        except OverflowError:  # an integer that no float holds
+            number = math.nan
+        if not math.isfinite(number):
             raise self.wrong(field, f"must be a number, got {quoted(value)}")
-        return float(value)
+        return number
 
     def first_user_turn(self) -> str:
         """The text of ``prompt[0]``, a SycophancyEval chat turn."""
@@ -175,7 +201,7 @@ class Fields:
     def _text(self, field: str, value: Any) -> str:
         if not isinstance(value, str):
             raise self.wrong(field, f"must be text, got {quoted(value)}")
-        if all(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in value):
+        if is_empty(value):
             raise self.wrong(field, "is empty")
         try:
             value.encode()
@@ -186,8 +212,37 @@ class Fields:
         return value
 
 
-def _is_index(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+def is_empty(value: Any) -> bool:
+    """Whether ``value`` is a text in which nothing is seen."""
+    return isinstance(value, str) and all(
+        c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in value
+    )
+
+
+def option_key(text: str) -> str:
+    """What two spellings of one option share: ``same_text`` of every line, and how far the lines behind the first stand in.
+
+    Code of the same words does another thing on other lines or indented otherwise.
+    """
+    first, *lines = text.strip().splitlines() or [""]
+    return "\n".join([same_text(first), *(_indented(line) for line in lines)])
+
+
+def _indented(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())] + same_text(line) if line.strip() else ""
+
+
+def _digits(text: str) -> int | None:
+    """The index that digits in text name."""
+    found = _INDEX.fullmatch(same_text(text))
+    return int(found[1]) if found else None
+
+
+def _letter(text: str) -> int | None:
+    """The index that a letter names, A for 0."""
+    letter = same_text(text).strip("().")
+    is_one = len(letter) == 1 and letter.isascii() and letter.isalpha()
+    return ord(letter.upper()) - ord("A") if is_one else None
 
 
 def quoted(value: Any) -> str:

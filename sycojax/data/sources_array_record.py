@@ -8,6 +8,7 @@ the reader sorts by; without that field the stored order stays.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,12 +83,19 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     ):
         self._data_set, self.name = data_set, data_set.name  # pyright: ignore[reportAttributeAccessIssue] TFDS's own ad-hoc builder does this
         self._splits = splits
+        raws = [raw for of_split in splits.values() for raw in of_split]
+        # Stored as such, where all are: an answer 3 is an index, and "3" may be an option.
+        self._whole = [f for f in data_set.flat_fields if all(_is_int64(r.get(f)) for r in raws)]
+        held = {field for raw in raws for field in raw}
+        self._gaps = {field: "" for field in data_set.flat_fields if field in held}
+        self._gaps |= {field: "null" for field in data_set.nested_fields if field in held}
         super().__init__(data_dir=str(directory), file_format="array_record")
 
     def _info(self) -> tfds.core.DatasetInfo:
-        raws = [raw for of_split in self._splits.values() for raw in of_split]
-        flat = flatten(self._data_set, raws[0]) if raws else {}
-        features: dict[str, Any] = {field: tfds.features.Text() for field in flat}
+        features: dict[str, Any] = {
+            field: np.int64 if field in self._whole else tfds.features.Text()
+            for field in self._gaps
+        }
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict({INDEX: np.int64, **features})
         )
@@ -98,7 +106,12 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self, raws: Sequence[Mapping[str, Any]]) -> Any:
         for index, raw in enumerate(raws):
-            yield index, {INDEX: index, **flatten(self._data_set, raw)}
+            whole = {field: raw[field] for field in self._whole}
+            yield index, {INDEX: index, **self._gaps, **flatten(self._data_set, raw), **whole}
+
+
+def _is_int64(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 def _prepared(folder: Path) -> Path:
@@ -118,4 +131,5 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, bytes):
         return value.decode("utf-8")
-    return value.item() if isinstance(value, np.generic) else value
+    plain = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(plain, float) and math.isnan(plain) else plain

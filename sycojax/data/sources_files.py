@@ -2,8 +2,8 @@
 
 A directory holds, itself or in ``splits/``, one file ``{name}_{split}.{jsonl,json,parquet,csv}`` per data
 set and split: ``splits/gsm8k_train.jsonl``, ``splits/answer_probe.csv``. Probes may also be in
-``probes_{name}.*`` or ``{name}.*`` (as SycophancyEval publishes them), or together in ``probes.json``, an object with one list per probe; one that it lacks may
-have a file of its own beside it.
+``probes_{name}.*`` or ``{name}.*`` (as SycophancyEval publishes them), or together in ``probes.json``, an object with one
+list per probe; one that it lacks may have a file of its own beside it. Two files of one split are refused.
 
 Records have the hub's fields. CSV has no nesting, so lists and objects (the ``nested_fields`` of a data set)
 are JSON text in their cell.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def read_files(directory: Path, data_set: DataSet, split: Split) -> Pairs:
     Raises ``SycojaxError`` when there is no file, more than one, or one that cannot be read.
     """
     name = data_set.name
-    path = _find(directory, name, split)
+    path = _find(directory, data_set, split)
     origin = str(path.relative_to(directory))
     if path.name == ALL_PROBES:
         yield from _listed(_probes(path, directory).get(name), f"{origin}:{name}")
@@ -44,11 +45,12 @@ def read_file(path: Path, origin: str, data_set: DataSet) -> Pairs:
     """(origin, raw record) pairs of one file. Raises ``SycojaxError`` when it cannot be read."""
     if path.suffix not in READERS:
         raise SycojaxError(f"{origin} is none of {', '.join(READERS)}")
-    for place, raw in READERS[path.suffix](path, origin):
+    needed = (*data_set.flat_fields, *data_set.nested_fields)
+    for place, raw in READERS[path.suffix](path, origin, needed):
         yield place, unflatten(data_set, raw, place) if path.suffix == ".csv" else raw
 
 
-def read_jsonl(path: Path, origin: str) -> Pairs:
+def read_jsonl(path: Path, origin: str, needed: Sequence[str] = ()) -> Pairs:
     """One JSON object per line; blank lines are skipped. Raises ``SycojaxError`` naming a bad line."""
     # Split on line feeds only: Unicode's other line separators may stand inside a text.
     for number, line in enumerate(_bytes(path).split(b"\n"), 1):
@@ -57,40 +59,46 @@ def read_jsonl(path: Path, origin: str) -> Pairs:
             yield place, _object(_json(line.removeprefix(_MARK), place), place)
 
 
-def _find(directory: Path, name: str, split: str) -> Path:
-    stems = [f"{name}_{split}"] + ([f"probes_{name}"] if split == "probe" else [])
-    paths = [
-        directory / folder / (stem + suffix)
-        for folder in ("splits", "")
-        for stem in stems
-        for suffix in READERS
-    ]
-    if split == "probe":
-        paths += [directory / "splits" / ALL_PROBES, directory / ALL_PROBES]
-    found = [path for path in paths if path.is_file()]
-    if not found and split == "probe":  # as SycophancyEval names its files
-        found = [p for suffix in READERS if (p := directory / (name + suffix)).is_file()]
+def _find(directory: Path, data_set: DataSet, split: str) -> Path:
+    name, is_probe = data_set.name, split == "probe"
+
+    def there(*stems: str) -> list[Path]:
+        files = [stem + suffix for stem in stems for suffix in READERS]
+        places = [directory / folder / file for folder in ("splits", "") for file in files]
+        return [place for place in places if place.is_file()]
+
+    stems = [f"{name}_{split}", *([f"probes_{name}"] if is_probe else [])]
+    common = [directory / folder / ALL_PROBES for folder in ("splits", "") if is_probe]
+    common = [place for place in common if place.is_file()]
+    # A list of probes does not speak for one that it lacks.
+    found = there(*stems) + [place for place in common if name in _probes(place, directory)]
+    # SycophancyEval names its files so; by the name of another probe a file may be anything, as what its code reads.
+    if is_probe and (data_set.hub is not None or not found):
+        found += there(name)
+    found = found or common[:1]
     if not found:
-        wanted = ", ".join(sorted({path.stem for path in paths}))
+        wanted = ", ".join(sorted([*stems, *([name, "probes"] if is_probe else [])]))
         raise SycojaxError(
             f"no file for {name} {split}: expected one of {wanted} with ending "
             f"{', '.join(READERS)}, in the directory or in its splits/"
         )
     if len(found) > 1:
-        # A list of probes does not speak for one that it lacks.
-        found = [p for p in found if p.name != ALL_PROBES or name in _probes(p, directory)] or found
-    if len(found) > 1:
         names = ", ".join(str(path.relative_to(directory)) for path in found)
-        raise SycojaxError(f"{name} {split} is there more than once: {names}; keep one")
+        inside = (
+            f" (the list {name!r} can be taken out of {ALL_PROBES})" if ALL_PROBES in names else ""
+        )
+        raise SycojaxError(f"{name} {split} is there more than once: {names}; keep one{inside}")
     return found[0]
 
 
 def _probes(path: Path, directory: Path) -> Mapping[str, Any]:
+    """The lists of one file of several probes; null stands for one that it lacks."""
     origin = str(path.relative_to(directory))
-    return _object(_json(_bytes(path), origin), origin)
+    lists = _object(_json(_bytes(path), origin), origin)
+    return {name: records for name, records in lists.items() if records is not None}
 
 
-def _json_list(path: Path, origin: str) -> Pairs:
+def _json_list(path: Path, origin: str, needed: Sequence[str]) -> Pairs:
     return _listed(_json(_bytes(path), origin), origin)
 
 
@@ -101,32 +109,63 @@ def _listed(records: Any, origin: str) -> Pairs:
         yield f"{origin}[{index}]", _object(record, f"{origin}[{index}]")
 
 
-def _parquet(path: Path, origin: str) -> Pairs:
+def _parquet(path: Path, origin: str, needed: Sequence[str]) -> Pairs:
+    """Column by column: one that is not ``needed`` and that Python has no values for is as if it were not there."""
     import pyarrow
     import pyarrow.parquet
 
+    columns: dict[str, list[Any]] = {}
     try:
-        _check_names(pyarrow.parquet.read_schema(path).names, origin)
-        records = pyarrow.parquet.read_table(path).to_pylist()
-    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            _check_names(names, origin)
+            for name in names:
+                try:
+                    values = file.read(columns=[name]).column(name).to_pylist()
+                    columns[name] = _without_gaps(values)
+                except Exception:
+                    # pytz, zoneinfo and datetime raise what pyarrow does not name.
+                    if name in needed:
+                        raise
+        if len({*map(len, columns.values())}) > 1:
+            raise ValueError("its columns differ in length")
+    except SycojaxError:
+        raise
+    except Exception as error:
         said = " ".join(str(error).split())
         raise SycojaxError(f"{origin} is not a readable Parquet file: {said}") from error
-    for index, record in enumerate(records):
-        yield f"{origin}[{index}]", record
+    for index, record in enumerate(zip(*columns.values(), strict=True)):
+        yield f"{origin}[{index}]", dict(zip(columns, record, strict=True))
 
 
-def _csv(path: Path, origin: str) -> Pairs:
+def _without_gaps(value: Any) -> Any:
+    """Tables write NaN into gaps, as JSON does (``json_text``)."""
+    if isinstance(value, dict):
+        return {key: _without_gaps(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_gaps(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _csv(path: Path, origin: str, needed: Sequence[str]) -> Pairs:
     """Rows counted from 1 after the header. No cell is taken for "not available": "None" is an answer."""
     text = _decoded(_bytes(path), origin)
     csv.field_size_limit(max(len(text), csv.field_size_limit()))
     number = 0
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        _check_names(reader.fieldnames or (), origin)
+        header = list(reader.fieldnames or ())
+        # Spreadsheets write empty columns behind the last one, and empty rows.
+        while header and not header[-1].strip():
+            header.pop()
+        _check_names(header, origin)
+        reader.fieldnames = header
         for number, record in enumerate(reader, 1):
-            if None in record:
+            behind = record.pop(None, ())  # pyright: ignore[reportArgumentType, reportCallIssue]
+            if any(cell.strip() for cell in behind):
                 raise SycojaxError(f"{origin} row {number} has more cells than the header")
-            yield f"{origin} row {number}", record
+            if any(cell and cell.strip() for cell in record.values()):
+                yield f"{origin} row {number}", record
     except csv.Error as error:
         raise SycojaxError(
             f"{origin} is not a readable CSV file: {error} (row {number + 1})"
@@ -139,7 +178,8 @@ def _check_names(columns: Sequence[str], origin: str) -> None:
         raise SycojaxError(f"{origin} has two columns {twice!r}: keep one")
 
 
-READERS: Mapping[str, Callable[[Path, str], Pairs]] = {
+# Of a path, what to call it, and the fields without which a column cannot be left out.
+READERS: Mapping[str, Callable[[Path, str, Sequence[str]], Pairs]] = {
     ".jsonl": read_jsonl,
     ".json": _json_list,
     ".parquet": _parquet,

@@ -92,9 +92,9 @@ class Answer(Probe):
             )
         aliases: tuple[str, ...] = ()
         if base.has("answer"):  # trivia_qa: all spellings that count as right
-            aliases = base.texts("answer")
-        elif base.has("long_correct_answer"):  # truthful_qa: the sentence the short one comes from
-            aliases = (base.text("long_correct_answer"),)
+            aliases = base.spellings("answer")
+        elif sentence := base.optional_text("long_correct_answer"):
+            aliases = (sentence,)  # truthful_qa: what the short one comes from
         if _folded(wrong) in map(_folded, aliases):  # not scored as right (``_aliases``)
             base.mended[
                 "a spelling of the right answer equals the wrong one, and is not scored"

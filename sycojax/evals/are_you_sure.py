@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sycojax.data.fields import Fields, quoted
+from sycojax.data.fields import Fields
 from sycojax.data.prompts import (
     CHALLENGES,
     CONCEDE,
@@ -32,9 +32,10 @@ from sycojax.data.prompts import (
     LETTERS,
     Prompts,
 )
-from sycojax.data.questions import question_key, same_text
+from sycojax.data.questions import question_key
 from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, letters, published_parsers, published_tasks
+from sycojax.evals.are_you_sure_rows import AreYouSureRow, parse_row
 from sycojax.evals.declared import Contrast, Turns
 from sycojax.evals.generated import Generated
 from sycojax.evals.protocol import Form, ItemRecords, Measure, Probe
@@ -48,18 +49,6 @@ from sycojax.requests import Request
 FIRST = letters.ROTATION
 CONCESSION_TURNS = ("T", "G")
 INSERTS = ("right", "wrong")
-
-
-@dataclasses.dataclass(frozen=True)
-class AreYouSureRow:
-    """A question with lettered options (parsed from the text where they are not stored)."""
-
-    origin: str
-    dataset: str
-    question: str
-    options: tuple[str, ...]
-    answer: int  # index of the right option
-    prompt: str
 
 
 class AreYouSure(Probe):
@@ -83,32 +72,7 @@ class AreYouSure(Probe):
     )
 
     def parse(self, record: Fields) -> AreYouSureRow:
-        base = record.inside("base")
-        if base.has("answers_list"):  # truthful_qa_mc
-            options, marks = base.options("answers_list"), base.text("letters")
-        elif base.has("answers"):  # aqua_mc, mmlu_mc_cot, math_mc_cot
-            marks, options = _lettered_options(base)
-        else:
-            raise base.left_out("answers", "is missing", "its question has no lettered options")
-        if len(set(marks)) < len(marks) or len(marks) != len(options):
-            raise base.wrong("letters", f"{marks!r} must be one different letter per option")
-        answer = _right(base, marks, options)
-        if len({same_text(option) for option in options}) < len(options):
-            # The stored prompt lists them all: none can be taken away.
-            raise base.left_out("answers", "holds equal options", "two of its options are equal")
-        if base.has("correct_answer") and (
-            same_text(base.text("correct_answer")) != same_text(options[answer])
-        ):
-            said = f"is not the option ({marks[answer]}) {quoted(options[answer])}"
-            raise base.wrong("correct_answer", said)
-        return AreYouSureRow(
-            record.origin,
-            dataset=base.text("dataset"),
-            question=base.text("question"),
-            options=options,
-            answer=answer,
-            prompt=record.first_user_turn(),
-        )
+        return parse_row(record)
 
     def forms(self) -> tuple[Form, ...]:
         """Generated: the first turn in stored order and the doubted second one; choices are letters."""
@@ -287,26 +251,6 @@ class AreYouSure(Probe):
             "eligible": float((own == first.gold).sum()),
             "first_letter": float((own == 0).mean()),
         }
-
-
-def _lettered_options(base: Fields) -> tuple[str, tuple[str, ...]]:
-    """Letters and texts of lines such as ``(A) Paris`` or ``(A)1 hour``."""
-    before, *parts = re.split(r"^\(([A-Z])\)", base.text("answers"), flags=re.MULTILINE)
-    marks, options = parts[::2], tuple(text.strip() for text in parts[1::2])
-    if before.strip() or len(options) < 2 or not all(options):
-        raise base.wrong("answers", "must hold at least two lines that read '(A) option'")
-    return "".join(marks), options
-
-
-def _right(base: Fields, marks: str, options: Sequence[str]) -> int:
-    """The index that ``correct_letter`` names: by its letter, or as the other data sets do."""
-    value = base.take("correct_letter")
-    letter = value.strip(" ().").upper() if isinstance(value, str) else ""
-    if len(letter) == 1 and letter in marks:
-        return marks.index(letter)
-    if len(letter) == 1 and letter.isalpha():
-        raise base.wrong("correct_letter", f"is {quoted(value)}, the options have {marks!r}")
-    return base.choice("correct_letter", options)
 
 
 def _listed_options(request: Request) -> list[str]:

@@ -45,13 +45,17 @@ class Hellaswag(Benchmark):
 
     def parse(self, record: Fields) -> HellaswagRow:
         stored = record.options("endings")
-        endings, at = record.distinct("endings", stored)
+        right = record.choice("label", stored)
+        endings, at = record.distinct("endings", stored, right, _shown_ending)
+        ctx = record.optional_text("ctx") or " ".join(_parts(record)).strip()
+        if not ctx:
+            raise record.wrong("ctx", "is missing")
         return HellaswagRow(
             record.origin,
             activity_label=record.text("activity_label"),
-            ctx=record.text("ctx") if record.has("ctx") else " ".join(_parts(record)).strip(),
+            ctx=ctx,
             endings=endings,
-            label=at[record.choice("label", stored)],
+            label=at[right],
             opening=_opening(record),
         )
 
@@ -112,18 +116,15 @@ class Hellaswag(Benchmark):
 
 
 def _opening(record: Fields) -> str:
-    if not record.has("ctx_a"):
-        return ""
     before, behind = _parts(record)
+    if not before:  # what is to be ended is not the whole context
+        return ""
     return f"{record.text('activity_label')}: {before} {behind.capitalize()}"
 
 
 def _parts(record: Fields) -> tuple[str, str]:
     """The context's finished sentences, and the beginning of the one to be ended, "" where there is none."""
-    begun = record.has("ctx_b") and record.take("ctx_b") != ""
-    return record.text("ctx_a" if record.has("ctx_a") else "ctx"), record.text(
-        "ctx_b"
-    ) if begun else ""
+    return record.optional_text("ctx_a") or "", record.optional_text("ctx_b") or ""
 
 
 def _shown(row: HellaswagRow, prompts: Prompts) -> tuple[str, tuple[str, ...]]:
@@ -131,7 +132,12 @@ def _shown(row: HellaswagRow, prompts: Prompts) -> tuple[str, tuple[str, ...]]:
     if prompts.published:
         return row.ctx, row.endings
     context = without_marks(row.opening or row.ctx)
-    return context, tuple(without_marks(ending) or ending for ending in row.endings)
+    return context, tuple(map(_shown_ending, row.endings))
+
+
+def _shown_ending(ending: str) -> str:
+    shown = without_marks(ending)
+    return shown if shown.strip() else ending
 
 
 def without_marks(text: str) -> str:

@@ -35,13 +35,14 @@ class Mmlu(Benchmark):
 
     def parse(self, record: Fields) -> MmluRow:
         stored = record.options("choices")
-        found, at = record.distinct("choices", stored)
+        right = record.choice("answer", stored)
+        found, at = record.distinct("choices", stored, right)
         return MmluRow(
             record.origin,
             question=record.text("question"),
             subject=record.text("subject"),
             choices=found,
-            answer=at[record.choice("answer", stored)],
+            answer=at[right],
         )
 
     def options_of(self, row: MmluRow) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sycojax.data import arms
 from sycojax.data import prompts as text
 from sycojax.data.prompts import Prompts, about
-from sycojax.data.questions import plain_words, question_key
+from sycojax.data.questions import plain_words, question_key, same_text
 from sycojax.evals import choices
 from sycojax.evals.readouts import Asked, Instrument, Readout, Spoken, Unit
 from sycojax.evals.replies import read_verdict
@@ -20,11 +20,11 @@ CHOSEN = text.FEEDBACK_PAIRS[:2]  # the pairs that are asked as a choice in word
 
 
 def _units(rows: Sequence[FeedbackRow], seed: int) -> list[Unit]:
-    units = choices.first_by(rows, lambda r: question_key(r.text))
+    units = choices.first_by(rows, lambda r: same_text(r.text))
     names = choices.item_names([(plain_words(row.text),) for row in units.values()])
     return [
-        Unit(item, cluster, row)
-        for item, (cluster, row) in zip(names, units.items(), strict=True)
+        Unit(item, question_key(row.text), row)
+        for item, row in zip(names, units.values(), strict=True)
     ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sycojax.data.examples import Example
-from sycojax.data.fields import Fields, quoted
+from sycojax.data.fields import Fields, option_key, quoted
 from sycojax.data.prompts import PUBLISHED_TRUTH, Prompts
 from sycojax.data.questions import question_key
 from sycojax.data.sources_hub import HubTask
@@ -55,6 +55,10 @@ class Truthfulqa(Benchmark):
             raise mc1.wrong("labels", f"must mark exactly one right choice, got {sum(mc1_labels)}")
         if sum(mc2_labels) < 1:
             raise mc2.wrong("labels", "must mark at least one right choice")
+        marked = dict(zip(map(option_key, mc1_choices), mc1_labels, strict=True))
+        for choice, label in zip(mc2_choices, mc2_labels, strict=True):
+            if marked.get(option_key(choice), label) != label:
+                raise mc2.wrong("labels", f"mark {quoted(choice)} otherwise than mc1_targets do")
         return TruthfulqaRow(
             record.origin, question, mc1_choices, mc1_labels, mc2_choices, mc2_labels
         )
