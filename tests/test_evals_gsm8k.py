@@ -113,8 +113,8 @@ WRITTEN_TOO = {
     "Minus $5": "-5", "Negative $1,200": "-1200", "--5": None, "|-5|": None, "|5|": None, "\u25b85": "5", "-\u200e5": "-5",
     # multiples
     "3.5 Million": "3500000", "$5 Million": "5000000", "5 MILLION": "5000000", "5 hundred thousand": "500000",
-    "2 hundred million": "200000000", "5 trillion": "5000000000000", "$1.5M": "1500000", "5M": None, "5bn": "5000000000", "3 dozen": None,
-    "3 dozens of eggs": None, "5m dollars": "5000000", "$20 t": None, "10/4 = 2 remainder 2": None,
+    "2 hundred million": "200000000", "5 trillion": "5000000000000", "$1.5M": "1500000", "5M": None, "5bn": "5000000000", "3 dozen": "3",
+    "3 dozens of eggs": "3", "5m dollars": "5000000", "$20 t": None, "10/4 = 2 remainder 2": None,
     "3 miles * (5280 feet/1 mile) = 15840 feet": "15840", "57 seats after the 2nd stop": "57", "5 = x": "5", "28 /": None,
     "12 times": "12", "$140/week - $120/week = $20/week": "20", "96, in dozens, is 96/12 = 8 dozen": None, "2 lakh": "200000",
     "12 K": None, "12K": "12000", "$12K": "12000", "5 m": "5", "5m": "5", "$5m": "5000000", "5 millions": "5000000", "$2B": "2000000000",
@@ -181,7 +181,10 @@ ANSWERED = {
     "\\boxed{5} dollars and \\boxed{30} cents": None, "\\boxed{5} or \\boxed{6}": None, "\\boxed{5}, \\boxed{6}": None,
     "\\boxed{3} then \\boxed{7}": "7", "So \\boxed{3}.\nAnd \\boxed{7}": "7", "#### \\boxed{5} dollars and \\boxed{30} cents": None,
     "#### 12:30\n#### 5": None, "#### 2 hours 30 minutes": None, "#### 72 !": None, "#### => 5": "5", "#### -> 5": "5",
-    "\\boxed{x = 5}": "5", "#### $\\boxed{5}$": "5",
+    "\\boxed{x = 5}": "5", "#### $\\boxed{5}$": "5", "#### $104 after 3 years": "104", "#### 15 days to read 3 books": "15",
+    "#### 18 eggs in 2 days": "18", "#### $125,000 for 3 houses": "125000", "#### 10% of 50": None, "#### 3 packs, 2 left over": None,
+    "#### $18!": "18", "#### The answer is...18": "18", "#### 6th place": None, "#### 7 dozen eggs": "7", "#### 5 in 3 + 2": "5",
+    "#### final answer" + "*" * 40_000: None,
 }  # fmt: skip
 
 
@@ -207,7 +210,7 @@ LAST = {
     "5-3 = 2": "2", "So 5 - 3": None, "So 3 + 4": None, "is -5": "-5", "is \u20115": "-5", "negative 5": "-5", "10 minus 3": None,
     "10 minus 3 is 7": "7", "a loss of $5": "5", "temperatures 5, -3": "-3", "Total: 3\n- 5 apples": "5", "1. 5 apples": "5",
     "Day 1: 5": "5", "On day 3, 5 apples": "5", "1000 000": None, "12,3456": None, "3:4": None, "3 : 4": None, "5 or 6": None,
-    "He has 5!": "5", "So he needs 7 apples on the 1st.": "7", "the answer is \\frac{-1}{2}": "-0.5", "is -\\frac{1}{2}": "-0.5",
+    "He has 5!": "5", "So he needs 7 apples on the 1st.": None, "the answer is \\frac{-1}{2}": "-0.5", "is -\\frac{1}{2}": "-0.5",
     "He was number 5.": "5", "Answer:\n5": "5", "\u7b54\u6848\u662f72": "72", "\u517172\u4e2a": "72", "\\approx5": "5",
     "x = 5, y = 6": "6", "Rs.500": "500", "$5/hour": "5", "$1.5M": "1500000", "3.5 Million": "3500000", "5C2": None, "2h30": None,
     "log 5": None, "<b>5</b>": "5", "n=5": "5", "He earns $5 + $3": None, "It is **72**": "72", "It is _72_": "72", "It is <72>": "72",
@@ -215,6 +218,12 @@ LAST = {
     "|-5|": None, "(-2)^2": None, "#### 72 (48 + 24)": None, "72 clips (48, 24).": "24", "3 ($5)": "5", "20 - $3": None, "20 -$3": None,
     "5 and 6": "6", "$10 - $3 = $7": "7", "end of 2020.": "2020", "CO2": None, "7 CO2": "7", "Question 2: 5": "5", "Step 2) 5": "5",
     "it's 20 * 2 = $40": "40",
+    # as models write
+    "by the 4th step of 25": "25", "with 25 books, by the 4th step": None, "comes to $18 \u2014 a nice profit!": "18",
+    "$18 \u2013 I checked.": "18", "|Eggs|18|": "18", "|**Total**|**18**|": "18", "> 18": "18", "> **$18**": "18", "x > 18": None,
+    "<final_answer>18</final_answer>": "18", '<answer id="1">18</answer>': "18", "<|assistant|>18": "18",
+    "9*2=<<9*2=18>18 dollars": "18", "18\xbaF": "18", "18\xba": "18", "18yr": "18", "18 x-rays": "18", "18x": None,
+    "18 \\checkmark": "18", "The answer is...18": "18", "The answer is\u202618": "18", "is .5": "0.5",
 }  # fmt: skip
 
 

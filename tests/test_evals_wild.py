@@ -15,6 +15,7 @@ from sycojax.data.prompts import Prompts
 from sycojax.data.sources import open_source
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN
+from sycojax.evals.hellaswag import without_marks
 
 MMLU = {"question": "Q?", "subject": "s", "choices": ["w", "x", "y", "z"], "answer": 3}
 
@@ -267,3 +268,28 @@ def test_two_lists_of_options_that_differ_are_refused(answers: str) -> None:
     with pytest.raises(SycojaxError, match=r"f:1: field 'base\.answers' lists other options") as caught:  # fmt: skip
         parsed("are_you_sure", raw)
     assert not isinstance(caught.value, LeftOut)
+
+
+def test_more_options_than_letters_are_refused() -> None:
+    lines = [f"({letter}) x{letter}" for letter in (*"ABCDEFGHIJKLMNOPQRSTUVWXYZ", "AA")]
+    with pytest.raises(SycojaxError, match="at most 26 options"):
+        parsed(
+            "are_you_sure", sure(answers="\n".join(lines), correct_letter="A", correct_answer="xA")
+        )
+
+
+@pytest.mark.parametrize("listed", ["", None, "A. Yes\nB. No"])
+def test_answers_that_letter_nothing_contradict_no_list(listed: str | None) -> None:
+    fields = {"answers_list": ["Yes", "No"], "letters": "AB", "answers": listed}
+    raw = sure(correct_letter="B", correct_answer="No", **fields)
+    assert parsed("are_you_sure", raw)[0].options == ("Yes", "No")
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_feedback_on_an_empty_text_is_left_out(text: str) -> None:
+    with pytest.raises(LeftOut, match="is missing"):
+        parsed(*change("feedback", "base.text", text))
+
+
+def test_marks_that_are_only_opened_take_no_longer() -> None:
+    assert without_marks("[" * 60_000 + "\n[a] b [c") == "[" * 60_000 + "\n b [c"

@@ -231,7 +231,7 @@ def test_prepared_records_keep_what_no_row_needs_where_json_holds_it(tmp_path: P
 # Integers that are an index, in files whose fields are text.
 
 
-def test_an_index_among_numbers_stays_one_in_array_record_and_is_refused_in_csv(
+def test_an_index_among_numbers_stays_one_also_in_text(
     tmp_path: Path,
 ) -> None:
     raws = [{**MMLU, "choices": ["4", "3", "2", "1"]}, MMLU]
@@ -240,8 +240,20 @@ def test_an_index_among_numbers_stays_one_in_array_record_and_is_refused_in_csv(
     assert [row.answer for row in source.rows("mmlu", "test")] == [3, 3]
     cells = [flatten(BUILTIN["mmlu"], raw) for raw in raws]
     quoted = [",".join('"' + v.replace('"', '""') + '"' for v in cell.values()) for cell in cells]
-    (tmp_path / "mmlu_test.csv").write_text(",".join(cells[0]) + "\n" + "\n".join(quoted) + "\n")
+    file = tmp_path / "mmlu_test.csv"
+    file.write_text(",".join(cells[0]) + "\n" + "\n".join(quoted) + "\n")
+    source = open_source("files", str(tmp_path), BUILTIN)
+    assert [row.answer for row in source.rows("mmlu", "test")] == [3, 3]
+    # One answer that is no index, and the column is none of indices: what has two meanings is refused.
+    file.write_text(file.read_text() + quoted[1].replace('"3"', '"D"') + "\n")
     assert "row 1: field 'answer' may be more than one option" in refused(tmp_path, "mmlu", "test")
+
+
+def test_an_empty_file_is_no_second_one(tmp_path: Path) -> None:
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits/mmlu_test.jsonl").touch()
+    write_jsonl(tmp_path / "mmlu_test.jsonl", [MMLU])
+    assert len(open_source("files", str(tmp_path), BUILTIN).rows("mmlu", "test")) == 1
 
 
 def test_array_record_keeps_gaps_as_gaps(tmp_path: Path) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import collections
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
-from sycojax.data.fields import Fields, quoted
+from sycojax.data.fields import Fields, NotAnIndex, quoted
 from sycojax.data.json_text import parse_json
 from sycojax.errors import SycojaxError
 
 Split = Literal["train", "test", "probe"]
+_Parsed = TypeVar("_Parsed")
 
 
 class DataSet(Protocol):
@@ -38,15 +39,27 @@ def parse_record(
     raw: Mapping[str, Any],
     origin: str,
     mended: collections.Counter[str] | None = None,
+    indices: bool = False,
 ) -> Any:
     """Check one record of ``data_set`` and make a row of it.
 
-    Fields that are not used are ignored; ``mended`` counts what was set right. Raises ``SycojaxError`` naming ``origin`` and the field when
-    one is missing, empty, of the wrong type, or contradicts another.
+    Fields that are not used are ignored; ``mended`` counts what was set right; ``indices``: see ``by_column``. Raises
+    ``SycojaxError`` naming ``origin`` and the field when one is missing, empty, of the wrong type, or contradicts another.
     """
     if not isinstance(raw, Mapping):
         raise SycojaxError(f"{origin}: a record is an object with named fields, got {quoted(raw)}")
-    return data_set.parse(Fields(origin, raw, mended=mended))
+    return data_set.parse(Fields(origin, raw, mended=mended, indices=indices))
+
+
+def by_column(parse: Callable[[bool], _Parsed]) -> _Parsed:
+    """What ``parse`` makes of all records of a split, with digits in text as indices where all answers are such.
+
+    CSV has no numbers: of one row alone, "3" among the options 4, 3, 2 and 1 has two meanings, of a column it has one.
+    """
+    try:
+        return parse(True)
+    except NotAnIndex:
+        return parse(False)
 
 
 def flatten(data_set: DataSet, raw: Mapping[str, Any]) -> dict[str, str]:

@@ -25,12 +25,16 @@ class LeftOut(SycojaxError):
         self.reason = reason
 
 
+class NotAnIndex(SycojaxError):
+    """An answer in text that is no index, in a split whose answers are read as such."""
+
+
 class Fields:
     """The fields of one record, or of a record inside it, taken out with a check.
 
     Every method that takes a field raises ``SycojaxError`` naming ``origin`` and the field's path when it
     is missing (absent or null), of the wrong type, or empty. ``mended`` counts what was set right by a rule of
-    docs/data.md.
+    docs/data.md. ``indices``: a ``choice`` is an index, also as digits in text, or ``NotAnIndex`` is raised.
     """
 
     def __init__(
@@ -39,8 +43,9 @@ class Fields:
         raw: Mapping[str, Any],
         path: str = "",
         mended: collections.Counter[str] | None = None,
+        indices: bool = False,
     ):
-        self.origin, self._raw, self._path = origin, raw, path
+        self.origin, self._raw, self._path, self._indices = origin, raw, path, indices
         self.mended = collections.Counter[str]() if mended is None else mended
 
     def wrong(self, field: str, problem: str) -> SycojaxError:
@@ -66,7 +71,7 @@ class Fields:
         value = self.take(field)
         if not isinstance(value, Mapping):
             raise self.wrong(field, f"must be an object, got {quoted(value)}")
-        return Fields(self.origin, value, f"{self._path}{field}.", self.mended)
+        return Fields(self.origin, value, f"{self._path}{field}.", self.mended, self._indices)
 
     def text(self, field: str) -> str:
         """Text with at least one character that is not a space."""
@@ -143,6 +148,11 @@ class Fields:
         value, size = self.take(field), len(options)
         if not isinstance(value, str):
             return self.index(field, size)
+        if self._indices:
+            place = _digits(value)
+            if place is None or place >= size:
+                raise NotAnIndex(str(self.wrong(field, "is no index")))
+            return place
         keys = [option_key(option) for option in options]
         found = {i for i, key in enumerate(keys) if key == option_key(value)}
         own = bool(found)  # "A" is no more "a" where both are options

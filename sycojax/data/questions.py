@@ -53,24 +53,32 @@ def question_key(text: str) -> str:
 
 
 def _joined(words: list[str]) -> str:
-    """The words with spaces between them, but none at a sign that has one on both sides, between $ and 5, or 20 and %."""
+    """The words with spaces between them, but none around a sign, inside brackets, or between $ and 5, or 20 and %."""
     joined = words[:1]
-    inner = [False, *(_is_sign(word) for word in words[1:-1]), False]
+    inner = [False, *map(_is_sign, words[1:-1]), False]
     for i, word in enumerate(words[1:], 1):
-        before = words[i - 1]
+        before, behind = words[i - 1][-1], word[0]
         close = (
             (inner[i] or inner[i - 1])
-            or (before[-1].isdigit() and word[0] in _UNITS)
-            or (unicodedata.category(before[-1]) == "Sc" and word[0].isdigit())
+            or (_is_tight(before) or _is_tight(behind))
+            or (before in "([{" or behind in ",;)]}")
+            or (before.isdigit() and behind in _UNITS)
+            or (unicodedata.category(before) == "Sc" and behind.isdigit())
         )
         joined += [word] if close else [" ", word]
     return "".join(joined)
 
 
+def _is_tight(c: str) -> bool:
+    """Whether spaces at one side of ``c`` mean no more than at both: not so of a minus, as in "3 -5"."""
+    return unicodedata.category(c) == "Sm" or c in "/*"
+
+
 def _is_sign(word: str) -> bool:
     """Whether a word between spaces is a sign between two operands, and not a currency or a unit, which belongs to one."""
-    kind = unicodedata.category(word[0])
-    return len(word) == 1 and kind[0] in "PS" and kind != "Sc" and word not in _UNITS
+    kinds = {unicodedata.category(c) for c in word}
+    signs = all(kind[0] in "PS" for kind in kinds) and "Sc" not in kinds
+    return signs and word[0] not in _UNITS and word not in (",", ";")
 
 
 def same_text(text: str) -> str:

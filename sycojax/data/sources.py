@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from sycojax.data.data_sets import DataSet, Split, parse_record
+from sycojax.data.data_sets import DataSet, Split, by_column, parse_record
 from sycojax.data.fields import LeftOut
 from sycojax.errors import SycojaxError
 
@@ -47,7 +47,7 @@ class Source:
         if (name, split) not in self._rows:
             place = self.data_sets[name].rows_file(split) or self.place
             try:
-                self._parse(name, split)
+                by_column(lambda indices: self._parse(name, split, indices))
             except SycojaxError as error:
                 raise SycojaxError(f"data in {place}: {error}") from error
         return list(self._rows[name, split])
@@ -58,13 +58,13 @@ class Source:
         pairs = enumerate(self._read(self.data_sets[name], split))
         return [raw for index, (_, raw) in pairs if index in self._used[name, split]]
 
-    def _parse(self, name: str, split: Split) -> None:
+    def _parse(self, name: str, split: Split, indices: bool) -> None:
         data_set, rows, used = self.data_sets[name], [], set[int]()
         counts = collections.Counter[str]()
         unasked: LeftOut | None = None
         for index, (origin, raw) in enumerate(self._read(data_set, split)):
             try:
-                rows.append(parse_record(data_set, raw, origin, counts))
+                rows.append(parse_record(data_set, raw, origin, counts, indices))
                 used.add(index)
             except LeftOut as error:
                 unasked = error

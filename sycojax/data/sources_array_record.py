@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf import json_format
 
-from sycojax.data.data_sets import DataSet, Split, flatten, parse_record, unflatten
+from sycojax.data.data_sets import DataSet, Split, by_column, flatten, parse_record, unflatten
 from sycojax.errors import SycojaxError
 from sycojax.files import writing
 
@@ -60,8 +60,10 @@ def write_array_record(
     """
     name = data_set.name
     for split, raws in splits.items():
-        for index, raw in enumerate(raws):
-            parse_record(data_set, raw, f"{name} {split}[{index}]")
+        named = {f"{name} {split}[{index}]": raw for index, raw in enumerate(raws)}
+        by_column(lambda indices, named=named: [
+            parse_record(data_set, raw, origin, indices=indices) for origin, raw in named.items()
+        ])  # fmt: skip
     place = directory / name / VERSION
     if place.exists():
         raise SycojaxError(f"{place} exists; remove it to write {name} again")

@@ -76,6 +76,7 @@ def _find(directory: Path, data_set: DataSet, split: str) -> Path:
     if is_probe and (data_set.hub is not None or not found):
         found += there(name)
     found = found or common[:1]
+    found = [place for place in found if place.stat().st_size] or found  # with rows
     if not found:
         wanted = ", ".join(sorted([*stems, *([name, "probes"] if is_probe else [])]))
         raise SycojaxError(

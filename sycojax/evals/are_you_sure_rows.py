@@ -76,6 +76,8 @@ def _lettered_options(base: Fields) -> tuple[str, tuple[str, ...]]:
         said = "must hold at least two lines that read '(A) option'"
         raise base.left_out("answers", said, "its question has no lettered options")
     _check_filled(base, "answers", options)
+    if marks == LETTERS and re.search(r"^\s*\(AA\)", text, re.MULTILINE):
+        raise base.wrong("answers", f"must hold at most {len(LETTERS)} options, one letter each")
     if mark is _OTHER_OPTION and _OPTION.split(text)[1::2] != [*marks]:
         base.mended["letters of options that are small or indented"] += 1
     return marks, options
@@ -86,11 +88,12 @@ def _stored_options(base: Fields) -> tuple[str, tuple[str, ...]]:
     stored = base.take("answers_list")
     _check_filled(base, "answers_list", stored if isinstance(stored, list | tuple) else ())
     options, letters = base.options("answers_list"), base.take("letters")
-    listed = base.texts("letters") if isinstance(letters, list | tuple) else base.text("letters")
-    marks = "".join(letter.strip(" ().").upper() or " " for letter in listed)
-    if base.has("answers") and len(marks) == len(options):
+    letters = base.texts("letters") if isinstance(letters, list | tuple) else base.text("letters")
+    marks = "".join(letter.strip(" ().").upper() or " " for letter in letters)
+    listed = base.optional_text("answers") or ""
+    if _OPTION.search(listed) and len(marks) == len(options):
         lines = "".join(f"({mark}){text}" for mark, text in zip(marks, options, strict=True))
-        if _solid(base.text("answers")) != _solid(lines):
+        if _solid(listed) != _solid(lines):
             raise base.wrong("answers", "lists other options than 'answers_list' and 'letters' do")
     return marks, options
 

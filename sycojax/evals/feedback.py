@@ -248,10 +248,11 @@ class Feedback(Probe):
 
 def _text(base: Fields) -> str:
     """What is to be commented; of a math problem, where only its parts are stored, the problem and its wrong solution."""
-    if base.has("text"):
-        return base.text("text")
-    if base.has("question") and base.has("incorrect_solution"):
-        return f"{base.text('question')}\n{base.text('incorrect_solution')}"
+    if text := base.optional_text("text"):
+        return text
+    parts = [base.optional_text(field) for field in ("question", "incorrect_solution")]
+    if all(parts):
+        return "\n".join(map(str, parts))
     raise base.left_out("text", "is missing", "it holds no text to comment on")
 
 

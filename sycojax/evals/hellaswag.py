@@ -142,8 +142,11 @@ def _shown_ending(ending: str) -> str:
 
 def without_marks(text: str) -> str:
     """A text without the marks of its source, as lm-eval's task hellaswag shows it."""
-    text = re.sub(r"\[.*?\]", "", text.strip().replace(" [title]", ". "))
-    return text.replace("  ", " ")
+    lines = text.strip().replace(" [title]", ". ").split("\n")
+    # Up to the last bracket that closes: what is only opened would be looked for from every place.
+    parts = (line.rpartition("]") for line in lines)
+    bare = (re.sub(r"\[.*?\]", "", inside + closing) + rest for inside, closing, rest in parts)
+    return "\n".join(bare).replace("  ", " ")
 
 
 def _names(rows: Sequence[HellaswagRow]) -> list[str]:

@@ -1,6 +1,7 @@
 """Numbers as people and models write them: signs, currencies, separators, fractions, powers, multiples, LaTeX.
 
-What cannot be read as one number ("12:30", "2 hours 30 minutes", "2x", "2 or 3") is unread, None, and never half of what is there.
+An answer line that cannot be read as one number ("12:30", "2 hours 30 minutes", "2x", "2 or 3") is unread, None, and never half of what is
+there. The last number of any text, which is lm-eval's second way to read an answer, is the last one, whatever stands far before it.
 """
 
 from __future__ import annotations
@@ -22,12 +23,17 @@ _BEFORE_FRACTION = re.compile(r"(?<=\w)\s*(?=[\u00bc-\u00be\u2150-\u215e]|\\[dtc
 _CURRENCY = r"(?:[$\u20ac\u00a3\u00a5\u20b9\u20a9]|(?<![A-Za-z])(?i:USD|EUR|GBP|INR|Rs\.?))"
 _BRACED = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
 _REWRITTEN = (
-    (re.compile(r"<<[^<>]*>>"), ""),  # calculator marks
+    (re.compile(r"<<[^<>]*>{1,2}"), ""),  # calculator marks, also broken ones
+    (re.compile(r">>"), " "),
+    (
+        re.compile(r"(?m)^ *\|(?:[^|\n]*\|){2,} *$"),
+        lambda m: m[0].replace("|", " | "),
+    ),  # rows of tables
     (re.compile(r"\\[dtc]?frac\s*\{\s*(-?[\d.,]+)\s*\}\s*\{\s*([\d.,]+)\s*\}"), r"\1/\2"),
     (re.compile(r"\\[dtc]?frac\s*(\d)\s*(\d)"), r"\1/\2"),
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"\\!|\^\s*\{?\\circ\}?|\\(?:left|right)(?![A-Za-z])"), ""),
-    (re.compile(r"\\[,;: ]|~|</?[A-Za-z]+/?>"), " "),
+    (re.compile(r"\\[,;: ]|~|</?[A-Za-z][\w-]*(?: [^<>\n]*)?/?>|<\|[^|<>\n]*\|>"), " "),
     (re.compile(r"\\([$%])"), r"\1"),
     (re.compile(r"\\(?:times|cdot)(?![A-Za-z])"), "*"),
     (re.compile(rf"\\boxed\s*{_BRACED}"), r" \1"),
@@ -51,7 +57,7 @@ _NUMERAL = (
     r"|\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?"
     r"|(?<!\d)\d{1,2}(?:,\d{2})+,\d{3}(?!\d)(?:\.\d+)?"  # 1,00,000
     r"|(?<!\d)\d{1,3}(?:[ _'\u2019]\d{3})+(?![\d/])(?:\.\d+)?"  # 8 000
-    r"|\d+(?:\.\d+)?|(?<![A-Za-z])\.\d+"
+    r"|\d+(?:\.\d+)?|(?<![A-Za-z.])\.\d+"
 )
 _VALUE = re.compile(
     rf"(?P<whole>\d+) (?P<above>\d+) ?/ ?(?P<below>\d+)(?![\d./])"
@@ -82,9 +88,9 @@ _OPEN = re.compile(
 )
 # ... or a variable, a base, an irrational or an operation behind it. One or two letters at a number are a variable unless a unit.
 _GOES_ON = re.compile(
-    r"_\{?\w|[A-Za-z]+\{?\d|\) ?(?:\^|\*\*)|(?!(?:[mghsldcptLCFK]|(?i:[kcdmn][mgl]|[kmgt]?b|hr|lb|oz|ft|in|yd|mi|kw|hz|[ap]m|ms|qt|pt|cc|ha))\b)"
-    r"[A-Za-z]{1,2}\b| ?(?:pi\b|sqrt|[\u221a\u221e\u0370-\u03bb\u03bd-\u03ff]|\\(?!text|math|mbox|q?quad|right|degree|circ|approx|end|implies|Right)[A-Za-z]|[xyz]{1,3}\b|/ ?[nxyz]\b)"
-    r"| ?[*+^] ?[A-Za-z\\({]| ?- ?[A-Za-z]\b| ?(?:squared|cubed|factorial|plus|minus|mod|dozens?|grand|mil|mln|score|thirds|(?:four|fif|six|eigh|ten)ths)\b"
+    r"_\{?\w|[A-Za-z]+\{?\d|\) ?(?:\^|\*\*)|(?!(?:[mghsldcptLCFK]|(?i:[kcdmn][mgl]|yr|wk|mo|yo|[wv]|[kmgt]?b|hr|lb|oz|ft|in|yd|mi|kw|hz|[ap]m|ms|qt|pt|cc|ha))\b)"
+    r"[A-Za-z]{1,2}\b| ?(?:pi\b|sqrt|[\u221a\u221e\u0370-\u03bb\u03bd-\u03ff]|\\(?!text|math|mbox|q?quad|cents|space|checkmark|square|right|degree|circ|approx|end|implies|Right)[A-Za-z]|[xyz]{1,3}\b(?!-)|/ ?[nxyz]\b)"
+    r"| ?[*+^] ?[A-Za-z\\({]| ?- ?(?![aI]\b)[A-Za-z]\b| ?(?:squared|cubed|factorial|plus|minus|mod|grand|mil|mln|score|thirds|(?:four|fif|six|eigh|ten)ths)\b"
 )
 # The number before which this stands is the second half of an expression, a range, a time.
 _JOINED = re.compile(
@@ -99,9 +105,12 @@ _ENDS = re.compile(
     rf"(?i) ?!|\(| ?[-+/]\W*\Z| (?:[a-z]+ )?{_WORDS}|[^\n]*\b(?:and|or|to) (?:an? )?{_WORDS}"
 )
 _ASIDE = re.compile(r"(?<![-+*/^])(?<![-+*/^] )\((?! ?(?:or|and|to)\b| ?[-+\u00b1])[^()]*\)")
+# What the value is of or for, with numbers of its own: "$104 after 3 years".
+_CLAUSE = re.compile(r"(?i) (?:in|for|after|per|every|over|within|when|until|to (?=[a-z])).*")
 _COMES_FROM = re.compile(r"[-+*/(\\]|^\W*[A-Za-z]\W*$")
 _NEXT_SENTENCE = re.compile(r"\.\s+\W*(?=[A-Z])(?!.*:\W*\d)|[,;]?\s+(?:because|since)\b")
 
+_QUOTED = re.compile(r"(?m)^\s*(?:> ?)+")
 _BOXED = re.compile(rf"\\boxed\s*(?:{_BRACED}|(?:\{{|(?=[-$.\d]))([^\n]*))")
 _BOTH = re.compile(r"[^\w\n.]*|[^\n.]*\b(?:and|or)\b[^\w\n]*")  # between two boxes
 _HEADING = re.compile(
@@ -109,8 +118,8 @@ _HEADING = re.compile(
 )
 _NUMBERED = re.compile(r"(\d{1,3})[.)]\s+\W*[A-Za-z]")
 _ANNOUNCED = re.compile(r"(?:[:=}]|\bis\b)\W*$|^\W*(?:[a-z]|us)?\W*$", re.IGNORECASE)
-_ANSWER = r"(?:the\s+)?(?:final\s+)?(?:answer|result)\b[^\w\n]*(?:is\b)?"
-_ANSWER_BELOW = re.compile(rf"[^\w\n]*{_ANSWER}[^\w\n]*\n\s*", re.IGNORECASE)
+_ANSWER = r"(?:the\s+)?(?:final\s+)?(?:answer|result)\b[^\w\n]{0,9}(?:is\b)?"
+_ANSWER_BELOW = re.compile(rf"[^\w\n]{{0,9}}{_ANSWER}[^\w\n]{{0,9}}\n\s*", re.IGNORECASE)
 _BARE = re.compile(
     rf"(?i)\W*(?:{_ANSWER}|us(?=\$)|{_CURRENCY})?\W*\d[\d\W]*(?:[^\W\d_]+\W*){{0,2}}"
 )
@@ -150,7 +159,7 @@ def strict_number(text: str) -> Decimal | None:
 
 def flexible_number(text: str) -> Decimal | None:
     """The last number of the text; None where there is none, or where it cannot be read."""
-    plain = _plain(text)
+    plain = _plain(_QUOTED.sub("", text))
     found = _found(plain)
     if not found or _JOINED.search(plain[: found[-1].digits]):
         return None
@@ -174,6 +183,7 @@ def _plain(text: str) -> str:
     """``text`` without calculator marks and emphasis, LaTeX and Unicode written as ASCII."""
     text = _SUPERSCRIPTS.sub(lambda m: "^" + unicodedata.normalize("NFKC", m[0]), text)
     text = _BEFORE_FRACTION.sub(" ", text)
+    text = text.replace("\u00ba", "\u00b0")  # an ordinal mark that stands for degrees
     text = unicodedata.normalize("NFKC", text).translate(_CHARACTERS)
     for pattern, by in _REWRITTEN:
         text = pattern.sub(by, text)
@@ -187,9 +197,9 @@ def _found(text: str) -> list[_Found]:
         first = max(found[-1].end if found else 0, at - 6)
         sign = next(m for i in range(first, at + 1) if (m := _SIGN.fullmatch(text, i, at)))
         near = text[max(0, at - 100) : at]
-        if (_IN_WORD.search(near) and not sign["money"]) or _ORDINAL.match(text, end):
+        if _IN_WORD.search(near) and not sign["money"]:
             continue
-        value = _value(match)
+        value = None if _ORDINAL.match(text, end) else _value(match)
         if near.endswith("/") and match["divisor"]:
             value = None  # 1/2/2020
         multiple, end = _multiple(text, end, bool(sign["money"]))
@@ -311,5 +321,7 @@ def _side(text: str) -> Decimal | None:
     if not found:
         return None
     before, rest = text[: found[0].digits], text[found[0].end :]
-    further = _found(_ASIDE.sub("", rest))
+    if found[0].start < found[0].digits and before[-1:] not in "-. ":
+        rest = rest.lstrip("!")  # an amount of money has no factorial
+    further = _found(_CLAUSE.sub("", _ASIDE.sub("", rest)))
     return None if further or _ENDS.match(rest) or _JOINED.search(before) else found[0].value
