@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 import unicodedata
+from pathlib import Path
 
 import pytest
 
@@ -108,6 +110,17 @@ def test_normal_forms_and_runs_of_spaces_are_never_told(text: str) -> None:
     for other in (unicodedata.normalize("NFD", text), f" {text.replace(' ', '  ')}\n"):
         assert question_key(other) == question_key(text)
         assert same_text(other) == same_text(text)
+
+
+def test_real_questions_keep_apart(shared_data: Path) -> None:
+    """Those of all benchmarks that differ in more than case and spaces."""
+    texts: set[str] = set()
+    for path in sorted((shared_data / "study" / "splits").glob("*.jsonl")):
+        rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        found = (row.get("question") or row.get("ctx") for row in rows)
+        texts |= {" ".join(text.casefold().split()) for text in found}
+    assert len(texts) > 1000
+    assert len({question_key(text) for text in texts}) == len(texts)
 
 
 def test_plain_words_lose_all_punctuation() -> None:

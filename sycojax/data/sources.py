@@ -47,7 +47,8 @@ class Source:
         if (name, split) not in self._rows:
             place = self.data_sets[name].rows_file(split) or self.place
             try:
-                by_column(lambda indices: self._parse(name, split, indices))
+                records = list(self._read(self.data_sets[name], split))
+                by_column(lambda indices: self._parse(name, split, records, indices))
             except SycojaxError as error:
                 raise SycojaxError(f"data in {place}: {error}") from error
         return list(self._rows[name, split])
@@ -58,11 +59,13 @@ class Source:
         pairs = enumerate(self._read(self.data_sets[name], split))
         return [raw for index, (_, raw) in pairs if index in self._used[name, split]]
 
-    def _parse(self, name: str, split: Split, indices: bool) -> None:
+    def _parse(
+        self, name: str, split: Split, records: list[tuple[str, Mapping[str, Any]]], indices: bool
+    ) -> None:
         data_set, rows, used = self.data_sets[name], [], set[int]()
         counts = collections.Counter[str]()
         unasked: LeftOut | None = None
-        for index, (origin, raw) in enumerate(self._read(data_set, split)):
+        for index, (origin, raw) in enumerate(records):
             try:
                 rows.append(parse_record(data_set, raw, origin, counts, indices))
                 used.add(index)
