@@ -18,9 +18,9 @@ from sycojax.data.encode import EncodedExample
 from sycojax.models.base import FrozenBase
 from sycojax.planning.roofline import matmul_weights
 from sycojax.training.bank import Bank
-from sycojax.training.layout import laid_out
 from sycojax.training.optimizer import make_optimizer
 from sycojax.training.step import BankProgram
+from sycojax.weights.layout import laid_out
 from sycojax.weights.peft import export_adapter
 
 STEPS = {"toy": 4, "tiny": 1}  # optimiser steps of one repeat; one where not named

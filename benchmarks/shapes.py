@@ -22,7 +22,7 @@ from sycojax.data.prompts import Recipe
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, Tree, abstract_base, initial_lora, zero_lora
-from sycojax.models.compute import Compute, Dtype, Remat
+from sycojax.models.compute import AskedRemat, Compute, Dtype
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
 from sycojax.models.quantize import NF4_VALUES, Quantization
@@ -53,7 +53,7 @@ class Shape:
     config: LlamaConfig | None
     dtype: Dtype = "float32"
     quantization: Quantization = "none"
-    remat: Remat = BaseConfig().remat
+    remat: AskedRemat = BaseConfig().remat
     lora: LoRAConfig = LORA
     texts: Literal["toy", "sample"] = "toy"  # where none are given
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
@@ -79,8 +79,8 @@ _SMOLLM2 = Shape(
     "smollm2", planning.SHAPES["smollm2_135m"], texts="sample", items=2, decoded=16, new_tokens=32
 )
 _TOY, _LLAMA2_7B = _settings("toy"), _settings("llama2_7b")
-# As in configs/llama2_7b.py, but recomputing no more than the default, and in passes that fill an accelerator of 80 GB
-# or more: 72 examples of the sample fill 29 to 31 of 32 rows.
+# As in configs/llama2_7b.py, but in passes that fill an accelerator of 80 GB or more: 72 examples of the sample fill 29 to
+# 31 of 32 rows.
 _LARGE = Shape(
     "llama2_7b",
     LLAMA2_7B,

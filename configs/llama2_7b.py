@@ -15,7 +15,6 @@ def get_config(adapter: str = ""):
     config.base.path = "meta-llama/Llama-2-7b-chat-hf"
     config.base.chat_template = "llama2"  # the study's own; the checkpoint's strips white space
     config.base.dtype = "bfloat16"
-    config.base.remat = "full"
 
     config.lora.rank = 16
     config.lora.alpha = 32.0

@@ -21,7 +21,7 @@ from sycojax.data.templates import Argument
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, evaluations
 from sycojax.models.backends import Attention
-from sycojax.models.compute import AskedDtype, Dtype, Remat
+from sycojax.models.compute import AskedDtype, AskedRemat, Dtype
 from sycojax.models.lora import LoRAConfig
 from sycojax.models.quantize import Quantization
 from sycojax.records import COMBINED, PLACEBO
@@ -48,8 +48,8 @@ class BaseConfig:
     # Variables of the template, such as enable_thinking=False or date_string; "system" is a system turn.
     template_args: Mapping[str, Argument] = setting(dict, "adapter", "records", through="content")
     # What the backward pass recomputes instead of storing: nothing; all but the results of projections and
-    # attention ("dots": cheap, and on a CPU faster than none); or everything inside a layer.
-    remat: Remat = setting("dots", "nothing")
+    # attention ("dots": cheap, and on a CPU faster than none); or everything inside a layer. auto: dots where memory allows it.
+    remat: AskedRemat = setting("auto", "nothing")
     # Kernel: cudnn or splash where the device and shapes allow, else xla. One that is asked for by name is part of
     # what numbers are made from. What "auto" finds is not, as the device is not: a study may be continued elsewhere.
     # ``study.json`` names both.

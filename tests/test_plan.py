@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from sycojax.cli import main
 from sycojax.config import MeshConfig, StudyConfig
 from sycojax.errors import SycojaxError
-from sycojax.models.base import FrozenBase, abstract_base
+from sycojax.models.base import FrozenBase, abstract, abstract_base, merge
 from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
+from sycojax.models.lora import LoRAConfig
 from sycojax.planning import report, shapes
 from sycojax.planning.hardware import CHIPS, CORES, GIB, compiler_target
 from sycojax.planning.plan import Plan
@@ -29,8 +31,8 @@ from sycojax.planning.roofline import Work, decode_work, matmul_weights, score_w
 from sycojax.planning.shapes import HUB, SHAPES, architecture
 from sycojax.planning.topology import devices, parse
 from sycojax.scoring.memory import decoding_width
-from sycojax.training.layout import laid_out
 from sycojax.weights.frozen import compute_of
+from sycojax.weights.layout import laid_out, stored_bytes
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 TOY = f"--config={CONFIGS / 'toy.py'}"
@@ -293,6 +295,47 @@ def test_weights_are_spread_over_as_many_devices_as_hold_them(
     compute = compute_of(study("llama2_7b"), SHAPES[name], jax.devices(), memory)
     assert compute.mesh is not None
     assert (compute.mesh.shape["data"], compute.mesh.shape["fsdp"]) == mesh
+
+
+@pytest.mark.parametrize(
+    ("memory", "keys", "remat"),
+    [
+        (CHIPS["H100"].limit, {}, "dots"),
+        (CHIPS["v5e"].limit, {}, "dots"),  # spread over four: 3.4 GB of weights
+        # A row of 512 stores 1.7 GB: beside 3.4 GB of weights it is more than four fifths of 6 GB.
+        (6 * 10**9, {"mesh.fsdp": 4}, "full"),
+        (6 * 10**9, {"mesh.fsdp": 4, "base.remat": "none"}, "none"),
+        (CHIPS["v5e"].limit, {"train.micro_batch_rows": 64}, "full"),
+        (CHIPS["v5e"].limit, {"train.bank_width": 8}, "full"),
+        (None, {"train.bank_width": 8}, "dots"),
+    ],
+)
+def test_what_a_backward_pass_stores_is_chosen_by_memory(
+    memory: int | None, keys: dict[str, Any], remat: str
+) -> None:
+    config = study("llama2_7b").changed(keys)
+    compute = compute_of(config, SHAPES["llama2_7b"], jax.devices(), memory)
+    assert compute.remat == remat
+
+
+def test_what_is_stored_is_what_the_backward_pass_keeps() -> None:
+    """Against the arrays that a backward pass is handed: what 16 more tokens add to them."""
+    lora = LoRAConfig(rank=3, dropout=0.0)
+    compute = Compute("bfloat16", remat="dots")
+    split = abstract(SMALL, lora, compute)
+
+    def handed(rows: int) -> int:
+        ids = jnp.ones((rows, 16), jnp.int32)
+
+        def pull(lora: Any, params: Any) -> Any:
+            return jax.vjp(lambda own: merge(split.graph, own, params).hidden(ids, ids, ids), lora)[
+                1
+            ]
+
+        leaves = jax.tree.leaves(jax.eval_shape(pull, split.lora, split.base))
+        return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+
+    assert (handed(5) - handed(4)) / 16 == pytest.approx(stored_bytes(SMALL, 3, compute), rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from sycojax.parallel.mesh import row_ways
 Dtype = Literal["float32", "bfloat16"]
 AskedDtype = Literal["auto", "float32", "bfloat16"]
 Remat = Literal["none", "dots", "full"]
+AskedRemat = Literal["auto", "none", "dots", "full"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,8 +16,8 @@ from sycojax.planning.compile import Compiled, compile_program
 from sycojax.planning.roofline import Roofline, Work, decode_work, score_work, train_work
 from sycojax.planning.topology import Topology, devices
 from sycojax.scoring.scorer import Scorer
-from sycojax.training.layout import laid_out
 from sycojax.weights.frozen import compute_of
+from sycojax.weights.layout import laid_out
 
 Say = Callable[[str], None]
 # Compiles what its second argument lowers; the first names it for the user.

@@ -31,8 +31,7 @@ from sycojax.study.adapters import study_jobs
 from sycojax.study.datasets import prepare
 from sycojax.study.inputs import Inputs, prompts_of, tokenizer_of
 from sycojax.study.work import Asking, Training, asked, expected, trained
-from sycojax.training.layout import laid_out
-from sycojax.weights.frozen import chosen_fsdp
+from sycojax.weights.layout import chosen_fsdp, laid_out, with_remat
 
 # Assumed shares of a chip's published peak: FLOPs in training and scoring, bandwidth in decoding. Published figures of
 # LoRA on an 8B are at 40 % (NeMo AutoModel, one H100); ours were not measured.
@@ -152,8 +151,8 @@ def _base(config: StudyConfig, c: LlamaConfig, topology: Topology, chip: Chip) -
         )
     mesh: Any = AbstractMesh(tuple(sizes), MESH_AXES)
     b = config.base
-    compute = Compute(b.computed_in, b.quantization, b.remat, mesh=mesh, bank_axis=asked.bank_axis)
-    return abstract_base(c, config.lora, compute)
+    compute = Compute(b.computed_in, b.quantization, mesh=mesh, bank_axis=asked.bank_axis)
+    return abstract_base(c, config.lora, with_remat(compute, config, c, chip.limit))
 
 
 def _work(config: StudyConfig, c: LlamaConfig) -> tuple[list[Training], Asking, str]:

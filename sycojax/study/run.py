@@ -42,11 +42,11 @@ from sycojax.study.state import State, check_free, state_of
 from sycojax.study.work import followed
 from sycojax.study.workdir import alone, base_before, claim
 from sycojax.training.bank import AdapterJob
-from sycojax.training.layout import laid_out
 from sycojax.training.loop import BankTrainer
 from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.fingerprint import weights_fingerprint
 from sycojax.weights.frozen import load_frozen
+from sycojax.weights.layout import laid_out
 from sycojax.weights.precision import settled as settled_precision
 
 Until = Literal["data", "readouts", "train", "evaluate"]
@@ -132,6 +132,7 @@ class _Study:
         layout: dict[str, Any] = {"mesh": dict(base.mesh.shape)}
         if self.jobs:
             layout["micro_batch_rows"] = laid_out(config.train, base.compute).micro_batch_rows
+            layout["remat"] = base.compute.remat
         if base.mesh.size > 1:
             sizes = " x ".join(f"{axis} {size}" for axis, size in base.mesh.shape.items())
             note(f"mesh      {sizes}")

@@ -28,7 +28,6 @@ from sycojax.progress import Progress
 from sycojax.training.bank import AdapterJob, Bank, BankBatch, groups, shared_settings
 from sycojax.training.batches import example_losses
 from sycojax.training.fingerprint import fingerprint
-from sycojax.training.layout import laid_out
 from sycojax.training.metrics import Line, MetricsLog, read_lines
 from sycojax.training.optimizer import make_optimizer
 from sycojax.training.prefetch import prefetched
@@ -36,6 +35,7 @@ from sycojax.training.step import AdapterState, BankProgram, StepMetrics
 from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.checkpoints import Checkpoints
 from sycojax.weights.fingerprint import checksum
+from sycojax.weights.layout import laid_out
 
 # Seconds from one checkpoint to the next where ``checkpoint_every`` steps take longer: a kill costs less than a minute.
 SAVE_EVERY = 40.0

@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jax.sharding import AbstractMesh
-
 from sycojax.config import StudyConfig
-from sycojax.errors import SycojaxError
 from sycojax.models.backends import choose
-from sycojax.models.base import FrozenBase, abstract_base, device_bytes
+from sycojax.models.base import FrozenBase
 from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
-from sycojax.parallel.mesh import MESH_AXES, device_memory, make_mesh, present_devices
+from sycojax.parallel.mesh import device_memory, make_mesh, present_devices
 from sycojax.weights.huggingface import load_base, load_config, resolve_base
-
-# The share of a device's memory that weights may take where the config leaves open how they are spread: the rest is for
-# activations, caches and adapters.
-SHARE = 0.5
+from sycojax.weights.layout import chosen_fsdp, with_remat
 
 
 def compute_of(
@@ -38,37 +32,10 @@ def compute_of(
     fsdp = asked.fsdp or chosen_fsdp(config, architecture, len(devices), memory)
     mesh = make_mesh(asked.data, fsdp, asked.tensor, devices)
     backend = choose(base.attention, architecture, base.computed_in, mesh, config.train.row_length)
-    return Compute(
-        base.computed_in, base.quantization, base.remat, backend, mesh, bank_axis=asked.bank_axis
+    compute = Compute(
+        base.computed_in, base.quantization, "dots", backend, mesh, bank_axis=asked.bank_axis
     )
-
-
-def chosen_fsdp(
-    config: StudyConfig, architecture: LlamaConfig, count: int, memory: int | None
-) -> int:
-    """In how many parts the weights lie on ``count`` devices of ``memory`` bytes each, where ``mesh.fsdp`` is 0.
-
-    As few as let a device hold its part, and its part of the layers once more (decoding copies them), in ``SHARE`` of its
-    memory, if that is known; all that there are where none does. Sizes that ``mesh.data`` names leave it the rest.
-    """
-    asked, base = config.mesh, config.base
-    if asked.data != -1 and asked.tensor != -1:
-        return -1
-    ways = count // asked.tensor
-    if asked.data != -1 or ways < 1 or memory is None:
-        return 1
-    dividing = 1
-    for fsdp in (n for n in range(1, ways + 1) if ways % n == 0):
-        mesh: Any = AbstractMesh((ways // fsdp, fsdp, asked.tensor), MESH_AXES)
-        compute = Compute(base.computed_in, base.quantization, mesh=mesh)
-        try:
-            params = abstract_base(architecture, config.lora, compute).params
-        except SycojaxError:  # these sizes do not divide a weight
-            continue
-        dividing = fsdp
-        if device_bytes(params) + device_bytes(params["layers"]) <= SHARE * memory:
-            break
-    return dividing
+    return with_remat(compute, config, architecture, memory)
 
 
 def load_frozen(config: StudyConfig, *, progress: bool = True) -> FrozenBase:
