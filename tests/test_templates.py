@@ -22,6 +22,7 @@ from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN
 from sycojax.requests import Request
+from sycojax.weights.merged import write_tokenizer
 
 QUESTION = "What is two plus two?"
 Write = Callable[..., Path]
@@ -224,6 +225,23 @@ def test_one_of_several_templates(write: Write) -> None:
     assert "Hm." in read(directory, "short")[1].chat(["Hi"])
     with pytest.raises(SycojaxError, match=r"named default, short: set base.chat_template"):
         read(directory, "long")
+
+
+def test_templates_in_files_of_their_own_are_read_and_exported(
+    write: Write, tmp_path: Path
+) -> None:
+    """As transformers has saved several of them since 4.50."""
+    source, directory = dialects.CHATML.template, write(dialects.CHATML, chat_template=None)
+    (directory / "chat_template.jinja").write_text(source)
+    (directory / "additional_chat_templates").mkdir()
+    short = directory / "additional_chat_templates" / "short.jinja"
+    short.write_text(source.replace("You are a helpful assistant.", "Hm."))
+    exported = tmp_path / "exported"
+    exported.mkdir()
+    write_tokenizer(directory, exported)
+    for place in (directory, exported):
+        assert "helpful" in read(place)[1].chat(["Hi"])
+        assert "Hm." in read(place, "short")[1].chat(["Hi"])
 
 
 def test_a_checkpoint_without_a_template_says_what_to_set(write: Write) -> None:
