@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import dialects
 import pytest
 from synthetic_study import READOUTS, asked_in_arms, rows, write_study
 
@@ -29,7 +30,9 @@ from sycojax.evals.readouts import CLAIMED, CONTRASTS
 from sycojax.files import write_json
 from sycojax.records import Record, write_records
 from sycojax.requests import Request
+from sycojax.study import calibration
 from sycojax.study.calibration import calibrate
+from sycojax.study.inputs import read_inputs
 from sycojax.study.planted import RATES
 from sycojax.study.state import FORMAT
 from sycojax.weights.fingerprint import base_fingerprint
@@ -140,6 +143,17 @@ def test_another_study_is_left_alone(tmp_path: Path) -> None:
     write_json(tmp_path / "study.json", {"name": "other", "format": FORMAT})
     with pytest.raises(SycojaxError, match="holds the study 'other'"):
         calibrate(SETTINGS, tmp_path, progress=False)
+
+
+def test_its_template_is_audited_before_it_trains(tmp_path: Path) -> None:
+    """One whose end mark is no token would teach adapters that never stop."""
+    mute = dialects.CHATML._replace(template=dialects.CHATML.template.replace("<|im_end|>", "##"))
+    tokenizer = str(dialects.write_tokenizer(tmp_path, mute))
+    config = SETTINGS.changed({"base.tokenizer": tokenizer, "data.probe_limit": 2})
+    with pytest.raises(SycojaxError, match=r"which is no token of .* would never stop"):
+        calibration._requests(
+            config, read_inputs(config), {"answer": {"readout": "open"}}, ["answer"]
+        )
 
 
 # What it does to verdicts.

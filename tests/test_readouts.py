@@ -275,6 +275,8 @@ def test_replies_are_read_for_the_side_they_take(probe: str) -> None:
     assert {r.condition for r in asked_of} == {
         f"text,{arm}{s}0,0" for arm in ("user", "order") for s in "+-"
     }
+    # In Llama 2's marks the user's next turn is ordinary text, which a base may go on with.
+    assert {r.stop for r in asked_of} == {("</s>", "[INST]")}
 
     def said(request: Request, takes: str) -> Record:
         named = request.meta.get("named", ["", ""])

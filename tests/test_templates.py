@@ -22,6 +22,7 @@ from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN
 from sycojax.requests import Request
+from sycojax.weights.merged import write_tokenizer
 
 QUESTION = "What is two plus two?"
 Write = Callable[..., Path]
@@ -140,6 +141,51 @@ def test_the_day_is_pinned_and_can_be_set(write: Write) -> None:
     assert "Today Date: 1 May 2020" in read(directory, date_string="1 May 2020")[1].chat(["Hi"])
 
 
+@pytest.mark.parametrize("written", ["%-m/%-d/%Y", "%F %T", "%A the %j. day", "%c"])
+def test_every_way_to_write_the_day_is_known(written: str, write: Write) -> None:
+    source = dialects.CHATML.template.replace(
+        "You are a helpful assistant.", f"Today {{{{ strftime_now('{written}') }}}}."
+    )
+    day = f"{DATE:{written}}"
+    assert f"Today {day}." in read(write(dialects.CHATML, chat_template=source))[1].chat(["Hi"])
+
+
+def test_a_way_to_write_the_day_that_is_not_known_is_refused(write: Write) -> None:
+    source = "{{ strftime_now('%s') }}" + dialects.CHATML.template
+    with pytest.raises(SycojaxError, match=r"refuses a conversation .a date as %s is not known"):
+        read(write(dialects.CHATML, chat_template=source))[1].chat(["Hi"])
+
+
+@pytest.mark.parametrize(
+    "name", ["enable_thinkng", "tokenize", "return_dict", "messages", "add_generation_prompt"]
+)
+def test_an_argument_that_would_do_nothing_or_is_not_the_user_s_is_refused(
+    name: str, write: Write
+) -> None:
+    """A misspelt switch would leave thinking on, silently; a word of the renderer's own would end in a traceback."""
+    with pytest.raises(SycojaxError, match=rf"no variable '{name}' to set: leave .*{name} out"):
+        read(write(dialects.QWEN3), **{name: False})
+
+
+def test_a_system_turn_that_says_nothing_is_a_turn(write: Write) -> None:
+    """A template that has one of its own does not put it in."""
+    _, prompts = read(write(dialects.CHATML), system="")
+    assert prompts.chat(["Hi"]).startswith("<|im_start|>system\n<|im_end|>\n<|im_start|>user")
+
+
+def test_a_system_turn_that_is_swallowed_is_to_be_left_out(write: Write) -> None:
+    """Mistral v0.3's template writes it in front of the last turn, if that is the user's."""
+    source = (
+        "{{ bos_token }}{% if messages[0].role == 'system' %}{% set system = messages[0].content %}"
+        "{% set messages = messages[1:] %}{% else %}{% set system = '' %}{% endif %}{% for m in messages %}"
+        "{% if m.role == 'user' %}[INST] {{ system if loop.last }}{{ m.content }}[/INST]"
+        "{% else %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
+    )
+    prompts = read(write(dialects.MISTRAL, chat_template=source), system="Be brief.")[1]
+    with pytest.raises(SycojaxError, match=r"the system's turn .*template_args.system out"):
+        prompts.chat(["Hi"])
+
+
 def test_a_system_turn_is_an_argument(write: Write) -> None:
     _, prompts = read(write(dialects.CHATML), system="Be brief.")
     assert prompts.chat(["Hi"]).startswith(
@@ -179,6 +225,23 @@ def test_one_of_several_templates(write: Write) -> None:
     assert "Hm." in read(directory, "short")[1].chat(["Hi"])
     with pytest.raises(SycojaxError, match=r"named default, short: set base.chat_template"):
         read(directory, "long")
+
+
+def test_templates_in_files_of_their_own_are_read_and_exported(
+    write: Write, tmp_path: Path
+) -> None:
+    """As transformers has saved several of them since 4.50."""
+    source, directory = dialects.CHATML.template, write(dialects.CHATML, chat_template=None)
+    (directory / "chat_template.jinja").write_text(source)
+    (directory / "additional_chat_templates").mkdir()
+    short = directory / "additional_chat_templates" / "short.jinja"
+    short.write_text(source.replace("You are a helpful assistant.", "Hm."))
+    exported = tmp_path / "exported"
+    exported.mkdir()
+    write_tokenizer(directory, exported)
+    for place in (directory, exported):
+        assert "helpful" in read(place)[1].chat(["Hi"])
+        assert "Hm." in read(place, "short")[1].chat(["Hi"])
 
 
 def test_a_checkpoint_without_a_template_says_what_to_set(write: Write) -> None:

@@ -117,15 +117,16 @@ def make(directory: Path, name: str) -> Path:
     elif name == "llama class over bytes":
         byte_level(directory, MARKS, MARKS[0], bos_token=MARKS[0], eos_token=MARKS[1])
         edit(config, tokenizer_class="LlamaTokenizerFast", legacy=True, add_bos_token=True)
-    elif name == "tokenizer.model":
+    elif name.startswith("tokenizer.model"):
         pieces(directory, {"<|im_start|>": 300, "<|im_end|>": 301}, add_bos_token=True)
+        edit(config, legacy=name != "tokenizer.model, not legacy")
         edit(config, bos_token="<s>", eos_token="<|im_end|>", unk_token="<unk>")
     return directory
 
 
 NAMES = (
     "smollm", "llama3", "no bos", "decoder", "added_tokens.json", "eos not special",
-    "llama class over bytes", "tokenizer.model",
+    "llama class over bytes", "tokenizer.model", "tokenizer.model, not legacy",
 )  # fmt: skip
 
 

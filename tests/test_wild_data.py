@@ -259,11 +259,11 @@ def test_hellaswag_is_shown_as_lm_eval_shows_it() -> None:
     }  # fmt: skip
     row = parse_record(BUILTIN["hellaswag"], raw, "f:1")
     (asked,) = BUILTIN["hellaswag"].requests([row], Prompts(), 0)
-    # What lm-eval's process_docs makes of it.
+    # What lm-eval's process_docs makes of it, but that no ending begins with a space of its own.
     assert (
         "Home and Garden: How to sweep. Get a broom. Any will do. The broom [/INST]" in asked.prompt
     )
-    assert asked.candidates == (" " + without_marks(raw["endings"][0]), " [step]")
+    assert asked.candidates == (" sweeps.. Rest.", " [step]")
     assert without_marks("[substeps] sweeps. [title] Rest.") == " sweeps.. Rest."
     (example,) = BUILTIN["hellaswag"].examples([row], Prompts(), 0)
     assert "Home and Garden: How to sweep." in example.prompt

@@ -10,14 +10,16 @@ answer adds is what a rendering *with* it has more than that. So nothing here kn
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import hashlib
+import inspect
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sycojax.data.encode import shared_length
+from sycojax.data.template_date import DATE, dated
 from sycojax.errors import SycojaxError
 
 if TYPE_CHECKING:
@@ -44,10 +46,8 @@ PLAIN = (
 # What else shows that a model has begun the user's next turn itself.
 NAMED = {"llama2": (LLAMA2, ("[INST]",)), "plain": (PLAIN, ("\nQuestion:",))}
 
-# A template that prints today's date prints this one, so that a study asked on two days is the same study.
-DATE = datetime.date(2024, 7, 26)
-_DIRECTIVES = ("%Y", "%y", "%m", "%B", "%b", "%d", "%-d", "%e", "%A", "%a", "%H", "%I", "%M", "%S", "%p", "%Z")  # fmt: skip
-
+# Variables that are not the user's, besides what ``apply_chat_template`` is given.
+_SET_ELSEWHERE = ("conversations", "messages", "raise_exception", "strftime_now", "text_start")
 SYSTEM = "system"  # the one argument that is no variable of the template: a system turn in front of everything
 # An answer that no template writes by itself, to see what is written around one.
 _PROBE = "Xylophone"
@@ -142,7 +142,7 @@ class Template:
         tokenize: Any = _raw(tokenizer).apply_chat_template
         return tokenize(
             self._messages(turns),
-            chat_template=_dated(self.source),
+            chat_template=dated(self.source),
             tokenize=True,
             return_dict=False,
             **variables,
@@ -178,8 +178,10 @@ class Template:
         return len(spaced) == len(bare) + 2
 
     def _messages(self, turns: Sequence[str]) -> list[dict[str, str]]:
-        system = self.args.get(SYSTEM)
-        first = [{"role": "system", "content": str(system)}] if system else []
+        # One that says nothing is a turn, too: a template may have one of its own where there is none.
+        first = (
+            [{"role": "system", "content": str(self.args[SYSTEM])}] if SYSTEM in self.args else []
+        )
         roles = ("user", "assistant")
         return first + [{"role": roles[i % 2], "content": turn} for i, turn in enumerate(turns)]
 
@@ -189,10 +191,15 @@ class Template:
 
         messages = self._messages(turns)
         variables = {name: value for name, value in self.args.items() if name != SYSTEM}
+        mend = (
+            "leave base.template_args.system out"
+            if SYSTEM in self.args
+            else "set another base.chat_template"
+        )
         try:
             (text,), _ = render_jinja_template(
                 [messages],
-                chat_template=_dated(self.source),
+                chat_template=dated(self.source),
                 add_generation_prompt=waiting,
                 **{**self.tokens, **variables},
             )
@@ -205,17 +212,12 @@ class Template:
             RecursionError,
         ) as error:
             said = " ".join(str(error).split()) or type(error).__name__
-            mend = (
-                "leave base.template_args.system out"
-                if self.args.get(SYSTEM)
-                else "set another base.chat_template"
-            )
             raise SycojaxError(f"{self.origin} refuses a conversation ({said}): {mend}") from error
         for message in messages:
             if message["content"].strip() not in text:
                 raise SycojaxError(
                     f"{self.origin} leaves out or changes what is said: the {message['role']}'s turn "
-                    f"{message['content'][:60]!r} is not in what it writes; set base.chat_template to another template"
+                    f"{message['content'][:60]!r} is not in what it writes: {mend}"
                 )
         return text
 
@@ -236,19 +238,10 @@ class _Frame:
     strips: bool  # white space around an answer goes
 
 
-def _dated(source: str) -> str:
-    """``source`` with ``strftime_now``, where it asks for the date, put in as a macro that knows one day only."""
-    if "strftime_now" not in source:
-        return source
-    written = "".join(f"|replace('{d}', '{DATE.strftime(d)}')" for d in _DIRECTIVES)
-    # The empty expression keeps Jinja from taking a line feed away from the beginning of the template.
-    return f"{{%- macro strftime_now(format) -%}}{{{{ format{written} }}}}{{%- endmacro %}}{{{{ '' }}}}{source}"
-
-
 def template_of(tokenizer: Tokenizer, chosen: str, args: Mapping[str, Argument]) -> Template:
     """The template of ``base.chat_template``: empty for the checkpoint's own, else a name.
 
-    Raises ``SycojaxError`` where the checkpoint has none, or none of that name.
+    Raises ``SycojaxError`` where the checkpoint has none, or none of that name, or where it does not read one of ``args``.
     """
     raw = _raw(tokenizer)
     special = {role: text for role, text in raw.special_tokens_map.items() if isinstance(text, str)}
@@ -260,7 +253,8 @@ def template_of(tokenizer: Tokenizer, chosen: str, args: Mapping[str, Argument])
                 f"base.chat_template=llama2 needs BOS and EOS tokens, and {tokenizer.source} does not have both: use its own "
                 "template or plain"
             )
-        return Template(chosen, NAMED[chosen][0], tokens, dict(args), f"the template {chosen}")
+        source, origin = NAMED[chosen][0], f"the template {chosen}"
+        return _taking(raw, Template(chosen, source, tokens, dict(args), origin))
     own = raw.chat_template
     if not own:
         raise SycojaxError(
@@ -278,7 +272,20 @@ def template_of(tokenizer: Tokenizer, chosen: str, args: Mapping[str, Argument])
             "llama2 or to plain"
         )
     source = named[chosen or "default"]
-    return Template("own", source, tokens, dict(args), f"the chat template of {tokenizer.source}")
+    origin = f"the chat template of {tokenizer.source}"
+    return _taking(raw, Template("own", source, tokens, dict(args), origin))
+
+
+def _taking(raw: PreTrainedTokenizerFast, template: Template) -> Template:
+    """``template``; refused where an argument would do nothing, since it does not read it, or is set by the renderer."""
+    elsewhere = {*_SET_ELSEWHERE, *inspect.signature(raw.apply_chat_template).parameters}
+    for name in template.args:
+        read = re.search(rf"\b{re.escape(name)}\b", template.source)
+        if name != SYSTEM and (not read or name in elsewhere):
+            raise SycojaxError(
+                f"{template.origin} has no variable {name!r} to set: leave base.template_args.{name} out"
+            )
+    return template
 
 
 def _raw(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:

@@ -192,11 +192,13 @@ def _read(directory: Path, name: str) -> PreTrainedTokenizerFast:
     ) as error:  # the library's own type for a file it cannot read is Exception itself
         kind = "a tokenizer.json" if name.endswith(".json") else "a SentencePiece model"
         said = str(error).strip().splitlines() or [repr(error)]
-        raise SycojaxError(f"{directory / name} is not {kind}: {said[0]}") from error
+        raise SycojaxError(
+            f"{directory / name} is not {kind}, or a file beside it does not fit it: {said[0]}"
+        ) from error
     raw.backend_tokenizer.no_truncation()
     raw.backend_tokenizer.no_padding()
     if name == "tokenizer.model":
-        _compare(raw, directory / name)
+        _compare(raw, directory / name, legacy=config.get("legacy") is not False)
     _name_ends(raw, beside, directory / name)
     return raw
 
@@ -205,16 +207,20 @@ def _read(directory: Path, name: str) -> PreTrainedTokenizerFast:
 _PROBE = "  Two  spaces, 1234 a\tb\n\né e\u0301 日本 \U0001f600 x"
 
 
-def _compare(raw: PreTrainedTokenizerFast, file: Path) -> None:
-    """Refuse a conversion that gives other ids than SentencePiece itself; versions of transformers differ."""
+def _compare(raw: PreTrainedTokenizerFast, file: Path, *, legacy: bool) -> None:
+    """Refuse a conversion that gives other ids than SentencePiece itself; versions of transformers differ.
+
+    Where ``legacy`` is switched off, a text that begins with a space gets no other in front, so it is not asked for one.
+    """
     import sentencepiece
     import transformers
 
     model = sentencepiece.SentencePieceProcessor(model_file=str(file))
-    if raw.encode(_PROBE, add_special_tokens=False) != model.encode(_PROBE):
+    probe = _PROBE if legacy else _PROBE.lstrip()
+    if raw.encode(probe, add_special_tokens=False) != model.encode(probe):
         raise SycojaxError(
-            f"transformers {transformers.__version__} reads {file} otherwise than SentencePiece does: install "
-            "transformers 5.24, or give a directory with tokenizer.json"
+            f"transformers {transformers.__version__} reads {file} otherwise than SentencePiece does: give a directory with "
+            "tokenizer.json, or install transformers 5.24 where that is another"
         )
 
 

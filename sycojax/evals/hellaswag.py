@@ -136,8 +136,8 @@ def _shown(row: HellaswagRow, prompts: Prompts) -> tuple[str, tuple[str, ...]]:
 
 
 def _shown_ending(ending: str) -> str:
-    shown = without_marks(ending)
-    return shown if shown.strip() else ending
+    # Behind a mark stands a space that other endings of the row do not begin with.
+    return without_marks(ending).strip() or ending
 
 
 def without_marks(text: str) -> str:

@@ -158,7 +158,7 @@ def spoken(
                         cluster=unit.cluster,
                         prompt=prompts.chat(one.turns),
                         max_new_tokens=MAX_NEW_TOKENS,
-                        stop=(prompts.end_of_turn,),
+                        stop=prompts.stop,
                         meta={"readout": TEXT, **one.meta},
                         turns=one.turns,
                     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from analysis.calibration.planted import describe
 from sycojax.config import StudyConfig
 from sycojax.data.encode import encode_example
 from sycojax.data.examples import Example
+from sycojax.data.template_audit import audit_template
 from sycojax.errors import SycojaxError
 from sycojax.evals import evaluations, readouts
 from sycojax.evals.readouts import CLAIMED
@@ -150,4 +152,6 @@ def _requests(
             )
         else:
             asked[name] = requests_of(registry, name, rows[name], given.prompts, config.data.seed)
-    return fitting(asked, registry, given.prompts, given.tokenizer, given.context)[0]
+    found, _ = fitting(asked, registry, given.prompts, given.tokenizer, given.context)
+    audit_template(given.prompts, given.tokenizer, itertools.chain.from_iterable(found.values()))
+    return found

@@ -13,7 +13,8 @@ from sycojax import __version__, gguf_file, toy
 from sycojax.errors import SycojaxError
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-DOWNLOADED = ("*.safetensors", "*.json", "tokenizer.model", "chat_template.jinja")
+TEMPLATES = ("chat_template.jinja", "additional_chat_templates/*.jinja")
+DOWNLOADED = ("*.safetensors", "*.json", "tokenizer.model", *TEMPLATES)
 
 # What the hub's client raises: its own errors, those of the HTTP library below it, and those of its uploader.
 _HTTP_ERROR = huggingface_hub.errors.HTTPError  # pyright: ignore[reportPrivateImportUsage]

@@ -28,13 +28,13 @@ from sycojax.models.quantize import Quantization, quantize
 from sycojax.parallel.distributed import is_first
 from sycojax.progress import Progress
 from sycojax.weights.gguf import config_of
-from sycojax.weights.hub import finish, resolve
+from sycojax.weights.hub import TEMPLATES, finish, resolve
 from sycojax.weights.names import EMBEDDINGS, HEAD
 from sycojax.weights.stored import DTYPES, SINGLE, difference, open_files
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "chat_template.jinja",
+    "added_tokens.json", *TEMPLATES,
 )  # fmt: skip
 GENERATION = "generation_config.json"
 ROWS = 4096  # of a table, which are compared at a time

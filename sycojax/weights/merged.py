@@ -102,7 +102,9 @@ def write_tokenizer(source: Path, directory: Path) -> None:
         read_tokenizer(found).save_pretrained(str(directory))
         return
     for file in _present(source, TOKENIZER_FILES):
-        shutil.copyfile(file, directory / file.name)
+        copy = directory / file.relative_to(source)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, copy)
 
 
 def _write(
