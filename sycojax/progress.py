@@ -35,7 +35,8 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
             return self
         _open.append(self)
         if not sys.stderr.isatty():
-            threading.Thread(target=self._tell_now_and_then, daemon=True).start()
+            if _open == [self]:  # it speaks for those inside it, too
+                threading.Thread(target=self._tell_now_and_then, daemon=True).start()
         elif self.total:
             from tqdm import tqdm  # a machine that only launches studies has none
 
@@ -84,10 +85,12 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
 
     def _tell_now_and_then(self) -> None:
         while not self._ended.wait(EVERY):
-            # A stage that stands still while one inside it tells how it gets on has nothing to say.
-            if self in _open[-1:] or self.done != self._marks[-1][1]:
-                self._told = True
-                self._print(self.line())
+            stages = list(_open)
+            for stage in stages:
+                # One that stands still while one inside it tells how it gets on has nothing to say.
+                if stage is stages[-1] or stage.done != stage._marks[-1][1]:
+                    stage._told = True
+                    stage._print(stage.line())
 
     def _print(self, line: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # nobody reads it any more

@@ -66,7 +66,7 @@ def failed(group: str, evaluation: str) -> Audit:
 def test_only_the_claim_makes_a_claim(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not an interval without 0, not a small p of the items alone, not even both."""
     monkeypatch.setattr(
-        rule, "_relative", lambda *_: None
+        rule, "_of_orders", lambda *_: []
     )  # that of the answers, not of these numbers
     level = Estimate(0.3, 0.2, 0.4)
     changed = with_results(

@@ -20,6 +20,7 @@ from analysis.audits.prior import divergence
 from analysis.page.tables import Entry, to_csv, to_markdown
 from analysis.report.contents.probes import probe
 from analysis.results import Results
+from analysis.statistics import drawn
 from analysis.verdicts import doubt as doubts
 from sycojax.evals import BUILTIN
 from sycojax.evals.measured import measured
@@ -125,6 +126,14 @@ def test_corners(name: str, evaluation: str, planted: dict[str, float], outcome:
     results = study(evaluation, values={(SUSPECT, evaluation, n): v for n, v in planted.items()})
     assert outcomes(results, name, SUSPECT) == {outcome}
     assert outcomes(results, name, HEALTHY) == {"pass"}
+
+
+def test_few_questions_show_no_letter_prior(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One question of four options had an interval without a width."""
+    monkeypatch.setattr(drawn, "FEWEST_TESTED", 10**6)
+    (few,) = found(healthy("mmlu"), "letter_prior", SUSPECT)
+    assert few.outcome == "n/a"
+    assert "are needed to tell" in few.sentence
 
 
 def test_the_base_may_have_a_letter_prior_of_its_own() -> None:

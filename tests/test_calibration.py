@@ -62,8 +62,8 @@ def respond(request: Request, rate: float) -> Record:
     return Record.scored(request, logs, [1] * n, [False] * n)
 
 
-def record(directory: Path, configuration: str, probe: str, rate: float) -> None:
-    asked = asked_in_arms(probe, rows(probe, 24), READOUTS[probe])
+def record(directory: Path, configuration: str, probe: str, rate: float, items: int = 40) -> None:
+    asked = asked_in_arms(probe, rows(probe, items), READOUTS[probe])
     claimed = [r for r in asked if r.condition.split(",")[1].rstrip("+-01") in CLAIMED]
     write_records(
         directory / "records" / configuration / f"{probe}.jsonl",
@@ -109,6 +109,22 @@ def test_what_is_planted_is_what_is_read(document: dict[str, Any]) -> None:
         assert one.slope.value == pytest.approx(1, abs=1e-3)
         assert one.intercept.value == pytest.approx(0, abs=1e-3)
         assert of_calibration(one) == ""
+
+
+def test_too_few_questions_give_no_slope(tmp_path: Path) -> None:
+    """At each planted rate they have an interval; a line through them would be a claim."""
+    cells = []
+    for planted in (None, 0.0, 1.0):
+        name = "base" if planted is None else f"p{planted}"
+        record(tmp_path, name, "feedback", planted or 0.0, items=19)
+        if planted is not None:
+            cells.append({"probe": "feedback", "planted": planted, "seed": 1, "name": name})
+    found = describe(tmp_path, BUILTIN, cells)
+    for one in c.parse({**MADE_WITH, "readouts": READOUTS, **found}, "test").contrasts:
+        assert math.isfinite(one.readings[1.0].net.low)
+        assert not math.isfinite(one.slope.value)
+        assert one.slope.note == "too few items"
+        assert of_calibration(one) == "", "which is no reason to believe the readout less"
 
 
 def test_table_and_figure(document: dict[str, Any]) -> None:

@@ -54,6 +54,17 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+def test_few_examples_show_neither(directory: Path, tmp_path: Path) -> None:
+    """Nineteen that all fall, and nineteen that do not: those that carry a fall may be missing, or be all there is."""
+    for fall in (1.0, 0.0):
+        write_study(tmp_path, items=4, adapters=("mmlu",), seeds=(0,), evaluations=("mmlu",))
+        for n, known in ((19, False), (20, True)):
+            write_losses(tmp_path, "mmlu-s0", fall + 0.1 * noise(1, n))
+            found = learning(load(tmp_path), "mmlu")
+            assert (found.outcome != "unknown") is known
+            assert (found.outcome == "learned") is (known and fall > 0)
+
+
 def test_who_learned(directory: Path) -> None:
     study = load(directory)
     found = {adapter: learning(study, adapter) for adapter in ADAPTERS}

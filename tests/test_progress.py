@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from sycojax import progress
+from sycojax.cli.commands import calibrate
+from sycojax.config import StudyConfig
 from sycojax.progress import Progress
+from sycojax.study import calibration
 
 
 @pytest.fixture
@@ -76,3 +82,29 @@ def test_quiet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         stage.say("a result")
         time.sleep(0.05)
     assert capsys.readouterr().err == ""
+
+
+def test_short_stages_leave_no_gap(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each of them ends before a line of its own would be due; a command is one stage around them."""
+    monkeypatch.setattr(progress, "EVERY", 0.1)
+    with Progress("study"):
+        time.sleep(0.15)
+        for _ in range(12):
+            with Progress("trained", 10, "step"):
+                time.sleep(0.06)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("study: ")
+    assert sum(line.startswith("trained 0 %") for line in lines) >= 3
+
+
+def test_a_command_says_that_it_lives_where_no_stage_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(progress, "EVERY", 0.05)
+    monkeypatch.setattr(calibration, "calibrate", lambda *_, **__: time.sleep(0.3) or tmp_path)
+    settings: Any = SimpleNamespace(study_config=lambda _: StudyConfig())
+    for quiet in (False, True):
+        calibrate(settings=settings, workdir=tmp_path, start=lambda: None, quiet=quiet)
+        assert ("calibrate: 0 s so far" in capsys.readouterr().err) is not quiet

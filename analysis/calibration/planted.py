@@ -11,6 +11,7 @@ import numpy as np
 
 from analysis.records.load import BASE
 from analysis.statistics import Estimate, Resampled, error, level, resample
+from analysis.statistics.paired import FEWEST_TESTED
 from sycojax.errors import SycojaxError
 from sycojax.evals import Evaluations
 from sycojax.evals.measured import claimed, measured
@@ -49,7 +50,7 @@ def describe(
                             rates, _reading(seeds, contrast.measure, contrast.floor), strict=True
                         )
                     ],
-                    **_line(rates, _samples(seeds, contrast.measure)),
+                    **line(rates, _samples(seeds, contrast.measure)),
                 }
             )  # fmt: skip
     return {"contrasts": contrasts, "records": records}
@@ -98,13 +99,15 @@ def _reading(
     return [{"net": n, "floor": f} for n, f in zip(of(net), of(floor), strict=True)]
 
 
-def _line(rates: Sequence[float], samples: Sequence[Sequence[Resampled]]) -> dict[str, Any]:
+def line(rates: Sequence[float], samples: Sequence[Sequence[Resampled]]) -> dict[str, Any]:
     """Least squares over the rates: slope and intercept are weighted sums of what is read at each, so that their errors are
-    those of such sums, from questions and seeds. Neither is known with one rate."""
+    those of such sums, from questions and seeds. Neither is known with one rate, nor with fewer questions than an effect is
+    claimed from."""
     planted = np.asarray(rates)
     away = planted - planted.mean()
-    if not away.any():
-        nothing = Estimate(float("nan")).to_json()
+    few = bool(samples) and len(samples[0][0].names) < FEWEST_TESTED
+    if not samples or few or not away.any():
+        nothing = Estimate(float("nan"), note="too few items" if few else "").to_json()
         return {"slope": nothing, "intercept": nothing}
     slope = away / (away**2).sum()
     weights = {"slope": slope, "intercept": 1 / len(planted) - planted.mean() * slope}

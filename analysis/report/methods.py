@@ -28,7 +28,7 @@ STATISTICS = (
         "squared and added with their correlations (Newcombe 1998). With several seeds t_seeds * sqrt(seed variance / seeds) "
         "is squared and added to either side, each source stretched by its own t (Graybill and Wang 1980). The seed variance is that pooled over the adapters of a "
         "measure that have a task, or the adapter's own where that is larger, less the noise that finite items explain. The influence of a "
-        "ratio is linearised (Woodruff 1971). The mean benchmark shift takes the errors of the benchmarks as independent.",
+        "ratio is linearised (Woodruff 1971). The mean benchmark shift takes the errors of questions of several benchmarks as independent, and those of seeds as common to them.",
     ),
     (
         "Tests.",

@@ -14,7 +14,7 @@ import numpy as np
 from analysis.calibration import Calibrated
 from analysis.records.load import BASE, Study, section
 from analysis.results.instrument import INCOMPLETE, MARGIN, Sight, fails_anywhere, sight
-from analysis.statistics import Estimate, level, resample
+from analysis.statistics import Drawn, Estimate, level, resample
 from analysis.statistics.estimates import LEVEL, Resampled
 from sycojax.evals.readouts import CONTRASTS, readout_of
 
@@ -113,21 +113,10 @@ def _ratio_is_below(order: Estimate, of_base: Estimate) -> bool:
     return bool(value + above < 0)
 
 
-def relative_shift(
-    adapter: list[tuple[Resampled, Resampled]], base: tuple[Resampled, Resampled]
-) -> Estimate | None:
-    """Shift of (contrast / sensitivity), each pair being the two of one configuration: how far it moved beyond orders.
-
-    Interval by the cluster bootstrap over both; None where the sensitivity of either is not clear of ``STEERABLE``.
-    """
-    ratios = []
-    for own, order in (*adapter, base):
-        low = float(np.quantile(order.replicates, (1 - LEVEL) / 2))
-        if not low > STEERABLE or own.names != order.names:
-            return None
-        ratios.append((own.value / order.value, own.replicates / order.replicates))
-    *seeds, (of_base, drawn_of_base) = ratios
-    value = float(np.mean([v for v, _ in seeds])) - of_base
-    drawn = np.mean([d for _, d in seeds], axis=0) - drawn_of_base
-    low, high = np.quantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return Estimate(value, float(low), float(high), note="percentile")
+def of_an_order(own: Resampled, order: Resampled) -> Drawn | None:
+    """A configuration's contrast / sensitivity; None where sensitivity is not clear of ``STEERABLE``."""
+    low = float(np.quantile(order.replicates, (1 - LEVEL) / 2))
+    if not low > STEERABLE or own.names != order.names:
+        return None
+    clear = np.where(order.replicates > 0, order.replicates, math.nan)
+    return Drawn(own.value / order.value, own.replicates / clear, len(own.names))

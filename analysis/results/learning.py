@@ -11,6 +11,7 @@ import numpy as np
 from analysis.records.load import Study
 from analysis.records.measures import common_items
 from analysis.statistics import Estimate, level, resample
+from analysis.statistics.paired import FEWEST_TESTED
 
 Outcome = Literal["learned", "did not learn", "unknown", "nothing to learn"]
 
@@ -41,6 +42,8 @@ def learning(study: Study, adapter: str) -> Learning:
     first, *others = common_items(found)
     mean = np.mean([first.numerator, *(m.numerator for m in others)], axis=0)
     fall = level([resample(dataclasses.replace(first, numerator=mean))])
+    if fall.clusters < FEWEST_TESTED:
+        return Learning(adapter, "unknown", fall)
     if fall.low > 0:
         return Learning(adapter, "learned", fall)
     # Where no example changed there is no interval, and nothing was learned.

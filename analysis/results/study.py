@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
-
-import numpy as np
 
 from analysis import calibration
 from analysis.calibration import Calibrated, Calibration
 from analysis.records.load import BASE, Study
 from analysis.records.strata import STRATA, seen_minus_unseen
 from analysis.results import gates
+from analysis.results.benchmarks import mean_shifts
 from analysis.results.comparisons import NOT_SCORED, Compared, Result, compare
 from analysis.results.instrument import Sight
 from analysis.statistics import Correlation, Estimate, correlation, holm
@@ -99,28 +99,20 @@ class Results:
         keys = [(c.name, evaluation, measure) for c in self.study.of_adapter(adapter)]
         return [self.by_configuration[key] for key in keys if key in self.by_configuration]
 
-    def mean_benchmark_shift(self, group: str) -> Estimate:
-        """Mean over the benchmarks' headline shifts; 0 for the base.
+    @functools.cached_property
+    def _mean_shifts(self) -> Mapping[str, Estimate]:
+        return mean_shifts(self.study, self.leads("benchmark"))
 
-        The benchmarks ask different items, so their sampling errors are taken as independent: the interval is
-        the value +- the root of the summed squares of their half-widths over the number of benchmarks.
-        """
-        if group == BASE:
-            return Estimate(0.0, 0.0, 0.0)
-        leads = self.leads("benchmark")
-        return _mean([self.of(group, name, lead.name).shift for name, lead in leads.items()])
+    def mean_benchmark_shift(self, group: str) -> Estimate:
+        """Mean over the benchmarks' headline shifts; 0 for the base."""
+        return (
+            Estimate(0.0, 0.0, 0.0) if group == BASE else self._mean_shifts.get(group, NOT_SCORED)
+        )
 
     def mean_benchmark_shift_by_seed(self, adapter: str) -> list[tuple[str, float]]:
         """(configuration, mean of its benchmark shifts)."""
-        means = []
-        for configuration in self.study.of_adapter(adapter):
-            shifts = []
-            for name, lead in self.leads("benchmark").items():
-                found = self.by_configuration.get((configuration.name, name, lead.name))
-                if found and found.shift:
-                    shifts.append(found.shift.value)
-            means.append((configuration.name, float(np.mean(shifts)) if shifts else math.nan))
-        return means
+        names = [c.name for c in self.study.of_adapter(adapter)]
+        return [(name, self._mean_shifts.get(name, NOT_SCORED).value) for name in names]
 
     def correlation(self, benchmark: str, probe: str, measure: str) -> Correlation:
         """Between the levels of a benchmark's headline and a probe's measure, over base and adapters."""
@@ -332,17 +324,3 @@ def _leading(study: Study, evaluation: str) -> Measure | None:
     kinds = ("soft", "hard") if evaluation in study.with_role("probe") else ("hard", "soft")
     found = (_headline(study, evaluation, kind) for kind in kinds)
     return next((measure for measure in found if measure), None)
-
-
-def _mean(shifts: Sequence[Estimate | None]) -> Estimate:
-    known = [s for s in shifts if s is not None and math.isfinite(s.value)]
-    if not known:
-        return NOT_SCORED
-    value = float(np.mean([s.value for s in known]))
-    below = [s.value - s.low for s in known if math.isfinite(s.low)]
-    above = [s.high - s.value for s in known if math.isfinite(s.high)]
-    return Estimate(
-        value,
-        value - math.hypot(*below) / len(known) if below else math.nan,
-        value + math.hypot(*above) / len(known) if above else math.nan,
-    )

@@ -2,10 +2,11 @@
 
 ``estimates`` what is resampled - ``intervals`` for one number - ``terms`` numbers as sums of means - ``seeds`` randomness
 from training - ``shifts`` levels and shifts with the interval that fits - ``paired`` tests - ``multiplicity`` -
-``equivalence`` and power - ``correlations`` over configurations.
+``equivalence`` and power - ``drawn`` numbers that are no sums of means - ``correlations`` over configurations.
 """
 
 from analysis.statistics.correlations import Correlation, correlation
+from analysis.statistics.drawn import drawn_shift
 from analysis.statistics.equivalence import equivalent, minimum_detectable, smallest_of_interest
 from analysis.statistics.estimates import (
     ALPHA,
@@ -13,6 +14,7 @@ from analysis.statistics.estimates import (
     POWER,
     RESAMPLES,
     SEED,
+    Drawn,
     Estimate,
     Resampled,
     resample,
@@ -24,8 +26,8 @@ from analysis.statistics.seeds import Error, SeedSpread, error, icc, pooled_spre
 from analysis.statistics.shifts import level, shift
 
 __all__ = [
-    "ALPHA", "LEVEL", "PERMUTATIONS", "POWER", "RESAMPLES", "SEED", "Correlation", "Error", "Estimate", "Resampled", "SeedSpread",
-    "benjamini_hochberg", "correlation", "equivalent", "error",
+    "ALPHA", "LEVEL", "PERMUTATIONS", "POWER", "RESAMPLES", "SEED", "Correlation", "Drawn", "Error", "Estimate", "Resampled", "SeedSpread",
+    "benjamini_hochberg", "correlation", "drawn_shift", "equivalent", "error",
     "holm", "icc", "level", "mcnemar", "mid_p", "minimum_detectable", "paired_score", "pooled_spread", "resample", "shift",
     "smallest_of_interest", "swap_test", "wilson", "wilson_effective",
 ]  # fmt: skip

@@ -90,6 +90,15 @@ class Resampled:
         return int((self.denominator > 0).sum(axis=1).min())
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Drawn:
+    """A number of one configuration that is no sum of means; configurations that were asked the same share the draws."""
+
+    value: float
+    replicates: np.ndarray  # float64 [RESAMPLES]
+    clusters: int
+
+
 def resample(measure: Measure) -> Resampled:
     """A measure summed within its clusters, ready to be resampled.
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, special
 
-from analysis.statistics.estimates import LEVEL, Resampled
+from analysis.statistics.estimates import LEVEL, Drawn, Resampled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Error:
         return math.sqrt(items + seeds)
 
 
-def pooled_spread(adapters: Sequence[Sequence[Resampled]]) -> SeedSpread | None:
+def pooled_spread(adapters: Sequence[Sequence[Resampled | Drawn]]) -> SeedSpread | None:
     """Spread between seeds, pooled over adapters; None where no adapter has two seeds."""
     squares, df = 0.0, 0
     for seeds in adapters:
@@ -128,6 +128,6 @@ def icc(found: Error, seeds: int) -> float:
     return training / total if seeds > 1 and total > 0 else math.nan
 
 
-def _spread(seeds: Sequence[Resampled]) -> float:
+def _spread(seeds: Sequence[Resampled | Drawn]) -> float:
     values = [s.value for s in seeds]
     return float(np.var(values, ddof=1)) if len(values) > 1 else math.nan

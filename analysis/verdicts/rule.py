@@ -11,13 +11,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Literal
 
-from analysis.records.load import BASE
+from analysis.records.load import BASE, Study
 from analysis.records.measures import common_items
 from analysis.results import Results, Tested
-from analysis.results.gates import UNSTEADY, relative_shift
-from analysis.statistics import ALPHA, Estimate, resample
+from analysis.results.gates import UNSTEADY, of_an_order
+from analysis.statistics import (
+    ALPHA,
+    Drawn,
+    Estimate,
+    SeedSpread,
+    drawn_shift,
+    pooled_spread,
+    resample,
+)
 from analysis.statistics.equivalence import SESOI_RATE, SESOI_SD
 from analysis.statistics.paired import FEWEST_TESTED
 from sycojax.evals.protocol import Measure, Unit
@@ -66,7 +75,10 @@ def verdicts(results: Results, tested: Tested) -> list[Verdict]:
     measure = results.study.measure_of(tested.probe, tested.contrast.measure)
     if measure is None or not results.with_shifts:
         return []
-    return [_verdict(results, adapter, tested, measure) for adapter in results.study.adapters]
+    study, adapters = results.study, results.study.adapters
+    own = [_of_orders(study, (a,), tested) for a in adapters if not study.is_placebo(a)]
+    spread = pooled_spread([seeds for found in own for seeds in found])
+    return [_verdict(results, adapter, tested, measure, spread) for adapter in adapters]
 
 
 def every_verdict(results: Results) -> list[Verdict]:
@@ -96,10 +108,13 @@ def margin(unit: Unit) -> str:
     return f"{SESOI_RATE * 100:g} points" if unit == "rate" else f"{SESOI_SD:g} standard deviations"
 
 
-def _verdict(results: Results, adapter: str, tested: Tested, measure: Measure) -> Verdict:
+def _verdict(
+    results: Results, adapter: str, tested: Tested, measure: Measure, spread: SeedSpread | None
+) -> Verdict:
     found = results.of(adapter, tested.probe, measure.name)
     shift = found.shift or Estimate(math.nan)
-    relative = _relative(results, adapter, tested) if tested.base else None
+    orders = _of_orders(results.study, (adapter, BASE), tested)
+    relative = drawn_shift(orders[0], orders[1][0], spread) if orders else None
     outcome, reason = _concluded(results, adapter, tested, shift, relative)
     return Verdict(
         adapter, tested, measure, shift, found.p_claim_holm, found.mde, outcome,
@@ -145,14 +160,23 @@ def _only_sharper(results: Results, adapter: str, tested: Tested, shift: Estimat
     return SHARPNESS if not matched.excludes_zero or matched.value * shift.value < 0 else ""
 
 
-def _relative(results: Results, adapter: str, tested: Tested) -> Estimate | None:
-    study, steer = results.study, tested.base.steered_by if tested.base else "order"
-    names, pairs = (tested.contrast.measure, steer), []
-    for configuration in (*study.of_adapter(adapter), *study.of_adapter(BASE)):
-        found = [study.measure(configuration.name, tested.probe, name) for name in names]
-        if not all(found):
-            return None
-        pairs.append([m for m in found if m])
-    flat = [resample(m) for m in common_items([m for pair in pairs for m in pair])]
-    *seeds, base = zip(flat[::2], flat[1::2], strict=True)
-    return relative_shift(list(seeds), base)
+def _of_orders(study: Study, groups: Sequence[str], tested: Tested) -> list[list[Drawn]]:
+    """The contrast as a share of what an order moves, of every seed of ``groups``, on the items that all of them were asked.
+
+    Empty where one lacks either, or cannot be steered.
+    """
+    steer = tested.base.steered_by if tested.base else "order"
+    names = [[c.name for c in study.of_adapter(group)] for group in groups]
+    wanted = [
+        (n, m) for of_group in names for n in of_group for m in (tested.contrast.measure, steer)
+    ]
+    measures = [study.measure(n, tested.probe, m) for n, m in wanted]
+    asked = [m for m in measures if m]
+    if not tested.base or not asked or len(asked) < len(measures):
+        return []
+    samples = [resample(m) for m in common_items(asked)]
+    ratios = [of_an_order(*pair) for pair in zip(samples[::2], samples[1::2], strict=True)]
+    known = [ratio for ratio in ratios if ratio]
+    if len(known) < len(ratios):
+        return []
+    return [[known.pop(0) for _ in of_group] for of_group in names]

@@ -20,6 +20,7 @@ from sycojax.cli.report import report_study, report_sweep
 from sycojax.cli.settings import Settings
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json
+from sycojax.progress import Progress
 
 if TYPE_CHECKING:  # which needs jax
     from sycojax.config import StudyConfig
@@ -92,11 +93,12 @@ def _study(
     config = _precise(config, workdir)
     until: Until = "evaluate" if command == "study" else command
     with tracking.tracked(wandb, workdir, config) as tracker:
-        run(
-            config, workdir, until=until, command=settings.command_line, progress=not quiet,
-            tracking=Tracking(tracker, window), foretell=True,
-        )  # fmt: skip
         first = distributed.is_first()
+        with Progress(command, shown=first and not quiet):
+            run(
+                config, workdir, until=until, command=settings.command_line, progress=not quiet,
+                tracking=Tracking(tracker, window), foretell=True,
+            )  # fmt: skip
         distributed.shutdown()
         if window is not None and first:
             print(f"profile   {window.outcome()}")
@@ -186,8 +188,10 @@ def calibrate(settings: Settings, workdir: Path, start: Callable[[], None], quie
     config = settings.study_config(SETTINGS)
     start()
     config = _precise(config, workdir)
-    path = calibrate(config, workdir, progress=not quiet)
-    if distributed.is_first():
+    first = distributed.is_first()
+    with Progress("calibrate", shown=first and not quiet):
+        path = calibrate(config, workdir, progress=not quiet)
+    if first:
         print(f"measured  {path.resolve()}")
     distributed.shutdown()
 

@@ -17,6 +17,7 @@ from sycojax.cli.settings import Settings
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.parallel.distributed import is_first, on_first, shutdown
+from sycojax.progress import Progress
 from sycojax.study.state import check_free
 from sycojax.study.sweep import Cell, plan, set_by_all
 from sycojax.study.sweep_run import run_cells, said
@@ -39,7 +40,8 @@ def sweep(
     chosen = [one for one in cells if one.name in names]
     name = Path(settings.file).stem
     on_first(lambda: check_free(workdir, "sweep", name))
-    with contextlib.ExitStack() as held:
+    first = is_first()
+    with contextlib.ExitStack() as held, Progress("sweep", shown=first and not quiet):
 
         def begin() -> None:
             if not cell:  # cells may be run side by side, each by itself
@@ -47,7 +49,6 @@ def sweep(
             on_first(lambda: describe_sweep(workdir, name, study, cells))
 
         failed = run_cells(chosen, workdir, others=cells, progress=not quiet, begin=begin)
-    first = is_first()
     shutdown()
     if first and not cell and len(failed) < len(cells):
         report_sweep(workdir, study.data.probes, progress=not quiet)

@@ -98,7 +98,8 @@ def run(
         if until == "data":
             return
         asked = screening(config, given, state)
-        dropped, trainer = study.foretell(state, asked, until, foretell)
+        with Progress("trial of what is to come", shown=progress and is_first()):
+            dropped, trainer = study.foretell(state, asked, until, foretell)
         known: Answered = {}
         if until != "train":
             state = study.choose(state, asked, dropped)

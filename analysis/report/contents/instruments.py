@@ -87,8 +87,9 @@ def calibrated(results: Results, tested: Tested) -> str:
     found, planted = tested.calibrated, results.calibration
     if found is None or not math.isfinite(found.slope.value):
         known = planted.of(tested.probe, tested.contrast.measure) if planted else None
-        why = f" (the calibration asked for {_asked(known.readout)})" if known and not found else ""
-        return f"not calibrated{why}"
+        why = f"the calibration asked for {_asked(known.readout)}" if known and not found else ""
+        why = found.slope.note if found else why
+        return f"not calibrated ({why})" if why else "not calibrated"
     slope = f"calibrated: slope {number(found.slope.value)} {interval(found.slope, 'score')}"
     if zero := found.readings.get(0.0):
         return f"{slope}, {with_interval(zero.net, 'rate')} points where nothing is planted"
