@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from analysis.statistics import Estimate
 from sycojax.config import ScoreConfig, StudyConfig
 from sycojax.data import arms
 from sycojax.data.prompts import FEEDBACK_PAIRS, Prompts
+from sycojax.data.sources import open_source
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, readouts
 from sycojax.evals.readouts import LISTS, Reading
@@ -314,8 +316,19 @@ def test_the_command_writes_records_and_a_table(
 ) -> None:
     from sycojax.cli.dispatch import dispatch
 
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from sycojax.evals.feedback import Feedback\n"
+        "class Mine(Feedback):\n"
+        "    name, rows = 'mine', 'mine.jsonl'\n"
+        "EVALUATION = Mine()\n",
+        encoding="utf-8",
+    )
+    rows = open_source("toy", "", BUILTIN).raw("feedback", "probe")[:40]
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tmp_path /= "w"
     dispatch(
-        ["readouts", "--config=configs/toy.py", f"--workdir={tmp_path}", "--quiet",
+        ["readouts", "--config=configs/toy.py", f"--workdir={tmp_path}", "--quiet", f"--probe={file}",
          "--config.score.readout_items=2", "--config.score.evaluations=feedback"]
     )  # fmt: skip
     table = read_json(tmp_path / "readouts.json")["feedback"]["read"]
@@ -326,7 +339,9 @@ def test_the_command_writes_records_and_a_table(
     ]
     assert {r["fails"] for r in table} == {"too few items (2)"}
     assert (tmp_path / "readouts" / "feedback.jsonl").is_file()
-    assert "not valid: too few items (2)" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "not valid: too few items (2)" in out
+    assert "\nmine: 2 items" in out, "a probe of one's own, which score.evaluations does not name"
 
 
 @pytest.mark.parametrize(

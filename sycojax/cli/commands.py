@@ -102,9 +102,10 @@ def _study(
             print(f"profile   {window.outcome()}")
         if command == "readouts" and first:
             from sycojax.cli.readouts import readout_table
+            from sycojax.study.datasets import instruments
 
             found = read_json(workdir / "readouts.json")
-            print(readout_table({n: found[n] for n in config.score.evaluations if n in found}))
+            print(readout_table({name: found[name] for name in instruments(config)}))
         if command == "study" and first:
             report_study(workdir, config.data.probes, tracker, progress=not quiet)
 
@@ -199,6 +200,7 @@ def calibrate(settings: Settings, workdir: Path, start: Callable[[], None], quie
     switch("--merged", "base and adapter in one model, float32, in Hugging Face layout"),
     flag("--push-to-hub", "OWNER/NAME", "also upload it, to a private repository"),
     switch("--public", "upload it to a repository that all can see"),
+    flags.PROBES,
 )  # fmt: skip
 def export(workdir: Path, **given: Any) -> None:
     """one adapter with a model card of its numbers, to a directory and to the hub"""
@@ -208,7 +210,7 @@ def export(workdir: Path, **given: Any) -> None:
 
 
 @command(
-    "plan", flags.CONFIG,
+    "plan", *_SETTINGS,
     flag(
         "--topology", "NAME",
         "v5e:2x4, v6e:4x4, v5p:2x2x1, gpu:H100, gpu:H200x8, ... (needs the tpu or cuda extra); left out: this machine, by a "
