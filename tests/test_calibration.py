@@ -142,6 +142,21 @@ def test_another_study_is_left_alone(tmp_path: Path) -> None:
         calibrate(SETTINGS, tmp_path, progress=False)
 
 
+def test_a_probe_counts_with_the_file_that_the_study_asked(
+    tmp_path: Path, document: dict[str, Any]
+) -> None:
+    made = document | {"probes": {"feedback": {"file": "f.py", "sha256": "1"}}}
+    write_json(tmp_path / "calibration" / "calibration.json", made)
+    same, said = c.read(tmp_path, made)
+    assert same
+    assert (same.probes, said) == (BUILTIN.probes, "")
+    changed_since = made | {"probes": {"feedback": {"file": "f.py", "sha256": "2"}}}
+    found, said = c.read(tmp_path, changed_since)
+    assert found
+    assert found.probes == ("answer", "are_you_sure")
+    assert said.startswith("The calibration of feedback in this workdir was made with another file")
+
+
 # What it does to verdicts.
 
 
