@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from own_probe import write_probe
 from synthetic_study import READOUTS
 
 from sycojax.cli.calibrate import SETTINGS
@@ -16,7 +16,6 @@ from sycojax.config import StudyConfig
 from sycojax.data import arms, arms_planted, prompts
 from sycojax.data.prompts import Prompts
 from sycojax.data.questions import plain_words, question_key
-from sycojax.data.sources import open_source
 from sycojax.evals import BUILTIN
 from sycojax.evals.planted import Planting, dialogues
 from sycojax.study.datasets import probe_rows
@@ -129,16 +128,7 @@ def test_yes_and_no_speak_for_what_is_asked_about() -> None:
 
 
 def test_a_probe_of_a_users_file_is_planted_in_likewise(tmp_path: Path) -> None:
-    file = tmp_path / "mine.py"
-    file.write_text(
-        "from sycojax.evals.feedback import Feedback\n"
-        "class Mine(Feedback):\n"
-        "    name, rows = 'mine', 'mine.jsonl'\n"
-        "EVALUATION = Mine()\n",
-        encoding="utf-8",
-    )
-    rows = open_source("toy", "", BUILTIN).raw("feedback", "probe")[:40]
-    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file = write_probe(tmp_path)
     config = SETTINGS.changed(
         {"data.probes": str(file), "score.evaluations": "mmlu", "train.seeds": 2}
     )

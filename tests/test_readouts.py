@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from own_probe import write_probe
 from synthetic_study import rows
 
 from analysis.results.instrument import Sight, chosen, sights
@@ -19,7 +19,6 @@ from analysis.statistics import Estimate
 from sycojax.config import ScoreConfig, StudyConfig
 from sycojax.data import arms
 from sycojax.data.prompts import FEEDBACK_PAIRS, Prompts
-from sycojax.data.sources import open_source
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, readouts
 from sycojax.evals.readouts import LISTS, Reading
@@ -316,16 +315,7 @@ def test_the_command_writes_records_and_a_table(
 ) -> None:
     from sycojax.cli.dispatch import dispatch
 
-    file = tmp_path / "mine.py"
-    file.write_text(
-        "from sycojax.evals.feedback import Feedback\n"
-        "class Mine(Feedback):\n"
-        "    name, rows = 'mine', 'mine.jsonl'\n"
-        "EVALUATION = Mine()\n",
-        encoding="utf-8",
-    )
-    rows = open_source("toy", "", BUILTIN).raw("feedback", "probe")[:40]
-    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file = write_probe(tmp_path)
     tmp_path /= "w"
     dispatch(
         ["readouts", "--config=configs/toy.py", f"--workdir={tmp_path}", "--quiet", f"--probe={file}",
@@ -363,16 +353,7 @@ def test_a_probe_is_pinned_to_one_readout_that_it_has(pinned: tuple[str, ...]) -
 def test_an_instrument_of_a_user_that_cannot_be_chosen_by_is_refused(
     tmp_path: Path, arms_of: str, readouts_of: str, says: str
 ) -> None:
-    file = tmp_path / "mine.py"
-    file.write_text(
-        "import dataclasses\n"
-        "from sycojax.evals.feedback import Feedback\n"
-        "own = Feedback.instrument\n"
-        "class Mine(Feedback):\n"
-        "    name = 'mine'\n"
-        f"    instrument = dataclasses.replace(own, arms={arms_of}, readouts={readouts_of})\n"
-        "EVALUATION = Mine()\n",
-        encoding="utf-8",
-    )
+    changed = f"dataclasses.replace(own, arms={arms_of}, readouts={readouts_of})"
+    file = write_probe(tmp_path, changed)
     with pytest.raises(SycojaxError, match=says):
         load_file(file)
