@@ -175,7 +175,7 @@ def reanalyse(workdir: Path, data: str) -> None:
 
 @command(
     "calibrate",
-    flag("--config", "FILE", "the study whose base and probes are calibrated; none: the embedded base"),
+    flags.config("the study whose base and probes are calibrated (none: the embedded base)"),
     flags.PROBES, flags.WORKDIR, *_RUN,
 )  # fmt: skip
 def calibrate(settings: Settings, workdir: Path, start: Callable[[], None], quiet: bool) -> None:
@@ -234,6 +234,8 @@ def plan(settings: Settings, topology: str, shape: str, adapters: int) -> None:
 
         print(plan_here.table(_precise(settings.study_config())))
         return
+    if adapters < 0 or not topology:
+        raise SycojaxError("--adapters=N is a number of adapters on a --topology=NAME")
     # Nothing runs, so the accelerator of this machine, if any, is left to others.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -308,7 +310,7 @@ def data_show(settings: Settings, name: str, index: int) -> None:
 
 @command(
     "doctor",
-    flag("--config", "FILE", "the config whose base is looked for"),
+    flags.config("the config whose base is looked for"),
     flags.PROBES,
     flag("--workdir", "DIR", "the directory or bucket that is to be written to", default="."),
     switch("--ids", "also show the token ids of the config's prompts"),
