@@ -20,7 +20,7 @@ from sycojax.errors import SycojaxError, exit_status
 
 HERE = Path(__file__).resolve().parent.parent  # the checkout
 SHARE = "/mnt/sycojax"  # where setup.sh mounts a share on every machine
-COMMANDS = ("study", "train", "evaluate", "sweep")
+COMMANDS = ("study", "readouts", "train", "evaluate", "sweep", "calibrate")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Study:
     """A sycojax command, or with ``cells`` one for each of these cells of a sweep."""
 
     words: tuple[str, ...]  # all but --workdir: study --config=FILE ...
-    files: tuple[str, ...]  # what it reads of the checkout: that file, and those of --probe
+    files: tuple[str, ...]  # what it reads of the checkout: that file, and those of probes
     workdir: str  # as it was given
     cells: tuple[str, ...]
 
@@ -85,7 +85,8 @@ class Study:
 
     def _check_files(self) -> None:
         for file in self.files:
-            if file.startswith("/") or not (HERE / file).is_file():
+            place = (HERE / file).resolve()
+            if file.startswith("/") or not (place.is_file() and place.is_relative_to(HERE)):
                 raise SycojaxError(f"{file} is no file of the checkout, which is what runs there")
 
 
@@ -136,21 +137,23 @@ def _study(words: Sequence[str], cells: Sequence[str]) -> Study:
     return Study(rest, files, workdirs[0], tuple(cells))
 
 
-def check_settings(study: Study) -> None:
-    """Raise ``SycojaxError`` in sycojax's words for what it would refuse, before a machine costs money.
+def checked(study: Study) -> Study:
+    """The study with all files of probes that its config names.
 
-    A launcher needs nothing installed. Where this Python lacks a package that sycojax needs, only flags are checked, and
-    a wrong setting is found where the study runs.
+    Raises ``SycojaxError`` in sycojax's words for what it would refuse, before a machine costs money. A launcher needs
+    nothing installed. Where this Python lacks a package that sycojax needs, only flags are checked, and a wrong setting
+    is found where the study runs.
     """
     from sycojax.cli.dispatch import find, parse
 
     try:
         with contextlib.chdir(HERE):
-            parse(*find(study.arguments(study.workdir)))["settings"].study_config()
+            config = parse(*find(study.arguments(study.workdir)))["settings"].study_config()
     except ImportError:
-        return
+        return study
     except SycojaxError as error:
         raise SycojaxError(f"{study.words[0]}: {error}") from error
+    return dataclasses.replace(study, files=(study.files[0], *config.data.probes))
 
 
 def as_yaml(documents: Sequence[Any]) -> str:
@@ -174,8 +177,7 @@ def main(
     def run() -> None:
         words = sys.argv[1:] if arguments is None else arguments
         options = options_of(parser, words, others=others)
-        text = write(options)
-        check_settings(options.study)
-        print(text, end="")
+        options.study = checked(options.study)
+        print(write(options), end="")
 
     return exit_status("launch", run)

@@ -116,10 +116,9 @@ class DataConfig:
 class TrainConfig:
     """How every adapter is trained. One optimiser step sees `examples_per_step` examples, whatever the packing."""
 
-    # Which adapters there are says nothing about one of them. (A probe's records say which of its questions the rows
-    # of truthfulqa ask, if that is trained on: they are redone where the questions they hold change.)
+    # Which adapters there are says nothing about one of them, but a probe's records say which of its questions training asks.
     adapters: tuple[str, ...] = setting(
-        (*BUILTIN.benchmarks, COMBINED, PLACEBO), "nothing", through="content"
+        (*BUILTIN.benchmarks, COMBINED, PLACEBO), "records", through="content"
     )
     seeds: tuple[int, ...] = setting((0, 1), "nothing")
     # Adapters that go through one step together. A checkpoint holds all of them.
@@ -188,8 +187,8 @@ class ScoreConfig:
     # configuration is asked whether its readout still sees. 0: no arms are asked, and nothing is claimed.
     readout_items: int = setting(60, "records", through="content")
     # Minutes that scoring may take on the machine where the study begins; 0 = any. What is left out then, and in which order,
-    # is said in ``study.budget``. By itself it changes nothing: what is asked is known by its own fingerprint.
-    budget_minutes: float = setting(0.0, "nothing")
+    # is said in ``study.budget``.
+    budget_minutes: float = setting(0.0, "records", through="content")
     # PROBE=READOUT takes that one whatever the base shows: several bases are compared by one readout.
     readout: tuple[str, ...] = setting((), "records", through="content")
     # sycojax: probes by likelihood. published: by the study's generation and keyword rules instead, and those

@@ -172,6 +172,21 @@ def test_its_template_is_audited_before_it_trains(tmp_path: Path) -> None:
         )
 
 
+def test_a_probe_counts_with_the_file_that_the_study_asked(
+    tmp_path: Path, document: dict[str, Any]
+) -> None:
+    made = document | {"probes": {"feedback": {"file": "f.py", "sha256": "1"}}}
+    write_json(tmp_path / "calibration" / "calibration.json", made)
+    same, said = c.read(tmp_path, made)
+    assert same
+    assert (same.probes, said) == (BUILTIN.probes, "")
+    changed_since = made | {"probes": {"feedback": {"file": "f.py", "sha256": "2"}}}
+    found, said = c.read(tmp_path, changed_since)
+    assert found
+    assert found.probes == ("answer", "are_you_sure")
+    assert said.startswith("The calibration of feedback in this workdir was made with another file")
+
+
 # What it does to verdicts.
 
 

@@ -40,6 +40,9 @@ def test_missing_config(refused: Callable[..., str], tmp_path: Path) -> None:
         ("plan --toplogy=v5e:2x4", "unknown flag --toplogy of `sycojax plan`: did you mean --topology?"),
         ("plan --toplogy v5e:2x4", "unknown flag --toplogy of `sycojax plan`: did you mean --topology?"),
         ("study --noquiet", "unknown flag --noquiet of `sycojax study`: did you mean --quiet?"),
+        ("study help", "unexpected argument 'help'"),
+        ("plan --config=c --adapters=5", "--adapters=N is a number of adapters on a --topology=NAME"),
+        ("plan --config=c --topology=cpu:1 --adapters=-5", "--adapters=N is a number of adapters"),
         ("report --zzz", "unknown flag --zzz of `sycojax report` (`sycojax report --help` lists its"),
         ("study --merged", "--merged is a flag of export, not of study"),
         ("report --topology=v5e:2x4 --merged", "--topology is a flag of plan, not of report"),
@@ -119,6 +122,7 @@ NO_CONFIG = "get_config(), which returns an ml_collections.ConfigDict"
         ("def get_config():\n    return defautl_config()", ["name 'defautl_config' is not defined"]),
         ("x = 1", ["has no attribute 'get_config'", NO_CONFIG]),
         ("def get_config():\n    return {}", ["get_config() of the config file returns a dict", NO_CONFIG]),
+        ("def get_config():\n    return {}['x']", ["the config file fails: KeyError: x", NO_CONFIG]),
         ("import os\ndef get_config():\n    return os.no", ["module 'os' has no attribute 'no'", NO_CONFIG]),
     ],
 )  # fmt: skip
@@ -141,12 +145,18 @@ def test_a_file_that_is_no_config(
     ("flag", "message"),
     [
         ("--config.train.lr=1e-3", "unknown config key 'lr'"),
+        ("--config.trian.epochs=1", "unknown config key 'trian' in --config.trian.epochs=1"),
+        (
+            "--config.train.epochz=1",
+            '--config.train.epochz=1 (Did you mean "epochs" instead of "epochz"?)',
+        ),
         ("--config.train.epochs=many", "--config.train.epochs=many"),
         ("--config.data.source=files", "needs data.path"),
         ("--config.base.path=/no/such/model", "/no/such/model"),
         ("--adapter=a/path", "adapter 'a/path': write NAME=PATH"),
         ("--epochs=3", "unknown flag --epochs of `sycojax study`"),
-        ("epochs=3", "unrecognized arguments: epochs=3"),
+        ("epochs=3", "unexpected argument 'epochs=3'"),
+        ("-config=x", "unexpected argument '-config=x' (flags are written --name=value)"),
     ],
 )
 def test_bad_settings(refused: Callable[..., str], tmp_path: Path, flag: str, message: str) -> None:

@@ -23,10 +23,15 @@ from sycojax.data.sources import open_source
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN, evaluations
 from sycojax.evals.measured import measured
+from sycojax.models.base import zero_lora
+from sycojax.models.lora import LoRAConfig
 from sycojax.records import Record, read_records
 from sycojax.requests import Request
 from sycojax.study import planted
 from sycojax.study.calibration import calibrate
+from sycojax.toy import base_directory
+from sycojax.weights.huggingface import load_config
+from sycojax.weights.peft import export_adapter
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGE = (REPOSITORY / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -145,7 +150,11 @@ def test_a_study_asks_the_probe_and_reports_it(
     shown = run(tmp_path, "data show", TOY, probes, "--name=sums", "--index=1").stdout
     assert "--- friend_doubts of sums.jsonl:2" in shown
     assert "2 + 5 = 8 I am sure that it is right. [/INST] The sum is" in shown
-    done = run(tmp_path, "study", TOY, probes, "--workdir=w", *SMALL)
+    lora = LoRAConfig(rank=1, alpha=1.0, dropout=0.0, targets=("q_proj",))
+    (tmp_path / "adapter").mkdir()
+    tree = zero_lora(load_config(base_directory()), lora)
+    export_adapter(tmp_path / "adapter", tree, lora, "toy")
+    done = run(tmp_path, "study", TOY, probes, "--workdir=w", "--adapter=mine=adapter", *SMALL)
     assert done.returncode == 0, done.stderr[-3000:]
     work = tmp_path / "w"
     records = list(read_records(work / "records" / "base" / "sums.jsonl"))
@@ -161,6 +170,16 @@ def test_a_study_asks_the_probe_and_reports_it(
     assert "probability of agreeing, user believes minus user doubts" in report
     assert "A friend's opinion" in (work / "report" / "tables" / "audit_findings.csv").read_text()
     assert (work / "report" / "figures" / "mention_sums.svg").is_file()
+
+    # So has the card of an adapter, where the file is named.
+    for number, named in enumerate([(), (probes,)]):
+        done = run(
+            tmp_path, "export", "--workdir=w", "--adapter=mine", f"--to=card{number}", *named
+        )
+        assert done.returncode == 0, done.stderr
+        card = (tmp_path / f"card{number}" / "README.md").read_text(encoding="utf-8")
+        assert ("name the file that defines it" in card) == (not named)
+        assert ("friend believes minus friend doubts" in card) == bool(named)
 
     # A report that does not name the file leaves the probe out, and says so; another file is refused.
     page = work / "report" / "index.html"

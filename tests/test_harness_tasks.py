@@ -95,9 +95,11 @@ def test_an_item_that_a_limit_cuts_does_not_count(tmp_path: Path) -> None:
     assert all(map(math.isnan, nothing.values()))
 
 
-def test_what_is_generated_cannot_be_exported(tmp_path: Path) -> None:
-    rows = {"answer_generated": synthetic_study.rows("answer", 2)}
-    with pytest.raises(SycojaxError, match="answer_generated has a reply generated"):
+@pytest.mark.parametrize("name", ["answer_generated", "answer_published"])
+def test_what_is_generated_cannot_be_exported(tmp_path: Path, name: str) -> None:
+    """In part, or all of it."""
+    rows = {name: synthetic_study.rows("answer", 2)}
+    with pytest.raises(SycojaxError, match=f"{name} has a reply generated"):
         tasks.write_probes(tmp_path / "tasks", BUILTIN, rows, Prompts(), 0)
     assert not (tmp_path / "tasks").exists()
 

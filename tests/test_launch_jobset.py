@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from kubeflow_trainer_api.models.jobset_v1alpha2_job_set import JobsetV1alpha2JobSet
+from own_probe import write_probe
 
 from launch.jobset import job_set, main, parser
 from launch.study import options_of
@@ -146,6 +148,9 @@ def test_bad_input_prints_one_message_and_no_manifest(
     assert said in refused(*REQUIRED, *flags, *STUDY, main=main)
 
 
-def test_a_file_that_is_not_in_the_image(refused: Callable[..., str]) -> None:
-    said = refused(*REQUIRED, "--topology=v5e:2x4", *STUDY, "--probe=README.md", main=main)
-    assert "README.md must lie below configs/" in said
+def test_a_file_that_is_not_in_the_image(refused: Callable[..., str], tmp_path: Path) -> None:
+    file = write_probe(tmp_path)
+    said = refused(
+        *REQUIRED, "--topology=v5e:2x4", *STUDY, f"--config.data.probes={file}", main=main
+    )
+    assert f"{file} must lie below configs/" in said

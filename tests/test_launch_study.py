@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 from launch_cases import REPOSITORY, fails, works
+from own_probe import write_probe
 
-from launch import slurm
+import launch.study
+from launch import slurm, tpu_vm
 from launch.study import Parser, Study, options_of
+from sycojax.cli.dispatch import COMMANDS
 from sycojax.errors import SycojaxError
 from sycojax.planning.slices import GENERATIONS, Slice, slice_of_topology, slice_of_type
 
@@ -81,8 +84,12 @@ def test_where_a_workdir_lies(workdir: str, share: str, hosts: int, found: str) 
 
 
 @pytest.mark.parametrize(
-    "flags", [("--config=configs/no.py",), (f"--config={__file__}",), (CONFIG, "--probe=no.py")]
-)
+    "flags",
+    [
+        ("--config=configs/no.py",), (f"--config={__file__}",), (CONFIG, "--probe=no.py"),
+        (f"--config={os.path.relpath(os.__file__, REPOSITORY)}",),
+    ],
+)  # fmt: skip
 def test_a_file_that_machines_would_not_have(flags: tuple[str, ...]) -> None:
     work = study("--", "study", *flags, "--workdir=gs://bkt/x")
     with pytest.raises(SycojaxError, match="is no file of the checkout"):
@@ -101,6 +108,21 @@ def test_settings_are_read_as_sycojax_reads_them(
     refused: Callable[..., str], words: tuple[str, ...], said: str
 ) -> None:
     assert refused("--", *words, main=slurm.main).startswith(f"launch: {said}")
+
+
+def test_a_probe_that_the_config_names_must_be_there_too(
+    refused: Callable[..., str], tmp_path: Path
+) -> None:
+    file = write_probe(tmp_path)
+    study = ("study", CONFIG, f"--config.data.probes={file}", "--workdir=gs://bkt/x")
+    said = refused("--type=v4-8", "--", *study, main=tpu_vm.main)
+    assert f"{file} is no file of the checkout" in said
+
+
+def test_every_command_that_several_processes_share_is_launched() -> None:
+    assert set(launch.study.COMMANDS) == {
+        name for name, command in COMMANDS.items() if "--coordinator" in command.flags
+    }
 
 
 def test_a_laptop_that_only_launches(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+from own_probe import write_probe
 from synthetic_study import READOUTS
 
 from sycojax.cli.calibrate import SETTINGS
@@ -15,14 +17,20 @@ from sycojax.data import arms, arms_planted, prompts
 from sycojax.data.prompts import Prompts
 from sycojax.data.questions import plain_words, question_key
 from sycojax.evals import BUILTIN
-from sycojax.evals.planted import PLANTED, dialogues
-from sycojax.study.datasets import instruments, probe_rows
-from sycojax.study.planted import calibration_rows
+from sycojax.evals.planted import Planting, dialogues
+from sycojax.study.datasets import probe_rows
+from sycojax.study.planted import DIALOGUES, calibration_rows, planted_examples
 
 
 def sentences(of: arms.Arms) -> set[str]:
     """The words of every remark of every arm."""
     return {plain_words(text) for arm in of.values() for pair in arm for text in pair}
+
+
+def planting(probe: str) -> Planting:
+    found = BUILTIN[probe].planting
+    assert found is not None
+    return found
 
 
 TESTED = {"answer": arms.ANSWER, "are_you_sure": arms.ARE_YOU_SURE, "feedback": arms.FEEDBACK}
@@ -34,7 +42,7 @@ ASKED_BESIDE = (
 
 @pytest.mark.parametrize("probe", BUILTIN.probes)
 def test_nothing_is_said_as_a_study_says_it(probe: str) -> None:
-    planted = sentences(PLANTED[probe].arms)
+    planted = sentences(planting(probe).arms)
     tested = {s for of in TESTED.values() for s in sentences(of)} | {
         *map(plain_words, ASKED_BESIDE)
     }
@@ -48,7 +56,7 @@ def test_nothing_is_said_as_a_study_says_it(probe: str) -> None:
 @pytest.mark.parametrize("probe", ["answer", "are_you_sure"])
 def test_both_are_named_and_either_comes_first(probe: str) -> None:
     x, y = ("{w}", "{r}") if probe == "answer" else ("right", "wrong")
-    for name, arm in PLANTED[probe].arms.items():
+    for name, arm in planting(probe).arms.items():
         first = [text.index(x) < text.index(y) for text, _ in arm]
         assert 2 * sum(first) == len(first), name
 
@@ -81,14 +89,13 @@ def test_nothing_is_asked_that_the_study_asks(config: StudyConfig) -> None:
 
 @pytest.mark.parametrize("probe", BUILTIN.probes)
 def test_the_user_is_followed_at_the_planted_rate_and_nobody_else(probe: str) -> None:
-    instrument = instruments(SETTINGS)[probe]
     rows = calibration_rows(SETTINGS, (probe,))[probe]
     made = {
-        rate: dialogues(probe, instrument, READOUTS[probe], rows, rate, Prompts(), 1, 400)
+        rate: dialogues(BUILTIN[probe], READOUTS[probe], rows, rate, Prompts(), 1, 400)
         for rate in (0.0, 0.25, 1.0)
     }
-    assert made[0.0] == dialogues(probe, instrument, READOUTS[probe], rows, 0.0, Prompts(), 1, 400)
-    assert made[0.0] != dialogues(probe, instrument, READOUTS[probe], rows, 0.0, Prompts(), 2, 400)
+    assert made[0.0] == dialogues(BUILTIN[probe], READOUTS[probe], rows, 0.0, Prompts(), 1, 400)
+    assert made[0.0] != dialogues(BUILTIN[probe], READOUTS[probe], rows, 0.0, Prompts(), 2, 400)
     none, some, every = made.values()
     assert [e.prompt for e in none] == [e.prompt for e in some] == [e.prompt for e in every]
     users = [
@@ -108,8 +115,7 @@ def test_the_user_is_followed_at_the_planted_rate_and_nobody_else(probe: str) ->
 def test_yes_and_no_speak_for_what_is_asked_about() -> None:
     """Under a readout that asks for either answer in turn."""
     rows = calibration_rows(SETTINGS, ("answer",))["answer"]
-    instrument = instruments(SETTINGS)["answer"]
-    made = dialogues("answer", instrument, "yes_no", rows, 1.0, Prompts(), 1, 200)
+    made = dialogues(BUILTIN["answer"], "yes_no", rows, 1.0, Prompts(), 1, 200)
     seen = set()
     for example in made:
         held = re.search(r"\? I think it is (\w+) rather than", example.prompt)
@@ -119,3 +125,16 @@ def test_yes_and_no_speak_for_what_is_asked_about() -> None:
             assert example.completion.split()[0] == said
             seen.add(said)
     assert seen == {"Yes", "No"}
+
+
+def test_a_probe_of_a_users_file_is_planted_in_likewise(tmp_path: Path) -> None:
+    file = write_probe(tmp_path)
+    config = SETTINGS.changed(
+        {"data.probes": str(file), "score.evaluations": "mmlu", "train.seeds": 2}
+    )
+    found = planted_examples(config, {"mine": {"readout": "open"}}, Prompts(), (1.0,))
+    assert [adapter.name for adapter in found] == ["mine-p100-s2"]
+    (made,) = found.values()
+    polar = {word for pair in prompts.FEEDBACK_PAIRS for word in pair}
+    assert len(made) == DIALOGUES
+    assert all(polar & {*example.completion.split()} for example in made)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from own_probe import write_probe
 from synthetic_study import rows
 
 from analysis.results.instrument import Sight, chosen, sights
@@ -316,8 +317,10 @@ def test_the_command_writes_records_and_a_table(
 ) -> None:
     from sycojax.cli.dispatch import dispatch
 
+    file = write_probe(tmp_path)
+    tmp_path /= "w"
     dispatch(
-        ["readouts", "--config=configs/toy.py", f"--workdir={tmp_path}", "--quiet",
+        ["readouts", "--config=configs/toy.py", f"--workdir={tmp_path}", "--quiet", f"--probe={file}",
          "--config.score.readout_items=2", "--config.score.evaluations=feedback"]
     )  # fmt: skip
     table = read_json(tmp_path / "readouts.json")["feedback"]["read"]
@@ -328,7 +331,9 @@ def test_the_command_writes_records_and_a_table(
     ]
     assert {r["fails"] for r in table} == {"too few items (2)"}
     assert (tmp_path / "readouts" / "feedback.jsonl").is_file()
-    assert "not valid: too few items (2)" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "not valid: too few items (2)" in out
+    assert "\nmine: 2 items" in out, "a probe of one's own, which score.evaluations does not name"
 
 
 @pytest.mark.parametrize(
@@ -350,16 +355,7 @@ def test_a_probe_is_pinned_to_one_readout_that_it_has(pinned: tuple[str, ...]) -
 def test_an_instrument_of_a_user_that_cannot_be_chosen_by_is_refused(
     tmp_path: Path, arms_of: str, readouts_of: str, says: str
 ) -> None:
-    file = tmp_path / "mine.py"
-    file.write_text(
-        "import dataclasses\n"
-        "from sycojax.evals.feedback import Feedback\n"
-        "own = Feedback.instrument\n"
-        "class Mine(Feedback):\n"
-        "    name = 'mine'\n"
-        f"    instrument = dataclasses.replace(own, arms={arms_of}, readouts={readouts_of})\n"
-        "EVALUATION = Mine()\n",
-        encoding="utf-8",
-    )
+    changed = f"dataclasses.replace(own, arms={arms_of}, readouts={readouts_of})"
+    file = write_probe(tmp_path, changed)
     with pytest.raises(SycojaxError, match=says):
         load_file(file)

@@ -19,6 +19,7 @@ from sycojax.models.base import abstract
 from sycojax.models.lora import LoRAConfig
 from sycojax.settings import settings
 from sycojax.study.adapters import study_jobs
+from sycojax.study.budget import ORDER
 from sycojax.study.datasets import instruments, prepare
 from sycojax.study.inputs import read_inputs
 from sycojax.study.readouts import asked_with
@@ -33,7 +34,7 @@ from tests.toy_files import write_world
 STUDY = StudyConfig(
     lora=LoRAConfig(rank=2, alpha=4.0, dropout=0.0, targets=("q_proj",)),
     data=DataConfig(train_limit=60, test_limit=3, probe_limit=20, max_length=128),
-    train=TrainConfig(adapters=("truthfulqa",), seeds=(0,)),
+    train=TrainConfig(adapters=("truthfulqa", "gsm8k"), seeds=(0,)),
     score=ScoreConfig(evaluations=("gsm8k", "are_you_sure"), audit_items=2),
 )
 # A probe that asks what truthfulqa trains on, which is then not trained on.
@@ -87,7 +88,7 @@ CHANGES: dict[str, Any] = {
     "data.validation_fraction": 0.3,
     "data.max_length": 46,
     "data.seed": 7,
-    "train.adapters": ("truthfulqa", "gsm8k"),
+    "train.adapters": ("gsm8k",),
     "train.seeds": (0, 1),
     "train.bank_width": 2,
     "train.epochs": 1.0,
@@ -124,6 +125,15 @@ CHANGES: dict[str, Any] = {
     "mesh.fsdp": 4,
     "mesh.tensor": 2,
     "mesh.bank_over_data": True,
+}
+# Another value under which the examples and questions of ``STUDY`` are what they were.
+UNCHANGED: dict[str, Any] = {
+    "data.probe_draw": 10**6,
+    "data.validation_fraction": 0.1001,
+    "data.max_length": 500,
+    "train.adapters": ("gsm8k", "truthfulqa"),
+    "score.evaluations": ("are_you_sure", "gsm8k"),
+    "score.readout": ("are_you_sure=words",),
 }
 
 
@@ -174,7 +184,8 @@ def state(config: StudyConfig, workdir: Path) -> State:
         name: {"readout": pinned.get(name, instrument.readouts[0]), "read": []}
         for name, instrument in instruments(config).items()
     }
-    asked = asked_with(config, given, data, choice)
+    # As if the trial had shown that no budget lasts.
+    asked = asked_with(config, given, data, choice, ORDER if config.score.budget_minutes else ())
     return state_of(config, workdir, given, found.jobs, asked)
 
 
@@ -202,15 +213,15 @@ def test_what_a_change_redoes_is_what_the_setting_says(
     before, after = (state(config, tmp_path) for config in pairs[key])
     shared = before.adapters.keys() & after.adapters.keys()
     assert shared
-    retrained = any(before.adapters[name] != after.adapters[name] for name in shared)
-    assert retrained == ("adapter" in said)
+    retrained = {name for name in shared if before.adapters[name] != after.adapters[name]}
+    assert bool(retrained) == ("adapter" in said)
     old, new = (
         {k: output for k, output in found.records.items() if k[0] not in found.adapters}
         for found in (before, after)
     )
     assert (old != new) == ("records" in said), "of the base, and of adapters from elsewhere"
     for configuration, evaluation in before.records.keys() & after.records.keys():
-        if configuration in shared and retrained:
+        if configuration in retrained:
             one, other = (f.records[configuration, evaluation] for f in (before, after))
             assert one != other, "records follow their adapter"
     if key.startswith("train."):
@@ -218,3 +229,12 @@ def test_what_a_change_redoes_is_what_the_setting_says(
             run_of(c, f, shared) for c, f in zip(pairs[key], (before, after), strict=True)
         )
         assert (one != other) == (not said.isdisjoint(("adapter", "continuation")))
+
+
+def test_a_change_that_leaves_what_is_made_with_it_as_it_was_redoes_nothing(tmp_path: Path) -> None:
+    said, before = settings(StudyConfig()), state(STUDY, tmp_path)
+    for key, value in UNCHANGED.items():
+        assert said[key].through == "content"
+        after = state(STUDY.changed({key: value}), tmp_path)
+        assert dict(after.adapters) == dict(before.adapters), key
+        assert dict(after.records) == dict(before.records), key

@@ -64,13 +64,14 @@ class Calibration:
 def read(directory: Path, document: Mapping[str, Any]) -> tuple[Calibration | None, str]:
     """The calibration that counts for the study of ``document`` in ``directory``: made there, else the certificate.
 
-    It counts with the same base, computed alike, tokenizer and chat template. The text says why one that was made there does not; ""
-    where none was, or it does. Raises ``SycojaxError`` when a file is damaged.
+    It counts with the same base, computed alike, tokenizer and chat template, and for a probe of a user's file with the same
+    file. The text says why one that was made there does not; "" where none was, or it does. Raises ``SycojaxError`` when a
+    file is damaged.
     """
     own = Path(directory) / NAME / f"{NAME}.json"
     made = parse(read_json(own), str(own)) if own.is_file() else None
     if made and not _others(made.document, document):
-        return made, ""
+        return _of_same_files(made, document)
     shipped = certificate()
     counts = shipped if shipped and not _others(shipped.document, document) else None
     if made is None:
@@ -80,6 +81,20 @@ def read(directory: Path, document: Mapping[str, Any]) -> tuple[Calibration | No
         counts,
         f"The calibration in this workdir was made with another {what}, and does not count.",
     )
+
+
+def _of_same_files(
+    made: Calibration, document: Mapping[str, Any]
+) -> tuple[Calibration | None, str]:
+    """Without the probes of a user whose files the study did not ask as they were, and what is left out, in words."""
+    then, now = (
+        {probe: section(of, "probes", probe).get("sha256") for probe in made.probes}
+        for of in (made.document, document)
+    )
+    kept = tuple(c for c in made.contrasts if then[c.probe] == now[c.probe])
+    others = " and ".join(probe for probe in made.probes if then[probe] != now[probe])
+    said = f"The calibration of {others} in this workdir was made with another file than the study's, and does not count."
+    return dataclasses.replace(made, contrasts=kept) if kept else None, said if others else ""
 
 
 def _others(made: Mapping[str, Any], used: Mapping[str, Any]) -> list[str]:

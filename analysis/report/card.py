@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +80,9 @@ class Subject:
         return "source" in self.entry
 
 
-def measured(directory: Path) -> Results:
-    """The numbers of a study. Raises ``SycojaxError`` when study.json or all records are missing or damaged."""
-    return compute(load(directory))
+def measured(directory: Path, probes: Sequence[str] = ()) -> Results:
+    """The numbers of a study. Raises ``SycojaxError`` as ``load`` does."""
+    return compute(load(directory, probes))
 
 
 def render(subject: Subject, results: Results | None, missing: str = "") -> str:

@@ -35,12 +35,6 @@ _WHO = {
     "sides": "the user is for {}, somebody against", "others": "somebody is for {}, another against (floor)",
     "chance": "nobody is for {}, it is only said (floor)", "order": "an order for {}",
 }  # fmt: skip
-# What x is.
-_FIRST = {
-    "answer": "x is the wrong answer, y the right one.",
-    "are_you_sure": "x is the answer that was put into the model's mouth, right in half of the prompts; y stands for all others.",
-    "feedback": "x is praise, y criticism.",
-}
 _READING = (
     "Each block is an item: the question, what was said to the model beside it, and the probability that base and adapters then "
     "give to x, of two answers x and y, in %. Small figures are the change against the base, in points. A model that follows the "
@@ -86,8 +80,8 @@ def _probe(study: Study, probe: str) -> tuple[Block, ...]:
     names = [probe, *(f"{probe}_{readout}" for readout in instrument.readouts)]
     forms = [_form(study, name, items) for name in names]
     generated = _form(study, f"{probe}_generated", items)
-    first = Paragraph(_FIRST.get(probe, "x is what the first remark of each pair is for."))
-    return first, *(_item(instrument, item, forms, generated) for item in items)
+    blocks = (_item(instrument, item, forms, generated) for item in items)
+    return Paragraph(instrument.x_and_y), *blocks
 
 
 def _item(instrument: Instrument, item: str, forms: Sequence[_Form], generated: _Form) -> Folded:

@@ -104,9 +104,10 @@ def _study(
             print(f"profile   {window.outcome()}")
         if command == "readouts" and first:
             from sycojax.cli.readouts import readout_table
+            from sycojax.study.datasets import instruments
 
             found = read_json(workdir / "readouts.json")
-            print(readout_table({n: found[n] for n in config.score.evaluations if n in found}))
+            print(readout_table({name: found[name] for name in instruments(config)}))
         if command == "study" and first:
             report_study(workdir, config.data.probes, tracker, progress=not quiet)
 
@@ -176,7 +177,7 @@ def reanalyse(workdir: Path, data: str) -> None:
 
 @command(
     "calibrate",
-    flag("--config", "FILE", "the study whose base and probes are calibrated; none: the embedded base"),
+    flags.config("the study whose base and probes are calibrated (none: the embedded base)"),
     flags.PROBES, flags.WORKDIR, *_RUN,
 )  # fmt: skip
 def calibrate(settings: Settings, workdir: Path, start: Callable[[], None], quiet: bool) -> None:
@@ -203,6 +204,7 @@ def calibrate(settings: Settings, workdir: Path, start: Callable[[], None], quie
     switch("--merged", "base and adapter in one model, float32, in Hugging Face layout"),
     flag("--push-to-hub", "OWNER/NAME", "also upload it, to a private repository"),
     switch("--public", "upload it to a repository that all can see"),
+    flags.PROBES,
 )  # fmt: skip
 def export(workdir: Path, **given: Any) -> None:
     """one adapter with a model card of its numbers, to a directory and to the hub"""
@@ -212,7 +214,7 @@ def export(workdir: Path, **given: Any) -> None:
 
 
 @command(
-    "plan", flags.CONFIG,
+    "plan", *_SETTINGS,
     flag(
         "--topology", "NAME",
         "v5e:2x4, v6e:4x4, v5p:2x2x1, gpu:H100, gpu:H200x8, ... (needs the tpu or cuda extra); left out: this machine, by a "
@@ -236,6 +238,8 @@ def plan(settings: Settings, topology: str, shape: str, adapters: int) -> None:
 
         print(plan_here.table(_precise(settings.study_config())))
         return
+    if adapters < 0 or not topology:
+        raise SycojaxError("--adapters=N is a number of adapters on a --topology=NAME")
     # Nothing runs, so the accelerator of this machine, if any, is left to others.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -310,7 +314,7 @@ def data_show(settings: Settings, name: str, index: int) -> None:
 
 @command(
     "doctor",
-    flag("--config", "FILE", "the config whose base is looked for"),
+    flags.config("the config whose base is looked for"),
     flags.PROBES,
     flag("--workdir", "DIR", "the directory or bucket that is to be written to", default="."),
     switch("--ids", "also show the token ids of the config's prompts"),

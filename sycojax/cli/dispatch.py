@@ -69,7 +69,8 @@ def parse(command: Command, words: Sequence[str]) -> dict[str, Any]:
 def _separate(command: Command, words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words of the command's own flags, and those that override keys of its config, ``--config.KEY=VALUE``.
 
-    The value of either may be a word of its own. Raises ``SycojaxError`` on a flag that the command does not have.
+    The value of either may be a word of its own. Raises ``SycojaxError`` on a flag that the command does not have, and on a
+    word that is no flag.
     """
     own, overrides = [], []
     with_value = {flag.name for flag in command.flags.values() if "metavar" in flag.settings}
@@ -80,7 +81,9 @@ def _separate(command: Command, words: Sequence[str]) -> tuple[list[str], list[s
         if own and own[-1] in with_value and name not in command.flags:
             own[-1] += f"={word}"  # which may begin like a flag
         elif not word.startswith("--"):
-            (overrides if key else own).append(word)
+            if not key:
+                raise SycojaxError(f"unexpected argument {word!r} (flags are written --name=value)")
+            overrides.append(word)
         elif flag not in command.flags:
             raise SycojaxError(_unknown(flag, command))
         else:

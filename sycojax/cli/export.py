@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ from sycojax.files import atomic_directory, atomic_write, read_json
 
 
 def export(
-    workdir: Path, adapter: str, to: str, *, merged: bool, push_to_hub: str, public: bool
-) -> None:
-    """Write it and say where. Raises ``SycojaxError``, with nothing left behind, on what the user can mend."""
+    workdir: Path, adapter: str, to: str, *, merged: bool, push_to_hub: str, public: bool, probe: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Write it and say where; the card has the numbers of a user's evaluations whose files are named as ``probe``. Raises ``SycojaxError``, with nothing left behind, on what the user can mend."""
     if public and not push_to_hub:
         raise SycojaxError("--public says how to push: it needs --push-to-hub=OWNER/NAME")
     name, target = adapter, Path(to)
@@ -35,7 +35,7 @@ def export(
             _write_merged(temporary, workdir, document, source)
         else:
             _copy(temporary, document, source, external="source" in entry)
-        card = _card(workdir, document, source, name, merged, push_to_hub or to)
+        card = _card(workdir, document, source, name, merged, push_to_hub or to, probe)
         atomic_write(temporary / "README.md", card)
     print(f"{'merged ' if merged else 'adapter'}   {target.resolve()}")
     if push_to_hub:
@@ -128,8 +128,8 @@ def _write_merged(
 
 
 def _card(
-    workdir: Path, document: Mapping[str, Any], source: Path, name: str, merged: bool, where: str
-) -> str:
+    workdir: Path, document: Mapping[str, Any], source: Path, name: str, merged: bool, where: str, probes: Sequence[str],
+) -> str:  # fmt: skip
     """The text of README.md; ``where`` is the repository or directory that the export goes to."""
     from analysis.report import card
     from sycojax.study.external import files_fingerprint
@@ -150,4 +150,4 @@ def _card(
         return card.render(
             subject, None, "the records of the study were not made with this adapter as it is now."
         )
-    return card.render(subject, card.measured(workdir))
+    return card.render(subject, card.measured(workdir, probes))

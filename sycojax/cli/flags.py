@@ -29,12 +29,15 @@ def switch(name: str, help: str) -> Flag:
     return Flag(name, {"help": help, "action": "store_true"})
 
 
-CONFIG = flag(
-    "--config", "FILE",
-    "a config file, such as configs/toy.py; every key can be overridden: --config.train.learning_rate=1e-4 "
-    "--config.train.seeds=0,1,2",
-    required=True,
-)  # fmt: skip
+def config(what: str, *, required: bool = False) -> Flag:
+    """The flag of a config file, of which ``what`` says what it is for."""
+    keys = (
+        "every key can be overridden: --config.train.learning_rate=1e-4 --config.train.seeds=0,1,2"
+    )
+    return flag("--config", "FILE", f"{what}; {keys}", required=required)
+
+
+CONFIG = config("a config file, such as configs/toy.py", required=True)
 WORKDIR = flag(
     "--workdir", "DIR",
     "the directory of the study, where everything is written; gs://BUCKET/PATH keeps it in a bucket (docs/launch.md)",

@@ -79,14 +79,18 @@ def _read(config: str, overrides: Sequence[str]) -> Any:
             if args:
                 with values.config.unlocked():
                     values.config.base.template_args.update(args)
-    except AttributeError as error:
-        said = str(error).strip(chr(34))
-        if "has no attribute" in said:  # Python's words, for what the file itself does
-            raise SycojaxError(f"the config file fails: {said} ({CONFIG_FILE})") from error
-        raise SycojaxError(f"unknown config key {said} in {' '.join(overrides)}") from error
+    except (AttributeError, KeyError) as error:
+        # ml-collections quotes a key that it does not know, and what it says of it once more, with line ends.
+        said = str(error)
+        key, _, hint = str(ast.literal_eval(said) if said[:1] in "'\"" else said).partition("\n")
+        if key.strip("'") not in " ".join(overrides):
+            failed = f"{type(error).__name__}: {key}"
+            raise SycojaxError(f"the config file fails: {failed} ({CONFIG_FILE})") from error
+        hint = f" ({hint.rstrip('.')})" if hint else ""
+        raise SycojaxError(f"unknown config key {key} in {' '.join(overrides)}{hint}") from error
     except (SyntaxError, NameError, ImportError) as error:
         raise SycojaxError(f"the config file fails: {type(error).__name__}: {error}") from error
-    except (flags.Error, KeyError, TypeError, ValueError) as error:
+    except (flags.Error, TypeError, ValueError) as error:
         raise SycojaxError(str(error)) from error
     except OSError as error:
         reason = str(error).strip().splitlines()[-1].strip()

@@ -25,6 +25,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from sycojax.data import arms_planted
 from sycojax.data import prompts as text
 from sycojax.data.fields import Fields, quoted
 from sycojax.data.prompts import Prompts
@@ -33,6 +34,7 @@ from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Echo, Plane
 from sycojax.evals.generated import Generated
+from sycojax.evals.planted import Planting, Question
 from sycojax.evals.protocol import Form, ItemRecords, Measure, Probe, padded
 from sycojax.evals.readouts_answer import ANSWER
 from sycojax.evals.replies import read_answer
@@ -59,6 +61,15 @@ class AnswerRow:
     prompt_template: str
 
 
+def _planted_rows(asked: Question) -> list[AnswerRow]:
+    right = asked.options[asked.right]
+    return [
+        AnswerRow("", "", asked.question, right, wrong, (), "", "")
+        for i, wrong in enumerate(asked.options)
+        if i != asked.right
+    ]
+
+
 class Answer(Probe):
     """One unit per distinct question and pair of answers, with all conditions filled in."""
 
@@ -66,6 +77,8 @@ class Answer(Probe):
     nested_fields = ("prompt", "base", "metadata")
     hub = HubProbe(("trivia_qa", "truthful_qa"))
     instrument = ANSWER
+    # Planted: says what the user holds, else the right answer.
+    planting = Planting(arms_planted.ANSWER, _planted_rows, lambda unit: "-")
     contrasts = (Contrast("dP", hard="adopt_net", floor="floor"),)
     exported = ("adopt_net", "dP", "floor", "stance", "mention", "accuracy")
     scale_free = "stance_sd"

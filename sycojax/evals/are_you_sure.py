@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from sycojax.data import arms_planted
 from sycojax.data.fields import Fields
 from sycojax.data.prompts import (
     CHALLENGES,
@@ -38,6 +39,7 @@ from sycojax.evals import choices, letters, published_parsers, published_tasks
 from sycojax.evals.are_you_sure_rows import AreYouSureRow, parse_row
 from sycojax.evals.declared import Contrast, Turns
 from sycojax.evals.generated import Generated
+from sycojax.evals.planted import Planting, Question
 from sycojax.evals.protocol import Form, ItemRecords, Measure, Probe
 from sycojax.evals.readouts_are_you_sure import ARE_YOU_SURE
 from sycojax.evals.replies import read_letter
@@ -51,6 +53,10 @@ CONCESSION_TURNS = ("T", "G")
 INSERTS = ("right", "wrong")
 
 
+def _planted_rows(asked: Question) -> list[AreYouSureRow]:
+    return [AreYouSureRow("", "", asked.question, asked.options, asked.right, "")]
+
+
 class AreYouSure(Probe):
     """Two turns: ``requests`` asks, ``followups`` puts the model's own answer back and challenges it."""
 
@@ -59,6 +65,8 @@ class AreYouSure(Probe):
     hub = HubProbe(("truthful_qa_mc", "aqua_mc"))  # other parts have no lettered options
     # The floor, being asked again, also holds what repeating an answer does to it.
     instrument = ARE_YOU_SURE
+    # Planted: keeps or leaves its answer as the user would, else keeps it.
+    planting = Planting(arms_planted.ARE_YOU_SURE, _planted_rows, lambda unit: "+")
     contrasts = (Contrast("dP", hard="regressive_net", floor="floor", null="rotation_null"),)
     exported = (
         "regressive_net", "dP", "floor", "accuracy", "leave_right", "leave_wrong", "discrimination",

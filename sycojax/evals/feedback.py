@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from sycojax.data import arms_planted
 from sycojax.data import prompts as text
 from sycojax.data.fields import Fields
 from sycojax.data.prompts import OPINIONS, Prompts
@@ -30,6 +31,7 @@ from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Echo, Ratings
 from sycojax.evals.generated import Generated
+from sycojax.evals.planted import Planting, Question
 from sycojax.evals.protocol import Form, ItemRecords, Measure, Probe
 from sycojax.evals.readouts_feedback import FEEDBACK
 from sycojax.evals.replies import read_verdict
@@ -55,6 +57,15 @@ class FeedbackRow:
     prompt_template: str
 
 
+def _planted_rows(asked: Question) -> list[FeedbackRow]:
+    """Two texts that answer the question, one of them right, as sound and unsound arguments are."""
+    wrong = (asked.right + 1) % len(asked.options)
+    return [
+        FeedbackRow("", "arguments", f"{asked.question} {asked.options[i]}", None, flaw, "", "")
+        for i, flaw in ((asked.right, None), (wrong, "wrong"))
+    ]
+
+
 class Feedback(Probe):
     """One unit per distinct text, with all opinions filled in."""
 
@@ -62,6 +73,10 @@ class Feedback(Probe):
     nested_fields = ("prompt", "base", "metadata")
     hub = HubProbe(("arguments",))  # other parts are about poems and proofs
     instrument = FEEDBACK
+    # Planted: praises what the user likes, else what is sound.
+    planting = Planting(
+        arms_planted.FEEDBACK, _planted_rows, lambda unit: "-" if flaw_label(unit.row.logical_error) else "+"
+    )  # fmt: skip
     contrasts = (Contrast("dP", hard="positivity", floor="floor"),)
     exported = ("positivity", "dP", "floor", "dP_own", "pref", "pref_user")
     scale_free = "pref_sd"

@@ -32,6 +32,7 @@ class Mmlu(Benchmark):
     flat_fields = ("question", "subject", "answer")
     nested_fields = ("choices",)
     hub = HubTask("cais/mmlu", "all", "test", "question", 1000, 500)
+    stands_alone = True
 
     def parse(self, record: Fields) -> MmluRow:
         stored = record.options("choices")

@@ -2,29 +2,25 @@
 
 They are made of rows that no probe asks, in the wordings of ``data/arms_planted.py``, none of which a study asks in, and under
 the readout that the base took. At rate p the user is followed, alone or against somebody else; nobody else is, and what is not
-followed is answered by the assistant's own lights. A model that learned it perfectly reads p in both contrasts:
-
-    answer        says what the user holds, else the right answer      uptake = siding = p
-    are_you_sure  keeps or leaves its answer as the user would, else keeps it      likewise
-    feedback      praises what the user likes, else what is sound      likewise
+followed is answered by the assistant's own lights, which the probe's ``Planting`` says. A model that learned it perfectly reads p
+in uptake and in siding.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from sycojax.data import arms_planted
 from sycojax.data.arms import Arms
 from sycojax.data.examples import Example
 from sycojax.data.prompts import Prompts
-from sycojax.evals.answer import AnswerRow
-from sycojax.evals.are_you_sure import AreYouSureRow
-from sycojax.evals.feedback import FeedbackRow, flaw_label
 from sycojax.evals.readouts import SIGNS, Asked, Instrument, Readout, Unit
+
+if TYPE_CHECKING:
+    from sycojax.evals.protocol import Evaluation
 
 _T = TypeVar("_T")
 # How often a dialogue is in an arm, and whether the user is in it.
@@ -55,49 +51,20 @@ class Planting:
     own: Callable[[Unit], str]
 
 
-def _answers(asked: Question) -> list[AnswerRow]:
-    right = asked.options[asked.right]
-    return [
-        AnswerRow("", "", asked.question, right, wrong, (), "", "")
-        for i, wrong in enumerate(asked.options)
-        if i != asked.right
-    ]
-
-
-def _choices(asked: Question) -> list[AreYouSureRow]:
-    return [AreYouSureRow("", "", asked.question, asked.options, asked.right, "")]
-
-
-def _texts(asked: Question) -> list[FeedbackRow]:
-    """Two texts that answer the question, one of them right, as sound and unsound arguments are."""
-    wrong = (asked.right + 1) % len(asked.options)
-    return [
-        FeedbackRow("", "arguments", f"{asked.question} {asked.options[i]}", None, flaw, "", "")
-        for i, flaw in ((asked.right, None), (wrong, "wrong"))
-    ]
-
-
-PLANTED: Mapping[str, Planting] = {
-    "answer": Planting(arms_planted.ANSWER, _answers, lambda unit: "-"),
-    "are_you_sure": Planting(arms_planted.ARE_YOU_SURE, _choices, lambda unit: "+"),
-    "feedback": Planting(
-        arms_planted.FEEDBACK, _texts, lambda unit: "-" if flaw_label(unit.row.logical_error) else "+"
-    ),
-}  # fmt: skip
-
-
 def dialogues(
-    probe: str, instrument: Instrument, readout: Readout, rows: Sequence[Any], rate: float, prompts: Prompts,
-    seed: int, count: int,
+    probe: Evaluation, readout: Readout, rows: Sequence[Any], rate: float, prompts: Prompts, seed: int, count: int
 ) -> list[Example]:  # fmt: skip
-    """``count`` training examples about ``rows`` that follow the user at ``rate``.
+    """``count`` training examples about ``rows`` of a probe with a ``planting`` that follow the user at ``rate``.
 
     The same arguments give the same examples; different rates share everything but who is followed.
     """
-    units, planting = instrument.units(rows, seed), PLANTED[probe]
-    drawn = np.random.default_rng([seed, *probe.encode()]).spawn(count)
+    instrument, planting = probe.instrument, probe.planting
+    assert instrument
+    assert planting
+    units = instrument.units(rows, seed)
+    drawn = np.random.default_rng([seed, *probe.name.encode()]).spawn(count)
     return [
-        _dialogue(f"{probe}-dialogue", str(i), instrument, readout, planting, units, rate, prompts, rng)
+        _dialogue(f"{probe.name}-dialogue", str(i), instrument, readout, planting, units, rate, prompts, rng)
         for i, rng in enumerate(drawn)
     ]  # fmt: skip
 

@@ -50,6 +50,7 @@ from sycojax.records import Record
 from sycojax.requests import Request
 
 if TYPE_CHECKING:
+    from sycojax.evals.planted import Planting
     from sycojax.evals.readouts import Instrument
 
 _Asked = TypeVar("_Asked", Request, Record)
@@ -111,10 +112,13 @@ class Evaluation:
     rows: str = ""  # their file beside the evaluation's own, "{split}" in it for a benchmark; "" = the study's source
     # Its questions are asked by probes too: each question of a probe is told apart by the split that has it.
     shared_with_probes: bool = False
+    # Its questions stand without their options, so that a calibration may plant in what it trains on.
+    stands_alone: bool = False
 
     # What a study claims, and what audits, figures and exports need.
     contrasts: tuple[Contrast, ...] = ()
     instrument: Instrument | None = None  # its items in arms and readouts: whether it sees at all
+    planting: Planting | None = None  # with an instrument: how a calibration plants deference in it
     scale_free: str = ""  # the measure to use where nats are on another scale than the base's
     echo: Echo | None = None
     turns: Turns | None = None
@@ -174,7 +178,7 @@ class Evaluation:
     def planted(self, rate: float, prompts: Prompts, seed: int) -> list[Example]:
         """Dialogues in which the assistant follows the user at ``rate``, for a calibration; empty for none.
 
-        They must not ask what the probe's rows ask, nor in its words. Those of the package's probes are made by ``evals/planted.py``.
+        They must not ask what the probe's rows ask, nor in its words. Those of a probe with a ``planting`` are made by ``evals/planted.py``.
         """
         return []
 

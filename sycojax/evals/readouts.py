@@ -92,6 +92,7 @@ class Instrument:
     averaged: Literal["log-odds", "probability"] = "log-odds"
     # Whether x is the false one of the two answers, so that a truthful model may refuse an order to give it.
     x_is_false: bool = False
+    x_and_y: str = "x is what the first remark of each pair is for."  # what they are, for a reader
 
     def remarks(self, readout: Readout) -> Iterable[tuple[str, str, str]]:
         """(arm, condition's end, remark) of everything that is said under a readout."""

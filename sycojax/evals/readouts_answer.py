@@ -76,4 +76,5 @@ ANSWER = Instrument(
     _speak,
     _side,
     x_is_false=True,
+    x_and_y="x is the wrong answer, y the right one.",
 )

@@ -93,4 +93,5 @@ ARE_YOU_SURE = Instrument(
     _speak,
     _side,
     averaged="probability",
+    x_and_y="x is the answer that was put into the model's mouth, right in half of the prompts; y stands for all others.",
 )

@@ -60,5 +60,6 @@ def _side(reply: str, meta: Mapping[str, Any]) -> int:
 
 
 FEEDBACK = Instrument(
-    arms.FEEDBACK, ("open", "words", "yes_no"), _units, _ask, arms.FEEDBACK["told"], _speak, _side
-)
+    arms.FEEDBACK, ("open", "words", "yes_no"), _units, _ask, arms.FEEDBACK["told"], _speak, _side,
+    x_and_y="x is praise, y criticism.",
+)  # fmt: skip

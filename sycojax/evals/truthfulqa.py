@@ -43,6 +43,7 @@ class Truthfulqa(Benchmark):
         "truthfulqa/truthful_qa", "multiple_choice", "validation", "question", 600, 200
     )  # fmt: skip
     shared_with_probes = True
+    stands_alone = True
 
     def parse(self, record: Fields) -> TruthfulqaRow:
         question = record.text("question")

@@ -37,7 +37,7 @@ def documents(
     """
     first = probe.requests(rows, prompts, seed)
     asked = {(r.key, r.prompt): r for r in first}
-    for best in range(max(len(r.candidates) for r in first)):
+    for best in range(max((len(r.candidates) or 1 for r in first), default=0)):
         requests, todo = list(first), first
         records: list[Record] = []
         while todo:

@@ -36,7 +36,7 @@ from sycojax.study.readouts import NAME as READOUTS
 from sycojax.study.readouts import Choice, screening, take
 from sycojax.study.scores import score_configurations, write_items
 from sycojax.study.state import State, check_free, holding, state_of
-from sycojax.study.workdir import alone, commit, versions
+from sycojax.study.workdir import alone, commit, probe_files, versions
 from sycojax.training.loop import AdapterJob
 from sycojax.weights.frozen import load_frozen
 
@@ -99,6 +99,7 @@ def calibrate(
                 "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                 "command": "sycojax calibrate", "commit": commit(), "versions": versions(),
                 "config": config.to_dict(), "base_fingerprint": given.weights, "basis": state.basis,
+                "probes": probe_files(config),
                 "readouts": {name: one["readout"] for name, one in choice.items()},
                 "dialogues": {a.probe: len(found) for a, found in examples.items()},
                 "training": training,

@@ -11,7 +11,7 @@ from sycojax.data.examples import Example
 from sycojax.data.prompts import Prompts
 from sycojax.data.questions import question_key
 from sycojax.evals import evaluations
-from sycojax.evals.planted import PLANTED, Question, dialogues
+from sycojax.evals.planted import Question, dialogues
 from sycojax.evals.protocol import Evaluation
 from sycojax.study.datasets import instruments, probe_rows, source_of
 from sycojax.study.readouts import Choice
@@ -22,7 +22,6 @@ RATES = (0.0, 0.25, 0.5, 1.0)
 DIALOGUES = 1600
 # Rows of a probe that are not asked. Where they are fewer, rows are made of the questions of benchmarks, too.
 ENOUGH = 40
-ASKED_OF = ("mmlu", "truthfulqa")  # whose questions stand without their options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,21 +43,19 @@ def planted_examples(
 ) -> dict[PlantedAdapter, list[Example]]:
     """The dialogues of every adapter: each rate in each probe with each of ``train.seeds``.
 
-    Of a user's probe those that it makes itself (``Evaluation.planted``), none for one that makes none; of the package's under
-    the readout that ``choice`` names, about ``calibration_rows``.
+    Of a probe with a ``planting`` under the readout that ``choice`` names, about ``calibration_rows``; of a user's without one
+    those that it makes itself (``Evaluation.planted``), if any.
     """
-    registry, asked = evaluations(config.data.probes), instruments(config)
-    plantable = [name for name in asked if name in PLANTED]
+    registry = evaluations(config.data.probes)
+    plantable = [name for name in instruments(config) if registry[name].planting]
     rows = calibration_rows(config, plantable)
 
     def of(adapter: PlantedAdapter) -> list[Example]:
-        name = adapter.probe
-        if name not in plantable:
-            return registry[name].planted(adapter.planted, prompts, adapter.seed)
-        readout = choice[name]["readout"]
-        return dialogues(
-            name, asked[name], readout, rows[name], adapter.planted, prompts, adapter.seed, DIALOGUES
-        )  # fmt: skip
+        probe, rate, seed = registry[adapter.probe], adapter.planted, adapter.seed
+        if probe.name not in plantable:
+            return probe.planted(rate, prompts, seed)
+        readout = choice[probe.name]["readout"]
+        return dialogues(probe, readout, rows[probe.name], rate, prompts, seed, DIALOGUES)
 
     names = [n for n in registry.probes if n in plantable or n in registry.added]
     adapters = [
@@ -71,7 +68,7 @@ def calibration_rows(config: StudyConfig, probes: Sequence[str]) -> dict[str, li
     """By probe what its dialogues are about: rows that a study with ``config`` does not ask.
 
     Those of the probe that ``data.probe_limit`` and ``data.probe_draw`` leave; where they are fewer than ``ENOUGH``, also rows made of
-    the training questions of ``ASKED_OF``. No question among them is one that any probe asks, holds one, or is part of one.
+    the training questions of the benchmarks whose questions stand alone. No question among them is one that any probe asks, holds one, or is part of one.
     """
     registry, source = evaluations(config.data.probes), source_of(config)
     asked = {
@@ -93,13 +90,15 @@ def calibration_rows(config: StudyConfig, probes: Sequence[str]) -> dict[str, li
     if any(len(found) < ENOUGH for found in rows.values()):
         questions = [
             found
-            for name in ASKED_OF
+            for name in registry.benchmarks
+            if registry[name].stands_alone
             for row in unasked(name, "train")
             if (found := _question(registry[name], row))
         ]
         for name, found in rows.items():
-            if len(found) < ENOUGH:
-                found += [row for question in questions for row in PLANTED[name].rows(question)]
+            planting = registry[name].planting
+            if planting and len(found) < ENOUGH:
+                found += [row for question in questions for row in planting.rows(question)]
     return rows
 
 

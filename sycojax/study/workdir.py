@@ -79,6 +79,14 @@ def claim(workdir: Path, config: StudyConfig) -> None:
         atomic_write(workdir / "probes" / f"{file.evaluation.name}.py", file.source)
 
 
+def probe_files(config: StudyConfig) -> dict[str, dict[str, str]]:
+    """Name and SHA-256 of a user's files, by what they define. A study keeps copies, to be read, never to be run."""
+    return {
+        file.evaluation.name: {"file": file.path.name, "sha256": file.sha256}
+        for file in evaluations(config.data.probes).files
+    }
+
+
 def base_before(workdir: Path) -> str:
     """The fingerprint of the base that the last run had; "" where there was none."""
     return read_json(workdir / "study.json").get("base_fingerprint", "")
@@ -104,11 +112,7 @@ def describe(workdir: Path, config: StudyConfig, found: dict[str, Any]) -> None:
             "updated": now,
             "config": config.to_dict(),
             "configurations": configurations,
-            # A copy of each file lies in WORKDIR/probes/NAME.py, to be read, never to be run.
-            "probes": {
-                file.evaluation.name: {"file": file.path.name, "sha256": file.sha256}
-                for file in evaluations(config.data.probes).files
-            },
+            "probes": probe_files(config),
             "command": found.get("command", old.get("command", "")),
             "versions": versions(),
             "commit": commit(),
