@@ -20,6 +20,7 @@ from typing import Any
 from sycojax.data.data_sets import DataSet, Split, unflatten
 from sycojax.data.json_text import parse_json, without_gaps
 from sycojax.errors import SycojaxError
+from sycojax.files import reading
 
 Pairs = Iterator[tuple[str, Mapping[str, Any]]]
 ALL_PROBES = "probes.json"
@@ -178,10 +179,8 @@ READERS: Mapping[str, Callable[[Path, str, Sequence[str]], Pairs]] = {
 
 
 def _bytes(path: Path) -> bytes:
-    try:
+    with reading(path):
         return path.read_bytes().removeprefix(_MARK)
-    except OSError as error:
-        raise SycojaxError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _decoded(data: bytes, place: str) -> str:
