@@ -14,8 +14,8 @@ import jax
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase
-from sycojax.models.lora import covering
 from sycojax.parallel.distributed import is_first, on_first
+from sycojax.parallel.mesh import in_words
 from sycojax.progress import Progress, span
 from sycojax.scoring.journal import NAME as JOURNAL
 from sycojax.scoring.scorer import Scorer
@@ -37,7 +37,7 @@ from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.ledger import Ledger
 from sycojax.study.readouts import NAME as READOUTS
 from sycojax.study.readouts import asked_with, left_out, screening, settled, take
-from sycojax.study.scores import Answered, answered, score_configurations, write_items
+from sycojax.study.scores import Answered, answered, score_configurations, scorer_of, write_items
 from sycojax.study.state import State, check_free, state_of
 from sycojax.study.work import followed
 from sycojax.study.workdir import alone, base_before, claim
@@ -83,7 +83,8 @@ def run(
         given = read_inputs(config)
         data = data or prepare(config, given.tokenizer, given.context)
     jobs = study_jobs(config, data.training)
-    # Where it stops before the base is asked, the arms that it was asked before are part of what the answers rest on.
+    # A run that stops before the base is asked must know the arms that an earlier one asked: they are part of the questions that the
+    # answers in the workdir rest on.
     early = until in ("data", "train")
     state = (
         settled(config, workdir, given, jobs, data)
@@ -133,8 +134,7 @@ class _Study:
         if self.jobs:
             layout["micro_batch_rows"] = laid_out(config.train, base.compute).micro_batch_rows
         if base.mesh.size > 1:
-            sizes = " x ".join(f"{axis} {size}" for axis, size in base.mesh.shape.items())
-            note(f"mesh      {sizes}")
+            note(f"mesh      {in_words(base.mesh.shape)}")
         if on_first(lambda: base_before(self.workdir)) not in ("", given.weights):
             note("          its files are not those of the last run: all that rests on it is made anew")  # fmt: skip
         numbers = on_first(lambda: weights_fingerprint(given.base))
@@ -150,9 +150,9 @@ class _Study:
     def foretell(
         self, state: State, asked: State, until: Until, wanted: bool
     ) -> tuple[Dropped, BankTrainer | None]:
-        """What is left out for ``score.budget_minutes``, and what trains, where a trial has begun with it.
+        """What is left out for ``score.budget_minutes``, and the trainer, where the trial has made one.
 
-        Say how long stages that have not begun will take, where that is ``wanted``.
+        Where that is ``wanted``, say how long the stages will take that have not begun.
         """
         config, ledger = self.config, self.ledger
         dropped, told = decided(config, self.workdir), ledger.written("estimate")
@@ -211,7 +211,7 @@ class _Study:
         self.ledger.note(f"adapters  {len(training)} trained or up to date")
 
     def evaluate(self, state: State, known: Answered) -> None:
-        """Ask all configurations all that is not ``known``."""
+        """Ask every configuration everything, except what is ``known`` of the base."""
         ledger = self.ledger
         counts = self._score(state, known=known, checked=True)
         ledger.lap("evaluate", of_scoring(counts, self.base.config) if counts else None)
@@ -226,11 +226,8 @@ class _Study:
 
     @functools.cached_property
     def programs(self) -> Scorer:
-        """What asks: adapters of other shapes share one program with the study's own, the smallest that holds all of them."""
-        shapes = [adapter.shape for adapter in self.given.external.values()]
-        scored = dataclasses.replace(self.base, lora=covering([self.config.lora, *shapes]))
-        ends = self.given.prompts.template.end_ids(self.given.tokenizer)
-        return Scorer(scored, self.given.tokenizer, self.config.score, ends)
+        """What asks in all stages: a program that one has compiled serves the others."""
+        return scorer_of(self.config, self.given, self.base)
 
     def _score(
         self, state: State, journal: str = JOURNAL, known: Answered | None = None, checked: bool = False
