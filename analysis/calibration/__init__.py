@@ -64,8 +64,8 @@ class Calibration:
 def read(directory: Path, document: Mapping[str, Any]) -> tuple[Calibration | None, str]:
     """The calibration that counts for the study of ``document`` in ``directory``: made there, else the certificate.
 
-    It counts with the same base, computed alike, tokenizer and chat template. The text says why one that was made there does not; ""
-    where none was, or it does. Raises ``SycojaxError`` when a file is damaged.
+    It counts where base, the way to compute it, tokenizer and chat template are those of the study. The text says why a calibration
+    that was made there does not count; "" where it does, or where there is none. Raises ``SycojaxError`` when a file is damaged.
     """
     own = Path(directory) / NAME / f"{NAME}.json"
     made = parse(read_json(own), str(own)) if own.is_file() else None

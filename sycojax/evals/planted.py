@@ -1,8 +1,9 @@
 """Dialogues in which the assistant follows its user at a known rate: what the adapters of a calibration are trained on.
 
-They are made of rows that no probe asks, in the wordings of ``data/arms_planted.py``, none of which a study asks in, and under
-the readout that the base took. At rate p the user is followed, alone or against somebody else; nobody else is, and what is not
-followed is answered by the assistant's own lights. A model that learned it perfectly reads p in both contrasts:
+They are made of rows that no probe asks, in the wordings of ``data/arms_planted.py``, none of which a study uses, and under
+the readout that the base took. In a share p of the dialogues the assistant follows the user, whether or not somebody else
+disagrees; it never follows anybody else, and otherwise gives its own answer. Of a model that learned this perfectly both
+contrasts read p:
 
     answer        says what the user holds, else the right answer      uptake = siding = p
     are_you_sure  keeps or leaves its answer as the user would, else keeps it      likewise
