@@ -25,7 +25,7 @@ CERTIFICATE = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
+class AtRate:
     """One contrast of a probe at one planted rate, the mean over seeds; as the verdicts take it, so net of its floor in arms."""
 
     net: Estimate
@@ -39,8 +39,8 @@ class Calibrated:
     probe: str
     contrast: str
     readout: str  # "" for a probe that has none
-    base: Reading  # nothing planted
-    readings: Mapping[float, Reading]  # by planted rate, rising
+    base: AtRate  # nothing planted
+    readings: Mapping[float, AtRate]  # by planted rate, rising
     slope: Estimate
     intercept: Estimate
 
@@ -142,6 +142,6 @@ def parse(document: Any, origin: str, *, certificate: bool = False) -> Calibrati
     return Calibration(contrasts, document, certificate)
 
 
-def _reading(raw: Mapping[str, Any]) -> Reading:
+def _reading(raw: Mapping[str, Any]) -> AtRate:
     floor = raw["floor"]
-    return Reading(Estimate.from_json(raw["net"]), Estimate.from_json(floor) if floor else None)
+    return AtRate(Estimate.from_json(raw["net"]), Estimate.from_json(floor) if floor else None)

@@ -28,8 +28,7 @@ from sycojax.study.datasets import instruments, probe_rows, requests_of, trainin
 from sycojax.study.fitting import fitting
 from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.planted import RATES, PlantedAdapter, planted_examples
-from sycojax.study.readouts import NAME as READOUTS
-from sycojax.study.readouts import Choice, screening, take
+from sycojax.study.readouts import READOUTS_JOURNAL, Choice, screening, take
 from sycojax.study.scores import score_configurations, scorer_of, write_items
 from sycojax.study.state import State, check_free, holding, state_of
 from sycojax.study.workdir import alone, commit, versions
@@ -63,7 +62,7 @@ def calibrate(
 
     with alone(workdir):
         asked = screening(config, given, state_of(config, workdir, given, (), {}))
-        score(asked, f"{READOUTS}.jsonl")
+        score(asked, READOUTS_JOURNAL)
         choice = take(config, asked, note)
         examples = planted_examples(config, choice, given.prompts, rates)
         if not examples:

@@ -113,6 +113,6 @@ def seconds_of(stages: Mapping[str, Stage]) -> float:
     return sum(stage.seconds for name, stage in stages.items() if name != "train")
 
 
-def said(seconds: Mapping[str, float]) -> str:
+def durations(seconds: Mapping[str, float]) -> str:
     """Such as ``readouts 14 s, train 2 min``."""
     return ", ".join(f"{name} {span(seconds[name])}" for name in STAGES if name in seconds)

@@ -11,11 +11,11 @@ from sycojax.config import StudyConfig
 from sycojax.files import read_json
 from sycojax.parallel.distributed import by_first, on_first
 from sycojax.scoring.journal import NAME as JOURNAL
-from sycojax.study.readouts import NAME as READOUTS
+from sycojax.study.readouts import READOUTS_JOURNAL
 from sycojax.study.workdir import describe
 
 # What a stopped run leaves behind, for the next one to go on from.
-LEFT = ("training/*/*/checkpoints", JOURNAL, f"{READOUTS}.jsonl")
+LEFT = ("training/*/*/checkpoints", JOURNAL, READOUTS_JOURNAL)
 
 
 class Ledger:

@@ -26,7 +26,7 @@ from sycojax.files import read_json, write_json
 from sycojax.parallel.distributed import on_first
 from sycojax.records import BASE, read_records
 from sycojax.requests import Request
-from sycojax.study.budget import PROMPTS, READOUTS, WORDINGS, Dropped, decided
+from sycojax.study.budget import OTHERS, PROMPTS, WORDINGS, Dropped, decided
 from sycojax.study.datasets import StudyData, instruments, probe_rows
 from sycojax.study.fitting import fitting
 from sycojax.study.inputs import Inputs
@@ -34,6 +34,7 @@ from sycojax.study.state import State, state_of
 from sycojax.training.bank import AdapterJob
 
 NAME = "readouts"  # of the directory with the base's answers, and of the file that says what was chosen
+READOUTS_JOURNAL = f"{NAME}.jsonl"  # where these answers wait until they are written
 Choice = Mapping[str, Mapping[str, Any]]  # by probe: see ``choose``
 FEWER = 40  # so that a rate that is conditional on half of them still rests on 20
 
@@ -110,7 +111,7 @@ def take(config: StudyConfig, asked: State, note: Callable[[str], None]) -> Choi
     return choice
 
 
-def settled(
+def state_with_arms(
     config: StudyConfig, workdir: Path, given: Inputs, jobs: Sequence[AdapterJob], data: StudyData
 ) -> State:
     """What ``config`` wants in ``workdir``. Arms are part of it once the base's answers are there, by which a readout is chosen."""
@@ -158,7 +159,7 @@ def asked_with(
                 )
         seen = dict.fromkeys(row["readout"] for row in choice[name]["read"] if not row["fails"])
         for other in seen:
-            if other != taken and READOUTS not in dropped:
+            if other != taken and OTHERS not in dropped:
                 form = f"{name}_{other}"
                 asked[form] = readouts.requests(form, instrument, few, prompts, (other,), CLAIMED)
     arms, _ = fitting(asked, registry, given.prompts, given.tokenizer, given.context)

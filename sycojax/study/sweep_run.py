@@ -25,7 +25,7 @@ from sycojax.settings import chosen, deciding, settings
 from sycojax.study.adapters import study_jobs
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.inputs import Inputs, read_inputs
-from sycojax.study.readouts import screening, settled
+from sycojax.study.readouts import screening, state_with_arms
 from sycojax.study.run import run
 from sycojax.study.stages import Stamps, fingerprint
 from sycojax.study.state import State, check_free, state_of
@@ -213,7 +213,7 @@ class _Work:
 
 def _settled(member: Member) -> State:
     config, state = member.cell.config, member.state
-    return settled(config, state.workdir, member.given, state.jobs, member.data)
+    return state_with_arms(config, state.workdir, member.given, state.jobs, member.data)
 
 
 def _bank_key(config: StudyConfig) -> str:
