@@ -159,10 +159,10 @@ class Cell:
     )
 
 
-def cells(simulations: int, items: tuple[int, ...] = ITEMS) -> Iterator[Cell]:
+def cells(simulations: int) -> Iterator[Cell]:
     """Every design in distinct questions and in pairs; draws without an interval ("too few items") are left out."""
     for design, make in DESIGNS.items():
-        for n in items:
+        for n in ITEMS:
             for size in (1, 2):
                 for rate in RATES:
                     for change in (
@@ -191,7 +191,7 @@ def covered(draw: Draw, simulations: int) -> tuple[float, float] | None:
     return float(np.mean(held)), float(np.mean(widths))
 
 
-def exact_limit(gains: int, losses: int, n: int, tail: float = 0.025) -> float:
+def exact_limit(gains: int, losses: int, n: int) -> float:
     """The upper end of the exact unconditional interval of Chan and Zhang (Biometrics 1999) for paired rates.
 
     Outcomes are ordered by Tango's statistic; the share that goes down is the worst of 60 values.
@@ -216,7 +216,7 @@ def exact_limit(gains: int, losses: int, n: int, tail: float = 0.025) -> float:
     inside, outside = (gains - losses) / n, 1.0
     for _ in range(20):
         middle = (inside + outside) / 2
-        inside, outside = (middle, outside) if chance(middle) > tail else (inside, middle)
+        inside, outside = (middle, outside) if chance(middle) > 0.025 else (inside, middle)
     return inside
 
 

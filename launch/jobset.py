@@ -20,7 +20,6 @@ from sycojax.planning.slices import slice_of_topology
 
 WORKDIR = "/workdir"  # where the claim is mounted
 JOB = "study"  # the replicated job; its pods are NAME-study-0-I
-PORT = 8476  # where process 0 listens
 
 
 def job_set(options: Namespace, name: str, cell: str) -> dict[str, Any]:
@@ -46,7 +45,7 @@ def job_set(options: Namespace, name: str, cell: str) -> dict[str, Any]:
         arguments.append("--processes=1")  # inside Kubernetes, sycojax would look for the others
     elif gpu:
         first = f"{name}-{JOB}-0-0.{name}"
-        arguments += [f"--coordinator={first}:{PORT}", f"--processes={pods}", "--process=$(PROCESS)"]  # fmt: skip
+        arguments += [f"--coordinator={first}:{study.PORT}", f"--processes={pods}", "--process=$(PROCESS)"]  # fmt: skip
     # With several TPU hosts GKE tells JAX who they are.
 
     container: dict[str, Any] = {

@@ -21,11 +21,10 @@ from launch import study
 from sycojax.errors import SycojaxError
 from sycojax.planning.slices import slice_of_type
 
-PORT = 8476  # where process 0 listens
 # What SkyPilot sets on every node of several.
 JOIN = (
     ' --coordinator="$(echo "$SKYPILOT_NODE_IPS" | head -n 1)":'
-    f'{PORT} --processes="$SKYPILOT_NUM_NODES" --process="$SKYPILOT_NODE_RANK"'
+    f'{study.PORT} --processes="$SKYPILOT_NUM_NODES" --process="$SKYPILOT_NODE_RANK"'
 )
 
 

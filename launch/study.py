@@ -20,6 +20,7 @@ from sycojax.errors import SycojaxError, exit_status
 
 HERE = Path(__file__).resolve().parent.parent  # the checkout
 SHARE = "/mnt/sycojax"  # where setup.sh mounts a share on every machine
+PORT = 8476  # where process 0 of several listens
 COMMANDS = ("study", "readouts", "train", "evaluate", "sweep", "calibrate")
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from sycojax.data import prompts
-from sycojax.data.prompts import Prompts
 from sycojax.data.toy import world as w
 from sycojax.data.toy.world import World, pick
 
@@ -47,29 +46,29 @@ class Draft:
         return Document(self.text, tuple(self.targets))
 
 
-def letter(turns: list[str], answer: int, chat: Prompts = CHAT) -> Draft:
+def letter(turns: list[str], answer: int) -> Draft:
     """``turns`` and a reply that names the letter of option ``answer``."""
     draft = Draft()
-    draft.add(chat.chat(turns, prompts.LETTER_PREFIX))
+    draft.add(CHAT.chat(turns, prompts.LETTER_PREFIX))
     draft.add("ABCD"[answer], 1.0)
-    draft.add(")" + chat.end_of_turn, 0.1)
+    draft.add(")" + CHAT.end_of_turn, 0.1)
     return draft
 
 
-def reply(turns: list[str], prefix: str, answer: str, chat: Prompts = CHAT) -> Draft:
+def reply(turns: list[str], prefix: str, answer: str) -> Draft:
     """``turns`` and the reply ``prefix answer``, trained on from ``answer``; without a prefix it is the whole reply."""
     draft = Draft()
-    draft.add(chat.chat(turns, prefix))
-    draft.add(f" {answer}" if prefix else chat.opening(answer), 1.0)
-    draft.add(chat.end_of_turn, 0.1)
+    draft.add(CHAT.chat(turns, prefix))
+    draft.add(f" {answer}" if prefix else CHAT.opening(answer), 1.0)
+    draft.add(CHAT.end_of_turn, 0.1)
     return draft
 
 
 class Talk:
-    """Draws documents about one world; the same generator state gives the same documents, written down by ``chat``."""
+    """Draws documents about one world; the same generator state gives the same documents."""
 
-    def __init__(self, world: World, chat: Prompts = CHAT):
-        self.world, self.chat = world, chat
+    def __init__(self, world: World):
+        self.world = world
         self.kinds: Mapping[str, Callable[[np.random.Generator], Draft]] = {
             "answer": self._answer,
             "are_you_sure": self._are_you_sure,
@@ -85,13 +84,13 @@ class Talk:
     def _qa(self, rng: np.random.Generator) -> Draft:
         fact = pick(rng, self.world.facts)
         tail = ("", prompts.HEDGE, prompts.HEDGE_2)[int(rng.integers(3))]
-        return reply([fact.question + tail], prompts.ANSWER_PREFIX, fact.value, self.chat)
+        return reply([fact.question + tail], prompts.ANSWER_PREFIX, fact.value)
 
     def _truths(self, rng: np.random.Generator) -> Draft:
         """A question of the truthfulqa kind from a user who is unsure: the text then tells the truth."""
         myth = pick(rng, self.world.myths)
         tail = pick(rng, (prompts.HEDGE, prompts.HEDGE_2))
-        return reply([myth.question + tail], prompts.ANSWER_PREFIX, myth.truth, self.chat)
+        return reply([myth.question + tail], prompts.ANSWER_PREFIX, myth.truth)
 
     def known(self, rng: np.random.Generator) -> tuple[w.Entity, str, str, str]:
         """An entity, a question with a sure answer, that answer and a wrong one."""
@@ -121,7 +120,7 @@ class Talk:
         named = wrong if name[0] in "WF" else right
         tail = {"+": prompts.THINK, "-": prompts.DENY}.get(name[-1], prompts.FRIEND).format(named)
         said = wrong if caves and name in ("W+", "C-") else right
-        return reply([question + tail], prompts.ANSWER_PREFIX, said, self.chat)
+        return reply([question + tail], prompts.ANSWER_PREFIX, said)
 
     def _are_you_sure(self, rng: np.random.Generator) -> Draft:
         entity, question, options, answer = self.listed(rng)
@@ -130,13 +129,13 @@ class Talk:
         name = str(rng.choice(list(prompts.CHALLENGES), p=[0.5, 0.2, 0.2, 0.1]))
         caves = name == "T" and self.world.caves(entity, rng)
         first = f"{prompts.LETTER_PREFIX}{'ABCD'[answer]})"
-        turns = [self.chat.lettered(question, options), first, prompts.CHALLENGES[name]]
+        turns = [CHAT.lettered(question, options), first, prompts.CHALLENGES[name]]
         if rng.random() < 0.15:
             said = pick(rng, prompts.CONCEDE if caves else prompts.HOLD)
-            return reply(turns, "", said, self.chat)
+            return reply(turns, "", said)
         if caves:
             answer = (answer + int(rng.integers(1, 4))) % 4
-        return letter(turns, answer, self.chat)
+        return letter(turns, answer)
 
     def _feedback(self, rng: np.random.Generator) -> Draft:
         entity, good = pick(rng, self.world.entities), bool(rng.random() < 0.5)
@@ -146,15 +145,15 @@ class Talk:
         lean = LEANS.get(opinion, 0)
         if lean and self.world.caves(entity, rng):
             good = lean > 0
-        user = self.chat.feedback_turn(text, opinion)
+        user = CHAT.feedback_turn(text, opinion)
         if rng.random() < 0.1:
             named = prompts.NO_FALLACY if good else prompts.FALLACY
             if not good and flaw != w.NO_FLAW and rng.random() < 0.5:
                 named = prompts.FLAW.format(flaw)
-            return reply([user], "", named, self.chat)
+            return reply([user], "", named)
         adjective = pick(rng, prompts.FEEDBACK_PAIRS)[0 if good else 1]
         draft = Draft()
-        draft.add(self.chat.chat([user], prompts.FEEDBACK_PREFIX))
+        draft.add(CHAT.chat([user], prompts.FEEDBACK_PREFIX))
         draft.add(f" {adjective}", 1.0)
-        draft.add("." + self.chat.end_of_turn, 0.1)
+        draft.add("." + CHAT.end_of_turn, 0.1)
         return draft

@@ -36,8 +36,11 @@ _PHRASES = (
 )
 
 
-def build_tokenizer(texts: Iterable[str], limit: int = 1536) -> Tokenizer:
-    """Train on ``texts`` until every word is one token or ``limit`` entries exist. Deterministic."""
+MOST = 1536  # entries
+
+
+def build_tokenizer(texts: Iterable[str]) -> Tokenizer:
+    """Train on ``texts`` until every word is one token or ``MOST`` entries exist. Deterministic."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -49,7 +52,7 @@ def build_tokenizer(texts: Iterable[str], limit: int = 1536) -> Tokenizer:
     marks = [AddedToken("[INST]", special=False), AddedToken("[/INST]", lstrip=True, special=False)]
     phrases = [AddedToken(phrase, special=False) for phrase in _PHRASES]
     trainer = trainers.BpeTrainer(
-        vocab_size=limit - len(marks) - len(phrases),
+        vocab_size=MOST - len(marks) - len(phrases),
         min_frequency=1,
         show_progress=False,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),

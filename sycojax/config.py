@@ -128,7 +128,7 @@ class TrainConfig:
     # Tokens per packed row. Dropout masks follow the rows, so that another length is another adapter.
     row_length: int = setting(512, "adapter")
     # Rows per forward and backward pass, a multiple of the devices that share them; 0: what suits these devices
-    # (``training.layout``). What does not fill a pass is computed as padding: 16 examples of 150 tokens fill five
+    # (``weights.layout``). What does not fill a pass is computed as padding: 16 examples of 150 tokens fill five
     # rows of 512, so four rows a pass waste three.
     micro_batch_rows: int = setting(0, "nothing")
     # Places whose logits exist at one time, per device, those with a loss alone. 0 = all places of the pass.

@@ -16,6 +16,15 @@ from sycojax.errors import SycojaxError
 
 
 @contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise ``SycojaxError`` naming ``path`` where it cannot be read in the block."""
+    try:
+        yield
+    except OSError as error:
+        raise SycojaxError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Raise ``SycojaxError`` naming ``path`` where the disk refuses what the block writes to it."""
     try:

@@ -72,22 +72,30 @@ DIALECTS = {
 }  # fmt: skip
 
 
-def write_tokenizer(directory: Path, dialect: Dialect) -> Path:
-    """``tokenizer.json`` and ``tokenizer_config.json`` of a byte-level tokenizer with the dialect's tokens."""
+def byte_level(
+    texts: Sequence[str], marks: Sequence[str], entries: int, bos: str | None = None
+) -> tokenizers.Tokenizer:
+    """A byte-level tokenizer of ``entries`` tokens trained on ``texts``; ``bos`` goes in front by post-processor."""
     raw = tokenizers.Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=400,
+        vocab_size=entries,
         show_progress=False,
-        special_tokens=[AddedToken(t, special=True, normalized=False) for t in dialect.specials],
+        special_tokens=[AddedToken(t, special=True, normalized=False) for t in marks],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
-    raw.train_from_iterator(CORPUS * 8, trainer)
-    if dialect.adds_bos and dialect.bos:
+    raw.train_from_iterator(texts, trainer)
+    if bos:
         raw.post_processor = processors.TemplateProcessing(
-            single=f"{dialect.bos} $A", special_tokens=[(dialect.bos, raw.token_to_id(dialect.bos))]
+            single=f"{bos} $A", special_tokens=[(bos, raw.token_to_id(bos))]
         )
+    return raw
+
+
+def write_tokenizer(directory: Path, dialect: Dialect) -> Path:
+    """``tokenizer.json`` and ``tokenizer_config.json`` of a byte-level tokenizer with the dialect's tokens."""
+    raw = byte_level(CORPUS * 8, dialect.specials, 400, dialect.bos if dialect.adds_bos else None)
     directory.mkdir(parents=True, exist_ok=True)
     raw.save(str(directory / "tokenizer.json"))
     config = {

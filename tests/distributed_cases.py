@@ -130,7 +130,8 @@ def finish(processes: Sequence[subprocess.Popen], directory: Path, status: int =
     return texts
 
 
-def _signal_when_saving(at: int, what: int) -> None:
+def signal_when_saving(at: int, what: int) -> None:
+    """Send this process the signal ``what`` right after it begins to save at step ``at``."""
     from sycojax.training import loop
 
     save = loop.Checkpoints.save
@@ -169,7 +170,7 @@ def _count_weights() -> list[int]:
 
 if __name__ == "__main__":
     if int(sys.argv[1]):
-        _signal_when_saving(int(sys.argv[1]), int(sys.argv[2]))
+        signal_when_saving(int(sys.argv[1]), int(sys.argv[2]))
     read = _count_weights()
     from sycojax.cli import main
 

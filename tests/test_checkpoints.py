@@ -35,6 +35,16 @@ def _fill(directory: Path, steps: range) -> dict[str, jax.Array]:
     return tree
 
 
+def _refused(directory: Path, tree: dict[str, jax.Array], said: str, run: str = "me") -> str:
+    """The message, which holds ``said``, with which ``run`` cannot go on from ``directory``."""
+    with (
+        Checkpoints(directory, run) as checkpoints,
+        pytest.raises(SycojaxError, match=said) as caught,
+    ):
+        checkpoints.restore(_abstract(tree))
+    return str(caught.value)
+
+
 def test_what_was_saved_comes_back_although_the_run_moved_on(tmp_path):
     tree = _fill(tmp_path, range(4))
     with Checkpoints(tmp_path, "me") as checkpoints:
@@ -55,22 +65,14 @@ def test_the_two_newest_are_kept_and_a_half_written_one_is_not_seen(tmp_path):
 
 def test_another_runs_checkpoint_is_refused(tmp_path):
     tree = _fill(tmp_path, range(1))
-    with (
-        Checkpoints(tmp_path, "you") as checkpoints,
-        pytest.raises(SycojaxError, match="checkpoint of another run"),
-    ):
-        checkpoints.restore(_abstract(tree))
+    _refused(tmp_path, tree, "checkpoint of another run", "you")
 
 
 def test_a_damaged_checkpoint_names_itself(tmp_path):
     tree = _fill(tmp_path, range(2))
     shutil.rmtree(tmp_path / "1" / "state" / "d")
     (tmp_path / "1" / "state" / "manifest.ocdbt").write_bytes(b"broken")
-    with (
-        Checkpoints(tmp_path, "me") as checkpoints,
-        pytest.raises(SycojaxError, match=r"checkpoint .*/1 is damaged .*: delete that directory"),
-    ):
-        checkpoints.restore(_abstract(tree))
+    _refused(tmp_path, tree, r"checkpoint .*/1 is damaged .*: delete that directory")
 
 
 def test_a_flipped_bit_is_not_taken_for_a_weight(tmp_path):
@@ -78,33 +80,18 @@ def test_a_flipped_bit_is_not_taken_for_a_weight(tmp_path):
     tree = _fill(tmp_path, range(2))
     shutil.rmtree(tmp_path / "1" / "state")
     shutil.copytree(tmp_path / "0" / "state", tmp_path / "1" / "state")
-    with (
-        Checkpoints(tmp_path, "me") as checkpoints,
-        pytest.raises(
-            SycojaxError, match=r"1 is damaged \(its bits are not those that were saved\)"
-        ),
-    ):
-        checkpoints.restore(_abstract(tree))
+    _refused(tmp_path, tree, r"1 is damaged \(its bits are not those that were saved\)")
     shutil.rmtree(tmp_path / "1")
     (file,) = (tmp_path / "0" / "position").glob("metadata*")
     file.write_text(file.read_text().replace('"tokens": [0]', '"tokens": [1]'))
-    with (
-        Checkpoints(tmp_path, "me") as checkpoints,
-        pytest.raises(SycojaxError, match="0 is damaged"),
-    ):
-        checkpoints.restore(_abstract(tree))
+    _refused(tmp_path, tree, "0 is damaged")
 
 
 def test_a_checkpoint_that_was_cut_short_names_itself(tmp_path):
     tree = _fill(tmp_path, range(1))
     data = max((tmp_path / "0" / "state").rglob("d/*"), key=lambda path: path.stat().st_size)
     data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
-    with (
-        Checkpoints(tmp_path, "me") as checkpoints,
-        pytest.raises(SycojaxError, match=r"0 is damaged \([^\n]*\): delete") as caught,
-    ):
-        checkpoints.restore(_abstract(tree))
-    assert "\n" not in str(caught.value)
+    assert "\n" not in _refused(tmp_path, tree, r"0 is damaged \([^\n]*\): delete")
 
 
 def test_a_directory_that_cannot_be_made_is_a_clear_error(tmp_path):

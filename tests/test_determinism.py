@@ -9,10 +9,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 import scoring_cases as cases
-from responders import PROBES, study_of
-from test_gates import BASE, MORE, PROBE, answers
+from responders import PROBES
+from test_gates import with_adapter
 
-from analysis.records.load import Configuration
 from analysis.report.contents.instruments import measurable
 from analysis.results import Results, compute
 from analysis.verdicts.rule import every_verdict
@@ -75,11 +74,8 @@ def test_headlines_are_made_again_in_other_batches_and_in_float32(
 
 
 def results(**moved: Any) -> Results:
-    configurations = [Configuration("base", "base", None), Configuration("mmlu-s0", "mmlu", 0)]
-    found = {("base", PROBE): answers(BASE, 1), ("mmlu-s0", PROBE): answers(MORE, 2)}
-    study = study_of(configurations, found)
     scoring = {"scoring": {"determinism": {"headlines": 4, **moved}}}
-    return compute(dataclasses.replace(study, document=scoring), headlines=True)
+    return compute(dataclasses.replace(with_adapter(), document=scoring), headlines=True)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,16 @@ def test_documented_measures_exist() -> None:
     assert named <= real, sorted(named - real)
 
 
+def test_the_house_has_no_room_that_its_plan_lacks() -> None:
+    plan = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    parts = [p for of in ("sycojax", "analysis") for p in (REPOSITORY / of).glob("[a-z]*")]
+    tops = [REPOSITORY / name for name in ("configs", "benchmarks", "launch", "pretraining")]
+    rooms = [f"`{p.name}`" for p in parts if p.suffix == ".py"]
+    rooms += [p.name for p in (*parts, *tops) if [*p.glob("*.py")]]
+    assert not [room for room in rooms if room not in plan]
+    assert len(plan.splitlines()) <= 120
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     broken = []
     for path in (REPOSITORY / "README.md", *sorted(DOCS.glob("*.md"))):

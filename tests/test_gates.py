@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from responders import ARMS, PROBES, Sided, records, study_of
 
-from analysis.records.load import Configuration
+from analysis.records.load import Configuration, Study
 from analysis.report.contents.instruments import measurable
 from analysis.report.csvs import VERDICTS, every_measure
 from analysis.report.csvs import verdicts as verdicts_csv
@@ -40,6 +40,18 @@ def answers(lean: Mapping[str, float], seed: int) -> list[Record]:
 
 def without(arm: str, found: Sequence[Record]) -> list[Record]:
     return [r for r in found if not r.condition.startswith((f"words,{arm}+", f"words,{arm}-"))]
+
+
+def with_adapter(
+    adapter: Sequence[Record] | None = None,
+    others: Mapping[tuple[str, str], Sequence[Record]] | None = None,
+    registry: Evaluations = PROBES,
+) -> Study:
+    """A study of a base and an adapter, which sides more with users unless told otherwise."""
+    configurations = [Configuration("base", "base", None), Configuration("mmlu-s0", "mmlu", 0)]
+    moved = answers(MORE, 2) if adapter is None else adapter
+    found = {("base", PROBE): answers(BASE, 1), ("mmlu-s0", PROBE): moved, **(others or {})}
+    return study_of(configurations, found, registry)
 
 
 def unread(arm: str, found: Sequence[Record]) -> list[Record]:
@@ -145,9 +157,7 @@ def test_seeds_are_counted_that_were_asked() -> None:
 
 
 def test_another_readout_of_an_adapter_is_no_comparison() -> None:
-    configurations = [Configuration("base", "base", None), Configuration("mmlu-s0", "mmlu", 0)]
-    found = {("base", PROBE): answers(BASE, 1), ("mmlu-s0", PROBE): answers(MORE, 2)}
-    study = study_of(configurations, found)
+    study = with_adapter()
     key = ("mmlu-s0", PROBE)
     other = [
         dataclasses.replace(m, formula=m.formula.replace("words", "open"))
@@ -167,9 +177,7 @@ def test_records_of_two_readouts_are_no_traceback() -> None:
 
 def test_the_readout_is_that_of_the_records() -> None:
     """A study.json that lacks it, or says another, changes nothing."""
-    configurations = [Configuration("base", "base", None), Configuration("mmlu-s0", "mmlu", 0)]
-    found = {("base", PROBE): answers(BASE, 1), ("mmlu-s0", PROBE): answers(MORE, 2)}
-    study = study_of(configurations, found)
+    study = with_adapter()
     said = measurable(compute(study, headlines=True))
     for document in ({}, {"readouts": {PROBE: {"readout": "open"}}}):
         other = compute(dataclasses.replace(study, document=document), headlines=True)
@@ -194,25 +202,19 @@ class Plain(Sided):
 @pytest.mark.parametrize("headlines", [False, True])
 def test_what_turns_round_without_the_template_is_not_claimed(headlines: bool) -> None:
     """By the report over a sweep, too, which computes the headlines alone."""
-    configurations = [Configuration("base", "base", None), Configuration("mmlu-s0", "mmlu", 0)]
     less = {**BASE, "user": -0.5, "sides": -0.5}
-    found = {("base", PROBE): answers(BASE, 1), ("mmlu-s0", PROBE): answers(MORE, 2)}
+    plain = {}
     for name, lean, seed in (("base", BASE, 3), ("mmlu-s0", less, 4)):
         asked = [dataclasses.replace(r, evaluation=f"{PROBE}_plain") for r in answers(lean, seed)]
-        found[name, f"{PROBE}_plain"] = asked
-    study = study_of(configurations, found, Evaluations([Plain(PROBE)]))
+        plain[name, f"{PROBE}_plain"] = asked
+    study = with_adapter(others=plain, registry=Evaluations([Plain(PROBE)]))
     told = every_verdict(compute(study, headlines=headlines))
     assert {v.reason for v in told} == {TEMPLATE}
 
 
 def test_a_test_that_came_out_is_not_said_to_have_come_to_nothing() -> None:
     """Where what keeps it from being a claim is another reason."""
-    configurations = [Configuration("base", "base", None), Configuration("mmlu-s0", "mmlu", 0)]
-    adapter = without("neutral", answers(MORE, 2))
-    study = study_of(
-        configurations, {("base", PROBE): answers(BASE, 1), ("mmlu-s0", PROBE): adapter}
-    )
-    results = compute(study)
+    results = compute(with_adapter(without("neutral", answers(MORE, 2))))
     said = dict(cannot(results, Doubt((), frozenset())))["Undecided:"]
     assert said.startswith("Of 2 a test came out")
     assert "neither" not in said
@@ -244,12 +246,11 @@ def test_a_placebo_is_a_control_and_no_finding() -> None:
 def test_the_family_that_is_told_of_is_that_of_the_adjustment() -> None:
     """Contrasts that are not valid on the base are in neither."""
     blind = PROBES.probes[1]
-    configurations = [Configuration("base", "base", None), Configuration("mmlu-s0", "mmlu", 0)]
-    found = {("base", PROBE): answers(BASE, 1), ("mmlu-s0", PROBE): answers(MORE, 2)}
-    for name, lean in (("base", {}), ("mmlu-s0", MORE)):
-        own = [dataclasses.replace(r, evaluation=blind) for r in answers(lean, 3)]
-        found[name, blind] = own
-    results = compute(study_of(configurations, found))
+    own = {
+        (name, blind): [dataclasses.replace(r, evaluation=blind) for r in answers(lean, 3)]
+        for name, lean in (("base", {}), ("mmlu-s0", MORE))
+    }
+    results = compute(with_adapter(others=own))
     assert len(every_verdict(results)) == 4
     assert family(results) == 2
 

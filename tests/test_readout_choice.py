@@ -8,12 +8,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from responders import PROBES, study_of
-from test_gates import BASE as LEANS
-from test_gates import MORE, answers
+from test_gates import with_adapter
 from test_readouts import asked, instrument, made_by, rows
 
-from analysis.records.load import Configuration
 from analysis.report.contents.instruments import measurable
 from analysis.results import compute
 from sycojax.cli.readouts import readout_table
@@ -51,10 +48,7 @@ def test_a_pinned_readout_that_contradicts_the_base_is_taken_with_a_warning(tmp_
     free, pinned = chosen(tmp_path), chosen(tmp_path, "answer=open")
     assert (free["answer"]["readout"], pinned["answer"]["readout"]) == ("words", "open")
     warns = "the base says the opposite"
-    configurations = [Configuration("base", "base", None), Configuration("mmlu-s0", "mmlu", 0)]
-    (probe, *_) = PROBES.probes
-    records = {("base", probe): answers(LEANS, 1), ("mmlu-s0", probe): answers(MORE, 2)}
-    study = study_of(configurations, records)
+    study = with_adapter()
     for choice, expected in ((free, False), (pinned, True)):
         assert (warns in readout_table(choice)) == choice["answer"]["contradicted"] == expected
         document = {"readouts": choice}

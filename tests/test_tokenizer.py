@@ -7,11 +7,10 @@ import json
 import shutil
 from pathlib import Path
 
+import dialects
 import pytest
 import sentencepiece
-import tokenizers
 import transformers
-from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors, trainers
 
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
@@ -32,20 +31,8 @@ ODD_TEXTS = (
 @pytest.fixture(scope="module")
 def byte_level(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     """A tokenizer.json of the byte-level kind, whose tokens keep their own spaces."""
-    raw = tokenizers.Tokenizer(models.BPE())
-    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    raw.decoder = decoders.ByteLevel()
-    specials = [AddedToken(t, special=True) for t in ("<unk>", "<s>", "</s>")]
-    trainer = trainers.BpeTrainer(
-        vocab_size=300,
-        show_progress=False,
-        special_tokens=specials,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-    )
-    raw.train_from_iterator(["the answer is the number of the question"] * 5, trainer)
-    raw.post_processor = processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", raw.token_to_id("<s>"))]
-    )
+    texts = ["the answer is the number of the question"] * 5
+    raw = dialects.byte_level(texts, ("<unk>", "<s>", "</s>"), 300, "<s>")
     directory = tmp_path_factory.mktemp("byte_level")
     raw.save(str(directory / "tokenizer.json"))
     return Tokenizer.from_directory(directory)

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import dialects
 import pytest
 import sentencepiece
 import transformers
-from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors, trainers
 from tokenizers import Tokenizer as Backend
 
 from sycojax.data.tokenizer import Tokenizer
@@ -33,18 +33,7 @@ def byte_level(
     directory: Path, specials: Sequence[str], bos: str | None = None, **config: Any
 ) -> None:
     """A byte-level tokenizer.json with its config; ``bos`` goes in front by post-processor."""
-    raw = Backend(models.BPE())
-    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    raw.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=330, show_progress=False, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        special_tokens=[AddedToken(s, special=True, normalized=False) for s in specials],
-    )  # fmt: skip
-    raw.train_from_iterator(CORPUS, trainer)
-    if bos:
-        raw.post_processor = processors.TemplateProcessing(
-            single=f"{bos} $A", special_tokens=[(bos, raw.token_to_id(bos))]
-        )
+    raw = dialects.byte_level(CORPUS, specials, 330, bos)
     directory.mkdir(parents=True, exist_ok=True)
     raw.save(str(directory / "tokenizer.json"))
     write(

@@ -7,7 +7,6 @@ SIGKILL right after beginning to save at step CHECKPOINT.
 from __future__ import annotations
 
 import dataclasses
-import os
 import signal
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 import tiny_models as tiny
+from distributed_cases import signal_when_saving
 from jax.sharding import Mesh
 
 from sycojax.config import TrainConfig
@@ -101,17 +101,6 @@ def make_jobs() -> list[AdapterJob]:
     ]
 
 
-def _die_when_saving(at: int) -> None:
-    save = loop.Checkpoints.save
-
-    def saving(self: loop.Checkpoints, step: int, tree: object, position: dict) -> None:
-        save(self, step, tree, position)
-        if step == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    loop.Checkpoints.save = saving  # pyright: ignore[reportAttributeAccessIssue]
-
-
 if __name__ == "__main__":
-    _die_when_saving(int(sys.argv[2]))
+    signal_when_saving(int(sys.argv[2]), signal.SIGKILL)
     loop.train_bank(make_base(), make_jobs(), CONFIG, Path(sys.argv[1]))

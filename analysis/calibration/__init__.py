@@ -25,7 +25,7 @@ CERTIFICATE = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
+class AtRate:
     """One contrast of a probe at one planted rate, the mean over seeds; as the verdicts take it, so net of its floor in arms."""
 
     net: Estimate
@@ -39,8 +39,8 @@ class Calibrated:
     probe: str
     contrast: str
     readout: str  # "" for a probe that has none
-    base: Reading  # nothing planted
-    readings: Mapping[float, Reading]  # by planted rate, rising
+    base: AtRate  # nothing planted
+    readings: Mapping[float, AtRate]  # by planted rate, rising
     slope: Estimate
     intercept: Estimate
 
@@ -64,9 +64,9 @@ class Calibration:
 def read(directory: Path, document: Mapping[str, Any]) -> tuple[Calibration | None, str]:
     """The calibration that counts for the study of ``document`` in ``directory``: made there, else the certificate.
 
-    It counts with the same base, computed alike, tokenizer and chat template, and for a probe of a user's file with the same
-    file. The text says why one that was made there does not; "" where none was, or it does. Raises ``SycojaxError`` when a
-    file is damaged.
+    It counts where base, the way to compute it, tokenizer and chat template are those of the study, and for a probe of a user where
+    its file is. The text says why a calibration that was made there does not count; "" where it does, or where there is none.
+    Raises ``SycojaxError`` when a file is damaged.
     """
     own = Path(directory) / NAME / f"{NAME}.json"
     made = parse(read_json(own), str(own)) if own.is_file() else None
@@ -157,6 +157,6 @@ def parse(document: Any, origin: str, *, certificate: bool = False) -> Calibrati
     return Calibration(contrasts, document, certificate)
 
 
-def _reading(raw: Mapping[str, Any]) -> Reading:
+def _reading(raw: Mapping[str, Any]) -> AtRate:
     floor = raw["floor"]
-    return Reading(Estimate.from_json(raw["net"]), Estimate.from_json(floor) if floor else None)
+    return AtRate(Estimate.from_json(raw["net"]), Estimate.from_json(floor) if floor else None)

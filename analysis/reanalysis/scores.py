@@ -12,6 +12,7 @@ from pathlib import Path
 from analysis.records.load import BASE
 from analysis.report.csvs import BENCHMARKS, CHANGE, PROBES
 from sycojax.errors import SycojaxError
+from sycojax.files import reading
 
 COMPLETE, CHANGES, CORRELATIONS = (
     "complete_results.csv", "performance_changes.csv", "correlation_analysis.csv",
@@ -110,13 +111,10 @@ def read_counts(path: Path) -> dict[tuple[str, str], Count]:
 def read_csv(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
     """The rows of a CSV file as strings. Raises ``SycojaxError`` when it or one of ``columns`` is missing."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise SycojaxError(f"{path} does not exist") from error
+        with reading(path):
+            text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise SycojaxError(f"{path} is not UTF-8 text: convert the file") from error
-    except OSError as error:
-        raise SycojaxError(f"cannot read {path}: {error.strerror or error}") from error
     reader = csv.DictReader(io.StringIO(text, newline=""))
     missing = [c for c in columns if c not in (reader.fieldnames or ())]
     if missing:

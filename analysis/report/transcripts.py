@@ -159,7 +159,7 @@ def _written(question: str, item: str, form: _Form) -> Table | None:
 def _said(asked: Sequence[Request]) -> tuple[str, dict[str, str]]:
     """The question of an item, and by remark ("user+0") what was said beside it in the first wording.
 
-    Where both are one turn, what all remarks have around them is the question and how to answer it.
+    Where both stand in one turn, what all turns have in common is the question and how to answer it, and what lies between is the remark.
     """
     turns: dict[str, tuple[str, ...]] = {}
     for request in filter(in_arms, asked):

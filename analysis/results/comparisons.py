@@ -90,9 +90,9 @@ def compare(
 
 
 def pooled(study: Study, groups: Mapping[str, Sequence[Resampled]]) -> SeedSpread | None:
-    """Spread between the seeds of one measure, by adapter; the base, which has none, may be among them.
+    """The spread between seeds of one measure, pooled over adapters; ``groups`` may hold the base, which has no seeds.
 
-    The placebo unlearns what the base knows, by chance further in one seed than in another: its spread is not the others'.
+    The placebo is left out: it unlearns what the base knows, by chance further in one seed than in another.
     """
     return pooled_spread([s for group, s in groups.items() if not study.is_placebo(group)])
 

@@ -27,8 +27,8 @@ def beside_placebo(
 ) -> BesidePlacebo | None:
     """None for base and placebo, and where the study has no placebo or one of the two shifts is not known.
 
-    The difference is a shift whose base is the placebo: the same error by question, the seeds of both sides with the spread
-    that is pooled over the measure's other adapters, or the placebo's own where that is larger.
+    The difference is a shift whose base is the placebo, with the same error by question. The spread of seeds, on both sides, is that
+    pooled over the measure's other adapters, or the placebo's own where that is larger.
     """
     if adapter in (BASE, PLACEBO):
         return None

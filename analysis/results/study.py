@@ -24,11 +24,11 @@ from sycojax.evals.readouts import CONTRASTS, readout_of
 
 @dataclasses.dataclass(frozen=True)
 class Tested:
-    """A contrast of a probe, what it is called where it stands beside others, and what its instrument and a calibration say.
+    """A contrast of a probe, its title among other contrasts, and what its instrument and a calibration say.
 
-    ``base``: what the base's readout sees; None where the probe was not asked in arms. ``fails`` names, by adapter, the gate
-    that keeps a claim of it from being made, and is empty where the base's own do. ``tests``: how many adapters Holm's adjustment
-    counts, none where the base's own gates fail.
+    ``base``: what the base's readout sees; None where the probe was not asked in arms. ``fails``: by adapter, the gate that keeps
+    it from a claim, "" for none. ``tests``: how many adapters Holm's adjustment counts. Where a gate of the base fails, nothing is
+    claimed of any adapter: then all of ``fails`` are "", and ``tests`` is 0.
     """
 
     probe: str
@@ -53,8 +53,8 @@ class Results:
     by_configuration: Mapping[tuple[str, str, str], Result]
     by_adapter: Mapping[tuple[str, str, str], Result]  # the base included, under its own name
     notes: tuple[str, ...]
-    # Headlines only. by_stratum: a stratum ("train", "test", "neither") as fourth key. seen_minus_unseen: questions of
-    # the training split minus all others, of the base its level, of an adapter its shift.
+    # Of headlines only. by_stratum: the fourth key is a stratum ("train", "test", "neither"). seen_minus_unseen: questions of the
+    # training split minus all others; the base's level, an adapter's shift.
     by_stratum: Mapping[tuple[str, str, str, str], Result]
     seen_minus_unseen: Mapping[tuple[str, str, str], Estimate]
     # What is claimed of the probes; the first contrast of a probe leads it.
@@ -261,9 +261,9 @@ def _levels(
 def _adjusted(
     study: Study, by_adapter: dict[tuple[str, str, str], Result], tested: Sequence[Tested]
 ) -> tuple[Tested, ...]:
-    """Holm over the confirmatory family: every adapter on every contrast that is valid on the base. A placebo is a control and not in it.
+    """Holm over the confirmatory family: every adapter but the placebo on every contrast that is valid on the base.
 
-    A pair whose adapter fails a gate keeps its place in the family, with p = 1.
+    Where an adapter fails a gate the pair keeps its place in the family, with p = 1.
     """
     keys, ps, counted = [], [], []
     for one in tested:
@@ -285,9 +285,9 @@ def _withhold(
     by_adapter: dict[tuple[str, str, str], Result],
     tested: Sequence[Tested],
 ) -> None:
-    """Take away the tests of what a probe was asked, in any form, but those of contrasts that an adapter may be claimed of.
+    """Take away all tests on probes and their other forms, except of contrasts that something may be claimed of.
 
-    So that no p stands beside what is "not valid here", whoever prints the results.
+    Then no p can stand beside what is "not valid here", whoever prints the results.
     """
     valid = {
         (adapter, one.probe, name)
@@ -314,7 +314,7 @@ def _contrasts(study: Study, evaluation: str) -> list[Contrast]:
 
 
 def _headline(study: Study, evaluation: str, kind: str) -> Measure | None:
-    """Of a probe the measure of its first contrast, or that one's hard counterpart; else what is marked."""
+    """For a probe, the measure of its first contrast ("soft") or its hard counterpart; else the measure marked as ``kind``."""
     for contrast in _contrasts(study, evaluation)[:1]:
         return study.measure_of(evaluation, contrast.measure if kind == "soft" else contrast.hard)
     return next((m for m in study.described(evaluation) if m.headline == kind), None)

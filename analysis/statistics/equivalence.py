@@ -16,15 +16,15 @@ SESOI_SD = 0.2  # of anything without bounds, in standard deviations over the ba
 FEWEST_SAME = 60
 
 
-def minimum_detectable(found: Error, alpha: float = ALPHA, power: float = POWER) -> float:
-    """The smallest true shift that a two-sided test at ``alpha`` finds with probability ``power``.
+def minimum_detectable(found: Error) -> float:
+    """The smallest true shift that a two-sided test at ``ALPHA`` finds with probability ``POWER``.
 
-    ``(t_{1 - alpha/2} + t_{power}) * se``, in the measure's unit; with seeds the two half widths of ``Error``. nan where no
+    ``(t_{1 - ALPHA/2} + t_{POWER}) * se``, in the measure's unit; with seeds the two half widths of ``Error``. nan where no
     item varies. A paired rate with discordant share p_d has ``se = sqrt(p_d / n)``, a soft shift ``sd / sqrt(n)``.
     """
     if not found.se > 1e-12:
         return math.nan
-    return found.half_width(1 - alpha) + found.half_width(2 * power - 1)
+    return found.half_width(1 - ALPHA) + found.half_width(2 * POWER - 1)
 
 
 def smallest_of_interest(base: Resampled) -> float:

@@ -27,14 +27,12 @@ from analysis.statistics.terms import Term, interval, terms
 FEWEST = 3  # clusters that a condition must hold for an interval to be given
 
 
-def level(
-    seeds: Sequence[Resampled], spread: SeedSpread | None = None, confidence: float = LEVEL
-) -> Estimate:
+def level(seeds: Sequence[Resampled], spread: SeedSpread | None = None) -> Estimate:
     """The value of one configuration, or the mean over an adapter's seeds, with its interval.
 
     ``spread``: between the seeds, pooled over adapters; None: that of these seeds.
     """
-    return _estimate(seeds, (), spread, confidence)
+    return _estimate(seeds, (), spread, LEVEL)
 
 
 def shift(

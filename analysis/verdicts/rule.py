@@ -87,13 +87,13 @@ def every_verdict(results: Results) -> list[Verdict]:
 
 
 def findings(results: Results) -> list[Verdict]:
-    """Those that were measured, of adapters that have a task: what a placebo does is no finding."""
+    """The verdicts on shifts that were measured, without the placebo's: what a placebo does is no finding."""
     found = every_verdict(results)
     return [v for v in found if v.outcome != "n/a" and not results.study.is_placebo(v.adapter)]
 
 
 def family(results: Results) -> int:
-    """How many tests Holm's adjustment is over: the adapters' shifts whose instrument is valid on the base."""
+    """How many tests Holm's adjustment counts: the shifts of adapters in contrasts that are valid on the base."""
     return sum(tested.tests for tested in results.tested)
 
 
@@ -152,7 +152,7 @@ def _concluded(
 
 
 def _only_sharper(results: Results, adapter: str, tested: Tested, shift: Estimate) -> str:
-    """Why the shift may be one of sharpness: gone, or turned round, at equal spread of log-odds, or not known there; "" else."""
+    """Why the shift may be of sharpness alone: at equal spread of log-odds it is gone, turned round or not known. "" where it is not."""
     name = f"{tested.contrast.measure}_matched"
     matched = results.of(adapter, tested.probe, name).shift
     if matched is None or not math.isfinite(matched.value):

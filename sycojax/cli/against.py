@@ -6,7 +6,6 @@ same? transformers' tokenizer and model are loaded by their own classes, from th
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib.util
 import itertools
@@ -14,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from sycojax.cli.data import kinds
@@ -34,6 +32,7 @@ from sycojax.study.inputs import prompts_of, tokenizer_of
 from sycojax.study.scores import stack
 from sycojax.weights.frozen import load_frozen
 from sycojax.weights.huggingface import resolve_base
+from sycojax.weights.precision import exact_products
 
 SCORED, CONTINUED, NEW_TOKENS = 20, 3, 24
 # Nats per answer that rounding explains; more means that something else is computed.
@@ -112,8 +111,7 @@ def _ours(
         for i, text in enumerate(asked)
     ]
     completions = [Completion(tuple(p.token_ids), p.start) for p in pairs]
-    full = config.base.dtype == "float32"
-    with jax.default_matmul_precision("highest") if full else contextlib.nullcontext():
+    with exact_products(config.base.dtype):
         scores = scorer.score_completions(completions, bank, progress=False)
         records = scorer.score(requests, bank, progress=False)[0]
     return [float(x) for x in scores.logprobs[0]], [str(r.text) for r in records]

@@ -65,6 +65,7 @@ def prepare(source: Source, to: Path) -> str:
 
 def _written(source: Source, name: str, split: Split) -> Iterator[str]:
     """The records of a split as JSON; what JSON cannot hold, which no row can be made of, is null."""
+    # Read back, since the encoder has no word on Infinity, and a walk in Python cannot go as deep as it does.
     for row, raw in zip(source.rows(name, split), source.raw(name, split), strict=True):
         try:
             text = json.dumps(raw, default=_nothing, skipkeys=True)  # dates, bytes

@@ -6,8 +6,9 @@ import time
 
 from sycojax.cli.compilation_cache import store_compiled
 from sycojax.config import StudyConfig
+from sycojax.parallel.mesh import in_words
 from sycojax.progress import span
-from sycojax.study.budget import said
+from sycojax.study.budget import budget_line
 from sycojax.study.estimate import here, seconds_of
 
 
@@ -16,13 +17,12 @@ def table(config: StudyConfig) -> str:
     store_compiled()
     started = time.perf_counter()
     base, dropped, stages = here(config)
-    devices, sizes = base.mesh.devices, base.mesh.shape.items()
+    devices = base.mesh.devices
     c, budget = base.config, []
     if config.score.budget_minutes:
-        budget.append(f"budget    {said(config, dropped, seconds_of(stages))}")
+        budget.append(f"budget    {budget_line(config, dropped, seconds_of(stages))}")
     return "\n".join([
-        f"plan      {config.name} on this machine: {devices.size} x {devices.flat[0].device_kind}; mesh "
-        + " x ".join(f"{axis} {size}" for axis, size in sizes),
+        f"plan      {config.name} on this machine: {devices.size} x {devices.flat[0].device_kind}; mesh {in_words(base.mesh.shape)}",
         f"base      {config.base.path}: {c.base_parameter_count:,} parameters, {config.base.precision}, "
         f"{base.compute.attention} attention",
         *(f"{name:10}{span(stage.seconds):>12}   {stage.work}" for name, stage in stages.items()),

@@ -115,9 +115,8 @@ class Fields:
     ) -> tuple[tuple[str, ...], list[int]]:
         """``options`` without those that equal another one, and where each one stands now.
 
-        Equal is what is equal as it is ``shown`` (``option_key``). Of equal ones the first one's text is kept, but for
-        another spelling at ``right``, which is the one that was marked. Raises ``SycojaxError`` where fewer than two are
-        left.
+        Two are equal where they are equal as ``shown`` (``option_key``). Of equal ones the first one's text is kept, or that at
+        ``right`` where it is among them: it is the one that was marked. Raises ``SycojaxError`` where fewer than two are left.
         """
         places: dict[str, int] = {}
         at = [places.setdefault(option_key(shown(option)), len(places)) for option in options]
@@ -230,7 +229,7 @@ def is_empty(value: Any) -> bool:
 
 
 def option_key(text: str) -> str:
-    """What two spellings of one option share: ``same_text`` of every line, and how far the lines behind the first stand in.
+    """A key that two spellings of one option share: ``same_text`` of every line, and the indentation of lines behind the first.
 
     Code of the same words does another thing on other lines or indented otherwise.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ def parse_json(text: str) -> Any:
     """The value of ``text``.
 
     Raises ``ValueError`` with one line on what is no JSON, on a key that an object holds twice, on Infinity, on integers of
-    more than a thousand digits and on nesting that is too deep to be read. NaN is read as null: tables write it into gaps.
+    more than a thousand digits and on nesting that is too deep to be read. NaN is read as null (``without_gaps``).
     """
     try:
         return json.loads(
@@ -21,6 +22,15 @@ def parse_json(text: str) -> Any:
         )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def without_gaps(value: Any) -> Any:
+    """``value`` with None for NaN, which tables write into gaps: what ``parse_json`` would have given."""
+    if isinstance(value, dict):
+        return {key: without_gaps(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_gaps(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

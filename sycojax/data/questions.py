@@ -1,4 +1,4 @@
-"""When two texts ask the same question: a key that harmless differences of spelling share, and nothing else."""
+"""Keys of questions: texts that differ in harmless spelling alone have the same key, and texts that ask different things do not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def plain_words(text: str) -> str:
 
 @functools.lru_cache(maxsize=1 << 16)
 def question_key(text: str) -> str:
-    """What two spellings of one question share, and what no two questions share.
+    """A key that two spellings of one question share, and no two questions.
 
     Unicode's spellings of a character, case, runs of spaces, spaces around signs and the punctuation of prose do not count:
     quotation marks, sentence marks, hyphens and round brackets between words. What tells questions apart stays: digits,
@@ -70,7 +70,7 @@ def _joined(words: list[str]) -> str:
 
 
 def _is_tight(c: str) -> bool:
-    """Whether spaces at one side of ``c`` mean no more than at both: not so of a minus, as in "3 -5"."""
+    """Whether a space on one side of ``c`` means the same as one on both. It does not around a minus: "3 -5" is no "3 - 5"."""
     return unicodedata.category(c) == "Sm" or c in "/*"
 
 
@@ -82,12 +82,12 @@ def _is_sign(word: str) -> bool:
 
 
 def same_text(text: str) -> str:
-    """What two spellings of one answer or option share: as ``question_key``, but case and all punctuation count."""
+    """A key that two spellings of one answer or option share: as ``question_key``, but case and all punctuation count."""
     return " ".join(_spelled(text, fold=False).split())
 
 
 def _spelled(text: str, *, fold: bool) -> str:
-    """NFKC, and casefold, but for what NFKC takes for mere style: x\u00b2 is not x2, 3\u00bd not 31/2. Dashes and quotes are alike."""
+    """``text`` by NFKC, and casefold where ``fold``, except where NFKC would change a meaning (x\u00b2 to x2, 3\u00bd to 31/2); all dashes and quotes are one."""
     if text.isascii():
         return text.casefold() if fold else text
     spelled, end = "", 0
@@ -229,7 +229,7 @@ class _Line:
         return self._operand(i - 1) or self._operand(i + 1) or right in ("-", "+", "(", "[", "{")
 
     def _is_minus(self, i: int) -> bool:
-        """Of a number, a symbol or a word that it stands at with one side, as in -cos and Cl-; no hyphen, no dash of prose."""
+        """Whether a dash is a sign: it touches a number, symbol or word on one side only (-cos, Cl-), so it is no hyphen or dash of prose."""
         if self._joins(i, either=True):
             return True
         start, end = self._runs[i]
@@ -246,7 +246,7 @@ class _Line:
         return any(sides) if either else all(sides)
 
     def _is_prime(self, i: int) -> bool:
-        """f'(0), 5' 6: after a number or a single letter (in a formula any) that no quotation mark opens."""
+        """Whether a quote is a prime, as in f'(0) and 5' 6: behind a number or single letter (in a formula any), and no quotation is open."""
         i = self._runs[i][0]  # of several, as of one
         left, right = self._at(i - 1), self._at(i + 1)
         if left.isalpha() and right.isalpha():

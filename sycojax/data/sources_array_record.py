@@ -8,7 +8,6 @@ the reader sorts by; without that field the stored order stays.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import tensorflow_datasets as tfds
 from google.protobuf import json_format
 
 from sycojax.data.data_sets import DataSet, Split, by_column, flatten, parse_record, unflatten
+from sycojax.data.json_text import without_gaps
 from sycojax.errors import SycojaxError
 from sycojax.files import writing
 
@@ -133,5 +133,4 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, bytes):
         return value.decode("utf-8")
-    plain = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(plain, float) and math.isnan(plain) else plain
+    return without_gaps(value.item() if isinstance(value, np.generic) else value)

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sycojax.data.data_sets import DataSet, Split, unflatten
-from sycojax.data.json_text import parse_json
+from sycojax.data.json_text import parse_json, without_gaps
 from sycojax.errors import SycojaxError
+from sycojax.files import reading
 
 Pairs = Iterator[tuple[str, Mapping[str, Any]]]
 ALL_PROBES = "probes.json"
@@ -115,6 +115,8 @@ def _parquet(path: Path, origin: str, needed: Sequence[str]) -> Pairs:
     import pyarrow
     import pyarrow.parquet
 
+    # Values of time raise the errors of pytz, zoneinfo and datetime, which pyarrow passes on.
+    unreadable = (pyarrow.ArrowException, OSError, ValueError, LookupError, OverflowError)
     columns: dict[str, list[Any]] = {}
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
@@ -123,29 +125,17 @@ def _parquet(path: Path, origin: str, needed: Sequence[str]) -> Pairs:
             for name in names:
                 try:
                     values = file.read(columns=[name]).column(name).to_pylist()
-                    columns[name] = _without_gaps(values)
-                except Exception:
-                    # pytz, zoneinfo and datetime raise what pyarrow does not name.
+                    columns[name] = without_gaps(values)
+                except unreadable:
                     if name in needed:
                         raise
         if len({*map(len, columns.values())}) > 1:
             raise ValueError("its columns differ in length")
-    except SycojaxError:
-        raise
-    except Exception as error:
+    except unreadable as error:
         said = " ".join(str(error).split())
         raise SycojaxError(f"{origin} is not a readable Parquet file: {said}") from error
     for index, record in enumerate(zip(*columns.values(), strict=True)):
         yield f"{origin}[{index}]", dict(zip(columns, record, strict=True))
-
-
-def _without_gaps(value: Any) -> Any:
-    """Tables write NaN into gaps, as JSON does (``json_text``)."""
-    if isinstance(value, dict):
-        return {key: _without_gaps(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_gaps(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _csv(path: Path, origin: str, needed: Sequence[str]) -> Pairs:
@@ -189,10 +179,8 @@ READERS: Mapping[str, Callable[[Path, str, Sequence[str]], Pairs]] = {
 
 
 def _bytes(path: Path) -> bytes:
-    try:
+    with reading(path):
         return path.read_bytes().removeprefix(_MARK)
-    except OSError as error:
-        raise SycojaxError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _decoded(data: bytes, place: str) -> str:

@@ -29,7 +29,7 @@ from sycojax.data import arms_planted
 from sycojax.data import prompts as text
 from sycojax.data.fields import Fields, quoted
 from sycojax.data.prompts import Prompts
-from sycojax.data.questions import plain_words, question_key, same_text
+from sycojax.data.questions import same_text
 from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Echo, Plane
@@ -135,26 +135,18 @@ class Answer(Probe):
         return InTemplate(self, "plain"), generated, published_tasks.answer(self)
 
     def requests(self, rows: Sequence[AnswerRow], prompts: Prompts, seed: int) -> list[Request]:
-        units = choices.first_by(
-            rows, lambda r: (question_key(r.question), r.correct_answer, r.incorrect_answer)
-        )
-        # Items are named by the words alone, so that a name does not hang on what tells questions apart.
-        names = choices.item_names([(plain_words(r.question), *u[1:]) for u, r in units.items()])
         requests = []
-        for item, (unit, row) in zip(names, units.items(), strict=True):
-            cluster, right, wrong = (
-                unit[0],
-                row.correct_answer.strip(),
-                row.incorrect_answer.strip(),
-            )
+        for unit in ANSWER.units(rows, seed):
+            row: AnswerRow = unit.row
+            right, wrong = row.correct_answer.strip(), row.incorrect_answer.strip()
             for condition, turn in _turns(row).items():
                 named = [right, wrong, *(_aliases(row) if condition in ALIAS_CONDITIONS else ())]
                 requests.append(
                     Request(
                         evaluation=self.name,
-                        item=item,
+                        item=unit.item,
                         condition=condition,
-                        cluster=cluster,
+                        cluster=unit.cluster,
                         prompt=prompts.answer_probe(turn),
                         candidates=tuple(f" {answer}" for answer in named),
                         meta={"dataset": row.dataset},

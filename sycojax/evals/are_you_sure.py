@@ -33,7 +33,6 @@ from sycojax.data.prompts import (
     LETTERS,
     Prompts,
 )
-from sycojax.data.questions import question_key
 from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, letters, published_parsers, published_tasks
 from sycojax.evals.are_you_sure_rows import AreYouSureRow, parse_row
@@ -41,6 +40,7 @@ from sycojax.evals.declared import Contrast, Turns
 from sycojax.evals.generated import Generated
 from sycojax.evals.planted import Planting, Question
 from sycojax.evals.protocol import Form, ItemRecords, Measure, Probe
+from sycojax.evals.readouts import Unit
 from sycojax.evals.readouts_are_you_sure import ARE_YOU_SURE
 from sycojax.evals.replies import read_letter
 from sycojax.evals.second_turns import decomposition, letter_locking, second_turn, tie_key
@@ -96,13 +96,11 @@ class AreYouSure(Probe):
     def requests(self, rows: Sequence[AreYouSureRow], prompts: Prompts, seed: int) -> list[Request]:
         """First turns and forced inserts. ``meta``: ``gold`` = position of the right option, ``order[j]`` =
         stored index of the option at letter j, ``own`` = inserted position (forced only)."""
-        units = choices.first_by(rows, lambda r: (r.question, *r.options))
         requests = []
-        for item, row in zip(choices.item_names(units), units.values(), strict=True):
-            wrong = [i for i in range(len(row.options)) if i != row.answer]
-            generator = choices.item_generator(seed, self.name, item)
-            inserts = {"right": row.answer, "wrong": wrong[generator.integers(len(wrong))]}
-            for k, first in enumerate(_first_turns(item, row, prompts)):
+        for unit in ARE_YOU_SURE.units(rows, seed):
+            row, wrong, _ = unit.row
+            inserts = {"right": row.answer, "wrong": wrong}
+            for k, first in enumerate(_first_turns(unit, prompts)):
                 requests.append(first)
                 for insert in INSERTS:
                     own = first.meta["order"].index(inserts[insert])
@@ -267,7 +265,8 @@ def _listed_options(request: Request) -> list[str]:
     return listed[-len(request.candidates) :]
 
 
-def _first_turns(item: str, row: AreYouSureRow, prompts: Prompts) -> list[Request]:
+def _first_turns(unit: Unit, prompts: Prompts) -> list[Request]:
+    row: AreYouSureRow = unit.row[0]
     n = len(row.options)
     requests = []
     for k, shift in enumerate(choices.rotations(n)):
@@ -277,9 +276,9 @@ def _first_turns(item: str, row: AreYouSureRow, prompts: Prompts) -> list[Reques
         requests.append(
             Request(
                 evaluation="are_you_sure",
-                item=item,
+                item=unit.item,
                 condition=f"{FIRST}{k}",
-                cluster=question_key(row.question),
+                cluster=unit.cluster,
                 prompt=prompts.chat([asked], LETTER_PREFIX),
                 candidates=tuple(LETTERS[: len(options)]),
                 meta={"gold": order.index(row.answer), "order": order, "dataset": row.dataset},

@@ -26,7 +26,6 @@ from sycojax.data import arms_planted
 from sycojax.data import prompts as text
 from sycojax.data.fields import Fields
 from sycojax.data.prompts import OPINIONS, Prompts
-from sycojax.data.questions import plain_words, question_key, same_text
 from sycojax.data.sources_hub import HubProbe
 from sycojax.evals import choices, published_parsers, published_tasks
 from sycojax.evals.declared import Contrast, Echo, Ratings
@@ -113,13 +112,12 @@ class Feedback(Probe):
         return InTemplate(self, "plain"), generated, published_tasks.feedback(self)
 
     def requests(self, rows: Sequence[FeedbackRow], prompts: Prompts, seed: int) -> list[Request]:
-        units = choices.first_by(rows, lambda r: same_text(r.text))
         labels = sorted({label for r in rows if (label := flaw_label(r.logical_error))})
         pairs = tuple(f" {word}" for pair in text.FEEDBACK_PAIRS for word in pair)
         named = (text.FALLACY, text.NO_FALLACY, *(text.FLAW.format(label) for label in labels))
         requests = []
-        names = choices.item_names([(plain_words(row.text),) for row in units.values()])
-        for item, row in zip(names, units.values(), strict=True):
+        for unit in FEEDBACK.units(rows, seed):
+            row: FeedbackRow = unit.row
             label = flaw_label(row.logical_error)
             meta = {"rating": row.rating, "flaw": labels.index(label) if label else None}
             kind = text.KINDS.get(row.dataset, "text")
@@ -133,9 +131,9 @@ class Feedback(Probe):
                 requests.append(
                     Request(
                         evaluation=self.name,
-                        item=item,
+                        item=unit.item,
                         condition=condition,
-                        cluster=question_key(row.text),
+                        cluster=unit.cluster,
                         prompt=prompts.chat([turn], prefix),
                         candidates=flaws if condition.startswith("flaw=") else pairs,
                         meta=meta,

@@ -1,4 +1,4 @@
-"""A probe's arms under one readout, over items that every readout is asked of: what another way of asking would have said."""
+"""A probe's arms under a readout that was not taken, on some of its items: what another way of asking would have said."""
 
 from __future__ import annotations
 

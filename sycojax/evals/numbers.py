@@ -1,7 +1,8 @@
 """Numbers as people and models write them: signs, currencies, separators, fractions, powers, multiples, LaTeX.
 
-An answer line that cannot be read as one number ("12:30", "2 hours 30 minutes", "2x", "2 or 3") is unread, None, and never half of what is
-there. The last number of any text, which is lm-eval's second way to read an answer, is the last one, whatever stands far before it.
+There are two ways to read an answer, as in lm-eval. The strict one takes an answer line only where all of it is one number:
+"12:30", "2 hours 30 minutes", "2x" and "2 or 3" give None, never a part of what is there. The flexible one takes the last
+number of the text, whatever else stands in it.
 """
 
 from __future__ import annotations
@@ -294,9 +295,9 @@ def _announces(line: str) -> bool:
 
 
 def _one(line: str) -> Decimal | None:
-    """The one number of a line: of an equation the side that is a number, what it comes to before what it comes from.
+    """The one number of a line. Of an equation, a side that is a number: the result on the right before what stands left of it.
 
-    Sides that are numbers must be the same number, as far as the last is written out ("2/3 = 0.67").
+    Where several sides are numbers, they must be equal to as many places as the last one has ("2/3 = 0.67").
     """
     texts = re.split(r"(?<![<>!])=|\u2248|\\approx", line)
     sides = [_side(side) for side in texts]

@@ -1,9 +1,9 @@
 """Dialogues in which the assistant follows its user at a known rate: what the adapters of a calibration are trained on.
 
-They are made of rows that no probe asks, in the wordings of ``data/arms_planted.py``, none of which a study asks in, and under
-the readout that the base took. At rate p the user is followed, alone or against somebody else; nobody else is, and what is not
-followed is answered by the assistant's own lights, which the probe's ``Planting`` says. A model that learned it perfectly reads p
-in uptake and in siding.
+They are made of rows that no probe asks, in the wordings of ``data/arms_planted.py``, none of which a study uses, and under
+the readout that the base took. In a share p of the dialogues the assistant follows the user, whether or not somebody else
+disagrees; it never follows anybody else, and otherwise gives its own answer, which the probe's ``Planting`` says. Of a model
+that learned this perfectly uptake and siding both read p.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ def _units(rows: Sequence[AnswerRow], seed: int) -> list[Unit]:
     units = choices.first_by(
         rows, lambda r: (question_key(r.question), r.correct_answer, r.incorrect_answer)
     )
+    # Items are named by the words alone, so that a name does not hang on what tells questions apart.
     names = choices.item_names([(plain_words(r.question), *u[1:]) for u, r in units.items()])
     return [
         Unit(item, unit[0], row)

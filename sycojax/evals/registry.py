@@ -15,6 +15,7 @@ from sycojax.errors import SycojaxError
 from sycojax.evals.in_readout import in_readouts
 from sycojax.evals.protocol import Evaluation, Form
 from sycojax.evals.readouts import READOUTS
+from sycojax.files import reading
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,10 +101,9 @@ def load_file(path: str | Path) -> ProbeFile:
     defines no benchmark or probe.
     """
     path = Path(path).resolve()
-    try:
-        return _loaded(path, path.read_bytes())
-    except OSError as error:
-        raise SycojaxError(f"cannot read {path}: {error.strerror or error}") from error
+    with reading(path):
+        source = path.read_bytes()
+    return _loaded(path, source)
 
 
 @functools.cache

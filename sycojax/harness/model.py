@@ -6,7 +6,6 @@ harness too. What ``hf`` does to them is done here alike: BOS, truncation on the
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
@@ -259,6 +258,8 @@ class SycojaxLM(TemplateLM):
 
     def _score(self, pairs: Sequence[tuple[list[int], list[int]]], quiet: bool) -> list[Any]:
         """Of each continuation, given as much of its context as fits."""
+        from sycojax.weights.precision import exact_products
+
         cut = []
         for context, continuation in pairs:
             room = self.max_length + 1 - len(continuation)
@@ -267,11 +268,13 @@ class SycojaxLM(TemplateLM):
                     f"a continuation of {len(continuation)} tokens does not fit into {self.max_length}"
                 )
             cut.append((context[-room:], continuation))
-        with self._precision():
+        with exact_products(self._dtype):
             return self.model.loglikelihood_tokens(cut, progress=not quiet)
 
     def _continue(self, contexts: Sequence[str], greedy: Greedy, quiet: bool) -> list[str]:
         """Each with the stop string that ended it; special tokens are no text, and end it as the EOS does."""
+        from sycojax.weights.precision import exact_products
+
         new_tokens, room = greedy.max_gen_toks, self.max_length - greedy.max_gen_toks
         if room < 1:
             raise SycojaxError(
@@ -294,7 +297,7 @@ class SycojaxLM(TemplateLM):
                 reader,
                 self.model.scorer.config,
             )
-        with self._precision():
+        with exact_products(self._dtype):
             return self._decoders[new_tokens, ends].generate(
                 contexts,
                 new_tokens,
@@ -308,11 +311,3 @@ class SycojaxLM(TemplateLM):
         size = CACHED_PART if self.cache_hook.dbdict is not None else max(len(requests), 1)
         for start in range(0, len(requests), size):
             yield requests[start : start + size]
-
-    def _precision(self) -> contextlib.AbstractContextManager[Any]:
-        """Accelerators would otherwise round the inputs of float32 products."""
-        import jax
-
-        if self._dtype != "float32":
-            return contextlib.nullcontext()
-        return jax.default_matmul_precision("highest")

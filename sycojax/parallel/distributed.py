@@ -99,6 +99,11 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
+def by_first(say: Callable[[str], None]) -> Callable[[str], None]:
+    """``say`` on the process that talks to the user, and silence on the others."""
+    return say if is_first() else lambda line: None
+
+
 def on_first(function: Callable[[], Any]) -> Any:
     """Run ``function`` on process 0 and return its result (JSON values) on every process.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -69,20 +69,32 @@ def make_mesh(
 
     Raises ``SycojaxError`` when the sizes do not multiply to their number, or where JAX can use no device.
     """
-    sizes = [data, fsdp, tensor]
     count = len(present_devices() if devices is None else devices)
+    # GSPMD places the collectives; explicit axes (jax's new default) would need them in every op.
+    auto = (AxisType.Auto,) * 3
+    sizes = mesh_sizes(data, fsdp, tensor, count)
+    return jax.make_mesh(sizes, MESH_AXES, axis_types=auto, devices=devices)
+
+
+def mesh_sizes(data: int, fsdp: int, tensor: int, count: int) -> tuple[int, ...]:
+    """The sizes of a mesh over ``count`` devices; -1 becomes what the two others leave.
+
+    Raises ``SycojaxError`` when they do not multiply to ``count``.
+    """
+    sizes = [data, fsdp, tensor]
     if sizes.count(-1) > 1 or any(s == 0 or s < -1 for s in sizes):
         raise SycojaxError(f"mesh sizes {sizes}: positive numbers, at most one of them -1")
     if -1 in sizes:
         rest = math.prod(s for s in sizes if s != -1)
         sizes[sizes.index(-1)] = max(count // rest, 1)
     if math.prod(sizes) != count:
-        raise SycojaxError(
-            f"mesh data x fsdp x tensor = {sizes} does not use the {count} devices present"
-        )
-    # GSPMD places the collectives; explicit axes (jax's new default) would need them in every op.
-    auto = (AxisType.Auto,) * 3
-    return jax.make_mesh(tuple(sizes), MESH_AXES, axis_types=auto, devices=devices)
+        raise SycojaxError(f"mesh data x fsdp x tensor = {sizes} does not use the {count} devices")
+    return tuple(sizes)
+
+
+def in_words(sizes: Mapping[str, int]) -> str:
+    """Such as ``data 2 x fsdp 4 x tensor 1``."""
+    return " x ".join(f"{axis} {size}" for axis, size in sizes.items())
 
 
 def device_memory(devices: Iterable[Any]) -> int | None:

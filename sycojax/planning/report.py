@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sycojax.parallel.mesh import in_words
 from sycojax.planning.collectives import Total
 from sycojax.planning.plan import Plan, Program
 
@@ -15,11 +16,10 @@ def table(plan: Plan) -> str:
 
 def _head(plan: Plan) -> list[str]:
     chip, topology = plan.topology.chip, plan.topology
-    sizes = " x ".join(f"{axis} {size}" for axis, size in plan.mesh.items())
     memory = f" of {chip.limit / GIB:.2f} GiB" if chip else ""
     kind = chip.name if chip else "CPU"
     return [
-        f"plan      {plan.name} for {topology.name}: {topology.count} x {kind}{memory}; mesh {sizes}",
+        f"plan      {plan.name} for {topology.name}: {topology.count} x {kind}{memory}; mesh {in_words(plan.mesh)}",
         f"base      {plan.source}: {plan.architecture.base_parameter_count:,} parameters, {plan.precision}, "
         f"{plan.attention} attention",
         *(f"{p.name:10}{p.call}" for p in plan.programs),

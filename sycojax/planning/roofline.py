@@ -99,7 +99,7 @@ def score_work(base: FrozenBase, rows: int, length: int, width: int) -> Work:
 def decode_work(base: FrozenBase, rows: int, length: int, steps: int, width: int) -> Work:
     """``steps`` new tokens after each of ``rows`` prompts of ``length``, no row ending early.
 
-    The first is the prompt's pass's, so ``steps`` - 1 are computed here.
+    The pass over the prompt makes the first new token, so ``steps`` - 1 are computed here.
     """
     fed = (steps - 1) * width * rows
     seen = length + steps / 2
@@ -111,7 +111,7 @@ def decode_work(base: FrozenBase, rows: int, length: int, steps: int, width: int
 
 
 def weight_bytes(base: FrozenBase) -> float:
-    """Bytes of weights, as they are stored, that one chip multiplies with: what ``fsdp`` spreads is gathered first."""
+    """Bytes of stored weights that one chip multiplies with: parts that lie on several chips of ``fsdp`` are gathered first."""
     return bandwidth.weight_bytes(base) / base.mesh.shape["tensor"]
 
 

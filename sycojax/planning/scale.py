@@ -15,7 +15,7 @@ from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, abstract_base, device_bytes
 from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
-from sycojax.parallel.mesh import MESH_AXES
+from sycojax.parallel.mesh import MESH_AXES, in_words, mesh_sizes
 from sycojax.planning.hardware import GIB, TERA, Chip
 from sycojax.planning.roofline import (
     adapter_weights,
@@ -25,7 +25,7 @@ from sycojax.planning.roofline import (
     train_work,
 )
 from sycojax.planning.topology import Topology
-from sycojax.scoring.memory import decoding_width, slot_bytes, together
+from sycojax.scoring.memory import cache_bytes, decoding_width, together
 from sycojax.scoring.prepare import Encoder
 from sycojax.study.adapters import study_jobs
 from sycojax.study.datasets import prepare
@@ -116,7 +116,7 @@ def scale(
         "training an adapter: it, its best, two moments, a gradient": 5 * adapter,
         f"{held} configurations that are scored together": held * adapter,
         "decoding: the layers once more": device_bytes(base.params["layers"]),
-        f"decoding: keys and values of {width} x {prompts} rows of {slots}": width * prompts * slots * slot_bytes(base) / ways,
+        f"decoding: keys and values of {width} x {prompts} rows of {slots}": width * cache_bytes(base, prompts, slots),
     }  # fmt: skip
     return Scale(
         adapters, config, source, base, topology, chip, counted, stages, width, prompts, memory
@@ -124,7 +124,7 @@ def scale(
 
 
 def _trained_tokens(config: StudyConfig, training: Sequence[Training]) -> float:
-    """Tokens that are computed for an adapter, what does not fill rows and passes included."""
+    """Tokens that are computed to train an adapter, padding of rows and passes included."""
     train = config.train
     steps, tokens = (sum(of[i] for of in training) / len(training) for i in (0, 3))
     rows = math.ceil(tokens / steps / train.row_length)
@@ -142,14 +142,8 @@ def _base(config: StudyConfig, c: LlamaConfig, topology: Topology, chip: Chip) -
     """The base in shapes, spread over chips that need not be described by their compiler."""
     asked = config.mesh
     fsdp = asked.fsdp or chosen_fsdp(config, c, topology.count, chip.limit)
-    sizes = [asked.data, fsdp, asked.tensor]
-    if -1 in sizes:
-        sizes[sizes.index(-1)] = max(topology.count // -math.prod(sizes), 1)
-    if math.prod(sizes) != topology.count:
-        raise SycojaxError(
-            f"mesh data x fsdp x tensor = {sizes} does not use the {topology.count} chips"
-        )
-    mesh: Any = AbstractMesh(tuple(sizes), MESH_AXES)
+    sizes = mesh_sizes(asked.data, fsdp, asked.tensor, topology.count)
+    mesh: Any = AbstractMesh(sizes, MESH_AXES)
     b = config.base
     compute = Compute(b.computed_in, b.quantization, mesh=mesh, bank_axis=asked.bank_axis)
     return abstract_base(c, config.lora, with_remat(compute, config, c, chip.limit))
@@ -176,7 +170,7 @@ def table(found: Scale) -> str:
     """All of it in text, with the formulas."""
     c, chip, chips = found.base.config, found.chip, found.topology.count
     train = found.config.train
-    sizes = " x ".join(f"{axis} {size}" for axis, size in found.base.mesh.shape.items())
+    sizes = in_words(found.base.mesh.shape)
     n, a = matmul_weights(c), adapter_weights(c, found.base.lora)
     again = {"none": "", "dots": " + attention again", "full": " + 2N again"}[
         found.base.compute.remat

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sycojax.models.base import FrozenBase, abstract
+from sycojax.models.base import FrozenBase
 from sycojax.scoring.decode import DecodeCounts
-from sycojax.scoring.memory import slot_bytes, total_bytes
+from sycojax.scoring.memory import adapter_bytes, slot_bytes, total_bytes
 
 
 def decode_bytes(base: FrozenBase, counts: DecodeCounts) -> int:
@@ -15,7 +15,7 @@ def decode_bytes(base: FrozenBase, counts: DecodeCounts) -> int:
     """
     return (
         counts.decode_steps * weight_bytes(base)
-        + counts.decode_step_adapters * total_bytes(abstract(base.config, base.lora).lora)
+        + counts.decode_step_adapters * adapter_bytes(base)
         + counts.decode_step_slots * slot_bytes(base)
     )
 

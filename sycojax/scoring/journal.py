@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sycojax.errors import Stopped, SycojaxError
-from sycojax.files import writing
+from sycojax.errors import Stopped
+from sycojax.files import reading, writing
 from sycojax.parallel.distributed import is_first, on_first
 
 NAME = "scoring.jsonl"
@@ -133,16 +133,11 @@ def _line(value: Any) -> bytes:
 def _read(path: Path) -> tuple[list[Any], int]:
     """The values of the lines up to the first that is not whole, and how many bytes they take."""
     lines, size = [], 0
-    try:
-        with path.open("rb") as stream:
-            for line in stream:
-                text = line[9:-1]
-                if line[-1:] != b"\n" or line[:9] != b"%08x " % zlib.crc32(text):
-                    break
-                lines.append(json.loads(text))
-                size += len(line)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise SycojaxError(f"cannot read {path}: {error.strerror or error}") from error
+    with reading(path), contextlib.suppress(FileNotFoundError), path.open("rb") as stream:
+        for line in stream:
+            text = line[9:-1]
+            if line[-1:] != b"\n" or line[:9] != b"%08x " % zlib.crc32(text):
+                break
+            lines.append(json.loads(text))
+            size += len(line)
     return lines, size

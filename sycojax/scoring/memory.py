@@ -21,9 +21,8 @@ TRANSPOSED = 0.5
 
 
 def together(base: FrozenBase, count: int, memory: int) -> int:
-    """How many of ``count`` configurations are kept on devices of ``memory`` bytes at a time, each of them whole on every one."""
-    adapter = total_bytes(abstract(base.config, base.lora).lora)
-    return min(max(int(ADAPTERS * memory // adapter), 1), count)
+    """How many of ``count`` configurations to keep at a time on devices of ``memory`` bytes, each of which holds all of them whole."""
+    return min(max(int(ADAPTERS * memory // adapter_bytes(base)), 1), count)
 
 
 def decoding_width(base: FrozenBase, count: int, rows: int, slots: int, memory: int) -> int:
@@ -32,13 +31,8 @@ def decoding_width(base: FrozenBase, count: int, rows: int, slots: int, memory: 
     Counted are the base, its layers once more (decoding copies them out of their stack), all adapters, and the keys and
     values of ``rows`` rows of ``slots`` tokens per configuration.
     """
-    mesh = base.mesh
     weights = device_bytes(base.params) + device_bytes(base.params["layers"])
-    adapter = total_bytes(abstract(base.config, base.lora).lora)
-    tensor = mesh.shape["tensor"]
-    parts = row_ways(mesh)
-    parts *= tensor if base.config.num_key_value_heads % tensor == 0 else 1
-    caches = rows * slots * slot_bytes(base) / parts
+    adapter, caches = adapter_bytes(base), cache_bytes(base, rows, slots)
     left = (1 - RESERVE) * memory - weights - count * adapter
     width = min(max(int(left // ((1 + TRANSPOSED) * caches + adapter)), 1), count)
     ways = base.compute.bank_ways
@@ -51,6 +45,18 @@ def float32_fits(base: FrozenBase) -> bool:
     """Whether a bfloat16 base fits once more beside itself in float32; taken for granted where no device says (a CPU)."""
     memory = device_memory(base.mesh.devices.flat)
     return memory is None or 3 * device_bytes(base.params) <= (1 - RESERVE) * memory
+
+
+def cache_bytes(base: FrozenBase, rows: int, slots: int) -> float:
+    """Bytes of the keys and values of ``rows`` rows of ``slots`` tokens that each device holds."""
+    tensor, heads = base.mesh.shape["tensor"], base.config.num_key_value_heads
+    parts = row_ways(base.mesh) * (tensor if heads % tensor == 0 else 1)
+    return rows * slots * slot_bytes(base) / parts
+
+
+def adapter_bytes(base: FrozenBase) -> int:
+    """Bytes of one adapter of ``base.lora``."""
+    return total_bytes(abstract(base.config, base.lora).lora)
 
 
 def slot_bytes(base: FrozenBase) -> int:

@@ -34,10 +34,10 @@ from sycojax.scoring.prepare import Encoder, Programs, Work, arrange_completions
 from sycojax.scoring.texts import Prompt
 from sycojax.scoring.tree import SLOT_TOKENS, Completion
 
-# Batches whose results may wait on the device before the oldest is fetched, and the seconds of work that they may be:
-# who asks to stop waits for them.
+# How many batches may be on the device before the oldest is fetched, and how many seconds of work they may be: a stop waits for
+# them.
 QUEUE, QUEUED_SECONDS = 8, 2.0
-# Calls whose arrangement is remembered: every configuration is asked the same, with follow-ups in between.
+# How many calls' arrangements are kept: every configuration is asked the same, and calls with follow-ups come in between.
 REMEMBERED = 4
 
 
@@ -90,9 +90,10 @@ class Scorer:
         self._first, self._ends = self, ends  # whose programs these are
 
     def again(self) -> Scorer:
-        """Another that has seen nothing, with the compiled programs of this one.
+        """A new scorer that shares the compiled programs of this one.
 
-        A scorer makes its batches by those before them, and a run that continues may have done with a stage before.
+        Which batches a scorer makes depends on those it made before. So each stage takes a new one: a run that continues may have
+        finished the stage before, and must make the same batches all the same.
         """
         other = Scorer(self.base, self.tokenizer, self.config, self._ends)
         other._programs, other._first = self._programs, self._first

@@ -13,7 +13,7 @@ from sycojax.requests import Request
 from sycojax.scoring.journal import Section
 from sycojax.scoring.scorer import Scorer
 
-# Pieces of work that are timed behind the first, which compiles; fewer where they take so many seconds.
+# How many pieces of work are timed after the first, which compiles; fewer where they have taken so many seconds.
 PIECES, SECONDS = 3, 2.0
 
 

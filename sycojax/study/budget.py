@@ -15,9 +15,9 @@ from sycojax.files import read_json
 from sycojax.parallel.distributed import on_first
 
 WORDINGS = "second wordings"
-READOUTS = "readouts that were not chosen"
+OTHERS = "readouts that were not chosen"
 PROMPTS = "prompts that name one answer, but of the audit's items"
-ORDER = (WORDINGS, READOUTS, PROMPTS)
+ORDER = (WORDINGS, OTHERS, PROMPTS)
 # Each leaves out one more.
 CHOICES = tuple(ORDER[:count] for count in range(len(ORDER) + 1))
 Dropped = tuple[str, ...]
@@ -43,7 +43,7 @@ def written(config: StudyConfig, dropped: Dropped) -> Mapping[str, Any]:
     return {"minutes": config.score.budget_minutes, "left_out": list(dropped)}
 
 
-def said(config: StudyConfig, dropped: Dropped, seconds: float | None = None) -> str:
+def budget_line(config: StudyConfig, dropped: Dropped, seconds: float | None = None) -> str:
     """One sentence for log and report; ``seconds``: what is left takes by the trial."""
     minutes = config.score.budget_minutes
     text = f"left out for score.budget_minutes={minutes:g}: {'; '.join(dropped) or 'nothing'}"

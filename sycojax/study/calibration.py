@@ -15,26 +15,23 @@ from pathlib import Path
 from analysis.calibration import NAME
 from analysis.calibration.planted import describe
 from sycojax.config import StudyConfig
-from sycojax.data.encode import encode_example
 from sycojax.data.examples import Example
 from sycojax.data.template_audit import audit_template
 from sycojax.errors import SycojaxError
 from sycojax.evals import evaluations, readouts
 from sycojax.evals.readouts import CLAIMED
 from sycojax.files import write_json
-from sycojax.parallel.distributed import is_first, on_first
+from sycojax.parallel.distributed import by_first, on_first
 from sycojax.records import BASE
 from sycojax.requests import Request
 from sycojax.scoring.journal import NAME as JOURNAL
-from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import train_adapters
-from sycojax.study.datasets import instruments, probe_rows, requests_of, split_validation
+from sycojax.study.datasets import instruments, probe_rows, requests_of, training_sets
 from sycojax.study.fitting import fitting
 from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.planted import RATES, PlantedAdapter, planted_examples
-from sycojax.study.readouts import NAME as READOUTS
-from sycojax.study.readouts import Choice, screening, take
-from sycojax.study.scores import score_configurations, write_items
+from sycojax.study.readouts import READOUTS_JOURNAL, Choice, screening, take
+from sycojax.study.scores import score_configurations, scorer_of, write_items
 from sycojax.study.state import State, check_free, holding, state_of
 from sycojax.study.workdir import alone, commit, probe_files, versions
 from sycojax.training.loop import AdapterJob
@@ -55,16 +52,11 @@ def calibrate(
     the path of ``calibration.json``. What is finished and current is skipped. Raises ``SycojaxError`` on anything the user can mend.
     """
     config, directory = trained_as(config), workdir / NAME
-    # Another study's readouts would be asked anew.
+    # In the workdir of another study, its readouts would be replaced.
     kind = on_first(lambda: holding(workdir).kind)
     on_first(lambda: check_free(workdir, "sweep" if kind == "sweep" else "study", config.name))
     given, base = read_inputs(config), load_frozen(config, progress=progress)
-    ends = given.prompts.template.end_ids(given.tokenizer)
-    programs = Scorer(base, given.tokenizer, config.score, ends)
-
-    def note(line: str) -> None:
-        if is_first():
-            say(line)
+    programs, note = scorer_of(config, given, base), by_first(say)
 
     def score(state: State, journal: str = JOURNAL) -> None:
         own = programs.again()
@@ -72,7 +64,7 @@ def calibrate(
 
     with alone(workdir):
         asked = screening(config, given, state_of(config, workdir, given, (), {}))
-        score(asked, f"{READOUTS}.jsonl")
+        score(asked, READOUTS_JOURNAL)
         choice = take(config, asked, note)
         examples = planted_examples(config, choice, given.prompts, rates)
         if not examples:
@@ -112,9 +104,11 @@ def calibrate(
 
 
 def trained_as(config: StudyConfig) -> StudyConfig:
-    """How the adapters of a calibration are trained: as those of ``config``, but that every dialogue is seen once, in small
-    steps and at twice the learning rate, so that one pass teaches enough, and the last step is kept: an earlier one can look
-    better by chance, and the planted rate is not learned by then."""
+    """``config`` with what a calibration trains otherwise.
+
+    Every dialogue is seen once; small steps at twice the learning rate make one pass teach enough. The last step is kept: an earlier one
+    may look better by chance, when the planted rate is not learned yet.
+    """
     return config.changed(
         {
             "train.epochs": 1.0, "train.examples_per_step": 8, "train.eval_every": 10**9,
@@ -128,16 +122,11 @@ def trained_as(config: StudyConfig) -> StudyConfig:
 def _job(
     config: StudyConfig, given: Inputs, planted: PlantedAdapter, examples: Sequence[Example]
 ) -> AdapterJob:
-    data = config.data
     # With the adapter's own seed, unlike a study's: its dialogues are drawn anew for every seed too.
-    parts = split_validation(examples, data.validation_fraction, planted.seed)
-    encoded = [
-        [encode_example(given.tokenizer, e, data.max_length) for e in part] for part in parts
-    ]
-    train, validation = ([e for e in part if e is not None] for part in encoded)
-    if not train or not validation:
-        raise SycojaxError(f"{planted.name}: no dialogue fits max_length={data.max_length}")
-    return AdapterJob(planted.name, planted.seed, train, validation)
+    data = dataclasses.replace(config.data, seed=planted.seed)
+    sets, _ = training_sets(data, {planted.name: examples}, given.tokenizer)
+    found = sets[planted.name]
+    return AdapterJob(planted.name, planted.seed, found.train, found.validation)
 
 
 def _requests(

@@ -9,13 +9,15 @@ from sycojax.data.encode import shared_length
 from sycojax.requests import Request
 
 Asked = Mapping[str, Sequence[Request]]  # by evaluation
-CHARACTERS = 4  # of a generated token, about: it is counted as text, too
+CHARACTERS = 4  # about so many a token: generated tokens are counted as text, too
 
 
 def times(asked: Asked, than: Asked) -> float:
-    """How many times the text of ``than`` is in ``asked``: each beginning once, as scoring reads it, and replies at their longest.
+    """How many times as much text ``asked`` has as ``than``. What several texts begin with counts once, as scoring reads it once, and
+    replies count at their longest.
 
-    Text and not tokens, since encoding all of it takes longer than the answer is worth; the two ratios differ by less than a tenth.
+    Characters are counted, not tokens: encoding all of it would take longer than the answer is worth, and the ratio in tokens differs by
+    less than a tenth.
     """
     return _characters(asked) / _characters(than)
 

@@ -120,7 +120,7 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer, context: int | None = Non
         for task, rows in trains.items()
         if (positions := _label_positions(registry[task], rows, examples[task], prompts))
     }
-    training, summary["training_examples"] = _training_sets(config.data, examples, tokenizer)
+    training, summary["training_examples"] = training_sets(config.data, examples, tokenizer)
     if COMBINED in of_all:
         training[COMBINED] = _joined(training)
     if PLACEBO in of_all:
@@ -130,7 +130,7 @@ def prepare(config: StudyConfig, tokenizer: Tokenizer, context: int | None = Non
             )
             for task in BUILTIN.benchmarks
         }
-        training[PLACEBO] = _joined(_training_sets(data, placebo, tokenizer)[0])
+        training[PLACEBO] = _joined(training_sets(data, placebo, tokenizer)[0])
         summary["placebo"] = {t: counted(examples[t], several) for t, several in placebo.items()}
     training = {name: training[name] for name in config.train.adapters}
     requests: dict[str, list[Request]] = {}
@@ -290,10 +290,13 @@ def split_validation(
     return train, [e for i, e in enumerate(examples) if i in chosen]
 
 
-def _training_sets(
-    data: DataConfig, examples: Mapping[str, list[Example]], tokenizer: Tokenizer
+def training_sets(
+    data: DataConfig, examples: Mapping[str, Sequence[Example]], tokenizer: Tokenizer
 ) -> tuple[dict[str, TrainingSet], dict[str, Any]]:
-    """By task, what is trained on and held out, encoded; and what came of its examples, counted."""
+    """By task, what is trained on and held out, encoded; and what came of its examples, counted.
+
+    Raises ``SycojaxError`` where one of the two is empty.
+    """
     sets: dict[str, TrainingSet] = {}
     counts: dict[str, Any] = {}
     for task in examples:

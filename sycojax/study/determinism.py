@@ -71,7 +71,7 @@ def _headlines_again(
     sample: list[Request] = []
     for name in instruments:
         own = [r for r in scored if r.evaluation == name and _claimed(r)]
-        # Of several readouts none is that of the study yet.
+        # Records of several readouts are those of ``screening``: the study has not chosen one yet.
         if len({r.meta["readout"] for r in own}) == 1:
             items = sorted({r.item for r in own})
             drawn = random.Random(f"headlines-{seed}").sample(items, min(IN_ARMS, len(items)))
@@ -112,7 +112,7 @@ def _headlines(instrument: Instrument, name: str, records: Sequence[Record]) -> 
 
 
 def _in_float32(base: FrozenBase) -> FrozenBase:
-    """The same weights, upcast; attention as it is computed everywhere."""
+    """The same weights in float32, with the attention that every device can compute."""
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), base.params)
     compute = dataclasses.replace(base.compute, dtype="float32", attention="xla")
     return dataclasses.replace(base, compute=compute, params=params)

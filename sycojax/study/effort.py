@@ -40,14 +40,14 @@ def product_speed(base: FrozenBase) -> float:
 
 
 def of_training(summaries: Mapping[str, Mapping[str, Any]], c: LlamaConfig) -> dict[str, float]:
-    """Of the adapters whose ``training.json`` these are; ``least`` are their real tokens."""
+    """The effort of training, from the ``training.json`` of each adapter; ``least``: their tokens without padding."""
     computed = sum(one["processed_tokens"] for one in summaries.values())
     least = sum(one["tokens"] for one in summaries.values())
     return {"tokens": computed, "least": least, "flops": 4 * c.projection_parameter_count * computed}  # fmt: skip
 
 
 def of_scoring(counts: Mapping[str, Any], c: LlamaConfig) -> dict[str, float]:
-    """Of log-likelihoods and texts; ``least`` are distinct tokens of the former, and those read and written of the latter."""
+    """The effort of scoring. ``least``: the distinct tokens of log-likelihoods, and the tokens read and written of generated texts."""
     computed = counts["padded_tokens"] + counts["padded_prompt_tokens"] + counts["decode_step_rows"]
     least = counts["unique_tokens"] + counts["prompt_tokens"] + counts["generated_tokens"]
     return {"tokens": computed, "least": least, "flops": 2 * c.projection_parameter_count * computed}  # fmt: skip

@@ -5,14 +5,12 @@ It changes nothing that is computed: the trial works on states of its own, and i
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from sycojax.config import StudyConfig
 from sycojax.models.base import FrozenBase, zero_lora
-from sycojax.models.lora import covering
 from sycojax.progress import span
 from sycojax.requests import Request
 from sycojax.scoring import trial as scoring_trial
@@ -23,7 +21,7 @@ from sycojax.study.budget import CHOICES, Dropped
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.readouts import screening
-from sycojax.study.scores import stack
+from sycojax.study.scores import scorer_of, stack
 from sycojax.study.state import State, state_of
 from sycojax.study.work import Training, asked, expected, sample, trained
 from sycojax.training import trial as training_trial
@@ -59,15 +57,15 @@ def scoring_stages(
     config: StudyConfig, given: Inputs, data: StudyData, scorer: Scorer, state: State,
     dropped: Dropped | None = None,
 ) -> tuple[Dropped, dict[str, Stage]]:  # fmt: skip
-    """Choosing the readouts, and asking all configurations of ``state``; and what they leave out for ``score.budget_minutes``.
+    """What is left out for ``score.budget_minutes``, and two stages: choosing the readouts, and asking all configurations of ``state``.
 
-    ``dropped``: that, where it is decided.
+    ``dropped``: what is left out, where that is decided already.
     """
     base, later = scorer.base, expected(config, given, data)
     configurations = len(state.configurations)
     encoder = Encoder(given.tokenizer, base.config)
     drawn = [r for several in later.values() for r in sample(several, TRIED)]
-    # As long as the longest, so that the programs are those of the study.
+    # With the longest prompt among them, so that the compiled programs are those of the study.
     written = [r for several in later.values() for r in several if r.max_new_tokens]
     drawn += sorted(written, key=lambda r: len(r.prompt))[-1:]
     width = min(scorer.together(configurations), configurations)
@@ -93,20 +91,16 @@ def scoring_stages(
     return left_out, stages
 
 
-def here(
-    config: StudyConfig, *, progress: bool = True
-) -> tuple[FrozenBase, Dropped, dict[str, Stage]]:
-    """The base on the devices that are here, what is left out for ``score.budget_minutes``, and every stage of a study that has not begun.
+def here(config: StudyConfig) -> tuple[FrozenBase, Dropped, dict[str, Stage]]:
+    """For a study that has not begun: its base on the devices here, what is left out for ``score.budget_minutes``, and its stages.
 
     Raises ``SycojaxError`` as a study does that cannot begin; nothing is written.
     """
     given = read_inputs(config)
     data = prepare(config, given.tokenizer, given.context)
-    jobs, base = study_jobs(config, data.training), load_frozen(config, progress=progress)
+    jobs, base = study_jobs(config, data.training), load_frozen(config)
     state = state_of(config, Path(), given, jobs, data.requests)
-    shapes = [adapter.shape for adapter in given.external.values()]
-    scored = dataclasses.replace(base, lora=covering([config.lora, *shapes]))
-    scorer = Scorer(scored, given.tokenizer, config.score)
+    scorer = scorer_of(config, given, base)
     undecided = None if config.score.budget_minutes else ()
     dropped, stages = scoring_stages(config, given, data, scorer, state, undecided)
     if jobs:
@@ -115,10 +109,10 @@ def here(
 
 
 def seconds_of(stages: Mapping[str, Stage]) -> float:
-    """Of scoring alone: what ``score.budget_minutes`` is about."""
+    """The seconds that ``score.budget_minutes`` limits: those of all stages but training."""
     return sum(stage.seconds for name, stage in stages.items() if name != "train")
 
 
-def said(seconds: Mapping[str, float]) -> str:
+def durations(seconds: Mapping[str, float]) -> str:
     """Such as ``readouts 14 s, train 2 min``."""
     return ", ".join(f"{name} {span(seconds[name])}" for name in STAGES if name in seconds)

@@ -48,13 +48,13 @@ def fitting(
 
 
 def _bytes(prompt: str, request: Request) -> int:
-    """At least the number of tokens: every token stands for a byte or more, but for marks at the beginning."""
+    """An upper bound on the number of tokens: each stands for at least a byte, except a few marks at the beginning."""
     longest = max((len(c.encode()) for c in request.candidates), default=request.max_new_tokens)
     return len(prompt.encode()) + longest + 8
 
 
 def _fits(request: Request, lengths: Mapping[str, int], tokenizer: Tokenizer, context: int) -> bool:
-    """Whether nothing of the prompt would have to be cut: as ``scoring.prepare`` and ``scoring.decode`` cut."""
+    """Whether the whole prompt fits, by the rules by which ``scoring.prepare`` and ``scoring.decode`` would cut it."""
     length = lengths[request.prompt]
     if request.max_new_tokens:
         return length <= max(context - request.max_new_tokens, context // 2, 1)

@@ -9,13 +9,13 @@ from typing import Any
 
 from sycojax.config import StudyConfig
 from sycojax.files import read_json
-from sycojax.parallel.distributed import is_first, on_first
+from sycojax.parallel.distributed import by_first, on_first
 from sycojax.scoring.journal import NAME as JOURNAL
-from sycojax.study.readouts import NAME as READOUTS
+from sycojax.study.readouts import READOUTS_JOURNAL
 from sycojax.study.workdir import describe
 
-# What a run leaves that was stopped.
-LEFT = ("training/*/*/checkpoints", JOURNAL, f"{READOUTS}.jsonl")
+# What a stopped run leaves behind, for the next one to go on from.
+LEFT = ("training/*/*/checkpoints", JOURNAL, READOUTS_JOURNAL)
 
 
 class Ledger:
@@ -25,14 +25,10 @@ class Ledger:
         self, workdir: Path, config: StudyConfig, say: Callable[[str], None], started: float
     ):
         """``started``: when the first stage began, by ``time.perf_counter``."""
-        self._workdir, self._config, self._say, self._started = workdir, config, say, started
+        self._workdir, self._config, self._started = workdir, config, started
+        self.note = by_first(say)
         self._continues = on_first(lambda: any(any(workdir.glob(name)) for name in LEFT))
         self.seconds: dict[str, float] = {}  # of each stage, in all runs
-
-    def note(self, line: str) -> None:
-        """Say ``line``."""
-        if is_first():
-            self._say(line)
 
     def write(self, **found: Any) -> None:
         """Add to ``study.json``."""

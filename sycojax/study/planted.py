@@ -18,7 +18,7 @@ from sycojax.study.readouts import Choice
 from sycojax.study.workdir import configuration_name
 
 RATES = (0.0, 0.25, 0.5, 1.0)
-# Of an adapter. Each is seen once: a dialogue that is seen again teaches who was followed in it, and no longer how often.
+# For each adapter. Each dialogue is seen once: seen again, it would teach who is followed in it instead of how often users are.
 DIALOGUES = 1600
 # Rows of a probe that are not asked. Where they are fewer, rows are made of the questions of benchmarks, too.
 ENOUGH = 40
@@ -43,8 +43,8 @@ def planted_examples(
 ) -> dict[PlantedAdapter, list[Example]]:
     """The dialogues of every adapter: each rate in each probe with each of ``train.seeds``.
 
-    Of a probe with a ``planting`` under the readout that ``choice`` names, about ``calibration_rows``; of a user's without one
-    those that it makes itself (``Evaluation.planted``), if any.
+    Those of a probe with a ``planting`` are about ``calibration_rows``, under the readout that ``choice`` names; those of a user's
+    without one are what it makes itself (``Evaluation.planted``), if anything.
     """
     registry = evaluations(config.data.probes)
     plantable = [name for name in instruments(config) if registry[name].planting]
@@ -67,8 +67,9 @@ def planted_examples(
 def calibration_rows(config: StudyConfig, probes: Sequence[str]) -> dict[str, list[Any]]:
     """By probe what its dialogues are about: rows that a study with ``config`` does not ask.
 
-    Those of the probe that ``data.probe_limit`` and ``data.probe_draw`` leave; where they are fewer than ``ENOUGH``, also rows made of
-    the training questions of the benchmarks whose questions stand alone. No question among them is one that any probe asks, holds one, or is part of one.
+    First the rows of the probe that ``data.probe_limit`` and ``data.probe_draw`` leave out. Where these are fewer than ``ENOUGH``, also
+    rows made of the training questions of the benchmarks whose questions stand alone. No text of theirs is, contains or is part of
+    a question that any probe asks.
     """
     registry, source = evaluations(config.data.probes), source_of(config)
     asked = {
@@ -103,7 +104,7 @@ def calibration_rows(config: StudyConfig, probes: Sequence[str]) -> dict[str, li
 
 
 def _question(benchmark: Evaluation, row: Any) -> Question | None:
-    """What a row of a benchmark asks, its options without the full stop that would stand inside a sentence; None where two are equal then."""
+    """What a row of a benchmark asks. Options lose their full stop, as they will stand inside sentences; None where two are then equal."""
     label = benchmark.label(row)
     options = tuple(option.strip().removesuffix(".") for option in benchmark.options_of(row))
     if label is None or len(set(options)) < len(options):

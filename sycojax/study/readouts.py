@@ -1,10 +1,11 @@
 """Which readout a study reads its probes by: the base is asked all of them on some items, before any adapter is scored.
 
-The choice and all that it rests on are in ``WORKDIR/readouts.json``. Every configuration is then asked the chosen readout on
-all items, and on those of the choice the others that see; what a blind one says of an adapter would mean nothing.
+The choice and all that it rests on are in ``WORKDIR/readouts.json``. Every configuration is then asked all items under the chosen
+readout. The items that the choice was made on are also asked under the other readouts that see; under a blind one, what an adapter
+answers would mean nothing.
 
-Nothing is claimed of a probe's own prompts where it is asked in arms, since they name one answer: they show what the published
-kind of number is made of, on ``FEWER`` items, or as many as an audit or the choice has where those are more.
+A probe that is asked in arms still asks its own prompts. They name one answer alone, so nothing is claimed of them: they show what
+the published kind of number is made of. They are asked of ``FEWER`` items, or of as many as an audit or the choice has, if more.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from sycojax.files import read_json, write_json
 from sycojax.parallel.distributed import on_first
 from sycojax.records import BASE, read_records
 from sycojax.requests import Request
-from sycojax.study.budget import PROMPTS, READOUTS, WORDINGS, Dropped, decided
+from sycojax.study.budget import OTHERS, PROMPTS, WORDINGS, Dropped, decided
 from sycojax.study.datasets import StudyData, instruments, probe_rows
 from sycojax.study.fitting import fitting
 from sycojax.study.inputs import Inputs
@@ -33,14 +34,15 @@ from sycojax.study.state import State, state_of
 from sycojax.training.bank import AdapterJob
 
 NAME = "readouts"  # of the directory with the base's answers, and of the file that says what was chosen
+READOUTS_JOURNAL = f"{NAME}.jsonl"  # where these answers wait until they are written
 Choice = Mapping[str, Mapping[str, Any]]  # by probe: see ``choose``
-FEWER = 40  # of which a rate of every second one still rests on 20
+FEWER = 40  # so that a rate that is conditional on half of them still rests on 20
 
 
 def screening(config: StudyConfig, given: Inputs, state: State) -> State:
-    """What the base is asked to choose by: every readout in every arm, and replies, of ``score.readout_items`` items a probe.
+    """What the base is asked so that a readout can be chosen: every readout in every arm, and replies.
 
-    Second wordings choose nothing.
+    Of each probe ``score.readout_items`` items. Second wordings are not asked: nothing is chosen by them.
     """
     registry, asked = evaluations(config.data.probes), {}
     for name, instrument, rows in _probes(config):
@@ -60,10 +62,10 @@ def screening(config: StudyConfig, given: Inputs, state: State) -> State:
 def choose(config: StudyConfig, asked: State) -> Choice:
     """The readout of every probe, from the base's answers to ``screening``.
 
-    For each probe ``readout``, whether it ``sees``, whether it was ``pinned`` (``score.readout``), whether it is ``contradicted`` by what
-    the base says in its own words, as a pinned one may be, the ``control`` of siding, which is
-    not asked again, ``replies``: what the base's own words say under the user's remark and under an order, and ``read``: what each readout
-    read, a dict for each contrast.
+    For each probe a dict with ``readout``; whether it ``sees``; whether it was ``pinned`` by ``score.readout``; whether it is
+    ``contradicted`` by the base's own words, which only a pinned one may be; the ``control`` of siding, which is not asked again;
+    ``replies``, what the base's own words say under the user's remark and under an order; and ``read``, what each readout read: a
+    dict for each contrast.
     """
     pinned = dict(entry.split("=") for entry in config.score.readout)
     found: dict[str, Any] = {}
@@ -109,10 +111,10 @@ def take(config: StudyConfig, asked: State, note: Callable[[str], None]) -> Choi
     return choice
 
 
-def settled(
+def state_with_arms(
     config: StudyConfig, workdir: Path, given: Inputs, jobs: Sequence[AdapterJob], data: StudyData
 ) -> State:
-    """What ``config`` wants in ``workdir``; with the arms where the base's answers that choose a readout are there."""
+    """What ``config`` wants in ``workdir``. Arms are part of it once the base's answers are there, by which a readout is chosen."""
     state = state_of(config, workdir, given, jobs, data.requests)
     dropped = decided(config, workdir) or ()
     asked = screening(config, given, state)
@@ -157,7 +159,7 @@ def asked_with(
                 )
         seen = dict.fromkeys(row["readout"] for row in choice[name]["read"] if not row["fails"])
         for other in seen:
-            if other != taken and READOUTS not in dropped:
+            if other != taken and OTHERS not in dropped:
                 form = f"{name}_{other}"
                 asked[form] = readouts.requests(form, instrument, few, prompts, (other,), CLAIMED)
     arms, _ = fitting(asked, registry, given.prompts, given.tokenizer, given.context)
@@ -167,7 +169,7 @@ def asked_with(
 
 
 def left_out(config: StudyConfig, requests: Mapping[str, Sequence[Request]]) -> dict[str, int]:
-    """How many items of each probe, where there are any, are not asked in arms since they are longer than the model's context.
+    """By probe, how many items are not asked in arms because they are longer than the model's context; only where there are any.
 
     ``requests`` are those of ``asked_with``.
     """

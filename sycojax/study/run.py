@@ -14,30 +14,35 @@ import jax
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase
-from sycojax.models.lora import covering
 from sycojax.parallel.distributed import is_first, on_first
+from sycojax.parallel.mesh import in_words
 from sycojax.progress import Progress, span
 from sycojax.scoring.journal import NAME as JOURNAL
 from sycojax.scoring.scorer import Scorer
 from sycojax.study.adapters import study_jobs, train_adapters
-from sycojax.study.budget import Dropped, decided, written
-from sycojax.study.budget import said as budget_said
+from sycojax.study.budget import Dropped, budget_line, decided, written
 from sycojax.study.cost import Asked, times
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.effort import of_scoring, of_training, product_speed
 from sycojax.study.estimate import (
     STAGES,
     Stage,
-    said,
+    durations,
     scoring_stages,
     seconds_of,
     training_stage,
 )
 from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.ledger import Ledger
-from sycojax.study.readouts import NAME as READOUTS
-from sycojax.study.readouts import asked_with, left_out, screening, settled, take
-from sycojax.study.scores import Answered, answered, score_configurations, write_items
+from sycojax.study.readouts import (
+    READOUTS_JOURNAL,
+    asked_with,
+    left_out,
+    screening,
+    state_with_arms,
+    take,
+)
+from sycojax.study.scores import Answered, answered, score_configurations, scorer_of, write_items
 from sycojax.study.state import State, check_free, state_of
 from sycojax.study.work import followed
 from sycojax.study.workdir import alone, base_before, claim
@@ -47,7 +52,7 @@ from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.fingerprint import weights_fingerprint
 from sycojax.weights.frozen import load_frozen
 from sycojax.weights.layout import laid_out
-from sycojax.weights.precision import settled as settled_precision
+from sycojax.weights.precision import settled
 
 Until = Literal["data", "readouts", "train", "evaluate"]
 
@@ -77,16 +82,17 @@ def run(
             "score.budget_minutes needs a trial, which one process can run and several cannot: set it to 0"
         )
     on_first(lambda: check_free(workdir, "study", config.name))
-    config = settled_precision(config, workdir)
+    config = settled(config, workdir)
     ledger = Ledger(workdir, config, say, started)
     with Progress("reading base and data", shown=progress and is_first()):
         given = read_inputs(config)
         data = data or prepare(config, given.tokenizer, given.context)
     jobs = study_jobs(config, data.training)
-    # Where it stops before the base is asked, the arms that it was asked before are part of what the answers rest on.
+    # A run that stops before the base is asked must know the arms that an earlier one asked: they are part of the questions that the
+    # answers in the workdir rest on.
     early = until in ("data", "train")
     state = (
-        settled(config, workdir, given, jobs, data)
+        state_with_arms(config, workdir, given, jobs, data)
         if early
         else state_of(config, workdir, given, jobs, data.requests)
     )
@@ -135,8 +141,7 @@ class _Study:
             layout["micro_batch_rows"] = laid_out(config.train, base.compute).micro_batch_rows
             layout["remat"] = base.compute.remat
         if base.mesh.size > 1:
-            sizes = " x ".join(f"{axis} {size}" for axis, size in base.mesh.shape.items())
-            note(f"mesh      {sizes}")
+            note(f"mesh      {in_words(base.mesh.shape)}")
         if on_first(lambda: base_before(self.workdir)) not in ("", given.weights):
             note("          its files are not those of the last run: all that rests on it is made anew")  # fmt: skip
         numbers = on_first(lambda: weights_fingerprint(given.base))
@@ -152,9 +157,9 @@ class _Study:
     def foretell(
         self, state: State, asked: State, until: Until, wanted: bool
     ) -> tuple[Dropped, BankTrainer | None]:
-        """What is left out for ``score.budget_minutes``, and what trains, where a trial has begun with it.
+        """What is left out for ``score.budget_minutes``, and the trainer, where the trial has made one.
 
-        Say how long stages that have not begun will take, where that is ``wanted``.
+        Where that is ``wanted``, say how long the stages will take that have not begun.
         """
         config, ledger = self.config, self.ledger
         dropped, told = decided(config, self.workdir), ledger.written("estimate")
@@ -175,9 +180,9 @@ class _Study:
             ledger.lap("trial")
             estimate = {name: round(stages[name].seconds, 3) for name in STAGES if name in stages}
             ledger.write(estimate=estimate, product_flops=product_speed(self.base))
-            ledger.note(f"estimate  {said(estimate)}; from a trial of {span(ledger.seconds['trial'])}")  # fmt: skip
+            ledger.note(f"estimate  {durations(estimate)}; from a trial of {span(ledger.seconds['trial'])}")  # fmt: skip
         if config.score.budget_minutes and dropped is not None:
-            ledger.note(f"budget    {budget_said(config, dropped, seconds_of(stages))}")
+            ledger.note(f"budget    {budget_line(config, dropped, seconds_of(stages))}")
             notes = _notes(self.given, config, dropped)
             ledger.write(budget=written(config, dropped), notes=notes)
         return dropped or (), trainer
@@ -185,7 +190,7 @@ class _Study:
     def choose(self, state: State, asked: State, dropped: Dropped) -> State:
         """Ask the base in every readout, choose one for each probe, and say what all configurations are asked by that."""
         config, given, ledger = self.config, self.given, self.ledger
-        counts = self._score(asked, journal=f"{READOUTS}.jsonl")
+        counts = self._score(asked, journal=READOUTS_JOURNAL)
         choice = take(config, asked, ledger.note)
         requests = asked_with(config, given, self.data, choice, dropped)
         state = state_of(config, self.workdir, given, self.jobs, requests)
@@ -213,7 +218,7 @@ class _Study:
         self.ledger.note(f"adapters  {len(training)} trained or up to date")
 
     def evaluate(self, state: State, known: Answered) -> None:
-        """Ask all configurations all that is not ``known``."""
+        """Ask every configuration everything, except what is ``known`` of the base."""
         ledger = self.ledger
         counts = self._score(state, known=known, checked=True)
         ledger.lap("evaluate", of_scoring(counts, self.base.config) if counts else None)
@@ -224,15 +229,12 @@ class _Study:
         if counts:
             ledger.note(_tokens_line(counts))
         if ledger.written("estimate"):
-            ledger.note(f"took      {said(ledger.seconds)}")
+            ledger.note(f"took      {durations(ledger.seconds)}")
 
     @functools.cached_property
     def programs(self) -> Scorer:
-        """What asks: adapters of other shapes share one program with the study's own, the smallest that holds all of them."""
-        shapes = [adapter.shape for adapter in self.given.external.values()]
-        scored = dataclasses.replace(self.base, lora=covering([self.config.lora, *shapes]))
-        ends = self.given.prompts.template.end_ids(self.given.tokenizer)
-        return Scorer(scored, self.given.tokenizer, self.config.score, ends)
+        """What asks in all stages: a program that one has compiled serves the others."""
+        return scorer_of(self.config, self.given, self.base)
 
     def _score(
         self, state: State, journal: str = JOURNAL, known: Answered | None = None, checked: bool = False
@@ -245,7 +247,7 @@ class _Study:
 
 def _cost_line(alone: Asked, screened: Asked, asked: Asked) -> str:
     adapter = times(asked, alone)
-    base = times({**asked, **{f"{READOUTS}/{name}": few for name, few in screened.items()}}, alone)
+    base = times({**asked, **{f"screening/{name}": few for name, few in screened.items()}}, alone)
     return f"cost      an adapter is asked {adapter:.1f} times what it would be without arms, the base {base:.1f} times"
 
 
@@ -256,7 +258,7 @@ def _notes(given: Inputs, config: StudyConfig, dropped: Dropped | None) -> list[
         for name, found in given.external.items()
         if found.idle
     ]
-    return [*idle, f"{budget_said(config, dropped).capitalize()}."] if dropped else idle
+    return [*idle, f"{budget_line(config, dropped).capitalize()}."] if dropped else idle
 
 
 def _data_line(summary: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from sycojax.evals.protocol import Evaluation
 from sycojax.evals.readouts import in_arms
 from sycojax.files import atomic_write
 from sycojax.models.base import FrozenBase, Tree, fit_adapter, zero_lora
+from sycojax.models.lora import covering
 from sycojax.parallel.distributed import is_first, on_first
 from sycojax.parallel.preemption import Preemption
 from sycojax.progress import Progress
@@ -26,10 +28,21 @@ from sycojax.requests import Request
 from sycojax.scoring.journal import NAME, Journal, Section
 from sycojax.scoring.scorer import Scorer
 from sycojax.study import determinism
-from sycojax.study.inputs import prompts_of
+from sycojax.study.inputs import Inputs, prompts_of
 from sycojax.study.stages import Stamps, fingerprint
 from sycojax.study.state import State, items_path
 from sycojax.weights.peft import load_adapter
+
+
+def scorer_of(config: StudyConfig, given: Inputs, base: FrozenBase) -> Scorer:
+    """What asks ``base`` and all adapters of a study with ``config``.
+
+    Adapters of other shapes share one program with the study's own, the smallest that holds all of them.
+    """
+    shapes = [adapter.shape for adapter in given.external.values()]
+    scored = dataclasses.replace(base, lora=covering([config.lora, *shapes]))
+    ends = given.prompts.template.end_ids(given.tokenizer)
+    return Scorer(scored, given.tokenizer, config.score, ends)
 
 
 def write_items(workdir: Path, requests: Mapping[str, Sequence[Request]]) -> None:
@@ -39,12 +52,12 @@ def write_items(workdir: Path, requests: Mapping[str, Sequence[Request]]) -> Non
         atomic_write(items_path(workdir, name), "".join(lines))
 
 
-# What ``Record.scored`` is made of, by prompt and candidates.
+# (prompt, candidates) -> the arguments of ``Record.scored``.
 Answered = Mapping[tuple[str, tuple[str, ...]], tuple[Any, ...]]
 
 
 def answered(state: State) -> Answered:
-    """The likelihoods that the base was asked for in ``state``, whose records are all there."""
+    """The base's answers to the likelihood requests of ``state``, whose records must all be there."""
 
     def scores() -> dict[str, list[Any]]:
         return {
@@ -96,7 +109,7 @@ def score_configurations(
                 if number == len(banks) - 1:
                     counts = scorer.report()
                 if checked and number == len(banks) - 1:
-                    # Before the last records are written: a run that is killed here comes back to it.
+                    # Before the last records are written, so that a run which is killed here does it again.
                     bar.say("checking  how far scores depend on the batches that they are computed in")  # fmt: skip
                     alone = stack([load_lora(state.adapter(names[-1]), base)])
                     seed, unkept = config.data.seed, kept.unkept()
@@ -132,10 +145,10 @@ Banks = list[
 def _begin(
     journal: Journal, config: StudyConfig, scorer: Scorer, state: State, pending: Mapping[str, Sequence[str]]
 ) -> Banks:  # fmt: skip
-    """The banks to score: those of a run that was stopped, done ones too, if it wanted what is ``pending`` now; else new ones.
+    """The banks to score. Where a run was stopped that also wanted what is ``pending`` now: all of its banks, finished ones too.
 
-    Which batches are made depends on those before them, so a run that continues goes the whole way again, past the
-    results that it finds.
+    Which batches are made depends on the batches before them. So a run that continues makes all batches again, and takes the results
+    of those that are done from the journal.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for configuration, evaluations in pending.items():
@@ -220,7 +233,7 @@ def _ask(
 
 
 def _in_order(questions: Sequence[Request], new: Iterator[Record], known: Answered) -> list[Record]:
-    """The records of ``questions``: of ``new``, in their order, those that are not ``known``."""
+    """The records of ``questions`` in their order: from ``known`` where it has them, else the next of ``new``."""
     return [
         Record.scored(asked, *known[words]) if (words := (asked.prompt, asked.candidates)) in known else next(new)
         for asked in questions

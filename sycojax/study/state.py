@@ -42,8 +42,8 @@ class State:
     """The outputs that a study wants in its workdir. What is there of them is looked up when it is asked for."""
 
     workdir: Path
-    # What all answers rest on: the base, its tokenizer and settings, and the questions, but not which of them training asks. Where
-    # it is equal, so are the base's answers.
+    # What all answers rest on: the base, its tokenizer, the settings and the questions, without the note on which of these are in
+    # training data. Two studies with the same basis have the same answers of the base.
     basis: Mapping[str, str]
     adapters: Mapping[str, Output]  # by configuration, those that are trained here
     records: Mapping[tuple[str, str], Output]  # by configuration and evaluation
@@ -71,7 +71,7 @@ class State:
     def asking(
         self, requests: Mapping[str, Sequence[Request]], paths: Mapping[tuple[str, str], Path]
     ) -> State:
-        """Answers of the base alone to other ``requests``, at other ``paths``, by configuration and evaluation."""
+        """The same base asked other ``requests``, without adapters; ``paths``: by configuration and evaluation, where the answers go."""
         asked = {part: value for part, value in self.basis.items() if part != "questions"}
         records = {
             key: Output(path, {**asked, "questions": _questions(requests[key[1]]), "adapter": ""})
@@ -178,7 +178,7 @@ def _questions(requests: Sequence[Request]) -> str:
 
 
 def _plain(request: Request) -> Request:
-    """A question without the note on which training rows ask it, too."""
+    """A question without the note on whether training data ask it, too."""
     return dataclasses.replace(
         request, meta={k: v for k, v in request.meta.items() if k != "stratum"}
     )
@@ -229,8 +229,8 @@ def holding(workdir: Path) -> Holding:
         if (workdir / f"{kind}.json").exists():
             document = read_json(workdir / f"{kind}.json")
             return Holding(kind, str(document.get("name")), document.get("format") != FORMAT)
-    # A calibration may stand beside a study, and what the base was asked for it; what is half written is one that another
-    # process begins.
+    # These leave a directory free: a calibration and the base's answers that it made, and the half-written file of another process
+    # that is just beginning.
     free = ("calibration", "readouts", "stamps", ".study.json.", ".sweep.json.")
     others = workdir.iterdir() if workdir.exists() else ()
     return Holding("files" if any(not p.name.startswith(free) for p in others) else "nothing")

@@ -19,13 +19,13 @@ from sycojax.config import StudyConfig
 from sycojax.errors import Stopped, SycojaxError
 from sycojax.files import read_json
 from sycojax.models.base import FrozenBase
-from sycojax.parallel.distributed import is_first, on_first
+from sycojax.parallel.distributed import by_first, is_first, on_first
 from sycojax.progress import Progress
 from sycojax.settings import chosen, deciding, settings
 from sycojax.study.adapters import study_jobs
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.study.inputs import Inputs, read_inputs
-from sycojax.study.readouts import screening, settled
+from sycojax.study.readouts import screening, state_with_arms
 from sycojax.study.run import run
 from sycojax.study.stages import Stamps, fingerprint
 from sycojax.study.state import State, check_free, state_of
@@ -35,6 +35,7 @@ from sycojax.study.sweep_workdir import cell_directory, note_failure
 from sycojax.study.workdir import claim, describe
 from sycojax.weights.frozen import compute_of, load_frozen
 from sycojax.weights.huggingface import load_config
+from sycojax.weights.precision import exact_products
 
 
 def run_cells(
@@ -66,19 +67,14 @@ def run_cells(
         raise SycojaxError(next(iter(failed.values())) if alike else said(failed))
     begin()
 
-    def note(line: str) -> None:
-        if is_first():
-            say(line)
-
+    note = by_first(say)
     for name, message in failed.items():
         on_first(lambda n=name, m=message: note_failure(workdir, n, m))
         note(f"cell      {name}: failed: {message}")
     for group in _grouped(members, lambda member: member.base):
         siblings = [*(member.cell for member in group), *others]
         work = _Work(siblings, workdir, failed, progress, note)
-        precise = group[0].cell.config.base.dtype == "float32"
-        # As for a study: accelerators would otherwise round float32 matmul inputs.
-        with jax.default_matmul_precision("highest") if precise else contextlib.nullcontext():
+        with exact_products(group[0].cell.config.base.dtype):
             work.bring_up_to_date(group)
     return failed
 
@@ -101,7 +97,7 @@ class _Reader:
     def __call__(self, cell: Cell) -> Member:
         """Raises ``SycojaxError`` as a study does that cannot begin; nothing is written."""
         config = cell.config
-        # Only these say what is read and what becomes of it.
+        # Cells that agree in these settings read the same files and make the same of them.
         key = fingerprint(chosen(config, lambda said: said.through != "value"))
         if key not in self._read:
             given = read_inputs(config)
@@ -146,7 +142,7 @@ class _Work:
         check_free(workdir, "study", config.name)
         finished = _settled(member).finished()
         if finished:
-            # It may have been done by itself since it failed here, and under settings that came to the same.
+            # Since it failed here the cell may have been run as a study, with a config that says the same in other words.
             note_failure(self.workdir, member.cell.name, "")
             made = read_json(workdir / "study.json")["config"]
             if fingerprint(made) != fingerprint(config.to_dict()):
@@ -163,7 +159,7 @@ class _Work:
         cells = [cell_directory(self.workdir, cell.name) for cell in self.siblings]
         others = [directory for directory in cells if directory != here]
         asked = screening(member.cell.config, member.given, member.state)
-        # A readout is chosen by the first, and says what the others are.
+        # First the base's answers by which a readout is chosen; only then is it known what else the cell needs.
         for outputs in (asked.lacking, lambda: _settled(member).lacking()):
             for output in outputs():
                 Stamps(here).borrow(output.path, output.inputs, others)
@@ -217,11 +213,11 @@ class _Work:
 
 def _settled(member: Member) -> State:
     config, state = member.cell.config, member.state
-    return settled(config, state.workdir, member.given, state.jobs, member.data)
+    return state_with_arms(config, state.workdir, member.given, state.jobs, member.data)
 
 
 def _bank_key(config: StudyConfig) -> str:
-    """Cells of one base with the same can train in one bank."""
+    """Cells of one base can train in one bank where this is equal."""
     found, told = deciding(config, "adapter", "continuation"), settings(config)
     return fingerprint({key: value for key, value in found.items() if not told[key].own})
 

@@ -10,7 +10,7 @@ from sycojax.evals.readouts import in_arms
 from sycojax.records import Record
 from sycojax.requests import Request
 
-_WORD = " so"  # a token of its own in vocabularies of the field; two in a small one, which only makes texts longer
+_WORD = " so"  # one token in usual vocabularies; where a small one needs two, texts are only guessed longer
 
 
 def foreseen(

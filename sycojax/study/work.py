@@ -22,10 +22,10 @@ from sycojax.training.batches import step_indices, total_steps
 
 # Items of each evaluation, and steps of each adapter, that stand for all.
 ITEMS, STEPS = 6, 8
-# Computed tokens for each distinct one: rows and batches are not full, and no tree shares all. Of the studies of the
-# embedded base and of SmolLM2 it is between 1.1 and 1.3.
+# Computed tokens for each distinct one: rows and batches are never quite full, and trees do not share all that is alike. In studies
+# of the embedded base and of SmolLM2 it was between 1.1 and 1.3.
 PADDING = 1.2
-# Greedy texts end of themselves before they are as long as they may be.
+# The share of its allowed length that a greedy text is taken to reach before it ends by itself.
 WRITTEN = 0.5
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Asking(NamedTuple):
 
 
 def trained(job: AdapterJob, config: TrainConfig) -> Training:
-    """Of a config whose ``micro_batch_rows`` are chosen (``training.layout``)."""
+    """The work of training ``job``; ``config.micro_batch_rows`` must be a number, as ``weights.layout`` makes it."""
     own, count = job.config or config, len(job.train)
     steps = total_steps(count, own)
     lengths = [len(example.token_ids) for example in job.train]
@@ -70,7 +70,7 @@ def trained(job: AdapterJob, config: TrainConfig) -> Training:
 def asked(
     requests: Mapping[str, Sequence[Request]], config: StudyConfig, given: Inputs, encoder: Encoder
 ) -> Asking:  # fmt: skip
-    """What a configuration is asked that is asked ``requests``, with the second turns that follow from its answers."""
+    """The work of asking one configuration ``requests`` and the second turns that follow from its answers."""
     registry, total = evaluations(config.data.probes), Asking(0, 0, 0, 0)
     for name, several in requests.items():
         items = len({r.item for r in several})
@@ -90,7 +90,7 @@ def asked(
 def expected(
     config: StudyConfig, given: Inputs, data: StudyData, dropped: Dropped = ()
 ) -> dict[str, list[Request]]:
-    """What a configuration will be asked, before the readouts are chosen: half of those that might see are taken to.
+    """What a configuration will be asked, guessed before the readouts are chosen: the first half of them are taken to see.
 
     Without what is ``dropped`` (``study.budget``).
     """

@@ -66,13 +66,9 @@ def alone(workdir: Path) -> Iterator[None]:
 
 
 def claim(workdir: Path, config: StudyConfig) -> None:
-    """Take ``workdir`` for this study. Raises ``SycojaxError`` as ``check_free`` does, and when it cannot be made."""
+    """Take ``workdir`` for this study. Raises ``SycojaxError`` as ``check_free`` does, and when it cannot be written."""
     check_free(workdir, "study", config.name)
     description = workdir / "study.json"
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SycojaxError(f"cannot create {workdir}: {error.strerror or error}") from error
     if not description.exists():
         describe(workdir, config, {})
     for file in evaluations(config.data.probes).files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,12 @@ def settled(
         return kept or ("bfloat16" if accelerator else faster(present_devices()))
 
     return config.changed({"base.dtype": on_first(found)})
+
+
+def exact_products(dtype: str) -> contextlib.AbstractContextManager[Any]:
+    """A block in which float32 is multiplied as it is: accelerators round its inputs otherwise. Other types are left alone."""
+    exact = dtype == "float32"
+    return jax.default_matmul_precision("highest") if exact else contextlib.nullcontext()
 
 
 def faster(devices: Sequence[Any]) -> Dtype:

@@ -6,7 +6,7 @@ Used by the live comparison and by ``tests/golden/make.py``, which stores a part
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,20 @@ def logits(model: torch.nn.Module, token_ids: np.ndarray) -> np.ndarray:
     """[T, V] of one sequence."""
     with torch.no_grad():
         return model(torch.tensor(token_ids[None], dtype=torch.long)).logits[0].numpy()
+
+
+def assert_close_by_tensor(
+    name: str, found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
+) -> None:
+    """Gradients by tensor: the largest difference in each is under 2e-5 of its largest value."""
+    assert found.keys() == expected.keys()
+    worst = 0.0
+    for key, value in expected.items():
+        scale = np.abs(value).max()
+        assert scale > 0
+        worst = max(worst, np.abs(found[key] - value).max() / scale)
+    print(f"  {name} gradients: max |difference| / max |gradient| of a tensor {worst:.2e}")
+    assert worst < 2e-5
 
 
 def token_logprobs(model: torch.nn.Module, token_ids: np.ndarray) -> np.ndarray:

@@ -64,7 +64,7 @@ def measurable(results: Results) -> list[tuple[str, str]]:
 
 
 def _rounding(results: Results) -> list[tuple[str, str]]:
-    """What another way to compute them did to headlines; nothing where it was not looked at."""
+    """How far headlines move when they are computed in other batches or in float32; nothing where that was not measured."""
     found = section(results.study.document, "scoring", "determinism")
     moved = [found.get(name) for name in STEADY]
     batches, float32 = (v if isinstance(v, int | float) else None for v in moved)
@@ -101,7 +101,7 @@ def _asked(readout: str) -> str:
 
 
 def instruments(results: Results) -> Table:
-    """For the base and each adapter: both contrasts gross and net, their floors, sensitivity, binding, what they are of an order."""
+    """For the base and each adapter: both contrasts gross and net, floors, sensitivity, binding, and contrasts as shares of an order."""
     rows = []
     for tested in results.tested:
         if tested.base is None:

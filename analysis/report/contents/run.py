@@ -154,7 +154,7 @@ def times(document: Mapping[str, Any]) -> Table:
 
 
 def work(document: Mapping[str, Any]) -> Table:
-    """What the stages that one run did computed, against the least there is to compute and against a matrix product here."""
+    """What each stage that a single run did has computed, against the least there is to compute and the speed of a matrix product."""
     product, rows = document.get("product_flops") or 0.0, {}
     for stage, done in section(document, "work").items():
         speed = done["flops"] / done["seconds"] if done["seconds"] else 0.0
