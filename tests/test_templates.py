@@ -214,6 +214,16 @@ def test_plain_begins_as_the_tokenizer_begins_a_text(write: Write) -> None:
     assert prompts.chat(["Hi"]) == "Question: Hi\nAnswer:"
 
 
+def test_plain_begins_with_a_token_that_is_not_called_special(write: Write) -> None:
+    """Some conversions mark none of their tokens as special, and name no BOS."""
+    directory = write(dialects.ZEPHYR, bos_token=None)
+    file = directory / "tokenizer.json"
+    content = json.loads(file.read_text())
+    content["added_tokens"] = [{**t, "special": False} for t in content["added_tokens"]]
+    file.write_text(json.dumps(content))
+    assert read(directory, "plain")[1].chat(["Hi"]) == "<s>Question: Hi\nAnswer:"
+
+
 def test_one_of_several_templates(write: Write) -> None:
     source = dialects.CHATML.template
     several = [

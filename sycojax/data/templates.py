@@ -245,7 +245,7 @@ def template_of(tokenizer: Tokenizer, chosen: str, args: Mapping[str, Argument])
     """
     raw = _raw(tokenizer)
     special = {role: text for role, text in raw.special_tokens_map.items() if isinstance(text, str)}
-    start = "".join(tokenizer.special_texts[i] for i in tokenizer.start_ids)
+    start = "".join(raw.convert_ids_to_tokens(tokenizer.start_ids))
     tokens = {**special, "text_start": start}
     if chosen in NAMED:
         if chosen == "llama2" and not (tokenizer.bos_token and tokenizer.eos_token):
