@@ -94,10 +94,14 @@ def _pairs(config: StudyConfig, prompts: Prompts, tokenizer: Tokenizer) -> list[
     def encode(text: str) -> list[int]:
         return tokenizer.encode(text, add_special_tokens=False)
 
-    shown = [one for one in kinds(config, prompts, tokenizer) if one.answers]
-    turns = itertools.zip_longest(*([(one.prompt, a) for a in one.answers] for one in shown))
-    chosen = [pair for of_kind in turns for pair in of_kind if pair is not None][:SCORED]
-    return [encode_pair(encode, prompt, answer) for prompt, answer in chosen]
+    chosen: list[tuple[str, str]] = []
+    for row in itertools.count():
+        shown = [one for one in kinds(config, prompts, tokenizer, row) if one.answers]
+        turns = itertools.zip_longest(*([(one.prompt, a) for a in one.answers] for one in shown))
+        chosen += [pair for of_kind in turns for pair in of_kind if pair is not None]
+        if len(chosen) >= SCORED or not shown:
+            break
+    return [encode_pair(encode, prompt, answer) for prompt, answer in chosen[:SCORED]]
 
 
 def _ours(

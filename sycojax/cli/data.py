@@ -124,8 +124,8 @@ def show(config: StudyConfig, source: Source, tokenizer: Tokenizer, name: str, i
     return "\n".join(parts)
 
 
-def kinds(config: StudyConfig, prompts: Prompts, tokenizer: Tokenizer) -> list[Shown]:
-    """One example of each kind of prompt, of the first rows of a config's data.
+def kinds(config: StudyConfig, prompts: Prompts, tokenizer: Tokenizer, row: int = 0) -> list[Shown]:
+    """One example of each kind of prompt, of row number ``row`` of each data set of a config that has as many.
 
     Raises ``SycojaxError`` where a row is wrong, or where template and tokenizer do not fit together.
     """
@@ -134,8 +134,9 @@ def kinds(config: StudyConfig, prompts: Prompts, tokenizer: Tokenizer) -> list[S
     for name in (*config.score.evaluations, *registry.added):
         evaluation = registry[name]
         if "train" in evaluation.splits:
-            examples[name] = evaluation.examples(source.rows(name, "train")[:1], prompts, seed)
-        rows = source.rows(name, evaluation.splits[-1])[:1]
+            trained = source.rows(name, "train")[row : row + 1]
+            examples[name] = evaluation.examples(trained, prompts, seed)
+        rows = source.rows(name, evaluation.splits[-1])[row : row + 1]
         requests[name] = evaluation.requests(rows, prompts, seed)
     audit_template(prompts, tokenizer, itertools.chain.from_iterable(requests.values()))
     return list(shown(examples, requests))
