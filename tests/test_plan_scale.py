@@ -100,5 +100,5 @@ def test_what_is_printed(capsys: pytest.CaptureFixture[str], refused: Any, tmp_p
     assert ": does not fit" in out
     assert max(map(len, out.splitlines())) <= 180
     assert "needs a machine of which figures are known" in refused(*flags, "--topology=cpu:8")
-    with pytest.raises(SycojaxError, match="does not use the 8 chips"):
+    with pytest.raises(SycojaxError, match="does not use the 8 devices"):
         found("v5e:2x4", 10, **{"mesh.fsdp": 3})

@@ -6,7 +6,6 @@ same? transformers' tokenizer and model are loaded by their own classes, from th
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib.util
 import itertools
@@ -14,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from sycojax.cli.data import kinds
@@ -46,7 +44,10 @@ QUESTIONS = (
 
 
 def against_transformers(config: StudyConfig) -> str:
-    """A table for a terminal. Raises ``SycojaxError`` where torch is missing, or where both do not agree."""
+    """A table for a terminal, of a config whose precision is settled and whose products are exact.
+
+    Raises ``SycojaxError`` where torch is missing, or where both do not agree.
+    """
     if importlib.util.find_spec("torch") is None:
         raise SycojaxError("--against=transformers needs torch: pip install torch")
     base = dataclasses.replace(config.base, quantization="none")
@@ -112,10 +113,8 @@ def _ours(
         for i, text in enumerate(asked)
     ]
     completions = [Completion(tuple(p.token_ids), p.start) for p in pairs]
-    full = config.base.dtype == "float32"
-    with jax.default_matmul_precision("highest") if full else contextlib.nullcontext():
-        scores = scorer.score_completions(completions, bank, progress=False)
-        records = scorer.score(requests, bank, progress=False)[0]
+    scores = scorer.score_completions(completions, bank, progress=False)
+    records = scorer.score(requests, bank, progress=False)[0]
     return [float(x) for x in scores.logprobs[0]], [str(r.text) for r in records]
 
 

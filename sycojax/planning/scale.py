@@ -6,14 +6,13 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jax.sharding import AbstractMesh
 
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, abstract_base, device_bytes
-from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
 from sycojax.parallel.mesh import MESH_AXES
 from sycojax.planning.hardware import GIB, TERA, Chip
@@ -32,7 +31,7 @@ from sycojax.study.datasets import prepare
 from sycojax.study.inputs import Inputs, prompts_of, tokenizer_of
 from sycojax.study.work import Asking, Training, asked, expected, trained
 from sycojax.training.layout import laid_out
-from sycojax.weights.frozen import chosen_fsdp
+from sycojax.weights.frozen import chosen_sizes, computed_on
 
 # Assumed shares of a chip's published peak: FLOPs in training and scoring, bandwidth in decoding. Published figures of
 # LoRA on an 8B are at 40 % (NeMo AutoModel, one H100); ours were not measured.
@@ -141,19 +140,8 @@ def _per_token(config: StudyConfig, base: FrozenBase) -> float:
 
 def _base(config: StudyConfig, c: LlamaConfig, topology: Topology, chip: Chip) -> FrozenBase:
     """The base in shapes, spread over chips that need not be described by their compiler."""
-    asked = config.mesh
-    fsdp = asked.fsdp or chosen_fsdp(config, c, topology.count, chip.limit)
-    sizes = [asked.data, fsdp, asked.tensor]
-    if -1 in sizes:
-        sizes[sizes.index(-1)] = max(topology.count // -math.prod(sizes), 1)
-    if math.prod(sizes) != topology.count:
-        raise SycojaxError(
-            f"mesh data x fsdp x tensor = {sizes} does not use the {topology.count} chips"
-        )
-    mesh: Any = AbstractMesh(tuple(sizes), MESH_AXES)
-    b = config.base
-    compute = Compute(b.computed_in, b.quantization, b.remat, mesh=mesh, bank_axis=asked.bank_axis)
-    return abstract_base(c, config.lora, compute)
+    mesh = AbstractMesh(chosen_sizes(config, c, topology.count, chip.limit), MESH_AXES)
+    return abstract_base(c, config.lora, computed_on(config, mesh))
 
 
 def _work(config: StudyConfig, c: LlamaConfig) -> tuple[list[Training], Asking, str]:
