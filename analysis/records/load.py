@@ -264,13 +264,14 @@ def _registry(
 ) -> tuple[Evaluations, list[str]]:
     """The study's evaluations, and a sentence on each whose file was not named."""
     registry, added = evaluations(files), _added(document)
-    for name in registry.added:
+    for file in registry.files:
+        name = file.evaluation.name
         if name not in added:
             raise SycojaxError(f"{directory} did not ask the evaluation {name}: leave its file out")
-        if registry.digest(name) != added[name].get("sha256"):
+        if file.sha256 != added[name].get("sha256"):
             raise SycojaxError(
-                f"{added[name].get('file')} defines {name} otherwise than when the study asked it (sha256 "
-                f"{registry.digest(name)[:12]}, not {str(added[name].get('sha256'))[:12]}): its copy from then is "
+                f"{file.path.name} defines {name} otherwise than when the study asked it (sha256 "
+                f"{file.sha256[:12]}, not {str(added[name].get('sha256'))[:12]}): its copy from then is "
                 f"{directory / 'probes' / f'{name}.py'}"
             )
     return registry, [

@@ -32,7 +32,6 @@ from sycojax.study.inputs import prompts_of, tokenizer_of
 from sycojax.study.scores import stack
 from sycojax.weights.frozen import load_frozen
 from sycojax.weights.huggingface import resolve_base
-from sycojax.weights.precision import exact_products
 
 SCORED, CONTINUED, NEW_TOKENS = 20, 3, 24
 # Nats per answer that rounding explains; more means that something else is computed.
@@ -45,7 +44,10 @@ QUESTIONS = (
 
 
 def against_transformers(config: StudyConfig) -> str:
-    """A table for a terminal. Raises ``SycojaxError`` where torch is missing, or where both do not agree."""
+    """A table for a terminal, of a config whose precision is settled and whose products are exact.
+
+    Raises ``SycojaxError`` where torch is missing, or where both do not agree.
+    """
     if importlib.util.find_spec("torch") is None:
         raise SycojaxError("--against=transformers needs torch: pip install torch")
     base = dataclasses.replace(config.base, quantization="none")
@@ -115,9 +117,8 @@ def _ours(
         for i, text in enumerate(asked)
     ]
     completions = [Completion(tuple(p.token_ids), p.start) for p in pairs]
-    with exact_products(config.base.dtype):
-        scores = scorer.score_completions(completions, bank, progress=False)
-        records = scorer.score(requests, bank, progress=False)[0]
+    scores = scorer.score_completions(completions, bank, progress=False)
+    records = scorer.score(requests, bank, progress=False)[0]
     return [float(x) for x in scores.logprobs[0]], [str(r.text) for r in records]
 
 

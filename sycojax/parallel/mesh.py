@@ -65,10 +65,7 @@ def present_devices() -> list[Any]:
 def make_mesh(
     data: int = -1, fsdp: int = 1, tensor: int = 1, devices: Sequence[Any] | None = None
 ) -> Mesh:
-    """A mesh over all devices, or over those given.
-
-    Raises ``SycojaxError`` when the sizes do not multiply to their number, or where JAX can use no device.
-    """
+    """A mesh over all devices, or over those given. Raises ``SycojaxError`` as ``mesh_sizes``, and where JAX can use no device."""
     count = len(present_devices() if devices is None else devices)
     # GSPMD places the collectives; explicit axes (jax's new default) would need them in every op.
     auto = (AxisType.Auto,) * 3
@@ -76,10 +73,10 @@ def make_mesh(
     return jax.make_mesh(sizes, MESH_AXES, axis_types=auto, devices=devices)
 
 
-def mesh_sizes(data: int, fsdp: int, tensor: int, count: int) -> tuple[int, ...]:
-    """The sizes of a mesh over ``count`` devices; -1 becomes what the two others leave.
+def mesh_sizes(data: int, fsdp: int, tensor: int, count: int) -> tuple[int, int, int]:
+    """Devices along each axis of a mesh over ``count`` of them; -1 for at most one axis takes what is left.
 
-    Raises ``SycojaxError`` when they do not multiply to ``count``.
+    Raises ``SycojaxError`` when the sizes do not multiply to their number.
     """
     sizes = [data, fsdp, tensor]
     if sizes.count(-1) > 1 or any(s == 0 or s < -1 for s in sizes):
@@ -89,7 +86,7 @@ def mesh_sizes(data: int, fsdp: int, tensor: int, count: int) -> tuple[int, ...]
         sizes[sizes.index(-1)] = max(count // rest, 1)
     if math.prod(sizes) != count:
         raise SycojaxError(f"mesh data x fsdp x tensor = {sizes} does not use the {count} devices")
-    return tuple(sizes)
+    return sizes[0], sizes[1], sizes[2]
 
 
 def in_words(sizes: Mapping[str, int]) -> str:

@@ -6,16 +6,15 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jax.sharding import AbstractMesh
 
 from sycojax.config import StudyConfig
 from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, abstract_base, device_bytes
-from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
-from sycojax.parallel.mesh import MESH_AXES, in_words, mesh_sizes
+from sycojax.parallel.mesh import MESH_AXES, in_words
 from sycojax.planning.hardware import GIB, TERA, Chip
 from sycojax.planning.roofline import (
     adapter_weights,
@@ -31,7 +30,7 @@ from sycojax.study.adapters import study_jobs
 from sycojax.study.datasets import prepare
 from sycojax.study.inputs import Inputs, prompts_of, tokenizer_of
 from sycojax.study.work import Asking, Training, asked, expected, trained
-from sycojax.weights.layout import chosen_fsdp, laid_out, with_remat
+from sycojax.weights.layout import chosen_sizes, computed_on, laid_out
 
 # Assumed shares of a chip's published peak: FLOPs in training and scoring, bandwidth in decoding. Published figures of
 # LoRA on an 8B are at 40 % (NeMo AutoModel, one H100); ours were not measured.
@@ -140,13 +139,8 @@ def _per_token(config: StudyConfig, base: FrozenBase) -> float:
 
 def _base(config: StudyConfig, c: LlamaConfig, topology: Topology, chip: Chip) -> FrozenBase:
     """The base in shapes, spread over chips that need not be described by their compiler."""
-    asked = config.mesh
-    fsdp = asked.fsdp or chosen_fsdp(config, c, topology.count, chip.limit)
-    sizes = mesh_sizes(asked.data, fsdp, asked.tensor, topology.count)
-    mesh: Any = AbstractMesh(sizes, MESH_AXES)
-    b = config.base
-    compute = Compute(b.computed_in, b.quantization, mesh=mesh, bank_axis=asked.bank_axis)
-    return abstract_base(c, config.lora, with_remat(compute, config, c, chip.limit))
+    mesh = AbstractMesh(chosen_sizes(config, c, topology.count, chip.limit), MESH_AXES)
+    return abstract_base(c, config.lora, computed_on(config, c, mesh, chip.limit))
 
 
 def _work(config: StudyConfig, c: LlamaConfig) -> tuple[list[Training], Asking, str]:

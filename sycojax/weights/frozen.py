@@ -12,7 +12,7 @@ from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
 from sycojax.parallel.mesh import device_memory, make_mesh, present_devices
 from sycojax.weights.huggingface import load_base, load_config, resolve_base
-from sycojax.weights.layout import chosen_fsdp, with_remat
+from sycojax.weights.layout import chosen_sizes, computed_on
 
 
 def compute_of(
@@ -25,17 +25,15 @@ def compute_of(
 
     Raises ``SycojaxError`` where the mesh does not fit the devices' number, or the attention asked for cannot run on them.
     """
-    base, asked = config.base, config.mesh
+    base = config.base
     if devices is None:
         devices = present_devices()
         memory = device_memory(devices)
-    fsdp = asked.fsdp or chosen_fsdp(config, architecture, len(devices), memory)
-    mesh = make_mesh(asked.data, fsdp, asked.tensor, devices)
-    backend = choose(base.attention, architecture, base.computed_in, mesh, config.train.row_length)
-    compute = Compute(
-        base.computed_in, base.quantization, "dots", backend, mesh, bank_axis=asked.bank_axis
+    mesh = make_mesh(*chosen_sizes(config, architecture, len(devices), memory), devices)
+    attention = choose(
+        base.attention, architecture, base.computed_in, mesh, config.train.row_length
     )
-    return with_remat(compute, config, architecture, memory)
+    return computed_on(config, architecture, mesh, memory, attention)
 
 
 def load_frozen(config: StudyConfig, *, progress: bool = True) -> FrozenBase:

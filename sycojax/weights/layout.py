@@ -11,10 +11,11 @@ from jax.sharding import AbstractMesh
 
 from sycojax.config import StudyConfig, TrainConfig
 from sycojax.errors import SycojaxError
+from sycojax.models.backends import Backend
 from sycojax.models.base import abstract_base, device_bytes
-from sycojax.models.compute import Compute
+from sycojax.models.compute import Compute, Remat
 from sycojax.models.config import LlamaConfig
-from sycojax.parallel.mesh import MESH_AXES, batch_axes
+from sycojax.parallel.mesh import MESH_AXES, batch_axes, mesh_sizes
 
 # The share of a device's memory that weights may take where the config leaves open how they are spread: the rest is for
 # activations, caches and adapters.
@@ -27,6 +28,35 @@ STORED_SHARE = 0.8
 CPU_TOKENS, TOKENS = 256, 1024
 
 
+def computed_on(
+    config: StudyConfig,
+    architecture: LlamaConfig,
+    mesh: Any,
+    memory: int | None = None,
+    attention: Backend = "xla",
+) -> Compute:
+    """How ``config`` says that a base is computed on a mesh of devices of ``memory`` bytes each: the one place that its settings are taken from.
+
+    ``mesh`` may be an ``AbstractMesh``, of which there are shapes alone.
+    """
+    base, axis = config.base, config.mesh.bank_axis
+    compute = Compute(base.computed_in, base.quantization, "dots", attention, mesh, axis)
+    chosen = chosen_remat(config, architecture, compute, memory)
+    return dataclasses.replace(compute, remat=chosen if base.remat == "auto" else base.remat)
+
+
+def chosen_sizes(
+    config: StudyConfig, architecture: LlamaConfig, count: int, memory: int | None
+) -> tuple[int, int, int]:
+    """The mesh of ``config`` over ``count`` devices of ``memory`` bytes each; see ``chosen_fsdp``.
+
+    Raises ``SycojaxError`` where it does not use all of them.
+    """
+    asked = config.mesh
+    fsdp = asked.fsdp or chosen_fsdp(config, architecture, count, memory)
+    return mesh_sizes(asked.data, fsdp, asked.tensor, count)
+
+
 def chosen_fsdp(
     config: StudyConfig, architecture: LlamaConfig, count: int, memory: int | None
 ) -> int:
@@ -35,7 +65,7 @@ def chosen_fsdp(
     As few as let a device hold its part, and its part of the layers once more (decoding copies them), in ``SHARE`` of its
     memory, if that is known; all that there are where none does. Sizes that ``mesh.data`` names leave it the rest.
     """
-    asked, base = config.mesh, config.base
+    asked = config.mesh
     if asked.data != -1 and asked.tensor != -1:
         return -1
     ways = count // asked.tensor
@@ -44,7 +74,7 @@ def chosen_fsdp(
     dividing = 1
     for fsdp in (n for n in range(1, ways + 1) if ways % n == 0):
         mesh: Any = AbstractMesh((ways // fsdp, fsdp, asked.tensor), MESH_AXES)
-        compute = Compute(base.computed_in, base.quantization, mesh=mesh)
+        compute = computed_on(config, architecture, mesh)
         try:
             params = abstract_base(architecture, config.lora, compute).params
         except SycojaxError:  # these sizes do not divide a weight
@@ -55,27 +85,23 @@ def chosen_fsdp(
     return dividing
 
 
-def with_remat(
-    compute: Compute, config: StudyConfig, architecture: LlamaConfig, memory: int | None
-) -> Compute:
-    """``compute`` with ``base.remat``; where that is "auto", with what devices of ``memory`` bytes each have room for.
+def chosen_remat(
+    config: StudyConfig, architecture: LlamaConfig, compute: Compute, memory: int | None
+) -> Remat:
+    """What a backward pass computes again on devices of ``memory`` bytes each, where ``base.remat`` is "auto".
 
     "dots" where the weights and what it stores of a pass fit ``STORED_SHARE`` of that memory, and where no device says how much
     it has (a CPU, on which it is the fastest); else "full".
     """
-    remat = config.base.remat
-    if remat == "auto":
-        remat = "dots"
-        if memory is not None:
-            params = abstract_base(architecture, config.lora, compute).params
-            stored = stored_bytes(architecture, config.lora.rank, compute)
-            train = config.train
-            rows = math.ceil(_rows(train, compute) / compute.row_ways)
-            lanes = math.ceil(train.bank_width / compute.bank_ways)
-            stored *= lanes * rows * train.row_length
-            if device_bytes(params) + stored > STORED_SHARE * memory:
-                remat = "full"
-    return dataclasses.replace(compute, remat=remat)
+    if memory is None:
+        return "dots"
+    params = abstract_base(architecture, config.lora, compute).params
+    train = config.train
+    rows = math.ceil(_rows(train, compute) / compute.row_ways)
+    lanes = math.ceil(train.bank_width / compute.bank_ways)
+    tokens = lanes * rows * train.row_length
+    stored = tokens * stored_bytes(architecture, config.lora.rank, compute)
+    return "dots" if device_bytes(params) + stored <= STORED_SHARE * memory else "full"
 
 
 def stored_bytes(c: LlamaConfig, rank: int, compute: Compute) -> float:
