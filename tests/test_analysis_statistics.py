@@ -204,6 +204,14 @@ def test_no_difference_at_all_still_has_a_width() -> None:
     assert shift([flat], flat).note == "no variation"
 
 
+def test_graded_answers_that_do_not_differ_are_no_decisions() -> None:
+    """Their error is estimated, whether or not one of them moves by a hair."""
+    same, moved = np.full(6, 0.3), np.array([0.3] * 5 + [0.3 + 1e-9])
+    ends = [shift([rates(v)], rates(same)) for v in (same, moved)]
+    assert ends[0].note == ends[1].note == "score, effective n"
+    assert ends[0].high > shift([rates(np.zeros(6))], rates(np.zeros(6))).high
+
+
 def test_empty_condition_is_nan_with_a_reason() -> None:
     sample = rates([1, 1, 0], weights=[0, 0, 0])
     assert math.isnan(level([sample]).value)

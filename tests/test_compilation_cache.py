@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,3 +55,36 @@ def test_a_directory_that_cannot_be_made_is_no_error(tmp_path: Path):
     (tmp_path / "sycojax").write_text("a file")
     assert store_compiled() is None
     assert jax.config.jax_compilation_cache_dir is None
+
+
+PROGRAM = """
+import jax, jax.numpy as jnp
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+print(float(jax.jit(lambda x: jnp.cumsum(jnp.sin(x)))(jnp.arange(8.0))[-1]).hex())
+"""
+
+
+@pytest.mark.slow
+def test_a_damaged_program_is_compiled_again(tmp_path: Path):
+    """As docs/faults.md tells: a flipped bit, a cut or an emptied entry is a warning and the same number, never another one."""
+
+    def run() -> tuple[str, str]:
+        environment = {
+            **os.environ, "JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "c"),
+            "JAX_ENABLE_COMPILATION_CACHE": "true",
+        }  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+        )  # fmt: skip
+        return done.stdout, done.stderr
+
+    right = run()[0]
+    whole = {path: path.read_bytes() for path in (tmp_path / "c").glob("*-cache")}
+    assert whole
+    flipped = {p: b[: len(b) // 2] + bytes([b[len(b) // 2] ^ 1]) + b[len(b) // 2 + 1 :] for p, b in whole.items()}  # fmt: skip
+    for damage in (flipped, {p: b[: len(b) // 2] for p, b in whole.items()}, dict.fromkeys(whole, b"")):  # fmt: skip
+        for path, content in damage.items():
+            path.write_bytes(content)
+        found, said = run()
+        assert found == right
+        assert "Error reading persistent compilation cache entry for 'jit_" in said

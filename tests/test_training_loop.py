@@ -19,7 +19,7 @@ import pytest
 import training_cases
 from training_cases import CONFIG, make_base, make_jobs
 
-from sycojax.errors import SycojaxError
+from sycojax.errors import Diverged, SycojaxError
 from sycojax.models.base import FrozenBase, zero_lora
 from sycojax.training import loop
 from sycojax.training.batches import pack_rows, step_indices
@@ -255,6 +255,24 @@ def test_a_loss_that_is_not_finite_names_adapter_step_and_items(base, programs, 
             train_bank(base, make_jobs(), config, tmp_path)
     saved = tmp_path / "gsm8k-s0+1" / "checkpoints"
     assert not any(path.name.isdigit() for path in saved.iterdir()), "nothing broken is kept"
+
+
+@pytest.mark.slow
+def test_the_others_of_its_bank_are_what_they_are_without_it(base, tmp_path):
+    """To the byte in a bank as wide, as docs/faults.md tells; it alone has a rate at which weights are no numbers."""
+    first, second, third = make_jobs()
+    wild = dataclasses.replace(CONFIG, learning_rate=1e30, warmup_steps=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        with pytest.raises(Diverged) as lost:
+            train_bank(
+                base, [first, dataclasses.replace(second, config=wild)], CONFIG, tmp_path / "both"
+            )
+    assert lost.value.adapter == second.name
+    without = train_bank(base, [first, third], CONFIG, tmp_path / "without")[0]
+    (sound,) = lost.value.others
+    assert sound.name == without.name == first.name
+    jax.tree.map(np.testing.assert_array_equal, sound.lora, without.lora)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,8 @@ def terms(seeds: Sequence[Resampled], against: Sequence[Resampled] = ()) -> list
     shares = all(s.measure.shares for s in (*seeds, *against))
     several = len(seeds[0].numerator) > 1 or bool(against)
     alone = len(seeds) == 1 and len(against) <= 1
+    # Graded answers that happen to differ by nothing are graded all the same.
+    alone = alone and all(_whole(s.measure.numerator) for s in (*seeds, *against))
     return [
         _term(
             above[c], below[c], measure.clusters, alone, _share_sign(above[c], several)
@@ -139,7 +141,7 @@ def _term(
     decided = (
         one_seed
         and len(names) == len(clusters)
-        and bool(np.isin(above, (-1, 0, 1)).all())
+        and _whole(above)
         and bool(np.isin(below, (0, 1)).all())
     )
     return Term(
@@ -152,6 +154,10 @@ def _term(
         decided=decided,
         share=share,
     )
+
+
+def _whole(above: np.ndarray) -> bool:
+    return bool(np.isin(above, (-1, 0, 1)).all())
 
 
 def _share_sign(above: np.ndarray, several: bool) -> int:
