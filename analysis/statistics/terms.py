@@ -79,6 +79,7 @@ def terms(seeds: Sequence[Resampled], against: Sequence[Resampled] = ()) -> list
     above: dict[bytes, np.ndarray] = {}
     below: dict[bytes, np.ndarray] = {}
     rows: dict[bytes, int] = {}
+    graded: set[bytes] = set()
     for sign, samples in ((1, seeds), *([(-1, against)] if against else [])):
         for j in range(len(seeds[0].numerator)):
             a = sign * np.stack([s.measure.numerator[j] for s in samples])  # [S, n]
@@ -89,15 +90,16 @@ def terms(seeds: Sequence[Resampled], against: Sequence[Resampled] = ()) -> list
             above[condition] = above.get(condition, 0.0) + a
             below[condition] = b
             rows[condition] = rows.get(condition, 0) + 1
+            # They are graded also where they happen to differ by nothing.
+            if not all(_whole(s.measure.numerator[j]) for s in samples):
+                graded.add(condition)
     measure = seeds[0].measure
     shares = all(s.measure.shares for s in (*seeds, *against))
     several = len(seeds[0].numerator) > 1 or bool(against)
     alone = len(seeds) == 1 and len(against) <= 1
-    # Graded answers that happen to differ by nothing are graded all the same.
-    alone = alone and all(_whole(s.measure.numerator) for s in (*seeds, *against))
     return [
         _term(
-            above[c], below[c], measure.clusters, alone, _share_sign(above[c], several)
+            above[c], below[c], measure.clusters, alone and c not in graded, _share_sign(above[c], several)
             if shares and rows[c] == 1 else 0,
         )
         for c in above
