@@ -130,14 +130,18 @@ class Bench:
 
     def data(self, recipe: Recipe = "sycojax", **score: Any) -> StudyData:
         """Examples and requests of a study at this shape's settings."""
+        # Texts may come with a tokenizer that has no template, such as Llama 2's in some copies.
+        raw = self.tokenizer.raw
+        template = "" if raw is not None and raw.chat_template else "plain"
         config = StudyConfig(
-            base=BaseConfig(dtype=self.shape.dtype),
+            base=BaseConfig(dtype=self.shape.dtype, chat_template=template),
             lora=self.base.lora,
             data=DataConfig(
                 source="files" if self.texts else self.shape.texts,
                 path=str(self.texts or ""),
                 recipe=recipe,
                 max_length=self.max_length,
+                keep_test_items=True,  # nothing is concluded from what is trained here
             ),
             train=dataclasses.replace(self.shape.train, adapters=("combined",)),
             score=dataclasses.replace(self.shape.score, audit_items=0, **score),

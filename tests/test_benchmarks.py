@@ -17,6 +17,7 @@ from benchmarks.__main__ import main
 from benchmarks.accelerator_parts import MARK, Part
 from benchmarks.measure import OURS, PEER, Line, compared, interleave, report, table
 from benchmarks.peers import IGNORED, padded
+from benchmarks.shapes import SHAPES, opened
 from sycojax.data.encode import EncodedExample
 
 REQUIRED = {"name", "ours", "peer", "ratio", "unit", "versions"}
@@ -157,6 +158,18 @@ def test_parts_run_where_there_is_no_accelerator(tmp_path: Path) -> None:
     found = accelerator.main(["--shape=tiny", "--repeats=1", f"--parts={','.join(names)}"])
     assert [(r["part"], r["error"]) for r in found] == [(name, None) for name in names]
     assert all(r["value"] > 0 and r["compile_seconds"] >= 0 for r in found)
+
+
+def test_texts_of_a_directory_are_read(shared_data: Path, tmp_path: Path) -> None:
+    """The study's own, of which some are in both splits, with a tokenizer that brings no template."""
+    for source in ("study", "models/llama2_tokenizer"):
+        for file in (shared_data / source).iterdir():
+            if file.name != "LICENSE":
+                (tmp_path / file.name).symlink_to(file)
+    with opened(SHAPES["small"], tmp_path, weights=False) as bench:
+        data = bench.data(evaluations=("gsm8k",))
+    assert data.requests["gsm8k"][0].prompt.startswith("Question: ")
+    assert data.training["combined"].train
 
 
 @pytest.mark.parity

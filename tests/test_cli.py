@@ -202,6 +202,15 @@ def test_a_list_given_twice(
     assert json.loads(capsys.readouterr().out)["train"]["epochs"] == 2
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("data", "check", TOY, TOY), ("study", TOY, "--workdir=a", "--quiet", "--workdir", "b")],
+)
+def test_a_flag_given_twice(refused: Callable[..., str], words: tuple[str, ...]) -> None:
+    """Else the first would be forgotten without a word."""
+    assert " is given twice" in refused(*words)
+
+
 def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys, sycojax.cli\n"

@@ -68,7 +68,10 @@ def test_an_effect_is_claimed_and_so_is_none() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n", "seeds", "studies"), [(80, 1, 20), (80, 3, 6), (300, 1, 4)])
+@pytest.mark.parametrize(
+    ("n", "seeds", "studies"),
+    [(40, 1, 20), (40, 3, 6), (40, 5, 4), (80, 1, 20), (80, 3, 6), (300, 1, 4), (300, 3, 2)],
+)
 def test_nothing_is_claimed_where_nothing_happened(n: int, seeds: int, studies: int) -> None:
     """Half of them of models that are nearly always certain."""
     claiming = 0

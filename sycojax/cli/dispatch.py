@@ -69,11 +69,12 @@ def parse(command: Command, words: Sequence[str]) -> dict[str, Any]:
 def _separate(command: Command, words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words of the command's own flags, and those that override keys of its config, ``--config.KEY=VALUE``.
 
-    The value of either may be a word of its own. Raises ``SycojaxError`` on a flag that the command does not have, and on a
-    word that is no flag.
+    The value of either may be a word of its own. Raises ``SycojaxError`` on a flag that the command does not have or has once
+    and is given twice, and on a word that is no flag.
     """
     own, overrides = [], []
     with_value = {flag.name for flag in command.flags.values() if "metavar" in flag.settings}
+    once = {name for name in with_value if "action" not in command.flags[name].settings}
     key = False  # whether the word before this one is a key without its value
     for word in words:
         name, equals, _ = word.partition("=")
@@ -86,6 +87,8 @@ def _separate(command: Command, words: Sequence[str]) -> tuple[list[str], list[s
             overrides.append(word)
         elif flag not in command.flags:
             raise SycojaxError(_unknown(flag, command))
+        elif any(before.partition("=")[0] == name for before in own) and name in once:
+            raise SycojaxError(f"{name} is given twice")
         else:
             (own if flag == name else overrides).append(word)
         key = flag != name and not equals
