@@ -44,7 +44,7 @@ class Family:
 
 
 @dataclasses.dataclass(frozen=True)
-class State:
+class CellState:
     """What became of a cell; finished and incomplete ones are in the report."""
 
     word: Literal["finished", "incomplete", "outdated", "failed", "not run"]
@@ -59,7 +59,7 @@ class Sweep:
     document: Mapping[str, Any]  # sweep.json
     factors: tuple[str, ...]  # the keys that cells differ in, without seeds and adapters
     families: tuple[Family, ...]
-    states: Mapping[str, State]  # by cell
+    states: Mapping[str, CellState]  # by cell
     studies: Mapping[str, Study]  # by cell, those that are in the report
 
     @property
@@ -93,9 +93,9 @@ def load_sweep(directory: Path, probes: Sequence[str | Path] = ()) -> Sweep:
         failure = directory / "failures" / f"{name}.json"
         place = directory / "cells" / name
         if failure.is_file():
-            states[name] = State("failed", read_json(failure)["message"])
+            states[name] = CellState("failed", read_json(failure)["message"])
             continue
-        states[name] = State("not run")
+        states[name] = CellState("not run")
         # A cell is described before it is scored, and its base may be scored before an adapter.
         if not any(place.glob("records/*/*.jsonl")):
             continue
@@ -103,10 +103,12 @@ def load_sweep(directory: Path, probes: Sequence[str | Path] = ()) -> Sweep:
         if len(study.configurations) < 2:
             continue
         if other := _outdated(document, entry["settings"], study):
-            states[name] = State("outdated", other)
+            states[name] = CellState("outdated", other)
             continue
         cells.append(_Cell(name, entry["settings"], study))
-        states[name] = State("incomplete" if study.missing else "finished", " ".join(study.missing))
+        states[name] = CellState(
+            "incomplete" if study.missing else "finished", " ".join(study.missing)
+        )
     if not cells:
         why = [f"; {name} {s.word}: {s.message}" for name, s in states.items() if s.message][:1]
         raise SycojaxError(

@@ -15,7 +15,7 @@ from analysis.report.contents.entries import shift_entry, signed_entry
 from analysis.results import Results
 from analysis.sweep.audits import Audited, heavier
 from analysis.sweep.curves import Dose, replicates, series, trend
-from analysis.sweep.load import Point, State, Sweep, setting_text, short_names
+from analysis.sweep.load import CellState, Point, Sweep, setting_text, short_names
 from sycojax.evals.protocol import Measure
 
 
@@ -194,7 +194,7 @@ def _settings(point: Point, sweep: Sweep) -> list[str]:
     return [setting_text(point.settings[k]) if k in point.settings else "" for k in sweep.factors]
 
 
-def counted(states: Mapping[str, State]) -> str:
+def counted(states: Mapping[str, CellState]) -> str:
     """ "4 of 6 cells are finished, 1 failed, 1 has not run yet"."""
     words = collections.Counter(state.word for state in states.values())
     finished = words["finished"]

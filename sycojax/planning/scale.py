@@ -42,7 +42,7 @@ PUBLISHED = (
 )
 
 
-class Stage(NamedTuple):
+class StageCost(NamedTuple):
     """One stage for all adapters."""
 
     name: str
@@ -63,7 +63,7 @@ class Scale:
     topology: Topology
     chip: Chip
     counted: str  # on which texts
-    stages: list[Stage]
+    stages: list[StageCost]
     width: int  # configurations that are decoded together
     rows: int  # prompts of each
     memory: dict[str, float]  # bytes per chip, by what takes them
@@ -91,12 +91,12 @@ def scale(
     if training:
         each, per_token = _trained_tokens(config, training), _per_token(config, base)
         flops = adapters * each * per_token
-        stages.append(Stage("train", each, adapters * each, flops, flops / peak / TRAIN_SHARE / 3600))  # fmt: skip
+        stages.append(StageCost("train", each, adapters * each, flops, flops / peak / TRAIN_SHARE / 3600))  # fmt: skip
 
     configurations, length = adapters + 1, 2 * config.data.max_length
     scored = score_work(base, 1, length, 1)
     flops = configurations * asking.tokens * scored.flops / scored.tokens
-    stages.append(Stage("score", asking.tokens, configurations * asking.tokens, flops, flops / peak / SCORE_SHARE / 3600))  # fmt: skip
+    stages.append(StageCost("score", asking.tokens, configurations * asking.tokens, flops, flops / peak / SCORE_SHARE / 3600))  # fmt: skip
 
     ways = base.compute.row_ways
     prompts = math.ceil(score.decode_batch / ways) * ways
@@ -107,7 +107,7 @@ def scale(
     steps = configurations / width * asking.written / prompts
     written = configurations * asking.written
     seconds = steps * one.hbm_bytes / chip.bandwidth / DECODE_SHARE
-    stages.append(Stage("decode", asking.written, written, written * one.flops / one.tokens, seconds / 3600))  # fmt: skip
+    stages.append(StageCost("decode", asking.written, written, written * one.flops / one.tokens, seconds / 3600))  # fmt: skip
 
     adapter = 4 * adapter_weights(architecture, config.lora)
     memory = {

@@ -20,7 +20,7 @@ from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import device_memory, distribute, replicated, row_ways
 from sycojax.progress import Progress
 from sycojax.scoring.bank import abstract_pass, bank_size, pass_width, passes
-from sycojax.scoring.generation import Arrivals, Generation, Shape, State, View, Weights
+from sycojax.scoring.generation import Arrivals, DecodeShape, DecodeState, Generation, View, Weights
 from sycojax.scoring.journal import NOTHING, Section
 from sycojax.scoring.memory import decoding_width, together
 from sycojax.scoring.texts import Continuation, Encoded, Prompt, Texts
@@ -68,7 +68,7 @@ class _Run(NamedTuple):
     adapters: int
     prompts: Sequence[Prompt]
     encoded: Sequence[Encoded]
-    shape: Shape
+    shape: DecodeShape
 
 
 class Decoder:
@@ -86,8 +86,8 @@ class Decoder:
         self.counts = DecodeCounts()
         self._texts = Texts(tokenizer, base.config, ends)
         self._generation = Generation(base, self._texts.ends)
-        self._shapes: set[Shape] = set()
-        self._lengths: set[tuple[Shape, int]] = set()  # with padded lengths of prompts
+        self._shapes: set[DecodeShape] = set()
+        self._lengths: set[tuple[DecodeShape, int]] = set()  # with padded lengths of prompts
         self._devices = row_ways(base.mesh)
         self.rows = -(-config.decode_batch // self._devices) * self._devices
 
@@ -176,7 +176,7 @@ class Decoder:
         events: list[Arrivals | _Ended] = []
         group, key = self._group(shape.rows), self._key(run) if kept.keeps else ""
         weights: Any = None
-        state: State | None = None
+        state: DecodeState | None = None
         while True:
             waiting = np.array([len(queue) for queue in queues], np.int32)
             free = (held < 0).sum(1)
@@ -210,7 +210,7 @@ class Decoder:
                 number, held[a, row] = int(held[a, row]), -1
                 yield a, number, new
 
-    def _again(self, run: _Run, events: Sequence[Arrivals | _Ended]) -> tuple[Weights, State]:
+    def _again(self, run: _Run, events: Sequence[Arrivals | _Ended]) -> tuple[Weights, DecodeState]:
         """The weights of the pass, and the device's state after ``events``, which begin with the arrival of the oldest prompt that is not done.
 
         A row does not depend on what stands in the others, so those of older prompts may be missing.
@@ -229,11 +229,11 @@ class Decoder:
         self,
         run: _Run,
         weights: Weights,
-        state: State,
+        state: DecodeState,
         held: np.ndarray,
         waiting: np.ndarray,
         wanted: int,
-    ) -> tuple[State, _Ended]:
+    ) -> tuple[DecodeState, _Ended]:
         """Feed tokens until rows have ended that ``wanted`` prompts can take, or for ``STRIDE`` steps."""
         state, view = self._step(run, weights, state, waiting, wanted, STRIDE)
         done, new, made, steps = jax.device_get(view)
@@ -250,8 +250,14 @@ class Decoder:
         return state, _Ended(int(steps), sorted(ended + said))
 
     def _step(
-        self, run: _Run, weights: Weights, state: State, waiting: np.ndarray, wanted: int, most: int
-    ) -> tuple[State, View]:
+        self,
+        run: _Run,
+        weights: Weights,
+        state: DecodeState,
+        waiting: np.ndarray,
+        wanted: int,
+        most: int,
+    ) -> tuple[DecodeState, View]:
         banked = run.shape.width > 1
         return self._generation.advance(
             weights,
@@ -264,14 +270,16 @@ class Decoder:
             banked=banked,
         )
 
-    def _insert(self, run: _Run, state: State, arrivals: Arrivals) -> State:
+    def _insert(self, run: _Run, state: DecodeState, arrivals: Arrivals) -> DecodeState:
         width = run.shape.width
         placed = self._place(arrivals, width)
         return self._generation.insert(
             run.lora(), self.base.params, state, placed, banked=width > 1
         )
 
-    def _end(self, run: _Run, state: State, rows: Sequence[tuple[int, int, Any]]) -> State:
+    def _end(
+        self, run: _Run, state: DecodeState, rows: Sequence[tuple[int, int, Any]]
+    ) -> DecodeState:
         """The state in which ``rows``, (adapter, row, ...), are done."""
         if not rows:
             return state
@@ -294,7 +302,7 @@ class Decoder:
         queues: Sequence[collections.deque[int]],
         held: np.ndarray,
         encoded: Sequence[Encoded],
-        shape: Shape,
+        shape: DecodeShape,
     ) -> Arrivals:
         """Give waiting prompts to free rows, a group per adapter at most; leaves [W, I, ...]."""
         width, rows = held.shape
@@ -326,10 +334,10 @@ class Decoder:
 
     def lower(self, length: int, steps: int, width: int) -> jax.stages.Lowered:
         """The program that decodes ``steps`` tokens after prompts of ``length``, to be compiled ahead of time."""
-        shape = Shape(width, self.rows, padded_slots(length + steps), steps)
+        shape = DecodeShape(width, self.rows, padded_slots(length + steps), steps)
         return self._generation.lower(abstract_pass(width, self.base), shape)
 
-    def _shape(self, encoded: Sequence[Encoded], count: int) -> Shape:
+    def _shape(self, encoded: Sequence[Encoded], count: int) -> DecodeShape:
         """The state for these prompts; a compiled one of up to twice the slots is taken before a new one."""
         rows = self.rows
         while rows % (2 * self._devices) == 0 and rows // 2 >= len(encoded):
@@ -349,7 +357,7 @@ class Decoder:
             and slots <= shape.slots <= 2 * slots
             and shape.steps >= steps
         ]
-        shape = min(compiled, default=Shape(width, rows, slots, steps))
+        shape = min(compiled, default=DecodeShape(width, rows, slots, steps))
         if encoded:
             self._shapes.add(shape)
         return shape
@@ -358,7 +366,7 @@ class Decoder:
         """Rows that are replaced together: few enough that little waits, many enough to be worth a prefill."""
         return max(rows // 4 // self._devices, 1) * self._devices
 
-    def _length(self, longest: int, shape: Shape) -> int:
+    def _length(self, longest: int, shape: DecodeShape) -> int:
         """What arrivals are padded to; a compiled length of up to twice that is taken before a new one."""
         step = max(2 ** (longest.bit_length() - 3), 8)
         fitting = min(-(-longest // step) * step, shape.slots)

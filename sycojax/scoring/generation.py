@@ -1,6 +1,6 @@
 """The device's side of greedy decoding: rows that come and go in one batch, each at its own place in its text.
 
-Four jitted programs share a ``State``: ``begin`` makes it, and copies the weights once for all steps to come, ``insert``
+Four jitted programs share a ``DecodeState``: ``begin`` makes it, and copies the weights once for all steps to come, ``insert``
 computes the prompts of a few arriving rows and puts them over rows that are done, ``advance`` feeds tokens until enough rows are
 done to be worth replacing, ``end`` calls done what the host wants no more of. The host looks only between calls of ``advance``. With a bank of W adapters every array has a leading axis W and rows of
 different adapters come and go independently, while one step reads the base's weights once for all.
@@ -21,7 +21,7 @@ from sycojax.parallel.mesh import batch_axes, replicated, shardings
 from sycojax.scoring.bank import bank_size
 
 
-class Shape(NamedTuple):
+class DecodeShape(NamedTuple):
     """What a compiled state holds: adapters at once, rows, cache slots per row, and new tokens per row."""
 
     width: int
@@ -39,7 +39,7 @@ class Arrivals(NamedTuple):
     rows: Any  # int32 [I], where they go; a row that is not there: nothing arrives
 
 
-class State(NamedTuple):
+class DecodeState(NamedTuple):
     """B rows of S slots; a leading axis W with a bank. Rows without a prompt are done."""
 
     caches: tuple[KVCache, ...]  # one per layer
@@ -69,7 +69,7 @@ class View(NamedTuple):
 
 
 class Generation:
-    """The programs for one base; they are compiled per ``Shape`` and length of the arriving prompts."""
+    """The programs for one base; they are compiled per ``DecodeShape`` and length of the arriving prompts."""
 
     def __init__(self, base: FrozenBase, ends: tuple[int, ...]):
         self.base, self._ends = base, np.array(ends, np.int32)
@@ -79,7 +79,7 @@ class Generation:
         self.advance = jax.jit(self._advance, static_argnames="banked", donate_argnums=3)
         self.end = jax.jit(self._end, static_argnums=2, donate_argnums=0)
 
-    def lower(self, lora: Any, shape: Shape) -> jax.stages.Lowered:
+    def lower(self, lora: Any, shape: DecodeShape) -> jax.stages.Lowered:
         """``advance`` for a state of this shape, with the copy of the weights; weights may be ``ShapeDtypeStruct``s with shardings."""
         everywhere = replicated(self.base.mesh)
         state = jax.tree.map(
@@ -91,20 +91,22 @@ class Generation:
         waiting = jax.ShapeDtypeStruct((shape.width,) * banked, np.int32, sharding=everywhere)
         number = jax.ShapeDtypeStruct((), np.int32, sharding=everywhere)
 
-        def decode(lora: Any, params: Any, state: State, *rest: jax.Array) -> tuple[State, View]:
+        def decode(
+            lora: Any, params: Any, state: DecodeState, *rest: jax.Array
+        ) -> tuple[DecodeState, View]:
             weights = self._laid_out(lora, params, banked=banked)
             return self._advance(weights, lora, params, state, *rest, banked=banked)
 
         program = jax.jit(decode, donate_argnums=2)
         return program.lower(lora, self.base.params, state, waiting, number, number)
 
-    def _begin(self, lora: Any, params: Any, shape: Shape) -> tuple[Weights, State]:
+    def _begin(self, lora: Any, params: Any, shape: DecodeShape) -> tuple[Weights, DecodeState]:
         """The weights of a pass, and rows that are all done."""
         self.compilations += 1  # this line runs when JAX traces, once per shape
         weights = self._laid_out(lora, params, banked=shape.width > 1)
         return weights, self._placed(self._zeros(shape), shape.width)
 
-    def _zeros(self, shape: Shape) -> State:
+    def _zeros(self, shape: DecodeShape) -> DecodeState:
         config = self.base.config
         rows = (*(shape.width,) * (shape.width > 1), shape.rows)
         heads = (*rows, config.num_key_value_heads, shape.slots, config.head_dim)
@@ -115,15 +117,21 @@ class Generation:
         )
         zeros = jnp.zeros(rows, jnp.int32)
         new = jnp.zeros((*rows, shape.steps), jnp.int32)
-        return State(caches, zeros, zeros, new, zeros, zeros, jnp.ones(rows, bool))
+        return DecodeState(caches, zeros, zeros, new, zeros, zeros, jnp.ones(rows, bool))
 
     def _insert(
-        self, lora: Any, params: Any, state: State, arrivals: Arrivals, *, banked: bool = False
-    ) -> State:
+        self,
+        lora: Any,
+        params: Any,
+        state: DecodeState,
+        arrivals: Arrivals,
+        *,
+        banked: bool = False,
+    ) -> DecodeState:
         """The state with the arrivals in it, each with its first new token."""
         self.compilations += 1
 
-        def one(lora: Any, state: State, arrivals: Arrivals) -> State:
+        def one(lora: Any, state: DecodeState, arrivals: Arrivals) -> DecodeState:
             model = merge(self.base.graph_of(width), lora, params)
             hidden, cache = model.prefill(arrivals.token_ids)
             last = arrivals.lengths[:, None, None] - 1
@@ -136,7 +144,7 @@ class Generation:
             done = self._ended(token) | (arrivals.limits <= 1)
             ones = jnp.ones_like(token)
             found = (token, arrivals.lengths, new, ones, arrivals.limits, done)
-            return State(
+            return DecodeState(
                 caches,
                 *(
                     held.at[arrivals.rows].set(value, mode="drop")
@@ -174,13 +182,13 @@ class Generation:
         weights: Weights,
         lora: Any,
         params: Any,
-        state: State,
+        state: DecodeState,
         waiting: jax.Array,
         wanted: jax.Array,
         most: jax.Array,
         *,
         banked: bool = False,
-    ) -> tuple[State, View]:
+    ) -> tuple[DecodeState, View]:
         """Feed tokens until all rows are done, or as many as ``wanted`` int32 [] can be replaced.
 
         No row gets more than ``most`` int32 [] tokens.
@@ -189,7 +197,7 @@ class Generation:
         self.compilations += 1
         width = bank_size(lora) if banked else 1
 
-        def one(lora: Any, adapters: list[Any], state: State) -> State:
+        def one(lora: Any, adapters: list[Any], state: DecodeState) -> DecodeState:
             model = merge(self.base.graph_of(width), lora, params)
             layers = list(zip(adapters, weights.layers, strict=True))
             hidden, caches = model.step(state.token, state.slot, state.caches, layers)
@@ -199,17 +207,17 @@ class Generation:
             on = (~state.done).astype(jnp.int32)
             made = state.made + on
             done = state.done | self._ended(token) | (made >= state.limits)
-            return State(caches, token, state.slot + on, new, made, state.limits, done)
+            return DecodeState(caches, token, state.slot + on, new, made, state.limits, done)
 
         # The bank is mapped inside the loop: a mapped loop would copy the cache at every step.
         each = self._each(one, width)
 
-        def going(carry: tuple[jax.Array, State]) -> jax.Array:
+        def going(carry: tuple[jax.Array, DecodeState]) -> jax.Array:
             done = carry[1].done
             replaceable = jnp.minimum(done.sum(-1, dtype=jnp.int32), waiting).sum()
             return ~done.all() & (replaceable < wanted) & (carry[0] < most)
 
-        def feed(carry: tuple[jax.Array, State]) -> tuple[jax.Array, State]:
+        def feed(carry: tuple[jax.Array, DecodeState]) -> tuple[jax.Array, DecodeState]:
             return carry[0] + 1, each(lora, weights.adapters, carry[1])
 
         steps, state = jax.lax.while_loop(going, feed, (jnp.int32(0), state))
@@ -217,7 +225,7 @@ class Generation:
         everywhere = replicated(self.base.mesh)
         return self._placed(state, width), jax.lax.with_sharding_constraint(view, everywhere)
 
-    def _end(self, state: State, rows: jax.Array, width: int) -> State:
+    def _end(self, state: DecodeState, rows: jax.Array, width: int) -> DecodeState:
         """The state in which ``rows``, bool [B] ([W, B] with a bank), are done."""
         self.compilations += 1
         return self._placed(state._replace(done=state.done | rows), width)
@@ -227,17 +235,17 @@ class Generation:
             return function
         return jax.vmap(function, spmd_axis_name=self.base.compute.axis_of(width))
 
-    def _placed(self, state: State, width: int) -> State:
+    def _placed(self, state: DecodeState, width: int) -> DecodeState:
         return jax.lax.with_sharding_constraint(state, self._placement(width))
 
-    def _placement(self, width: int) -> State:
+    def _placement(self, width: int) -> DecodeState:
         """Rows over the batch axes, and heads over ``tensor`` where they divide evenly."""
         rows, config = self.by_rows(width), self.base.config
         ways = rows.mesh.shape["tensor"]
         tensor = "tensor" if config.num_key_value_heads % ways == 0 else None
         heads = NamedSharding(self.base.mesh, PartitionSpec(*rows.spec, tensor))
         caches = (KVCache(heads, heads),) * config.num_hidden_layers  # pyright: ignore[reportArgumentType]
-        return State(caches, *[rows] * 6)  # pyright: ignore[reportArgumentType]
+        return DecodeState(caches, *[rows] * 6)  # pyright: ignore[reportArgumentType]
 
     def by_rows(self, width: int) -> NamedSharding:
         """Where arrays of rows, [B, ...] or [W, B, ...], lie."""

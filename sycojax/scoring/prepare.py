@@ -29,7 +29,7 @@ class Answer(NamedTuple):
     dropped: int  # prompt tokens cut on the left
 
 
-class Work(NamedTuple):
+class Prepared(NamedTuple):
     """What one call computes, for any adapter."""
 
     plan: Plan
@@ -101,7 +101,7 @@ class Encoder:
         return cut, dropped
 
 
-def prepare(requests: Sequence[Request], encoder: Encoder, programs: Programs) -> Work:
+def prepare(requests: Sequence[Request], encoder: Encoder, programs: Programs) -> Prepared:
     """Encode likelihood requests and arrange them."""
     encoded = encoder.encode(requests)
     work = arrange_completions([c for cs, _ in encoded for c in cs], programs)
@@ -113,11 +113,11 @@ def prepare(requests: Sequence[Request], encoder: Encoder, programs: Programs) -
     return work._replace(answers=answers, merged=encoder.merged)
 
 
-def arrange_completions(completions: Sequence[Completion], programs: Programs) -> Work:
+def arrange_completions(completions: Sequence[Completion], programs: Programs) -> Prepared:
     """Arrange completions, equal ones once."""
     numbers: dict[Completion, int] = {}
     at = [numbers.setdefault(completion, len(numbers)) for completion in completions]
     naive = sum(len(c.inputs) for c in completions)
     distinct = list(numbers)
     arranged = plan(distinct, *programs(unique_tokens(distinct)))
-    return Work(arranged, len(numbers), naive, at, [], 0)
+    return Prepared(arranged, len(numbers), naive, at, [], 0)

@@ -30,7 +30,7 @@ from sycojax.scoring.bank import abstract_pass, bank_size, member, pass_width, p
 from sycojax.scoring.batches import Batch, BatchArrays, Buckets, batch_size, chunk_slots
 from sycojax.scoring.decode import Decoder
 from sycojax.scoring.journal import NOTHING, Section
-from sycojax.scoring.prepare import Encoder, Programs, Work, arrange_completions, prepare
+from sycojax.scoring.prepare import Encoder, Prepared, Programs, arrange_completions, prepare
 from sycojax.scoring.texts import Prompt
 from sycojax.scoring.tree import SLOT_TOKENS, Completion
 
@@ -82,7 +82,7 @@ class Scorer:
             devices=row_ways(base.mesh),
             attention_cost=_attention_cost(base),
         )
-        self._works: collections.OrderedDict[Any, Work] = collections.OrderedDict()
+        self._works: collections.OrderedDict[Any, Prepared] = collections.OrderedDict()
         # (row length, adapters at once, tokens of a batch) seen so far
         self._shapes: set[tuple[int, int, int]] = set()
         self._compilations = 0
@@ -216,7 +216,7 @@ class Scorer:
         lora = abstract_pass(width, self.base)
         return self._programs[width > 1].lower(lora, self.base.params, arrays)
 
-    def _prepared(self, requests: Sequence[Request], bank: Any) -> Work:
+    def _prepared(self, requests: Sequence[Request], bank: Any) -> Prepared:
         """Encode and arrange, unless the same was asked lately: of another adapter, most likely."""
         key = (self._width(bank), tuple((r.prompt, r.candidates) for r in requests))
         if key in self._works:
@@ -247,7 +247,7 @@ class Scorer:
         widths = {width for _, width, _ in self._shapes}
         return pass_width(bank_size(bank), self.config.bank_width, widths)
 
-    def _run(self, work: Work, bank: Any, progress: bool, kept: Section) -> Scores:
+    def _run(self, work: Prepared, bank: Any, progress: bool, kept: Section) -> Scores:
         count, n, width = bank_size(bank), work.n_completions, self._width(bank)
         sums = np.full((count, n), np.nan)
         matches, done = np.zeros((2, count, n), bool)
