@@ -74,9 +74,9 @@ def divergence(masses: np.ndarray) -> np.ndarray:
 def _shift(
     study: Study, adapter: str, evaluation: str, spread: SeedSpread | None
 ) -> Estimate | None:
-    """Mean over seeds of KL minus the base's; None where either has no masses."""
+    """Mean over seeds of KL minus the base's; None where either has no masses, or they share no question."""
     seeds, base = _drawn(study, (adapter, BASE), evaluation)
-    return drawn_shift(seeds, base[0], spread) if seeds and base else None
+    return drawn_shift(seeds, base[0], spread) if seeds and base and base[0].clusters else None
 
 
 def _drawn(study: Study, groups: Sequence[str], evaluation: str) -> list[list[Drawn]]:
