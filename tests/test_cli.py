@@ -123,6 +123,7 @@ NO_CONFIG = "get_config(), which returns an ml_collections.ConfigDict"
         ("x = 1", ["has no attribute 'get_config'", NO_CONFIG]),
         ("def get_config():\n    return {}", ["get_config() of the config file returns a dict", NO_CONFIG]),
         ("def get_config():\n    return {}['x']", ["the config file fails: KeyError: x", NO_CONFIG]),
+        ("def get_config():\n    return {}.no", ["AttributeError: 'dict' object has no attribute 'no'", NO_CONFIG]),
         ("import os\ndef get_config():\n    return os.no", ["module 'os' has no attribute 'no'", NO_CONFIG]),
     ],
 )  # fmt: skip
@@ -150,6 +151,11 @@ def test_a_file_that_is_no_config(
             "--config.train.epochz=1",
             '--config.train.epochz=1 (Did you mean "epochs" instead of "epochz"?)',
         ),
+        (
+            "--config.train.epochs.x=1",
+            "unknown config key Attribute <class 'float'>.x does not exist",
+        ),
+        ("--config.train.seeds[7]=1", "out of range in --config.train.seeds[7]=1"),
         ("--config.train.epochs=many", "--config.train.epochs=many"),
         ("--config.data.source=files", "needs data.path"),
         ("--config.base.path=/no/such/model", "/no/such/model"),
@@ -162,6 +168,14 @@ def test_a_file_that_is_no_config(
 def test_bad_settings(refused: Callable[..., str], tmp_path: Path, flag: str, message: str) -> None:
     assert message in refused("study", TOY, f"--workdir={tmp_path / 'w'}", flag)
     assert not (tmp_path / "w" / "study.json").exists() or "no/such" in flag
+
+
+def test_a_file_that_fails_is_not_blamed_on_what_is_overridden(
+    refused: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "c.py").write_text("def get_config():\n    return {}['train']\n")
+    flags = (f"--config={tmp_path}/c.py", "--config.train.epochs=1")
+    assert "the config file fails: KeyError: train" in refused("doctor", *flags)
 
 
 def test_report_without_a_study(refused: Callable[..., str], tmp_path: Path) -> None:
