@@ -42,6 +42,7 @@ def test_missing_config(refused: Callable[..., str], tmp_path: Path) -> None:
         ("study --noquiet", "unknown flag --noquiet of `sycojax study`: did you mean --quiet?"),
         ("study help", "unexpected argument 'help'"),
         ("plan --config=c --adapters=5", "--adapters=N is a number of adapters on a --topology=NAME"),
+        ("plan --config=c --shape=llama2_7b", "--shape=NAME is planned for a --topology=NAME"),
         ("plan --config=c --topology=cpu:1 --adapters=-5", "--adapters=N is a number of adapters"),
         ("report --zzz", "unknown flag --zzz of `sycojax report` (`sycojax report --help` lists its"),
         ("study --merged", "--merged is a flag of export, not of study"),
