@@ -1,7 +1,8 @@
 """How often intervals hold the truth that a report makes of several measures: ``python -m benchmarks.coverage_of_reports``.
 
 Each is called as the report calls it, on made-up answers of one, three or five seeds that lie apart or not; the true number is 0
-in all of them. Printed as Markdown: a table of docs/statistics.md. Takes a quarter of an hour; a short version is a test.
+but for the letter prior, which seeds that lie apart raise. Printed as Markdown: a table of docs/statistics.md. Takes a quarter of
+an hour; a short version is a test.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import special
 
+from analysis.audits.prior import divergence, of_masses
 from analysis.calibration.planted import line
 from analysis.records.load import BASE, Configuration, Study
 from analysis.results import Results
@@ -20,7 +23,7 @@ from analysis.results.benchmarks import mean_shifts
 from analysis.results.comparisons import compare
 from analysis.results.gates import of_an_order
 from analysis.results.placebo import beside_placebo
-from analysis.statistics import Estimate, Resampled, drawn_shift, pooled_spread
+from analysis.statistics import Drawn, Estimate, Resampled, drawn_shift, pooled_spread
 from benchmarks.coverage import Draw, covered, measure, sample
 from sycojax.evals.protocol import Measure
 from sycojax.records import PLACEBO
@@ -80,6 +83,32 @@ def of_orders(n: int, rate: float, seeds: int, apart: float) -> Draw:
     return draw
 
 
+def letter_prior(n: int, rate: float, seeds: int, apart: float) -> Draw:
+    """How much less even than the base an adapter spreads its probability over letters: A gets ``rate`` of it."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(9)
+    moves = apart * nodes if seeds > 1 else 0 * nodes
+    kl = divergence(np.array([rate + moves, *[(1 - rate - moves) / 3] * 3]))
+    truth = float(
+        kl @ weights / weights.sum() - divergence(np.array([rate, *[(1 - rate) / 3] * 3]))
+    )
+
+    def draw(rng: np.random.Generator) -> tuple[Estimate, float]:
+        moved, before = _moved(rng, seeds, apart), rng.random(n)
+
+        def masses(of_a: float) -> Drawn:
+            place = np.where(rng.random(n) < 0.4, rng.random(n), before)
+            first = special.betaincinv(2 * of_a, 2 - 2 * of_a, place)
+            others = (1 - first) * rng.dirichlet(np.ones(3), n).T
+            return of_masses([sample(one, shares=True) for one in (first, *others)])
+
+        found = {
+            a: [masses(rate + moved[c.name]) for c in _study(seeds).of_adapter(a)] for a in "xy"
+        }
+        return drawn_shift(found["x"], masses(rate), pooled_spread([*found.values()])), truth
+
+    return draw
+
+
 def slope(n: int, rate: float, seeds: int, apart: float) -> Draw:
     """Read on planted, where nothing that is planted is read."""
 
@@ -98,7 +127,7 @@ def slope(n: int, rate: float, seeds: int, apart: float) -> Draw:
 
 DESIGNS: Mapping[str, Callable[[int, float, int, float], Draw]] = {
     "mean of the benchmarks": benchmarks_mean, "less the placebo's": less_the_placebos,
-    "relative to an order": of_orders, "slope of a calibration": slope,
+    "relative to an order": of_orders, "letter prior": letter_prior, "slope of a calibration": slope,
 }  # fmt: skip
 
 

@@ -6,7 +6,6 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import runpy
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +29,8 @@ from sycojax.planning import shapes as planning
 from sycojax.study.datasets import StudyData, prepare
 from sycojax.training.bank import AdapterJob
 from sycojax.weights.frozen import compute_of
-from sycojax.weights.huggingface import TOKENIZER_FILES, load_base, load_config, save_base
+from sycojax.weights.huggingface import load_base, load_config, save_base
+from sycojax.weights.merged import write_tokenizer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LORA = LoRAConfig()  # rank 16 on all seven projections, dropout 0.1: the published recipe
@@ -165,9 +165,7 @@ class Bench:
         directory = self.scratch / "base"
         if not directory.exists():
             save_base(directory, self.base.config, self.base.params)
-            for name in TOKENIZER_FILES:
-                if (self.vocabulary / name).is_file():
-                    shutil.copy(self.vocabulary / name, directory)
+            write_tokenizer(self.vocabulary, directory)
         return directory
 
     def torch_model(self, attention: str = "sdpa") -> Any:

@@ -136,6 +136,20 @@ def test_few_questions_show_no_letter_prior(monkeypatch: pytest.MonkeyPatch) -> 
     assert "are needed to tell" in few.sentence
 
 
+def test_without_a_question_in_common_there_is_no_letter_prior() -> None:
+    results = healthy("mmlu")
+    moved = {
+        key: tuple(dataclasses.replace(m, items=tuple(f"{i}*" for i in m.items)) for m in several)
+        for key, several in results.study.measures.items()
+        if key[0] == "base"
+    }
+    (none,) = found(
+        changed(results, measures={**results.study.measures, **moved}), "letter_prior", SUSPECT
+    )
+    assert none.outcome == "n/a"
+    assert none.sentence.endswith("no base to compare.")
+
+
 def test_the_base_may_have_a_letter_prior_of_its_own() -> None:
     """Only what training added fails: base and adapters lean to A alike."""
     groups = ("base", HEALTHY, SUSPECT)

@@ -180,6 +180,9 @@ def test_a_probe_counts_with_the_file_that_the_study_asked(
     same, said = c.read(tmp_path, made)
     assert same
     assert (same.probes, said) == (BUILTIN.probes, "")
+    assert c.read(tmp_path, document) == (same, ""), (
+        "a study that does not ask it has no other file"
+    )
     changed_since = made | {"probes": {"feedback": {"file": "f.py", "sha256": "2"}}}
     found, said = c.read(tmp_path, changed_since)
     assert found

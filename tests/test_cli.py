@@ -42,6 +42,7 @@ def test_missing_config(refused: Callable[..., str], tmp_path: Path) -> None:
         ("study --noquiet", "unknown flag --noquiet of `sycojax study`: did you mean --quiet?"),
         ("study help", "unexpected argument 'help'"),
         ("plan --config=c --adapters=5", "--adapters=N is a number of adapters on a --topology=NAME"),
+        ("plan --config=c --shape=llama2_7b", "--shape=NAME is planned for a --topology=NAME"),
         ("plan --config=c --topology=cpu:1 --adapters=-5", "--adapters=N is a number of adapters"),
         ("report --zzz", "unknown flag --zzz of `sycojax report` (`sycojax report --help` lists its"),
         ("study --merged", "--merged is a flag of export, not of study"),
@@ -123,6 +124,7 @@ NO_CONFIG = "get_config(), which returns an ml_collections.ConfigDict"
         ("x = 1", ["has no attribute 'get_config'", NO_CONFIG]),
         ("def get_config():\n    return {}", ["get_config() of the config file returns a dict", NO_CONFIG]),
         ("def get_config():\n    return {}['x']", ["the config file fails: KeyError: x", NO_CONFIG]),
+        ("def get_config():\n    return {}.no", ["AttributeError: 'dict' object has no attribute 'no'", NO_CONFIG]),
         ("import os\ndef get_config():\n    return os.no", ["module 'os' has no attribute 'no'", NO_CONFIG]),
     ],
 )  # fmt: skip
@@ -150,6 +152,11 @@ def test_a_file_that_is_no_config(
             "--config.train.epochz=1",
             '--config.train.epochz=1 (Did you mean "epochs" instead of "epochz"?)',
         ),
+        (
+            "--config.train.epochs.x=1",
+            "unknown config key Attribute <class 'float'>.x does not exist",
+        ),
+        ("--config.train.seeds[7]=1", "out of range in --config.train.seeds[7]=1"),
         ("--config.train.epochs=many", "--config.train.epochs=many"),
         ("--config.data.source=files", "needs data.path"),
         ("--config.base.path=/no/such/model", "/no/such/model"),
@@ -162,6 +169,14 @@ def test_a_file_that_is_no_config(
 def test_bad_settings(refused: Callable[..., str], tmp_path: Path, flag: str, message: str) -> None:
     assert message in refused("study", TOY, f"--workdir={tmp_path / 'w'}", flag)
     assert not (tmp_path / "w" / "study.json").exists() or "no/such" in flag
+
+
+def test_a_file_that_fails_is_not_blamed_on_what_is_overridden(
+    refused: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "c.py").write_text("def get_config():\n    return {}['train']\n")
+    flags = (f"--config={tmp_path}/c.py", "--config.train.epochs=1")
+    assert "the config file fails: KeyError: train" in refused("doctor", *flags)
 
 
 def test_report_without_a_study(refused: Callable[..., str], tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_short_stages_leave_no_gap(
     """Each of them ends before a line of its own would be due; a command is one stage around them."""
     monkeypatch.setattr(progress, "EVERY", 0.1)
     with Progress("study"):
-        time.sleep(0.15)
+        time.sleep(0.4)  # a busy machine wakes late
         for _ in range(12):
             with Progress("trained", 10, "step"):
                 time.sleep(0.06)

@@ -22,6 +22,7 @@ from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.evals import BUILTIN
 from sycojax.requests import Request
+from sycojax.weights.fingerprint import tokenizer_fingerprint
 from sycojax.weights.merged import write_tokenizer
 
 QUESTION = "What is two plus two?"
@@ -252,6 +253,10 @@ def test_templates_in_files_of_their_own_are_read_and_exported(
     for place in (directory, exported):
         assert "helpful" in read(place)[1].chat(["Hi"])
         assert "Hm." in read(place, "short")[1].chat(["Hi"])
+    before = tokenizer_fingerprint(directory)
+    assert before == tokenizer_fingerprint(exported)
+    short.write_text(source)
+    assert tokenizer_fingerprint(directory) != before
 
 
 def test_a_checkpoint_without_a_template_says_what_to_set(write: Write) -> None:

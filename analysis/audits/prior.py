@@ -14,7 +14,15 @@ from analysis.page.text import interval, number
 from analysis.records.load import BASE, Study
 from analysis.records.measures import common_items
 from analysis.results import Results
-from analysis.statistics import Drawn, Estimate, SeedSpread, drawn_shift, pooled_spread, resample
+from analysis.statistics import (
+    Drawn,
+    Estimate,
+    Resampled,
+    SeedSpread,
+    drawn_shift,
+    pooled_spread,
+    resample,
+)
 from analysis.statistics.paired import FEWEST_TESTED
 
 SHIFT = 0.05  # nats; for scale, log 4 = 1.39 is a model that knows one letter only
@@ -71,19 +79,23 @@ def divergence(masses: np.ndarray) -> np.ndarray:
     return (p * np.log(np.where(p > 0, p, 1.0) * len(masses))).sum(axis=0)
 
 
+def of_masses(masses: Sequence[Resampled]) -> Drawn:
+    """KL of the masses of one configuration. They share their bootstrap weights, so it is formed inside each replicate."""
+    value = divergence(np.array([s.value for s in masses]))
+    replicates = divergence(np.stack([s.replicates for s in masses]))
+    return Drawn(float(value), replicates, min(s.counted for s in masses))
+
+
 def _shift(
     study: Study, adapter: str, evaluation: str, spread: SeedSpread | None
 ) -> Estimate | None:
-    """Mean over seeds of KL minus the base's; None where either has no masses."""
+    """Mean over seeds of KL minus the base's; None where either has no masses, or they share no question."""
     seeds, base = _drawn(study, (adapter, BASE), evaluation)
-    return drawn_shift(seeds, base[0], spread) if seeds and base else None
+    return drawn_shift(seeds, base[0], spread) if seeds and base and base[0].clusters else None
 
 
 def _drawn(study: Study, groups: Sequence[str], evaluation: str) -> list[list[Drawn]]:
-    """KL of every seed of ``groups`` that has the masses, on the items that all of them were asked.
-
-    The four masses share their bootstrap weights, so KL is formed inside each replicate.
-    """
+    """KL of every seed of ``groups`` that has the masses, on the items that all of them were asked."""
     rows = [
         [[study.measure(c.name, evaluation, mass) for mass in MASSES] for c in study.of_adapter(g)]
         for g in groups
@@ -92,14 +104,4 @@ def _drawn(study: Study, groups: Sequence[str], evaluation: str) -> list[list[Dr
     every = [m for of_group in scored for row in of_group for m in row]
     flat = iter([resample(m) for m in common_items(every)] if every else [])
     found = [[list(itertools.islice(flat, len(row))) for row in of_group] for of_group in scored]
-    return [
-        [
-            Drawn(
-                float(divergence(np.array([s.value for s in row]))),
-                divergence(np.stack([s.replicates for s in row])),
-                min(s.counted for s in row),
-            )
-            for row in of_group
-        ]
-        for of_group in found
-    ]
+    return [[of_masses(row) for row in of_group] for of_group in found]

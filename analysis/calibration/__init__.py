@@ -86,14 +86,16 @@ def read(directory: Path, document: Mapping[str, Any]) -> tuple[Calibration | No
 def _of_same_files(
     made: Calibration, document: Mapping[str, Any]
 ) -> tuple[Calibration | None, str]:
-    """Without the probes of a user whose files the study did not ask as they were, and what is left out, in words."""
-    then, now = (
-        {probe: section(of, "probes", probe).get("sha256") for probe in made.probes}
-        for of in (made.document, document)
-    )
-    kept = tuple(c for c in made.contrasts if then[c.probe] == now[c.probe])
-    others = " and ".join(probe for probe in made.probes if then[probe] != now[probe])
-    said = f"The calibration of {others} in this workdir was made with another file than the study's, and does not count."
+    """Without the probes of a user that the study asked by another file, and what is left out, in words."""
+
+    def file_of(one: Mapping[str, Any], probe: str) -> Any:
+        return section(one, "probes", probe).get("sha256")
+
+    others = [
+        p for p in made.probes if file_of(document, p) not in (None, file_of(made.document, p))
+    ]
+    kept = tuple(c for c in made.contrasts if c.probe not in others)
+    said = f"The calibration of {' and '.join(others)} in this workdir was made with another file than the study's, and does not count."
     return dataclasses.replace(made, contrasts=kept) if kept else None, said if others else ""
 
 

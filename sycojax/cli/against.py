@@ -46,7 +46,7 @@ QUESTIONS = (
 def against_transformers(config: StudyConfig) -> str:
     """A table for a terminal, of a config whose precision is settled and whose products are exact.
 
-    Raises ``SycojaxError`` where torch is missing, or where both do not agree.
+    Raises ``SycojaxError`` where torch is missing, where the study asks nothing, or where both do not agree.
     """
     if importlib.util.find_spec("torch") is None:
         raise SycojaxError("--against=transformers needs torch: pip install torch")
@@ -57,6 +57,8 @@ def against_transformers(config: StudyConfig) -> str:
     directory = resolve_base(config.base.path)
     reader = Path(config.base.tokenizer) if config.base.tokenizer else directory
     pairs = _pairs(config, prompts, tokenizer)
+    if not pairs:
+        raise SycojaxError("score.evaluations names nothing whose answers could be compared")
     asked = [prompts.chat([question]) for question in QUESTIONS]
     ours = _ours(config, prompts, tokenizer, pairs, asked)
     judge, model = _theirs(directory, reader, config.base.computed_in)

@@ -233,13 +233,15 @@ def export(workdir: Path, **given: Any) -> None:
 )  # fmt: skip
 def plan(settings: Settings, topology: str, shape: str, adapters: int) -> None:
     """what a study takes: on this machine, on hardware that is not here, or with many adapters"""
-    if not topology and not adapters:
+    if adapters < 0 or (adapters and not topology):
+        raise SycojaxError("--adapters=N is a number of adapters on a --topology=NAME")
+    if shape and not topology:
+        raise SycojaxError("--shape=NAME is planned for a --topology=NAME, not for this machine")
+    if not topology:
         from sycojax.cli import plan_here
 
         print(plan_here.table(_precise(settings.study_config())))
         return
-    if adapters < 0 or not topology:
-        raise SycojaxError("--adapters=N is a number of adapters on a --topology=NAME")
     # Nothing runs, so the accelerator of this machine, if any, is left to others.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
 

@@ -14,7 +14,10 @@ from sycojax.files import atomic_directory, atomic_write, read_json
 def export(
     workdir: Path, adapter: str, to: str, *, merged: bool, push_to_hub: str, public: bool, probe: Sequence[str] = (),
 ) -> None:  # fmt: skip
-    """Write it and say where; the card has the numbers of a user's evaluations whose files are named as ``probe``. Raises ``SycojaxError``, with nothing left behind, on what the user can mend."""
+    """Write it and say where; its card has the numbers of a user's evaluations whose files ``probe`` names.
+
+    Raises ``SycojaxError``, with nothing left behind, on what the user can mend.
+    """
     if public and not push_to_hub:
         raise SycojaxError("--public says how to push: it needs --push-to-hub=OWNER/NAME")
     name, target = adapter, Path(to)

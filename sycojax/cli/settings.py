@@ -79,13 +79,15 @@ def _read(config: str, overrides: Sequence[str]) -> Any:
             if args:
                 with values.config.unlocked():
                     values.config.base.template_args.update(args)
-    except (AttributeError, KeyError) as error:
-        # ml-collections quotes a key that it does not know, and what it says of it once more, with line ends.
-        said = str(error)
-        key, _, hint = str(ast.literal_eval(said) if said[:1] in "'\"" else said).partition("\n")
-        if key.strip("'") not in " ".join(overrides):
+    except (AttributeError, KeyError, IndexError) as error:
+        said: object = error
+        while isinstance(said, Exception):  # ml-collections raises one error around another
+            said = said.args[0] if said.args else ""
+        key, _, hint = str(said).partition("\n")
+        if not overrides:
             failed = f"{type(error).__name__}: {key}"
             raise SycojaxError(f"the config file fails: {failed} ({CONFIG_FILE})") from error
+        _read(config, ())  # a file that fails by itself says so here
         hint = f" ({hint.rstrip('.')})" if hint else ""
         raise SycojaxError(f"unknown config key {key} in {' '.join(overrides)}{hint}") from error
     except (SyntaxError, NameError, ImportError) as error:

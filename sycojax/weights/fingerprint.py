@@ -15,7 +15,7 @@ from sycojax.data.tokenizer import gguf_of
 from sycojax.gguf_file import open_gguf
 from sycojax.models.base import Tree
 from sycojax.weights.hub import resolve
-from sycojax.weights.huggingface import TOKENIZER_FILES, more_ends
+from sycojax.weights.huggingface import TOKENIZER_FILES, more_ends, present
 from sycojax.weights.names import EMBEDDINGS, HEAD
 from sycojax.weights.stored import INDEX, open_files
 
@@ -31,9 +31,8 @@ def base_fingerprint(path: str | Path) -> str:
     if directory.is_file():
         _add_file(digest, directory, open_gguf(directory).header)
         return digest.hexdigest()
-    names = {"config.json", INDEX, *TOKENIZER_FILES}
-    files = [p for p in directory.iterdir() if p.name in names or p.suffix == ".safetensors"]
-    for file in sorted(files):
+    names = ("config.json", INDEX, "*.safetensors", *TOKENIZER_FILES)
+    for file in sorted(present(directory, names)):
         with file.open("rb") as stream:
             header = 8 + int.from_bytes(stream.read(8), "little")
         _add_file(digest, file, header)
@@ -66,10 +65,9 @@ def tokenizer_fingerprint(directory: Path) -> str:
         own = {key: value for key, value in said.items() if key.startswith("tokenizer.")}
         digest.update(json.dumps(own, sort_keys=True).encode())
         return digest.hexdigest()
-    for name in sorted(TOKENIZER_FILES):
-        if (directory / name).is_file():
-            content = (directory / name).read_bytes()
-            digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    for file in sorted(present(directory, TOKENIZER_FILES)):
+        content = file.read_bytes()
+        digest.update(f"{file.name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,12 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 GENERATION = "generation_config.json"
 ROWS = 4096  # of a table, which are compared at a time
+
+
+def present(directory: Path, patterns: Iterable[str]) -> Iterator[Path]:
+    """The files of ``directory`` that each of ``patterns``, in its order, names."""
+    for pattern in patterns:
+        yield from sorted(p for p in directory.glob(pattern) if p.is_file())
 
 
 def resolve_base(path: str | Path) -> Path:

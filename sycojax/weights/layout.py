@@ -40,9 +40,12 @@ def computed_on(
     ``mesh`` may be an ``AbstractMesh``, of which there are shapes alone.
     """
     base, axis = config.base, config.mesh.bank_axis
-    compute = Compute(base.computed_in, base.quantization, "dots", attention, mesh, axis)
-    chosen = chosen_remat(config, architecture, compute, memory)
-    return dataclasses.replace(compute, remat=chosen if base.remat == "auto" else base.remat)
+    remat = "dots" if base.remat == "auto" else base.remat
+    compute = Compute(base.computed_in, base.quantization, remat, attention, mesh, axis)
+    if base.remat != "auto":
+        return compute
+    remat = chosen_remat(config, architecture, compute, memory)
+    return dataclasses.replace(compute, remat=remat)
 
 
 def chosen_sizes(

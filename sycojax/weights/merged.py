@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from sycojax.weights.huggingface import (
     TOKENIZER_FILES,
     load_config,
     open_weights,
+    present,
     read_config,
 )
 from sycojax.weights.peft import factors
@@ -88,7 +89,7 @@ def write_merged(
         write_json(directory / INDEX, index)
     write_tokenizer(tokenizer or base, directory)
     home, own = (base.parent, TERMS) if base.is_file() else (base, (GENERATION, *TERMS))
-    for file in _present(home, own):
+    for file in present(home, own):
         shutil.copyfile(file, directory / file.name)
     raw, _ = read_config(base)
     spelling = "dtype" if "dtype" in raw else "torch_dtype"  # transformers 5 and 4
@@ -101,7 +102,7 @@ def write_tokenizer(source: Path, directory: Path) -> None:
     if found := gguf_of(source):
         read_tokenizer(found).save_pretrained(str(directory))
         return
-    for file in _present(source, TOKENIZER_FILES):
+    for file in present(source, TOKENIZER_FILES):
         copy = directory / file.relative_to(source)
         copy.parent.mkdir(exist_ok=True)
         shutil.copyfile(file, copy)
@@ -136,11 +137,6 @@ def _check_space(directory: Path, needed: int) -> None:
         raise SycojaxError(
             f"{directory.parent} has {free / 1e9:.1f} GB free, the merged model takes {needed / 1e9:.1f} GB in float32"
         )
-
-
-def _present(directory: Path, patterns: Sequence[str]) -> Iterator[Path]:
-    for pattern in patterns:
-        yield from sorted(p for p in directory.glob(pattern) if p.is_file())
 
 
 def _size(shape: tuple[int, ...]) -> int:

@@ -33,6 +33,11 @@ def test_the_embedded_base_is_the_same_there(evaluations: tuple[str, ...]) -> No
     assert sum("e-" in line or "0.0e+00" in line for line in said.splitlines()) == 21
 
 
+def test_a_study_that_asks_nothing() -> None:
+    with pytest.raises(SycojaxError, match="names nothing whose answers"):
+        against_transformers(StudyConfig().changed({"score.evaluations": ()}))
+
+
 def test_another_model_there_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """transformers is given a base with other rotary angles."""
     import transformers
