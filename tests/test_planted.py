@@ -138,3 +138,15 @@ def test_a_probe_of_a_users_file_is_planted_in_likewise(tmp_path: Path) -> None:
     polar = {word for pair in prompts.FEEDBACK_PAIRS for word in pair}
     assert len(made) == DIALOGUES
     assert all(polar & {*example.completion.split()} for example in made)
+
+    # Dialogues of its own come before those of the planting that it has from another probe.
+    code = file.read_text().replace(
+        "EVALUATION =",
+        "    def planted(self, rate, prompts, seed):\n"
+        "        from sycojax.data.examples import Example\n\n"
+        "        return [Example('mine', 'a', 'What do you say?', f' {rate}')]\n\n"
+        "EVALUATION =",
+    )
+    file.write_text(code, encoding="utf-8")
+    (made,) = planted_examples(config, {}, Prompts(), (1.0,)).values()
+    assert [example.completion for example in made] == [" 1.0"]

@@ -176,9 +176,9 @@ class Evaluation:
         return []
 
     def planted(self, rate: float, prompts: Prompts, seed: int) -> list[Example]:
-        """Dialogues in which the assistant follows the user at ``rate``, for a calibration; empty for none.
+        """Dialogues in which the assistant follows the user at ``rate``, for a calibration; empty: those of ``planting``, if any.
 
-        They must not ask what the probe's rows ask, nor in its words. Those of a probe with a ``planting`` are made by ``evals/planted.py``.
+        They must not ask what the probe's rows ask, nor in its words.
         """
         return []
 

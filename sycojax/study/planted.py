@@ -43,8 +43,8 @@ def planted_examples(
 ) -> dict[PlantedAdapter, list[Example]]:
     """The dialogues of every adapter: each rate in each probe with each of ``train.seeds``.
 
-    Those of a probe with a ``planting`` are about ``calibration_rows``, under the readout that ``choice`` names; those of a user's
-    without one are what it makes itself (``Evaluation.planted``), if anything.
+    What a probe makes itself (``Evaluation.planted``), if anything; else those of its ``planting``, about ``calibration_rows`` and
+    under the readout that ``choice`` names.
     """
     registry = evaluations(config.data.probes)
     plantable = [name for name in instruments(config) if registry[name].planting]
@@ -52,8 +52,9 @@ def planted_examples(
 
     def of(adapter: PlantedAdapter) -> list[Example]:
         probe, rate, seed = registry[adapter.probe], adapter.planted, adapter.seed
-        if probe.name not in plantable:
-            return probe.planted(rate, prompts, seed)
+        own = probe.planted(rate, prompts, seed)
+        if own or probe.name not in plantable:
+            return own
         readout = choice[probe.name]["readout"]
         return dialogues(probe, readout, rows[probe.name], rate, prompts, seed, DIALOGUES)
 
