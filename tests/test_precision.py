@@ -73,3 +73,21 @@ def test_a_workdir_keeps_what_it_was_begun_in(
 def test_what_is_not_settled_is_not_computed() -> None:
     with pytest.raises(SycojaxError, match=r"base\.dtype=auto is not settled"):
         _ = AUTO.base.computed_in
+
+
+@pytest.mark.parametrize(("dtype", "products"), [("float32", "highest"), ("bfloat16", None)])
+def test_a_study_multiplies_float32_as_it_is(
+    dtype: str, products: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that a library call runs: accelerators would round it."""
+    found = []
+
+    def load(*_: Any, **__: Any) -> None:
+        found.append(jax.config.jax_default_matmul_precision)  # pyright: ignore[reportAttributeAccessIssue]
+        raise SycojaxError("seen")
+
+    monkeypatch.setattr("sycojax.study.run.load_frozen", load)
+    study = AUTO.changed({"base.dtype": dtype, "data.train_limit": 20, "data.probe_limit": 2})
+    with pytest.raises(SycojaxError, match="seen"):
+        run(study, tmp_path, progress=False)
+    assert found == [products]

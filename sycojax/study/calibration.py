@@ -36,6 +36,7 @@ from sycojax.study.state import State, check_free, holding, state_of
 from sycojax.study.workdir import alone, commit, probe_files, versions
 from sycojax.training.loop import AdapterJob
 from sycojax.weights.frozen import load_frozen
+from sycojax.weights.precision import exact_products
 
 
 def calibrate(
@@ -62,7 +63,7 @@ def calibrate(
         own = programs.again()
         score_configurations(config, base, own, state, progress=progress, journal_name=journal)
 
-    with alone(workdir):
+    with alone(workdir), exact_products(config.base.dtype):
         asked = screening(config, given, state_of(config, workdir, given, (), {}))
         score(asked, READOUTS_JOURNAL)
         choice = take(config, asked, note)

@@ -52,7 +52,7 @@ from sycojax.training.tracking import UNTRACKED, Tracking
 from sycojax.weights.fingerprint import weights_fingerprint
 from sycojax.weights.frozen import load_frozen
 from sycojax.weights.layout import laid_out
-from sycojax.weights.precision import settled
+from sycojax.weights.precision import exact_products, settled
 
 Until = Literal["data", "readouts", "train", "evaluate"]
 
@@ -96,7 +96,7 @@ def run(
         if early
         else state_of(config, workdir, given, jobs, data.requests)
     )
-    with alone(workdir):
+    with alone(workdir), exact_products(config.base.dtype):
         on_first(lambda: claim(workdir, config))
         base = base or load_frozen(config, progress=progress)
         study = _Study(config, workdir, given, data, jobs, base, ledger, progress)
