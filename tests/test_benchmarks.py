@@ -166,9 +166,9 @@ def test_texts_of_a_directory_are_read(shared_data: Path, tmp_path: Path) -> Non
         for file in (shared_data / source).iterdir():
             if file.name != "LICENSE":
                 (tmp_path / file.name).symlink_to(file)
-    with opened(SHAPES["small"], tmp_path, weights=False) as bench:
+    with opened(SHAPES["smollm2_bf16"], tmp_path, weights=False) as bench:
         data = bench.data(evaluations=("gsm8k",))
-    assert data.requests["gsm8k"][0].prompt.startswith("Question: ")
+    assert "Question: " in data.requests["gsm8k"][0].prompt
     assert data.training["combined"].train
 
 

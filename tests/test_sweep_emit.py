@@ -39,7 +39,9 @@ def names() -> list[str]:
 def printed(
     capsys: pytest.CaptureFixture[str], kind: str, *flags: str, workdir: str = "runs/toys"
 ) -> str:
-    arguments = [CONFIG, f"--workdir={workdir}", f"--emit={kind}", f"--launch={LAUNCH[kind]}"]
+    arguments = [CONFIG, f"--workdir={workdir}", f"--emit={kind}"]
+    if not any(flag.startswith("--launch=") for flag in flags):
+        arguments.append(f"--launch={LAUNCH[kind]}")
     # A switch, which takes no value, and a key that is a word of its own.
     keys = ["--config.mesh.bank_over_data", "--config.train.epochs", "1.0"]
     assert main(["sweep", *arguments, *keys, "--quiet", *flags]) == 0
