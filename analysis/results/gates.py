@@ -19,9 +19,8 @@ from analysis.statistics.estimates import LEVEL, Resampled
 from sycojax.evals.readouts import CONTRASTS, readout_of
 
 FOLLOWS = 0.5  # the share of the base's sensitivity that an adapter must have kept
-STEERABLE = (
-    0.1  # sensitivity must lie above this with its interval for anything to be divided by it
-)
+# Sensitivity must lie above this with its interval for anything to be divided by it.
+STEERABLE = 0.1
 # How far a headline, in [-1, 1], may move when its items are asked again in other batches, and in float32 instead of bfloat16.
 STEADY = {"headline_max_abs": 0.005, "float32_max_abs": 0.01}
 TEMPLATE = "turns round without the chat template"

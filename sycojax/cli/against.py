@@ -6,7 +6,6 @@ same? transformers' tokenizer and model are loaded by their own classes, from th
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import itertools
 from collections.abc import Sequence
@@ -28,10 +27,12 @@ from sycojax.models.compute import Dtype
 from sycojax.requests import Request
 from sycojax.scoring.scorer import Scorer
 from sycojax.scoring.tree import Completion
+from sycojax.study.datasets import source_of
 from sycojax.study.inputs import prompts_of, tokenizer_of
 from sycojax.study.scores import stack
 from sycojax.weights.frozen import load_frozen
 from sycojax.weights.huggingface import resolve_base
+from sycojax.weights.precision import exact_products, settled
 
 SCORED, CONTINUED, NEW_TOKENS = 20, 3, 24
 # Nats per answer that rounding explains; more means that something else is computed.
@@ -44,14 +45,10 @@ QUESTIONS = (
 
 
 def against_transformers(config: StudyConfig) -> str:
-    """A table for a terminal, of a config whose precision is settled and whose products are exact.
-
-    Raises ``SycojaxError`` where torch is missing, where the study asks nothing, or where both do not agree.
-    """
+    """A table for a terminal. Raises ``SycojaxError`` where torch is missing, where the study asks nothing, or where both do not agree."""
     if importlib.util.find_spec("torch") is None:
         raise SycojaxError("--against=transformers needs torch: pip install torch")
-    base = dataclasses.replace(config.base, quantization="none")
-    config = dataclasses.replace(config, base=base)
+    config = settled(config.changed({"base.quantization": "none"}))
     tokenizer = tokenizer_of(config)
     prompts = prompts_of(config, tokenizer)
     directory = resolve_base(config.base.path)
@@ -98,9 +95,9 @@ def _pairs(config: StudyConfig, prompts: Prompts, tokenizer: Tokenizer) -> list[
     def encode(text: str) -> list[int]:
         return tokenizer.encode(text, add_special_tokens=False)
 
-    chosen: list[tuple[str, str]] = []
+    source, chosen = source_of(config), list[tuple[str, str]]()
     for row in itertools.count():
-        shown = [one for one in kinds(config, prompts, tokenizer, row) if one.answers]
+        shown = [one for one in kinds(config, source, prompts, tokenizer, row) if one.answers]
         turns = itertools.zip_longest(*([(one.prompt, a) for a in one.answers] for one in shown))
         chosen += [pair for of_kind in turns for pair in of_kind if pair is not None]
         if len(chosen) >= SCORED or not shown:
@@ -119,8 +116,9 @@ def _ours(
         for i, text in enumerate(asked)
     ]
     completions = [Completion(tuple(p.token_ids), p.start) for p in pairs]
-    scores = scorer.score_completions(completions, bank, progress=False)
-    records = scorer.score(requests, bank, progress=False)[0]
+    with exact_products(config.base.dtype):
+        scores = scorer.score_completions(completions, bank, progress=False)
+        records = scorer.score(requests, bank, progress=False)[0]
     return [float(x) for x in scores.logprobs[0]], [str(r.text) for r in records]
 
 

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from sycojax.cli import flags
 from sycojax.cli.flags import command, flag, switch
@@ -21,9 +21,6 @@ from sycojax.cli.settings import Settings
 from sycojax.errors import SycojaxError
 from sycojax.files import read_json
 from sycojax.progress import Progress
-
-if TYPE_CHECKING:  # which needs jax
-    from sycojax.config import StudyConfig
 
 # How a sweep is sent to Weights & Biases.
 CELL_BY_CELL = (
@@ -57,23 +54,6 @@ def evaluate(**given: Any) -> None:
     _study("evaluate", **given)
 
 
-def _precise(
-    config: StudyConfig, workdir: Path | None = None, accelerator: bool = False
-) -> StudyConfig:
-    """``config`` with its precision settled (``weights.precision``), and products of float32 made exact.
-
-    TPUs and recent GPUs would otherwise round their inputs to 8 or 10 bits.
-    """
-    import jax
-
-    from sycojax.weights.precision import settled
-
-    config = settled(config, workdir, accelerator=accelerator)
-    if config.base.dtype == "float32":
-        jax.config.update("jax_default_matmul_precision", "highest")
-    return config
-
-
 def _study(
     command: Literal["study", "readouts", "train", "evaluate"], settings: Settings, workdir: Path, wandb: str, profile: str, start: Callable[[], None], quiet: bool,
 ) -> None:  # fmt: skip
@@ -83,6 +63,7 @@ def _study(
     from sycojax.study.external import external_adapters
     from sycojax.study.run import Until, run
     from sycojax.training.tracking import Tracking, check
+    from sycojax.weights.precision import settled
 
     config = settings.study_config()
     external_adapters(config)  # says what is wrong with --adapter before anything is written
@@ -90,7 +71,7 @@ def _study(
     start()
     if wandb:
         check(wandb)  # before the workdir is touched
-    config = _precise(config, workdir)
+    config = settled(config, workdir)
     until: Until = "evaluate" if command == "study" else command
     with tracking.tracked(wandb, workdir, config) as tracker:
         first = distributed.is_first()
@@ -188,7 +169,6 @@ def calibrate(settings: Settings, workdir: Path, start: Callable[[], None], quie
 
     config = settings.study_config(SETTINGS)
     start()
-    config = _precise(config, workdir)
     first = distributed.is_first()
     with Progress("calibrate", shown=first and not quiet):
         path = calibrate(config, workdir, progress=not quiet)
@@ -240,7 +220,7 @@ def plan(settings: Settings, topology: str, shape: str, adapters: int) -> None:
     if not topology:
         from sycojax.cli import plan_here
 
-        print(plan_here.table(_precise(settings.study_config())))
+        print(plan_here.table(settings.study_config()))
         return
     # Nothing runs, so the accelerator of this machine, if any, is left to others.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -250,16 +230,18 @@ def plan(settings: Settings, topology: str, shape: str, adapters: int) -> None:
     from sycojax.planning.plan import make_plan
     from sycojax.planning.shapes import architecture
     from sycojax.planning.topology import parse as parse_topology
+    from sycojax.weights.precision import exact_products, settled
 
     devices = parse_topology(topology)
-    config = _precise(settings.study_config(), accelerator=devices.chip is not None)
+    config = settled(settings.study_config(), accelerator=devices.chip is not None)
     model, source = architecture(config.base.path, shape)
 
     if adapters:
         print(scale.table(scale.scale(config, model, source, devices, adapters)))
         return
     say = functools.partial(print, file=sys.stderr, flush=True)
-    found = make_plan(config, model, source, devices, say)
+    with exact_products(config.base.dtype):
+        found = make_plan(config, model, source, devices, say)
     print(planning.table(found))
 
 
@@ -360,4 +342,4 @@ def doctor(settings: Settings, workdir: str, ids: bool, against: str) -> None:
             raise SycojaxError(
                 "--against=transformers needs --config=FILE: whose base is compared?"
             )
-        print(against_transformers(_precise(config)))
+        print(against_transformers(config))

@@ -124,12 +124,14 @@ def show(config: StudyConfig, source: Source, tokenizer: Tokenizer, name: str, i
     return "\n".join(parts)
 
 
-def kinds(config: StudyConfig, prompts: Prompts, tokenizer: Tokenizer, row: int = 0) -> list[Shown]:
-    """One example of each kind of prompt, of row number ``row`` of each data set of a config that has as many.
+def kinds(
+    config: StudyConfig, source: Source, prompts: Prompts, tokenizer: Tokenizer, row: int = 0
+) -> list[Shown]:
+    """One example of each kind of prompt, of row number ``row`` of each data set of the config's ``source`` that has as many.
 
     Raises ``SycojaxError`` where a row is wrong, or where template and tokenizer do not fit together.
     """
-    registry, source, seed = evaluations(config.data.probes), source_of(config), config.data.seed
+    registry, seed = evaluations(config.data.probes), config.data.seed
     examples, requests = {}, {}
     for name in (*config.score.evaluations, *registry.added):
         evaluation = registry[name]
@@ -147,7 +149,7 @@ def asked_texts(config: StudyConfig, tokenizer: Tokenizer, *, ids: bool) -> str:
     prompts = prompts_of(config, tokenizer)
     template = prompts.template
     lines = [f"--- written by {template.origin} (sha256 {template.digest[:16]})"]
-    for one in kinds(config, prompts, tokenizer):
+    for one in kinds(config, source_of(config), prompts, tokenizer):
         lines += [f"--- {one.title}", _shown(one.prompt)]
         lines += [f"  {_marked(_shown(answer))}" for answer in one.answers]
         if ids:

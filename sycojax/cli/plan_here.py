@@ -10,13 +10,16 @@ from sycojax.parallel.mesh import in_words
 from sycojax.progress import span
 from sycojax.study.budget import budget_line
 from sycojax.study.estimate import here, seconds_of
+from sycojax.weights.precision import exact_products, settled
 
 
 def table(config: StudyConfig) -> str:
     """Measure a few steps and batches of the study, and say what all of it will take. Nothing is written."""
     store_compiled()
     started = time.perf_counter()
-    base, dropped, stages = here(config)
+    config = settled(config)
+    with exact_products(config.base.dtype):
+        base, dropped, stages = here(config)
     devices = base.mesh.devices
     c, budget = base.config, []
     if config.score.budget_minutes:

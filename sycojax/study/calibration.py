@@ -36,7 +36,7 @@ from sycojax.study.state import State, check_free, holding, state_of
 from sycojax.study.workdir import alone, commit, probe_files, versions
 from sycojax.training.loop import AdapterJob
 from sycojax.weights.frozen import load_frozen
-from sycojax.weights.precision import exact_products
+from sycojax.weights.precision import exact_products, settled
 
 
 def calibrate(
@@ -52,7 +52,7 @@ def calibrate(
     The base's readouts are those of a study with ``config`` in ``workdir``, and are asked there where they were not. Returns
     the path of ``calibration.json``. What is finished and current is skipped. Raises ``SycojaxError`` on anything the user can mend.
     """
-    config, directory = trained_as(config), workdir / NAME
+    config, directory = trained_as(settled(config, workdir)), workdir / NAME
     # In the workdir of another study, its readouts would be replaced.
     kind = on_first(lambda: holding(workdir).kind)
     on_first(lambda: check_free(workdir, "sweep" if kind == "sweep" else "study", config.name))

@@ -28,6 +28,7 @@ from sycojax.requests import Request
 from sycojax.scoring.journal import NOTHING, Section
 from sycojax.scoring.memory import float32_fits
 from sycojax.scoring.scorer import Scorer
+from sycojax.weights.precision import exact_products
 
 ITEMS = 24  # requests that are asked again, of all evaluations
 IN_ARMS = 8  # items of each probe whose headlines are made again
@@ -96,7 +97,7 @@ def _headlines_again(
         if not float32_fits(scorer.base):
             return found | {"float32_lacks": "the memory does not hold it in float32 too"}
         exact = Scorer(_in_float32(scorer.base), scorer.tokenizer, scorer.config)
-        with jax.default_matmul_precision("highest"):
+        with exact_products("float32"):
             found["float32_max_abs"] = moved(exact, [known[r.key] for r in sample])
     return found
 
