@@ -1,8 +1,8 @@
 """How often intervals hold the truth that a report makes of several measures: ``python -m benchmarks.coverage_of_reports``.
 
 Each is called as the report calls it, on made-up answers of one, three or five seeds that lie apart or not; the true number is 0
-but for the letter prior, which seeds that lie apart raise. Printed as Markdown: a table of docs/statistics.md. Takes a quarter of
-an hour; a short version is a test.
+but for the letter prior, which seeds that lie apart raise. Printed as Markdown: a table of docs/statistics.md. Takes five
+minutes; a short version is a test.
 """
 
 from __future__ import annotations
