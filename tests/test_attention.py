@@ -20,6 +20,7 @@ from sycojax.models.base import abstract, merge
 from sycojax.models.compute import Compute
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import LoRAConfig
+from sycojax.models.row_attention import attend_rows
 from sycojax.parallel.mesh import MESH_AXES, make_mesh
 
 LENGTH = 128
@@ -84,6 +85,32 @@ def test_rows_by_xla_are_those_of_jax(length: int):
     q, k, v, weights = (jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in shapes)
     got = _value_and_gradients(_backend("xla", segments), q, k, v, weights)
     _assert_close(got, _value_and_gradients(_reference(segments), q, k, v, weights))
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_rows_are_attended_one_by_one_on_a_cpu(rows: int):
+    """The same numbers, also of one mask for all rows and under a bank's ``vmap``; of several devices, all rows at once."""
+    rng = np.random.default_rng(1)
+    shapes = [(2, rows, 200, n, 8) for n in (4, 2, 2, 4)]
+    lanes = [jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in shapes]
+    segments = jnp.asarray(np.stack([_segments(rows, 200), _segments(rows, 200)[::-1]]))
+
+    def total(attend: Any, q: Any, k: Any, v: Any, weights: Any, segments: Any) -> Any:
+        shared = attend(q, k, v, packed_mask(jnp.ones((1, 200), jnp.int32)))
+        return jnp.sum((attend(q, k, v, packed_mask(segments)) + shared) * weights)
+
+    def mapped(attend: Any) -> Any:
+        each = jax.value_and_grad(functools.partial(total, attend), argnums=(0, 1, 2))
+        return jax.jit(jax.vmap(each))(*lanes, segments)
+
+    _assert_close(
+        mapped(backends.by_xla(make_mesh(1, 1, 1, jax.devices()[:1]))), mapped(attend_rows)
+    )
+    loops = jax.make_jaxpr(lambda q, k, v: _backend("xla", segments[0])(q, k, v))(
+        *(x[0] for x in lanes[:3])
+    )
+    assert (" scan[" in str(loops)) == (rows > 1)
+    assert backends.by_xla(make_mesh(8)) is attend_rows
 
 
 def test_rows_in_bfloat16_keep_their_scores_exact():

@@ -29,8 +29,8 @@ from jax.sharding import Mesh, PartitionSpec
 from sycojax.errors import SycojaxError
 from sycojax.models.attention import packed_mask
 from sycojax.models.config import LlamaConfig
-from sycojax.models.row_attention import SAVED_ATTENTION, attend_rows
-from sycojax.parallel.mesh import batch_axes
+from sycojax.models.row_attention import SAVED_ATTENTION, attend_row_by_row, attend_rows
+from sycojax.parallel.mesh import batch_axes, on_cpu
 
 Attention = Literal["auto", "xla", "cudnn", "splash"]
 Backend = Literal["xla", "cudnn", "splash"]
@@ -78,7 +78,13 @@ def packed_attention(
     mask = packed_mask(segment_ids, ends)
     if backend == "cudnn":
         return functools.partial(by_device(cudnn, mesh, bank_axis), mask)
-    return functools.partial(attend_rows, mask=mask)
+    return functools.partial(by_xla(mesh), mask=mask)
+
+
+def by_xla(mesh: Mesh | None) -> Callable[..., jax.Array]:
+    """``attend_rows`` in the way that suits the devices: (q, k, v, mask) as there. Several devices have their rows at once."""
+    alone = mesh is None or mesh.size == 1
+    return attend_row_by_row if alone and on_cpu(mesh) else attend_rows
 
 
 def by_device(function: Callable[..., jax.Array], mesh: Mesh | None, bank_axis: str | None) -> Any:

@@ -16,12 +16,12 @@ from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
 from sycojax.models.attention import rotary_table, rotate
-from sycojax.models.backends import packed_attention
+from sycojax.models.backends import by_xla, packed_attention
 from sycojax.models.cache import KVCache
 from sycojax.models.compute import DEFAULT, Compute, Dtype, Remat
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import SAVED_PROJECTION, BaseParam, LoRAConfig, Projection
-from sycojax.models.row_attention import SAVED_ATTENTION, attend_rows
+from sycojax.models.row_attention import SAVED_ATTENTION
 from sycojax.parallel.mesh import batch_axes, gathered
 
 HEAD_AXES = ("embed", "vocab")
@@ -183,12 +183,13 @@ class Llama(nnx.Module):
         length = token_ids.shape[1]
         mask = jnp.tril(jnp.ones((length, length), bool))[None, None]
         table = rotary_table(self.config, jnp.arange(length)[None])
+        attend = by_xla(self.compute.mesh)
         graph, state = nnx.split(self.layers)
 
         def body(h: jax.Array, layer: Any) -> tuple[jax.Array, KVCache]:
             layer = nnx.merge(graph, layer)
             q, k, v = layer.queries_keys_values(h, table, None)
-            h = self._by_rows(layer.finish(h, attend_rows(q, k, v, mask), None))
+            h = self._by_rows(layer.finish(h, attend(q, k, v, mask), None))
             return h, KVCache(k.swapaxes(1, 2), v.swapaxes(1, 2))
 
         h, cache = jax.lax.scan(body, self._by_rows(self._embed(token_ids)), state)

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 from sycojax.errors import SycojaxError
 from sycojax.parallel import known_answer
@@ -44,6 +44,13 @@ def batch_axes(bank_axis: str | None = None) -> tuple[str, ...]:
 def row_ways(mesh: Mesh, bank_axis: str | None = None) -> int:
     """Into how many parts the rows of a batch are split."""
     return math.prod(mesh.shape[axis] for axis in batch_axes(bank_axis))
+
+
+def on_cpu(mesh: Mesh | AbstractMesh | None) -> bool:
+    """Whether it is one of CPUs; None: the default devices. One without devices stands for accelerators that are planned for."""
+    if mesh is None:
+        return jax.default_backend() == "cpu"
+    return isinstance(mesh, Mesh) and mesh.devices.flat[0].platform == "cpu"
 
 
 def present_devices() -> list[Any]:

@@ -17,7 +17,7 @@ from sycojax.config import ScoreConfig
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.models.base import FrozenBase
 from sycojax.parallel.distributed import is_first
-from sycojax.parallel.mesh import device_memory, distribute, replicated, row_ways
+from sycojax.parallel.mesh import device_memory, distribute, on_cpu, replicated, row_ways
 from sycojax.progress import Progress
 from sycojax.scoring.bank import abstract_pass, bank_size, pass_width, passes
 from sycojax.scoring.generation import Arrivals, DecodeShape, DecodeState, Generation, View, Weights
@@ -111,8 +111,7 @@ class Decoder:
         """
         if self.config.decode_bank_width:
             return self.config.decode_bank_width
-        on_cpu = self.base.mesh.devices.flat[0].platform == "cpu"
-        return self.config.bank_width if on_cpu else count
+        return self.config.bank_width if on_cpu(self.base.mesh) else count
 
     def together(self, count: int) -> int:
         """``width``, or as many as their adapters leave room for: all of them lie on every device while they are asked."""

@@ -15,7 +15,7 @@ from sycojax.models.backends import Backend
 from sycojax.models.base import abstract_base, device_bytes
 from sycojax.models.compute import Compute, Remat
 from sycojax.models.config import LlamaConfig
-from sycojax.parallel.mesh import MESH_AXES, batch_axes, mesh_sizes
+from sycojax.parallel.mesh import MESH_AXES, batch_axes, mesh_sizes, on_cpu
 
 # The share of a device's memory that weights may take where the config leaves open how they are spread: the rest is for
 # activations, caches and adapters.
@@ -149,10 +149,7 @@ def _rows(config: TrainConfig, compute: Compute) -> int:
     """``micro_batch_rows``, chosen where it is 0."""
     if config.micro_batch_rows:
         return config.micro_batch_rows
-    mesh, ways = compute.mesh, compute.row_ways
-    # A mesh without devices stands for accelerators that are planned for.
-    planned = isinstance(mesh, AbstractMesh)
-    on_cpu = mesh is None or (not planned and mesh.devices.flat[0].platform == "cpu")
-    tokens = CPU_TOKENS if on_cpu else TOKENS
+    ways = compute.row_ways
+    tokens = CPU_TOKENS if on_cpu(compute.mesh) else TOKENS
     each = min(tokens // config.row_length, config.examples_per_step // (4 * ways))
     return ways * max(each, 1)
