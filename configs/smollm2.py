@@ -31,8 +31,6 @@ def get_config(size: str = ""):
     # The sample has 60 items of each probe. What informs and gates is asked of some.
     config.score.audit_items = 30
     config.score.readout_items = 40
-    # A batch takes seconds on two CPU cores, and one is what a stop loses.
-    config.score.batch_tokens = 2048
     if size == "demo":
         config.data.train_limit = 40
         config.data.test_limit = 20

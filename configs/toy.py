@@ -30,7 +30,6 @@ def get_config():
     config.train.eval_every = 60
     config.train.checkpoint_every = 100
     config.score.buckets = (64, 128, 256)
-    config.score.batch_tokens = 2048
     config.score.max_new_tokens = 48
     config.score.audit_items = 16
     config.score.readout_items = 24

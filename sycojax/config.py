@@ -174,7 +174,8 @@ class ScoreConfig:
     # Trained elsewhere: NAME=PATH of a PEFT adapter of this base.
     adapters: tuple[str, ...] = setting((), "records", through="files")
     bank_width: int = setting(1, "nothing")  # configurations that go through one pass together
-    batch_tokens: int = setting(8192, "nothing")  # tokens of one padded scoring batch
+    # Tokens of one padded scoring batch; 0: what the devices do fastest (``scoring.batches``).
+    batch_tokens: int = setting(0, "nothing")
     # Packed row lengths.
     buckets: tuple[int, ...] = setting((64, 128, 256, 512, 1024, 2048, 4096), "nothing")
     decode_batch: int = setting(32, "nothing")  # prompts decoded together, per configuration
@@ -198,8 +199,9 @@ class ScoreConfig:
     def __post_init__(self) -> None:
         if list(self.buckets) != sorted(set(self.buckets)) or not self.buckets:
             raise SycojaxError("score.buckets must be increasing lengths")
-        _at_least(self, 1, "bank_width", "batch_tokens", "decode_batch", "max_new_tokens")
-        _at_least(self, 0, "audit_items", "readout_items", "decode_bank_width", "budget_minutes")
+        _at_least(self, 1, "bank_width", "decode_batch", "max_new_tokens")
+        _at_least(self, 0, "batch_tokens", "audit_items", "readout_items")
+        _at_least(self, 0, "decode_bank_width", "budget_minutes")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,13 +12,16 @@ import jax
 import numpy as np
 import pytest
 import scoring_cases as cases
+from jax.sharding import AbstractMesh
 
 from sycojax.config import ScoreConfig
 from sycojax.data.encode import encode_pair
 from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase
+from sycojax.parallel.mesh import MESH_AXES
 from sycojax.records import Record
 from sycojax.requests import Request
+from sycojax.scoring import batches
 from sycojax.scoring.bank import pass_width
 from sycojax.scoring.scorer import Counts, Scorer
 from sycojax.scoring.tree import Completion
@@ -46,6 +49,15 @@ def scorer(base: FrozenBase) -> Scorer:
 @pytest.fixture(scope="module")
 def scored(scorer: Scorer, bank: Any) -> list[list[Record]]:
     return scorer.score(REQUESTS, bank, progress=False)
+
+
+def test_batches_are_of_a_size_that_suits_the_devices(base: FrozenBase):
+    sizes = Scorer(base, cases.tokenizer(), ScoreConfig()).buckets
+    assert sizes.batch_tokens == batches.CPU_TOKENS
+    planned = AbstractMesh((1, 1, 1), MESH_AXES)  # accelerators that are not here
+    elsewhere = dataclasses.replace(base, compute=dataclasses.replace(base.compute, mesh=planned))
+    sizes = Scorer(elsewhere, cases.tokenizer(), ScoreConfig()).buckets
+    assert sizes.batch_tokens == batches.TOKENS
 
 
 def member(bank: Any, index: int) -> Any:

@@ -59,7 +59,7 @@ class SycojaxLM(TemplateLM):
         prefix_token_id: int | None = None,
         fsdp: int = 1,
         tensor: int = 1,
-        batch_tokens: int = 8192,
+        batch_tokens: int = 0,
         batch_size: int | str = 1,
         max_batch_size: int | None = None,
         device: str | None = None,
@@ -70,7 +70,7 @@ class SycojaxLM(TemplateLM):
 
         ``dtype`` float32, bfloat16 or auto (bfloat16 where the checkpoint is); ``max_length`` shortens the context;
         ``add_bos_token`` and ``prefix_token_id`` as in ``hf``; ``fsdp`` and ``tensor`` split the weights over
-        devices; ``batch_tokens`` are scored at once. ``batch_size`` above 1 is the number of texts continued
+        devices; ``batch_tokens`` are scored at once (0: chosen for the devices). ``batch_size`` above 1 is the number of texts continued
         together (32 by default); no result depends on it. ``device`` must be where jax runs. No code is ever
         taken from a checkpoint, so ``trust_remote_code`` changes nothing here. Raises ``SycojaxError`` on
         anything else, and when the model cannot be loaded.

@@ -22,12 +22,20 @@ from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
 from sycojax.models.base import FrozenBase, merge
 from sycojax.parallel.distributed import is_first
-from sycojax.parallel.mesh import batch_sharding, distribute, replicated, row_ways
+from sycojax.parallel.mesh import batch_sharding, distribute, on_cpu, replicated, row_ways
 from sycojax.progress import Progress
 from sycojax.records import Record
 from sycojax.requests import Request
 from sycojax.scoring.bank import abstract_pass, bank_size, member, pass_width, passes
-from sycojax.scoring.batches import Batch, BatchArrays, Buckets, batch_size, chunk_slots
+from sycojax.scoring.batches import (
+    CPU_TOKENS,
+    TOKENS,
+    Batch,
+    BatchArrays,
+    Buckets,
+    batch_size,
+    chunk_slots,
+)
 from sycojax.scoring.decode import Decoder
 from sycojax.scoring.journal import NOTHING, Section
 from sycojax.scoring.prepare import Encoder, Prepared, Programs, arrange_completions, prepare
@@ -78,7 +86,7 @@ class Scorer:
         self.decoder = Decoder(base, tokenizer, config, ends)
         self.buckets = Buckets(
             config.buckets,
-            config.batch_tokens,
+            config.batch_tokens or (CPU_TOKENS if on_cpu(base.mesh) else TOKENS),
             devices=row_ways(base.mesh),
             attention_cost=_attention_cost(base),
         )
@@ -237,7 +245,7 @@ class Scorer:
 
         def choose(tokens: int) -> tuple[Buckets, set[int]]:
             sizes = {size for _, w, size in self._shapes if w == width}
-            size = batch_size(tokens, self.config.batch_tokens, sizes)
+            size = batch_size(tokens, self.buckets.batch_tokens, sizes)
             compiled = {length for length, w, s in self._shapes if (w, s) == (width, size)}
             return dataclasses.replace(self.buckets, batch_tokens=size), compiled
 
