@@ -18,7 +18,14 @@ from sycojax.models.attention import packed_mask, rotary_table, rotate
 from sycojax.models.base import abstract, initial_lora, merge, parameter_count, unstack
 from sycojax.models.cache import KVCache
 from sycojax.models.compute import Compute
-from sycojax.models.lora import ATTENTION_TARGETS, TARGETS, LoRAConfig, Projection
+from sycojax.models.lora import (
+    ATTENTION_TARGETS,
+    SAVED_PROJECTION,
+    TARGETS,
+    LoRAConfig,
+    Projection,
+    dropped_out,
+)
 from sycojax.parallel.mesh import batch_sharding, make_mesh
 from sycojax.planning.shapes import SHAPES
 from sycojax.weights.huggingface import load_base
@@ -348,6 +355,21 @@ def test_dropout_masks_are_fresh_per_projection_row_and_token():
     # A row's mask is its own, whatever stands beside it.
     np.testing.assert_array_equal(_masks("q_proj", x[:1], keys[1:]), masks["q_proj"][1:])
     np.testing.assert_array_equal(_masks("q_proj", x, None), x)
+
+
+@pytest.mark.parametrize("width", [8, 13, 64])
+def test_a_mask_of_bits_is_the_mask_that_was_drawn(width: int):
+    """Also where a width is no multiple of 8, and in the gradient, which reads the bits."""
+    x, keys = jnp.ones((2, 3, width)), jax.random.split(jax.random.key(0), 2)
+    words = [jax.random.bits(key, (3, -(-width // 2)), jnp.uint32) for key in keys]
+    halves = np.stack([np.concatenate([w & 0xFFFF, w >> 16], axis=-1)[:, :width] for w in words])
+    want = np.where(halves >= round(0.25 * 65536), np.float32(4 / 3), 0)
+    np.testing.assert_array_equal(dropped_out(x, keys, 0.25), want)
+    policy = jax.checkpoint_policies.save_only_these_names(SAVED_PROJECTION)
+    dropped = jax.checkpoint(lambda x: dropped_out(x, keys, 0.25), policy=policy)
+    np.testing.assert_array_equal(jax.grad(lambda x: dropped(x).sum())(x), want)
+    kept = jax.tree.leaves(jax.eval_shape(lambda x: jax.vjp(dropped, x)[1], x))
+    assert [leaf.shape for leaf in kept if leaf.dtype == jnp.uint8] == [(2, 3, -(-width // 8))]
 
 
 def test_dropout_masks_are_fresh_per_layer():

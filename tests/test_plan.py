@@ -317,9 +317,10 @@ def test_what_a_backward_pass_stores_is_chosen_by_memory(
     assert compute.remat == remat
 
 
-def test_what_is_stored_is_what_the_backward_pass_keeps() -> None:
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_what_is_stored_is_what_the_backward_pass_keeps(dropout: float) -> None:
     """Against the arrays that a backward pass is handed: what 16 more tokens add to them."""
-    lora = LoRAConfig(rank=3, dropout=0.0)
+    lora = LoRAConfig(rank=3, dropout=dropout)
     compute = Compute("bfloat16", remat="dots")
     split = abstract(SMALL, lora, compute)
 
@@ -327,14 +328,18 @@ def test_what_is_stored_is_what_the_backward_pass_keeps() -> None:
         ids = jnp.ones((rows, 16), jnp.int32)
 
         def pull(lora: Any, params: Any) -> Any:
-            return jax.vjp(lambda own: merge(split.graph, own, params).hidden(ids, ids, ids), lora)[
-                1
-            ]
+            def hidden(own: Any) -> Any:
+                keys = jax.random.split(jax.random.key(0), rows)
+                return merge(split.graph, own, params).hidden(ids, ids, ids, dropout_keys=keys)
+
+            return jax.vjp(hidden, lora)[1]
 
         leaves = jax.tree.leaves(jax.eval_shape(pull, split.lora, split.base))
         return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
 
-    assert (handed(5) - handed(4)) / 16 == pytest.approx(stored_bytes(SMALL, 3, compute), rel=0.1)
+    stored = stored_bytes(SMALL, lora, compute)
+    assert (handed(5) - handed(4)) / 16 == pytest.approx(stored, rel=0.1)
+    assert (stored > stored_bytes(SMALL, LoRAConfig(rank=3, dropout=0.0), compute)) == (dropout > 0)
 
 
 @pytest.mark.parametrize(

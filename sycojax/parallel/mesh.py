@@ -50,7 +50,7 @@ def on_cpu(mesh: Mesh | AbstractMesh | None) -> bool:
     """Whether it is one of CPUs; None: the default devices. One without devices stands for accelerators that are planned for."""
     if mesh is None:
         return jax.default_backend() == "cpu"
-    return isinstance(mesh, Mesh) and mesh.devices.flat[0].platform == "cpu"
+    return not isinstance(mesh, AbstractMesh) and mesh.devices.flat[0].platform == "cpu"
 
 
 def present_devices() -> list[Any]:

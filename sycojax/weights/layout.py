@@ -15,6 +15,7 @@ from sycojax.models.backends import Backend
 from sycojax.models.base import abstract_base, device_bytes
 from sycojax.models.compute import Compute, Remat
 from sycojax.models.config import LlamaConfig
+from sycojax.models.lora import LoRAConfig
 from sycojax.parallel.mesh import MESH_AXES, batch_axes, mesh_sizes, on_cpu
 
 # The share of a device's memory that weights may take where the config leaves open how they are spread: the rest is for
@@ -103,23 +104,28 @@ def chosen_remat(
     rows = math.ceil(_rows(train, compute) / compute.row_ways)
     lanes = math.ceil(train.bank_width / compute.bank_ways)
     tokens = lanes * rows * train.row_length
-    stored = tokens * stored_bytes(architecture, config.lora.rank, compute)
+    stored = tokens * stored_bytes(architecture, config.lora, compute)
     return "dots" if device_bytes(params) + stored <= STORED_SHARE * memory else "full"
 
 
-def stored_bytes(c: LlamaConfig, rank: int, compute: Compute) -> float:
-    """What remat "dots" stores of one token in all layers on one device, with adapters of ``rank`` on all projections.
+def stored_bytes(c: LlamaConfig, lora: LoRAConfig, compute: Compute) -> float:
+    """What remat "dots" stores of one token in all layers on one device, with adapters of this rank on all projections.
 
     The residual stream, the results of the seven projections and of attention, the normalisers of its heads and the
-    adapters' narrow products, both float32. ``tensor`` splits all but the first, the two results that are as wide, and the last.
+    adapters' narrow products, both float32, and a bit for each entry of dropout's masks. ``tensor`` splits all but the first, the two
+    results that are as wide, the narrow products, and the masks of what is as wide as the stream.
     """
     tensor = 1 if compute.mesh is None else compute.mesh.shape["tensor"]
     queries, keys = c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim
     split = 2 * queries + 2 * keys + 2 * c.intermediate_size
     size = jnp.dtype(compute.dtype).itemsize
     wide = size * (3 * c.hidden_size + split / tensor)
-    narrow = 4 * (c.num_attention_heads / tensor + 7 * rank)
-    return c.num_hidden_layers * (wide + narrow)
+    narrow = 4 * (c.num_attention_heads / tensor + 7 * lora.rank)
+    stream, heads, inner = (
+        -(-width // 8) for width in (c.hidden_size, queries, c.intermediate_size)
+    )
+    masks = 5 * stream + (heads + inner) / tensor
+    return c.num_hidden_layers * (wide + narrow + (masks if lora.dropout else 0))
 
 
 def laid_out(config: TrainConfig, compute: Compute) -> TrainConfig:
