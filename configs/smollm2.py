@@ -26,7 +26,6 @@ def get_config(size: str = ""):
     config.train.epochs = 3.0
     config.train.row_length = 512
     config.train.warmup_steps = 5
-    config.train.logits_chunk = 256
     config.score.max_new_tokens = 256
     # The sample has 60 items of each probe. What informs and gates is asked of some.
     config.score.audit_items = 30

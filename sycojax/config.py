@@ -131,8 +131,8 @@ class TrainConfig:
     # (``weights.layout``). What does not fill a pass is computed as padding: 16 examples of 150 tokens fill five
     # rows of 512, so four rows a pass waste three.
     micro_batch_rows: int = setting(0, "nothing")
-    # Places whose logits exist at one time, per device, those with a loss alone. 0 = all places of the pass.
-    logits_chunk: int = setting(256, "nothing")
+    # Places whose logits exist at one time, per device, those with a loss alone; 0: what suits these devices.
+    logits_chunk: int = setting(0, "nothing")
     learning_rate: float = setting(2e-4, "adapter", own=True)
     warmup_steps: int = setting(100, "adapter", own=True)
     schedule: Literal["cosine", "constant"] = setting("cosine", "adapter", own=True)

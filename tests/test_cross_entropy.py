@@ -48,6 +48,12 @@ def test_loss_and_gradient_are_those_of_whole_logits(chunk: int, share: float):
     # Without a gradient, as in validation, it is the same number.
     alone = jax.jit(functools.partial(weighted_cross_entropy, chunk=chunk))(*inputs)
     np.testing.assert_allclose(alone, got[0], rtol=1e-6)
+    # A table of embeddings that is the head, too, is the kernel turned round.
+    hidden, kernel, *targets = inputs
+    tied = functools.partial(weighted_cross_entropy, chunk=chunk, tied=True)
+    found = _both(tied, hidden, kernel.T.copy(), *targets)
+    np.testing.assert_allclose(found[0], want[0], rtol=2e-6)
+    np.testing.assert_allclose(found[1], want[1], rtol=1e-5, atol=1e-6)
 
 
 def test_bank_and_mesh_give_the_same():
@@ -61,10 +67,12 @@ def test_bank_and_mesh_give_the_same():
         np.testing.assert_allclose(values[lane], want[0], rtol=2e-6)
         np.testing.assert_allclose(gradients[lane], want[1], rtol=1e-5, atol=1e-6)
     mesh = make_mesh(2, 2, 2)
-    got = _both(functools.partial(weighted_cross_entropy, chunk=5, mesh=mesh), *many)
     want = _both(_whole, *many)
-    np.testing.assert_allclose(got[0], want[0], rtol=2e-6)
-    np.testing.assert_allclose(got[1], want[1], rtol=1e-5, atol=1e-6)
+    for tied in (False, True):
+        spread = functools.partial(weighted_cross_entropy, chunk=5, mesh=mesh, tied=tied)
+        got = _both(spread, many[0], many[1].T.copy() if tied else many[1], *many[2:])
+        np.testing.assert_allclose(got[0], want[0], rtol=2e-6)
+        np.testing.assert_allclose(got[1], want[1], rtol=1e-5, atol=1e-6)
 
 
 def test_chunks_without_a_target_are_not_computed():
@@ -96,3 +104,17 @@ def test_whole_logits_never_exist():
     logits = 4 * places * vocabulary
     assert temporaries(_whole) > logits
     assert temporaries(functools.partial(weighted_cross_entropy, chunk=chunk)) < logits / 8
+
+
+def test_a_table_is_multiplied_as_it_lies():
+    """Turned round for the product, it would be copied with every pass."""
+    width, vocabulary = 256, 4096
+    shapes = (
+        jax.ShapeDtypeStruct((1, 64, width), jnp.float32),
+        jax.ShapeDtypeStruct((vocabulary, width), jnp.float32),
+        jax.ShapeDtypeStruct((1, 64), jnp.int32),
+        jax.ShapeDtypeStruct((1, 64), jnp.float32),
+    )
+    tied = functools.partial(weighted_cross_entropy, chunk=16, tied=True)
+    compiled = jax.jit(jax.value_and_grad(tied)).lower(*shapes).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 4 * width * vocabulary

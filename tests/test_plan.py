@@ -358,8 +358,10 @@ def test_rows_of_a_pass_are_chosen_for_the_devices(
         devices=np.array([device]), shape={"data": ways, "fsdp": 1, "tensor": 1}
     )
     train = study(config).train
-    assert laid_out(train, Compute(mesh=mesh)).micro_batch_rows == rows
-    asked = dataclasses.replace(train, micro_batch_rows=3 * ways)
+    chosen = laid_out(dataclasses.replace(train, logits_chunk=0), Compute(mesh=mesh))
+    assert chosen.micro_batch_rows == rows
+    assert chosen.logits_chunk == (64 if platform == "cpu" else 256)
+    asked = dataclasses.replace(train, micro_batch_rows=3 * ways, logits_chunk=100)
     assert laid_out(asked, Compute(mesh=mesh)) == asked
 
 

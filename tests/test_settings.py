@@ -95,7 +95,7 @@ CHANGES: dict[str, Any] = {
     "train.examples_per_step": 8,
     "train.row_length": 128,
     "train.micro_batch_rows": 8,
-    "train.logits_chunk": 0,
+    "train.logits_chunk": 128,
     "train.learning_rate": 1e-3,
     "train.warmup_steps": 3,
     "train.schedule": "constant",

@@ -6,8 +6,8 @@ cannot, or where its value says that it is switched off; otherwise the checkpoin
 
 from __future__ import annotations
 
-import sys
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
@@ -99,7 +99,11 @@ class Attributes:
 
 def finite(value: Any) -> TypeGuard[float]:
     """Whether this is a number that a float holds, and neither infinite nor NaN."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) <= sys.float_info.max
+    )
 
 
 def _means_nothing(name: str, value: Any) -> bool:

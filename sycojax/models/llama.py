@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
+from sycojax.models import head
 from sycojax.models.attention import rotary_table, rotate
 from sycojax.models.backends import by_xla, packed_attention
 from sycojax.models.cache import KVCache
@@ -22,9 +23,7 @@ from sycojax.models.compute import DEFAULT, Compute, Dtype, Remat
 from sycojax.models.config import LlamaConfig
 from sycojax.models.lora import SAVED_PROJECTION, BaseParam, LoRAConfig, Projection
 from sycojax.models.row_attention import SAVED_ATTENTION
-from sycojax.parallel.mesh import batch_axes, gathered
-
-HEAD_AXES = ("embed", "vocab")
+from sycojax.parallel.mesh import batch_axes
 
 
 class RMSNorm(nnx.Module):
@@ -124,7 +123,7 @@ class Embedding(nnx.Module):
 class Head(nnx.Module):
     def __init__(self, c: LlamaConfig, dtype: Dtype, rngs: nnx.Rngs):
         kernel = jax.random.normal(rngs.params(), (c.hidden_size, c.vocab_size), jnp.float32) * 0.02
-        self.kernel = BaseParam(kernel.astype(dtype), axes=HEAD_AXES)
+        self.kernel = BaseParam(kernel.astype(dtype), axes=("embed", "vocab"))
 
 
 class Llama(nnx.Module):
@@ -221,21 +220,24 @@ class Llama(nnx.Module):
             out.append(cache)
         return self._by_rows(self.norm(h))[:, 0], tuple(out)
 
-    def logits(self, hidden: jax.Array, head: jax.Array | None = None) -> jax.Array:
-        """Vocabulary logits float32 [..., V] of hidden states [..., D]; ``head`` is ``whole_head``, once for many."""
-        head = self.head() if head is None else head
-        return jnp.matmul(hidden, head, preferred_element_type=jnp.float32)
+    def logits(self, hidden: jax.Array, kernel: jax.Array | None = None) -> jax.Array:
+        """Vocabulary logits float32 [..., V] of hidden states [..., D]; ``kernel`` is ``whole_kernel``, once for many."""
+        return head.logits(hidden, self.kernel() if kernel is None else kernel, self.tied)
 
-    def whole_head(self) -> jax.Array:
-        """``head`` gathered from its parts on ``fsdp``, to be done once before a loop and not in every turn of it."""
-        head, mesh = self.head(), self.compute.mesh
-        return head if mesh is None else gathered(head, mesh, HEAD_AXES)
+    def whole_kernel(self) -> jax.Array:
+        """``kernel`` gathered from its parts on ``fsdp``, to be done once before a loop and not in every turn of it."""
+        return head.whole(self.kernel(), self.tied, self.compute.mesh)
 
-    def head(self) -> jax.Array:
-        """The kernel [D, V] that turns hidden states into logits."""
-        if self.lm_head is None:
-            return self.embed_tokens.embedding[...].T
-        return self.lm_head.kernel[...]
+    def kernel(self) -> jax.Array:
+        """What turns hidden states into logits: the head's kernel [D, V], or, ``tied``, the embedding table [V, D]."""
+        return (
+            self.embed_tokens.embedding[...] if self.lm_head is None else self.lm_head.kernel[...]
+        )
+
+    @property
+    def tied(self) -> bool:
+        """Whether the embedding table is the head, too."""
+        return self.lm_head is None
 
     def _embed(self, token_ids: jax.Array) -> jax.Array:
         """Rows of the embedding table [B, T, D], split over ``data``, and along D over ``fsdp`` as the table is."""

@@ -174,7 +174,9 @@ def _packed(kept: jax.Array) -> jax.Array:
     """bool [..., D] -> uint8 [..., D / 8], rounded up: bit i of a byte is from the i-th eighth, so that no array is transposed."""
     short = -kept.shape[-1] % 8
     eighths = jnp.split(jnp.pad(kept, [(0, 0)] * (kept.ndim - 1) + [(0, short)]), 8, axis=-1)
-    return functools.reduce(jnp.bitwise_or, (e.astype(jnp.uint8) << i for i, e in enumerate(eighths)))
+    return functools.reduce(
+        jnp.bitwise_or, (e.astype(jnp.uint8) << i for i, e in enumerate(eighths))
+    )
 
 
 def _unpacked(bits: jax.Array, width: int) -> jax.Array:

@@ -56,7 +56,7 @@ class Weights(NamedTuple):
 
     layers: list[Any]  # of the base, a tree per layer
     adapters: list[Any]  # likewise; a leading axis W with a bank
-    head: jax.Array  # [D, V]
+    head: jax.Array  # as ``Llama.kernel``
 
 
 class View(NamedTuple):
@@ -174,7 +174,7 @@ class Generation:
             apart(params["layers"], axes.base["layers"]),
             # The layers are the second axis of a bank.
             apart(lora["layers"], axes.lora["layers"], int(banked), bank=banked, bank_axis=axis),
-            merge(base.graph_of(width), lora, params).whole_head(),
+            merge(base.graph_of(width), lora, params).whole_kernel(),
         )
 
     def _advance(

@@ -336,7 +336,7 @@ class Scorer:
         by_rows = batch_sharding(self.base.mesh, bank_axis=self.base.compute.axis_of(width))
         hidden = model.hidden(arrays.token_ids, arrays.positions, arrays.segment_ids, arrays.ends)
         hidden = hidden.reshape(-1, hidden.shape[2])
-        chunk, head = chunk_slots(len(hidden), self.buckets.devices), model.whole_head()
+        chunk, kernel = chunk_slots(len(hidden), self.buckets.devices), model.whole_kernel()
 
         # The number of chunks is data: only the logits that are read are computed, and no two chunks'
         # logits exist at the same time.
@@ -344,7 +344,7 @@ class Scorer:
             at = jax.lax.dynamic_slice_in_dim(arrays.read_at, index * chunk, chunk)
             tokens = jax.lax.dynamic_slice_in_dim(arrays.read_tokens, index * chunk, chunk)
             rows = jax.lax.with_sharding_constraint(hidden[at], by_rows)
-            logits = model.logits(rows, head)
+            logits = model.logits(rows, kernel)
             chosen = jnp.take_along_axis(logits, tokens, axis=1)
             logprobs = chosen - jax.nn.logsumexp(logits, axis=1, keepdims=True)
             argmax = jnp.argmax(logits, axis=1).astype(jnp.int32)

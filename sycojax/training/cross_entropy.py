@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from sycojax.models import head
 from sycojax.parallel.mesh import batch_axes, row_ways
 
 
@@ -33,11 +34,13 @@ def weighted_cross_entropy(
     chunk: int,
     mesh: Mesh | None = None,
     bank_axis: str | None = None,
+    *,
+    tied: bool = False,
 ) -> jax.Array:
     """``sum(weights * -log softmax(hidden @ kernel)[target])``, a float32 scalar.
 
-    ``hidden`` [B, T, D]; ``kernel`` [D, V], frozen: its gradient is not computed (zero); ``target_ids`` int32 and
-    ``weights`` float32 [B, T]. ``chunk`` positions at a time, per device of the batch axes of ``mesh``: each of them
+    ``hidden`` [B, T, D]; ``kernel`` [D, V] ([V, D] where ``tied``), frozen: its gradient is not computed (zero);
+    ``target_ids`` int32 and ``weights`` float32 [B, T]. ``chunk`` positions at a time, per device of the batch axes of ``mesh``: each of them
     chooses among its own rows, and all compute as many chunks as the one with the most positions. ``bank_axis``: the
     mesh axis that a bank, of which this is one adapter, is laid over.
     """
@@ -51,21 +54,25 @@ def weighted_cross_entropy(
 
     if mesh is not None and mesh.size > 1:
         # Brought together once, not once per chunk.
-        kernel = _constrain(kernel, mesh, None, "tensor")
+        kernel = head.whole(kernel, tied, mesh)
     targets = Targets(grouped(target_ids), grouped(weights))
-    return _chunked(chunk, grouped(hidden), kernel, targets)
+    return _chunked(chunk, tied, grouped(hidden), kernel, targets)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _chunked(chunk: int, hidden: jax.Array, kernel: jax.Array, targets: Targets) -> jax.Array:
-    return _over_chunks(chunk, hidden, kernel, targets, gradient=False)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _chunked(
+    chunk: int, tied: bool, hidden: jax.Array, kernel: jax.Array, targets: Targets
+) -> jax.Array:
+    return _over_chunks(chunk, tied, hidden, kernel, targets, gradient=False)[0]
 
 
-def _chunked_forward(chunk: int, hidden: jax.Array, kernel: jax.Array, targets: Targets) -> Any:
-    return _over_chunks(chunk, hidden, kernel, targets, gradient=True)
+def _chunked_forward(
+    chunk: int, tied: bool, hidden: jax.Array, kernel: jax.Array, targets: Targets
+) -> Any:
+    return _over_chunks(chunk, tied, hidden, kernel, targets, gradient=True)
 
 
-def _chunked_backward(chunk: int, gradient: jax.Array, cotangent: jax.Array) -> Any:
+def _chunked_backward(chunk: int, tied: bool, gradient: jax.Array, cotangent: jax.Array) -> Any:
     return (gradient * cotangent).astype(gradient.dtype), None, None
 
 
@@ -73,7 +80,13 @@ _chunked.defvjp(_chunked_forward, _chunked_backward)
 
 
 def _over_chunks(
-    chunk: int, hidden: jax.Array, kernel: jax.Array, targets: Targets, *, gradient: bool
+    chunk: int,
+    tied: bool,
+    hidden: jax.Array,
+    kernel: jax.Array,
+    targets: Targets,
+    *,
+    gradient: bool,
 ) -> tuple[jax.Array, jax.Array | None]:
     """The loss of hidden [G, N, D], and its gradient with respect to it where asked for."""
     groups, count, _ = hidden.shape
@@ -92,7 +105,7 @@ def _over_chunks(
         target = jnp.take_along_axis(targets.token_ids, at, axis=1)
         weight = jnp.take_along_axis(targets.weights, at, axis=1)
         weight = jnp.where(jax.lax.dynamic_slice_in_dim(real, i * chunk, chunk), weight, 0.0)
-        logits = jnp.matmul(h, kernel, preferred_element_type=jnp.float32)
+        logits = head.logits(h, kernel, tied)
         normaliser = jax.nn.logsumexp(logits, axis=-1)
         chosen = jnp.take_along_axis(logits, target[..., None], axis=-1)[..., 0]
         total += jnp.sum(weight * (normaliser - chosen))
@@ -100,9 +113,7 @@ def _over_chunks(
             # d/dlogits = weight * (softmax - onehot), rounded to the weights' dtype for the matmul.
             is_target = jnp.arange(logits.shape[-1]) == target[..., None]
             pull = weight[..., None] * (jnp.exp(logits - normaliser[..., None]) - is_target)
-            back = jnp.einsum(
-                "gcv,dv->gcd", pull.astype(h.dtype), kernel, preferred_element_type=jnp.float32
-            )
+            back = head.pulled_back(pull.astype(h.dtype), kernel, tied)
             gradients = jax.lax.dynamic_update_slice_in_dim(
                 gradients, back.astype(h.dtype), i * chunk, axis=1
             )

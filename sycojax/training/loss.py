@@ -45,7 +45,8 @@ def loss(
     if logits_chunk:
         c = model.compute
         return weighted_cross_entropy(
-            hidden, model.head(), rows.target_ids, rows.loss_weights, logits_chunk, c.mesh, c.bank_axis
+            hidden, model.kernel(), rows.target_ids, rows.loss_weights, logits_chunk, c.mesh, c.bank_axis,
+            tied=model.tied,
         )  # fmt: skip
     logits = model.logits(hidden)
     target = jnp.take_along_axis(logits, rows.target_ids[..., None], axis=-1)[..., 0]

@@ -27,6 +27,9 @@ STORED_SHARE = 0.8
 # Tokens of one device's share of a pass where the config leaves that open: on a CPU what its caches hold, elsewhere
 # several times the tokens from which on a matrix product is bound by arithmetic and not by reading weights.
 CPU_TOKENS, TOKENS = 256, 1024
+# Places whose logits exist at a time where the config leaves that open: the last of a pass fill half on average, and a CPU computes
+# the rest for nothing, while an accelerator would read the head more often than it pays.
+CPU_CHUNK, CHUNK = 64, 256
 
 
 def computed_on(
@@ -129,14 +132,17 @@ def stored_bytes(c: LlamaConfig, lora: LoRAConfig, compute: Compute) -> float:
 
 
 def laid_out(config: TrainConfig, compute: Compute) -> TrainConfig:
-    """The config with ``micro_batch_rows``, where it is 0, chosen for the devices: a function of the two alone.
+    """The config with ``micro_batch_rows`` and ``logits_chunk``, where they are 0, chosen for the devices: a function of the two alone.
 
-    At most a quarter of a step, if the devices allow: packed examples fill as few as a third of a step's rows, and what
+    Of rows at most a quarter of a step, if the devices allow: packed examples fill as few as a third of a step's rows, and what
     does not fill the last pass is computed for nothing. Raises ``SycojaxError`` where rows or adapters cannot be split
     evenly over the devices.
     """
     ways = compute.row_ways
-    config = dataclasses.replace(config, micro_batch_rows=_rows(config, compute))
+    chunk = config.logits_chunk or (CPU_CHUNK if on_cpu(compute.mesh) else CHUNK)
+    config = dataclasses.replace(
+        config, micro_batch_rows=_rows(config, compute), logits_chunk=chunk
+    )
     if config.micro_batch_rows % ways:
         raise SycojaxError(
             f"train.micro_batch_rows={config.micro_batch_rows} must be a multiple of mesh "
