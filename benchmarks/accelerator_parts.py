@@ -150,7 +150,7 @@ def generate(
     benches: Benches, repeats: int, quantization: Quantization = "none", width: int = 1
 ) -> Figures:
     """Greedy answers."""
-    return _figures(*decode.measure(benches.of(quantization), repeats, False, width))
+    return _figures(decode.line(benches.of(quantization), repeats, False, width=width))
 
 
 def generate_peer(benches: Benches, repeats: int) -> Figures:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from benchmarks import peers
@@ -17,12 +18,15 @@ from sycojax.scoring.texts import Prompt
 BATCHES = (8, 16, 32, 64)  # of the peer, tried
 
 
-def prompts(bench: Bench) -> list[str]:
-    """gsm8k questions as a study asks them, of the middle half by length, over again where there are too few."""
+def prompts(bench: Bench, count: int | None = None) -> list[str]:
+    """gsm8k questions as a study asks them, of the middle half by length, over again where there are too few.
+
+    ``count`` of them, or as many as the shape's last line has.
+    """
     asked = bench.data(evaluations=("gsm8k",)).requests["gsm8k"]
     texts = sorted((request.prompt for request in asked if request.max_new_tokens), key=len)
     middle = texts[len(texts) // 4 : -(len(texts) // 4) or None]
-    return list(itertools.islice(itertools.cycle(middle), bench.shape.decoded))
+    return list(itertools.islice(itertools.cycle(middle), count or bench.shape.decoded[-1]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +49,16 @@ class Peer:
         return self.bench.tokenizer.decode([i for i in ids if i < self.bench.tokenizer.vocab_size])
 
 
-def measure(bench: Bench, repeats: int, peer: bool, width: int = 1) -> list[Line]:
-    """The line of one shape; ``width`` configurations are decoded in one bank, the peer has one."""
+def measure(bench: Bench, repeats: int, peer: bool) -> Iterator[Line]:
+    """A line for each number of prompts of the shape."""
+    for count in bench.shape.decoded:
+        yield line(bench, repeats, peer, count)
+
+
+def line(bench: Bench, repeats: int, peer: bool, count: int | None = None, width: int = 1) -> Line:
+    """The line of so many prompts; ``width`` configurations are decoded in one bank, the peer has one."""
     shape, tokenizer = bench.shape, bench.tokenizer
-    texts, bank = prompts(bench), bench.zero_bank(width)
+    texts, bank = prompts(bench, count), bench.zero_bank(width)
     settings = dataclasses.replace(shape.score, bank_width=width)
     decoder = Decoder(bench.base, tokenizer, settings)
     whole, half = (
@@ -83,7 +93,7 @@ def measure(bench: Bench, repeats: int, peer: bool, width: int = 1) -> list[Line
             "gb_per_second_of_steps": steps / 1e9,
             "share_of_bandwidth_of_steps": steps / known.bandwidth,
         }
-    return [compared(
+    return compared(
         "decode", shape.name, device(), timings, tokens, "tokens/s",
         **details, prompts=len(texts), generated_tokens=tokens, batch=decoder.rows, width=width,
-    )]  # fmt: skip
+    )  # fmt: skip

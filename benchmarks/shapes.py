@@ -59,7 +59,7 @@ class Shape:
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     score: ScoreConfig = dataclasses.field(default_factory=ScoreConfig)
     items: int = 4  # drawn per benchmark and probe
-    decoded: int = 64  # prompts
+    decoded: tuple[int, ...] = (64,)  # prompts, a line for each
     new_tokens: int = 64
 
     def compute(self, architecture: LlamaConfig) -> Compute:
@@ -76,7 +76,12 @@ def _settings(name: str) -> StudyConfig:
 
 
 _SMOLLM2 = Shape(
-    "smollm2", planning.SHAPES["smollm2_135m"], texts="sample", items=2, decoded=16, new_tokens=32
+    "smollm2",
+    planning.SHAPES["smollm2_135m"],
+    texts="sample",
+    items=2,
+    decoded=(16, 64),
+    new_tokens=32,
 )
 _TOY, _LLAMA2_7B = _settings("toy"), _settings("llama2_7b")
 # As in configs/llama2_7b.py, but in passes that fill an accelerator of 80 GB or more: 72 examples of the sample fill 29 to
@@ -106,7 +111,7 @@ SHAPES = {
             dataclasses.replace(_llama(64, 2, 4, 192), vocab_size=1474),
             train=TrainConfig(row_length=128),
             items=1,
-            decoded=4,
+            decoded=(4,),
             new_tokens=4,
         ),
     )
