@@ -23,6 +23,7 @@ from benchmarks.shapes import Bench
 from sycojax.models.base import merge, unstack
 from sycojax.models.cache import KVCache
 from sycojax.planning.roofline import matmul_weights
+from sycojax.scoring.generation import argmax
 from sycojax.study.effort import product
 
 TOKENS, LENGTHS = 2048, (128, 512, 1024)  # of a pass, and of its rows
@@ -85,7 +86,7 @@ def _step_line(bench: Bench, repeats: int, rows: int) -> Line:
             ids, caches = carry
             slots = jnp.full(rows, SLOTS - STEPS, jnp.int32) + place
             hidden, caches = model.step(ids, slots, caches, layers)
-            return jnp.argmax(model.logits(hidden), axis=-1).astype(jnp.int32), caches
+            return argmax(model.logits(hidden)), caches
 
         start = jnp.ones(rows, jnp.int32), (KVCache(zeros, zeros),) * c.num_hidden_layers
         return jax.lax.fori_loop(0, STEPS, feed, start)[0]

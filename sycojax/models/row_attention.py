@@ -33,8 +33,8 @@ def attend_rows(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> ja
 def attend_row_by_row(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array) -> jax.Array:
     """``attend_rows``, one row after another, so that what exists of one stays in a CPU's caches.
 
-    On two cores, with 9 heads of 64 on 3, rows of 512, four or more together: forward 1.9 times as fast in float32 and 2.6 times in
-    bfloat16, with gradients 1.1 to 1.6 times. Rows of one block gain nothing.
+    It brought a forward pass of SmolLM2-135M's shape over four rows of 512, in bfloat16 on two cores, from 65 to 83 % of a product's
+    speed (``python -m benchmarks layers``). Rows of one block gain nothing.
     """
     if q.shape[0] == 1 or q.shape[1] <= BLOCK:
         return attend_rows(q, k, v, mask)

@@ -17,8 +17,8 @@ from sycojax.scoring.tree import SLOT_TOKENS, Completion, Segment, joined, segme
 ROUND = 128
 # A row length without a compiled program yet is worth one when it saves the work of so many batches.
 WORTH_COMPILING = 4
-# Tokens of a batch where the config leaves that open: on a CPU a pass over 2,048 tokens takes a tenth less for each than over
-# 8,192 (SmolLM2-135M), and leaves less room empty; elsewhere, what many devices share.
+# Tokens of a batch where the config leaves that open: on a CPU more would leave its caches and more of the last batch
+# empty; elsewhere, what many devices share.
 CPU_TOKENS, TOKENS = 2048, 8192
 # Tokens of the smallest batch.
 SMALLEST = 512

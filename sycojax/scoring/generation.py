@@ -135,7 +135,7 @@ class Generation:
             model = merge(self.base.graph_of(width), lora, params)
             hidden, cache = model.prefill(arrivals.token_ids)
             last = arrivals.lengths[:, None, None] - 1
-            token = _argmax(model.logits(jnp.take_along_axis(hidden, last, axis=1)[:, 0]))
+            token = argmax(model.logits(jnp.take_along_axis(hidden, last, axis=1)[:, 0]))
             caches = tuple(
                 held.replace(cache.keys[n], cache.values[n], arrivals.rows)
                 for n, held in enumerate(state.caches)
@@ -201,7 +201,7 @@ class Generation:
             model = merge(self.base.graph_of(width), lora, params)
             layers = list(zip(adapters, weights.layers, strict=True))
             hidden, caches = model.step(state.token, state.slot, state.caches, layers)
-            token = jnp.where(state.done, 0, _argmax(model.logits(hidden, weights.head)))
+            token = jnp.where(state.done, 0, argmax(model.logits(hidden, weights.head)))
             here = jnp.arange(state.new.shape[1]) == state.made[:, None]
             new = jnp.where(here & ~state.done[:, None], token[:, None], state.new)
             on = (~state.done).astype(jnp.int32)
@@ -257,7 +257,7 @@ class Generation:
         return (token[..., None] == self._ends).any(-1)
 
 
-def _argmax(logits: jax.Array) -> jax.Array:
+def argmax(logits: jax.Array) -> jax.Array:
     """The likeliest token int32 [B] of logits [B, V]; the first of equals, as by ``argmax``.
 
     Two plain reductions: that of values and indices together costs a CPU two to six times as much.

@@ -40,9 +40,9 @@ def weighted_cross_entropy(
     """``sum(weights * -log softmax(hidden @ kernel)[target])``, a float32 scalar.
 
     ``hidden`` [B, T, D]; ``kernel`` [D, V] ([V, D] where ``tied``), frozen: its gradient is not computed (zero);
-    ``target_ids`` int32 and ``weights`` float32 [B, T]. ``chunk`` positions at a time, per device of the batch axes of ``mesh``: each of them
-    chooses among its own rows, and all compute as many chunks as the one with the most positions. ``bank_axis``: the
-    mesh axis that a bank, of which this is one adapter, is laid over.
+    ``target_ids`` int32 and ``weights`` float32 [B, T]. ``chunk`` positions at a time, per device of the batch axes of
+    ``mesh``: each of them chooses among its own rows, and all compute as many chunks as the one with the most positions.
+    ``bank_axis``: the mesh axis that a bank, of which this is one adapter, is laid over.
     """
     axes = batch_axes(bank_axis)
     ways = 1 if mesh is None else row_ways(mesh, bank_axis)
@@ -52,9 +52,7 @@ def weighted_cross_entropy(
         x = x.reshape(groups, -1, *x.shape[2:])
         return x if mesh is None or groups == 1 else _constrain(x, mesh, axes)
 
-    if mesh is not None and mesh.size > 1:
-        # Brought together once, not once per chunk.
-        kernel = head.whole(kernel, tied, mesh)
+    kernel = head.whole(kernel, tied, mesh)  # once, not once per chunk
     targets = Targets(grouped(target_ids), grouped(weights))
     return _chunked(chunk, tied, grouped(hidden), kernel, targets)
 
