@@ -18,13 +18,12 @@ from sycojax.models.attention import packed_mask, rotary_table, rotate
 from sycojax.models.base import abstract, initial_lora, merge, parameter_count, unstack
 from sycojax.models.cache import KVCache
 from sycojax.models.compute import Compute
+from sycojax.models.dropout import SAVED_MASK, dropped_out, random_words
 from sycojax.models.lora import (
     ATTENTION_TARGETS,
-    SAVED_PROJECTION,
     TARGETS,
     LoRAConfig,
     Projection,
-    dropped_out,
 )
 from sycojax.parallel.mesh import batch_sharding, make_mesh
 from sycojax.planning.shapes import SHAPES
@@ -357,6 +356,15 @@ def test_dropout_masks_are_fresh_per_projection_row_and_token():
     np.testing.assert_array_equal(_masks("q_proj", x, None), x)
 
 
+@pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 3, 64)])
+def test_random_words_are_those_of_jax(shape: tuple[int, ...]):
+    for seed in (0, 1, 2**32 - 1):
+        key = jax.random.fold_in(jax.random.key(seed), 3)
+        want = jax.random.bits(key, shape, jnp.uint32)
+        np.testing.assert_array_equal(jax.jit(random_words, static_argnums=1)(key, shape), want)
+        np.testing.assert_array_equal(random_words(key, (2, *shape))[0], want)  # a beginning
+
+
 @pytest.mark.parametrize("width", [8, 13, 64])
 def test_a_mask_of_bits_is_the_mask_that_was_drawn(width: int):
     """Also where a width is no multiple of 8, and in the gradient, which reads the bits."""
@@ -365,7 +373,7 @@ def test_a_mask_of_bits_is_the_mask_that_was_drawn(width: int):
     halves = np.stack([np.concatenate([w & 0xFFFF, w >> 16], axis=-1)[:, :width] for w in words])
     want = np.where(halves >= round(0.25 * 65536), np.float32(4 / 3), 0)
     np.testing.assert_array_equal(dropped_out(x, keys, 0.25), want)
-    policy = jax.checkpoint_policies.save_only_these_names(SAVED_PROJECTION)
+    policy = jax.checkpoint_policies.save_only_these_names(SAVED_MASK)
     dropped = jax.checkpoint(lambda x: dropped_out(x, keys, 0.25), policy=policy)
     np.testing.assert_array_equal(jax.grad(lambda x: dropped(x).sum())(x), want)
     kept = jax.tree.leaves(jax.eval_shape(lambda x: jax.vjp(dropped, x)[1], x))

@@ -21,6 +21,7 @@ from sycojax.models.backends import by_xla, packed_attention
 from sycojax.models.cache import KVCache
 from sycojax.models.compute import DEFAULT, Compute, Dtype, Remat
 from sycojax.models.config import LlamaConfig
+from sycojax.models.dropout import SAVED_MASK
 from sycojax.models.lora import SAVED_PROJECTION, BaseParam, LoRAConfig, Projection
 from sycojax.models.row_attention import SAVED_ATTENTION
 from sycojax.parallel.mesh import batch_axes
@@ -281,6 +282,8 @@ def _rematerialised(body: Any, remat: Remat) -> Any:
     if remat == "none":
         return body
     # Of a projection the sum of base and adapter is stored, not the two.
-    saved = jax.checkpoint_policies.save_only_these_names(SAVED_PROJECTION, SAVED_ATTENTION)
+    saved = jax.checkpoint_policies.save_only_these_names(
+        SAVED_PROJECTION, SAVED_MASK, SAVED_ATTENTION
+    )
     policy = {"full": None, "dots": saved}[remat]
     return jax.checkpoint(body, prevent_cse=False, policy=policy)

@@ -8,7 +8,6 @@ every output of the base bit-identical.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Sequence
 
@@ -20,6 +19,7 @@ from jax.ad_checkpoint import checkpoint_name
 from sycojax.errors import SycojaxError
 from sycojax.models import quantize
 from sycojax.models.compute import Compute
+from sycojax.models.dropout import dropped_out
 from sycojax.settings import setting
 
 ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -152,33 +152,3 @@ class Projection(nnx.Module):
         narrow = h.reshape(-1, h.shape[-1]) @ self.lora_a[...] * self.scaling
         delta = (checkpoint_name(narrow, SAVED_PROJECTION) @ self.lora_b[...]).reshape(y.shape)
         return checkpoint_name(y + delta.astype(y.dtype), SAVED_PROJECTION)
-
-
-def dropped_out(x: jax.Array, keys: jax.Array, rate: float) -> jax.Array:
-    """Inverted dropout: entries of x [B, ..., D] are zero with probability ``rate``, the rest scaled to keep the mean.
-
-    The rate is rounded to 1/65536, so that one random word serves two entries: a quarter of the time of
-    ``jax.random.bernoulli``. A row's mask depends on its key (``keys`` [B]) and shape alone, whatever stands beside it.
-    The backward pass reads the mask, a bit for an entry, instead of drawing it again.
-    """
-    width = x.shape[-1]
-    shape = (*x.shape[1:-1], -(-width // 2))
-    words = jax.vmap(lambda key: jax.random.bits(key, shape, jnp.uint32))(keys)
-    halves = jnp.concatenate([words & 0xFFFF, words >> 16], axis=-1)[..., :width]
-    below = round(rate * 65536)
-    bits = checkpoint_name(_packed(halves >= below), SAVED_PROJECTION)
-    return jnp.where(_unpacked(bits, width), x * (65536 / (65536 - below)), 0.0)
-
-
-def _packed(kept: jax.Array) -> jax.Array:
-    """bool [..., D] -> uint8 [..., D / 8], rounded up: bit i of a byte is from the i-th eighth, so that no array is transposed."""
-    short = -kept.shape[-1] % 8
-    eighths = jnp.split(jnp.pad(kept, [(0, 0)] * (kept.ndim - 1) + [(0, short)]), 8, axis=-1)
-    return functools.reduce(
-        jnp.bitwise_or, (e.astype(jnp.uint8) << i for i, e in enumerate(eighths))
-    )
-
-
-def _unpacked(bits: jax.Array, width: int) -> jax.Array:
-    """The reverse of ``_packed``, for D ``width``."""
-    return jnp.concatenate([bits >> i & 1 for i in range(8)], axis=-1)[..., :width] == 1
