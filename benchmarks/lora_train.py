@@ -44,7 +44,7 @@ class Ours:
         for number in numbers:
             batch = self.bank.batch(number)
             self.state, metrics = self.program.train(
-                self.state, self.program.place_rows(batch.rows), batch.count, number,
+                self.state, self.program.place_rows(batch.rows), batch.filled, number,
                 self.bank.seeds, batch.learning_rates, batch.active,
             )  # fmt: skip
         return jax.device_get(tuple(metrics))

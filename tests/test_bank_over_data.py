@@ -48,13 +48,13 @@ def _train(base: FrozenBase, logits_chunk: int = 0) -> tuple[BankProgram, Any, n
             for lane, size in enumerate(sizes)
         ]
         batches = [*(pack_step(e, CONFIG) for e in examples), empty(CONFIG)]
-        rows = program.place_rows(stack(batches))
+        host_rows, filled = stack(batches)
+        rows = program.place_rows(host_rows)
         active = [True, True, step == 0, False]
         rates = [0.01, 0.02, 0.01, 0.0]
-        count = max(batch.count for batch in batches)
-        state, metrics = program.train(state, rows, count, step, seeds, rates, active)
+        state, metrics = program.train(state, rows, filled, step, seeds, rates, active)
         values += [metrics.loss, metrics.grad_norm]
-    state, losses = program.validate(state, rows, count, 2, [True, False, True, False])
+    state, losses = program.validate(state, rows, filled, 2, [True, False, True, False])
     return program, state, np.array([*values, losses])
 
 
@@ -89,7 +89,7 @@ def test_rows_of_an_adapter_are_where_it_is() -> None:
     program = BankProgram(
         over_data(training.make_base(make_mesh(4, 2, 1))), make_optimizer(CONFIG), 8
     )
-    rows = program.place_rows(stack([empty(CONFIG)] * 8))
+    rows = program.place_rows(stack([empty(CONFIG)] * 8)[0])
     assert rows.token_ids.sharding.spec == PartitionSpec("data", None, "fsdp")
     assert rows.token_ids.sharding.shard_shape(rows.token_ids.shape)[:3] == (2, 1, 4)
 

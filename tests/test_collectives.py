@@ -53,7 +53,7 @@ def sent(
     width = WIDTH if bank_axis else 1
     if step == "train":
         program = BankProgram(base, make_optimizer(TRAIN), width)
-        lowered = program.lower(stack([empty(TRAIN)] * width))
+        lowered = program.lower(stack([empty(TRAIN)] * width)[0])
     else:
         scorer = Scorer(base, cast(Tokenizer, Ids(VOCABULARY, 1, 2)), SCORE)
         lowered = (

@@ -6,6 +6,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import training_cases as training
 
@@ -21,6 +22,7 @@ from sycojax.study.work import PADDING, WRITTEN, asked, trained
 from sycojax.toy import base_directory
 from sycojax.training import trial as training_trial
 from sycojax.training.bank import Bank
+from sycojax.training.batches import computed_places
 from sycojax.training.loop import BankTrainer
 from sycojax.weights.huggingface import load_config
 
@@ -33,10 +35,18 @@ def test_training_is_counted_as_it_is_done(job: Any) -> None:
     bank = Bank([job], training.CONFIG, 1, 0)
     batches = [bank.batch(step) for step in range(bank.total)]
     work = trained(job, training.CONFIG)
-    assert (work.steps, work.passes) == (bank.total, sum(batch.count for batch in batches))
+    passes = sum(np.count_nonzero(batch.filled) for batch in batches)
+    assert (work.steps, work.passes) == (bank.total, passes)
     assert work.tokens == pytest.approx(sum(batch.tokens[0] for batch in batches), rel=0.2)
     due = sum(any(bank.due(step)) for step in range(1, bank.total + 1))
-    assert work.forward == (due + 2) * bank.validation()[1]
+    assert work.forward == (due + 2) * np.count_nonzero(bank.validation()[1])
+
+    # Cut to quarters of a row, as on a CPU.
+    lengths = (4, 8, 12, 16)
+    cut = trained(job, training.CONFIG, lengths)
+    places = sum(computed_places(batch.filled, lengths) for batch in batches)
+    assert (cut.steps, cut.passes) == (work.steps, places / 16)
+    assert cut.passes < work.passes
 
 
 def test_what_is_asked_is_counted_with_its_second_turns() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -87,11 +89,34 @@ def test_what_does_not_fit_is_an_error() -> None:
         pack(examples, weights, longest - 1)
 
 
-def test_packing_is_first_fit_longest_first() -> None:
+def test_a_row_takes_the_longest_example_and_those_that_fill_it_best() -> None:
     assert assign_rows([3, 6, 5, 2, 4], 10) == [[1, 4], [0, 2, 3]]
     assert assign_rows([5, 5, 5], 10) == [[0, 1], [2]]
+    assert assign_rows([6, 5, 4, 2], 12) == [[0, 2, 3], [1]], "6 + 5 leave more"
+    assert assign_rows([7, 4, 3, 3, 3], 10) == [[0, 2], [1, 3, 4]], (
+        "the longest that fits leaves more"
+    )
+    assert assign_rows([], 10) == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_other_examples_fill_a_row_better(seed: int) -> None:
+    lengths = np.random.default_rng(seed).integers(1, 60, 10).tolist()
+    left = set(range(10))
+    for row in assign_rows(lengths, 64):
+        longest = max(row, key=lambda i: lengths[i])
+        assert lengths[longest] == max(lengths[i] for i in left)
+        others = left - {longest}
+        sums = [
+            sum(lengths[i] for i in (longest, *some))
+            for n in range(len(others) + 1)
+            for some in itertools.combinations(others, n)
+        ]
+        assert sum(lengths[i] for i in row) == max(s for s in sums if s <= 64)
+        left -= {*row}
+    assert not left
 
 
 def test_packing_wastes_little() -> None:
     lengths = np.random.default_rng(0).integers(20, 200, 400).tolist()
-    assert rows_needed(lengths, 512) <= 1.03 * sum(lengths) / 512
+    assert rows_needed(lengths, 512) == -(-sum(lengths) // 512)

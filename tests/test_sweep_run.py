@@ -129,12 +129,14 @@ def test_a_killed_sweep_continues(
     steps: list[int] = []
     train = BankProgram.train
 
-    def watched(self: BankProgram, state: Any, rows: Any, count: int, step: int, *rest: Any) -> Any:
+    def watched(
+        self: BankProgram, state: Any, rows: Any, filled: Any, step: int, *rest: Any
+    ) -> Any:
         if step == 4 and not steps.count(4):
             steps.append(step)
             raise KeyboardInterrupt
         steps.append(step)
-        return train(self, state, rows, count, step, *rest)
+        return train(self, state, rows, filled, step, *rest)
 
     monkeypatch.setattr(BankProgram, "train", watched)
     with pytest.raises(KeyboardInterrupt):

@@ -5,12 +5,21 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import jax
 import numpy as np
 import pytest
+from jax.sharding import AbstractMesh
 from training_cases import CONFIG, make_examples, make_jobs
 
+from sycojax.parallel.mesh import make_mesh
 from sycojax.training.bank import Bank, groups
-from sycojax.training.batches import pack_step, step_indices, total_steps
+from sycojax.training.batches import (
+    computed_places,
+    pack_step,
+    pass_lengths,
+    step_indices,
+    total_steps,
+)
 from sycojax.training.optimizer import learning_rates
 
 
@@ -42,7 +51,8 @@ def test_packing_a_step_keeps_every_token_and_every_weight():
     assert batch.tokens == len(want)
     assert batch.rows.loss_weights.sum() == pytest.approx(1, abs=1e-6)
     assert np.count_nonzero(batch.rows.loss_weights) == sum(e.loss_mask.sum() for e in examples)
-    assert not used[batch.count :].any(), "micro-batches after the counted ones are empty"
+    np.testing.assert_array_equal(batch.filled, used.sum(-1).max(-1))
+    assert sorted(batch.filled > 0, reverse=True) == list(batch.filled > 0), "empty ones are last"
 
 
 def test_shape_of_a_step_does_not_depend_on_its_examples():
@@ -51,6 +61,16 @@ def test_shape_of_a_step_does_not_depend_on_its_examples():
         for n, longest in ((1, 3), (4, 4), (4, 16))
     }
     assert shapes == {(2, CONFIG.micro_batch_rows, CONFIG.row_length)}
+
+
+def test_passes_are_cut_to_quarters_on_a_cpu_and_never_on_an_accelerator():
+    mesh = make_mesh(devices=jax.devices()[:1])
+    assert pass_lengths(512, mesh) == (128, 256, 384, 512)
+    assert pass_lengths(1024, mesh) == (256, 512, 768, 1024)
+    assert pass_lengths(200, mesh) == (128, 200), "whole blocks of attention"
+    assert pass_lengths(128, mesh) == (128,)
+    assert pass_lengths(512, AbstractMesh((1,), ("data",))) == (512,)
+    assert computed_places(np.array([512, 500, 130, 1, 0]), (128, 256, 384, 512)) == 1408
 
 
 def test_cosine_rate_by_its_formula():

@@ -172,10 +172,10 @@ def test_sigterm_stops_after_the_step_and_the_run_continues(
 ):
     train = BankProgram.train
 
-    def train_and_signal(self, state, rows, count, step, *rest):
+    def train_and_signal(self, state, rows, filled, step, *rest):
         if step == 4:
             signal.raise_signal(signal.SIGTERM)
-        return train(self, state, rows, count, step, *rest)
+        return train(self, state, rows, filled, step, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(BankProgram, "train", train_and_signal)
@@ -217,9 +217,9 @@ def _steps_taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     taken: list[int] = []
     train = BankProgram.train
 
-    def recorded(self, state, rows, count, step, *rest):
+    def recorded(self, state, rows, filled, step, *rest):
         taken.append(step)
-        return train(self, state, rows, count, step, *rest)
+        return train(self, state, rows, filled, step, *rest)
 
     monkeypatch.setattr(BankProgram, "train", recorded)
     return taken

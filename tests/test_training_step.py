@@ -13,7 +13,7 @@ from training_cases import CONFIG, make_base, make_examples
 
 from sycojax.models.base import FrozenBase, initial_lora, merge
 from sycojax.training.batches import pack_step
-from sycojax.training.loss import Rows, loss, place_losses, summed_gradients
+from sycojax.training.loss import Rows, loss, place_losses, summed_gradients, summed_loss
 from sycojax.training.optimizer import apply_update, make_optimizer
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -34,8 +34,8 @@ def lora(base: FrozenBase) -> Any:
 
 @pytest.fixture(scope="module")
 def gradients(base: FrozenBase) -> Any:
-    return jax.jit(lambda lora, rows, count, key: summed_gradients(
-        base.graph, lora, base.params, rows, count, key
+    return jax.jit(lambda lora, rows, filled, key: summed_gradients(
+        base.graph, lora, base.params, rows, filled, key
     ))  # fmt: skip
 
 
@@ -68,13 +68,13 @@ def test_gradients_do_not_depend_on_the_split_into_micro_batches(lora):
     base, key = make_base(dropout=0.5), jax.random.key(0)
 
     @jax.jit
-    def gradients(lora, rows, count, key):
-        return summed_gradients(base.graph, lora, base.params, rows, count, key)
+    def gradients(lora, rows, filled, key):
+        return summed_gradients(base.graph, lora, base.params, rows, filled, key)
 
     examples = make_examples(4, seed=3, longest=16)
     small, large = (pack_step(examples, _config(micro_batch_rows=n)) for n in (1, 4))
-    assert (small.count, large.count) == (3, 1)
-    one, other = (gradients(lora, split.rows, split.count, key) for split in (small, large))
+    assert [np.count_nonzero(split.filled) for split in (small, large)] == [3, 1]
+    one, other = (gradients(lora, split.rows, split.filled, key) for split in (small, large))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7), one, other)
 
 
@@ -84,9 +84,43 @@ def test_only_counted_micro_batches_are_computed(lora, gradients):
     # Poison behind the count must not be touched: inf * 0 would be NaN.
     poisoned = batch.rows._replace(loss_weights=batch.rows.loss_weights.copy())
     poisoned.loss_weights[2:] = np.inf
-    value, _ = gradients(lora, poisoned, 2, key)
+    filled = np.array([16, 16, 0, 0])
+    value, _ = gradients(lora, poisoned, filled, key)
     assert np.isfinite(value)
-    assert np.isinf(gradients(lora, poisoned, 3, key)[0])
+    assert np.isinf(gradients(lora, poisoned, np.array([16, 16, 16, 0]), key)[0])
+
+
+def test_a_pass_is_cut_behind_what_it_holds(lora):
+    """The numbers are those of whole rows, dropout included, and nothing behind the cut is touched."""
+    base, key = make_base(dropout=0.5), jax.random.key(0)
+
+    def gradients(lora, rows, filled, lengths):
+        return summed_gradients(base.graph, lora, base.params, rows, filled, key, 0, lengths)
+
+    jitted = jax.jit(gradients, static_argnums=3)
+    batch = pack_step(make_examples(4, seed=3, longest=16), _config(micro_batch_rows=1))
+    filled, cuts = jnp.asarray(batch.filled), (4, 8, 12, 16)
+    assert {*np.searchsorted(cuts, filled[:3])} > {3}, "some are cut, some are whole"
+    whole, cut = (jitted(lora, batch.rows, filled, lengths) for lengths in ((), cuts))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7), whole, cut)
+    validated = [
+        summed_loss(base.graph, lora, base.params, batch.rows, filled, 0, lengths)
+        for lengths in ((), cuts)
+    ]
+    np.testing.assert_allclose(*validated, rtol=1e-6)
+
+    short = int(np.argmin(filled[:3]))
+    poisoned = batch.rows._replace(loss_weights=batch.rows.loss_weights.copy())
+    poisoned.loss_weights[short, 0, -1] = np.inf
+    assert np.isfinite(jitted(lora, poisoned, filled, cuts)[0])
+    assert np.isinf(jitted(lora, poisoned, filled, ())[0])
+
+    # In a bank the cut is that of all adapters, so that one branch runs and not all.
+    bank = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), (lora, batch.rows))
+    both = jax.jit(jax.vmap(lambda lora, rows: gradients(lora, rows, filled, cuts)))
+    assert "stablehlo.case" in both.lower(*bank).as_text()
+    first = jax.tree.map(lambda x: x[0], both(*bank))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7), first, cut)
 
 
 def test_update_is_clipped_adamw():

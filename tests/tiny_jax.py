@@ -108,7 +108,8 @@ def train(base: FrozenBase, lora: Tree) -> tuple[np.ndarray, np.ndarray, Tree]:
     @jax.jit
     def step(params: Tree, state: AdapterState, rows: Rows, rate: jax.Array) -> Any:
         key = jax.random.key(0)  # dropout is 0
-        return train_step(base.graph, optimizer, params, state, rows, jnp.int32(2), key, rate)
+        filled = jnp.full(2, rows.token_ids.shape[-1])
+        return train_step(base.graph, optimizer, params, state, rows, filled, key, rate)
 
     losses, norms = [], []
     batches = tiny.training_batches(base.config)

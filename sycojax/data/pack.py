@@ -27,26 +27,39 @@ class PackedRows:
 
 
 def assign_rows(lengths: Sequence[int], row_length: int) -> list[list[int]]:
-    """Which examples share a row: first fit, longest first; indices in the given order within a row.
+    """Which examples share a row; indices in the given order within a row.
 
-    Deterministic: equal lengths keep their order. Raises ``SycojaxError`` when one is longer than a row.
+    Every row takes the longest example that is left, and of the others those that leave the least of it empty ("minimum bin
+    slack", Gupta and Ho 1999, doi:10.1080/095372899233244), so that what is empty is at the end of the last row.
+    Deterministic: of equal lengths the first is taken. Raises ``SycojaxError`` when one is longer than a row.
     """
-    rows: list[list[int]] = []
-    room: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        length = lengths[index]
-        if length > row_length:
-            raise SycojaxError(
-                f"an example of {length} tokens does not fit a row of {row_length}: raise "
-                "train.row_length or lower data.max_length"
-            )
-        row = next((r for r, free in enumerate(room) if length <= free), len(rows))
-        if row == len(rows):
-            rows.append([])
-            room.append(row_length)
-        rows[row].append(index)
-        room[row] -= length
-    return [sorted(row) for row in rows]
+    left = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    if left and lengths[left[0]] > row_length:
+        raise SycojaxError(
+            f"an example of {lengths[left[0]]} tokens does not fit a row of {row_length}: raise "
+            "train.row_length or lower data.max_length"
+        )
+    rows = []
+    while left:
+        others = _fullest([lengths[i] for i in left[1:]], row_length - lengths[left[0]])
+        row = {left[0], *(left[1 + n] for n in others)}
+        rows.append(sorted(row))
+        left = [i for i in left if i not in row]
+    return rows
+
+
+def _fullest(lengths: Sequence[int], room: int) -> list[int]:
+    """The indices whose lengths together come closest to ``room`` from below, by dynamic programming."""
+    # Bit n of sums[i] says whether some of the first i lengths add up to n.
+    sums = [1]
+    for length in lengths:
+        sums.append((sums[-1] | sums[-1] << length) & ((2 << room) - 1))
+    total, chosen = sums[-1].bit_length() - 1, []
+    for i in reversed(range(len(lengths))):
+        if not sums[i] >> total & 1:  # not without this one
+            chosen.append(i)
+            total -= lengths[i]
+    return chosen
 
 
 def rows_needed(lengths: Sequence[int], row_length: int) -> int:

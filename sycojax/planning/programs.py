@@ -11,7 +11,7 @@ from sycojax.config import StudyConfig
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.models.base import FrozenBase
 from sycojax.scoring.bank import pass_width
-from sycojax.scoring.decode import padded_slots
+from sycojax.scoring.decode_sizes import padded_slots
 from sycojax.scoring.scorer import Scorer
 from sycojax.training.batches import empty, stack
 from sycojax.training.optimizer import make_optimizer
@@ -58,7 +58,7 @@ def bank_widths(config: StudyConfig, scorer: Scorer, memory: int | None) -> Widt
 
 def lower_train(config: StudyConfig, base: FrozenBase, width: int) -> jax.stages.Lowered:
     """The training step: all micro-batches of one optimiser step of a bank of ``width`` adapters."""
-    rows = stack([empty(config.train)] * width)
+    rows, _ = stack([empty(config.train)] * width)
     return BankProgram(base, make_optimizer(config.train), width, config.train.logits_chunk).lower(
         rows
     )

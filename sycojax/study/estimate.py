@@ -25,6 +25,7 @@ from sycojax.study.scores import scorer_of, stack
 from sycojax.study.state import State, state_of
 from sycojax.study.work import Training, asked, expected, sample, trained
 from sycojax.training import trial as training_trial
+from sycojax.training.batches import pass_lengths
 from sycojax.training.loop import BankTrainer
 from sycojax.weights.frozen import load_frozen
 
@@ -43,9 +44,10 @@ def training_stage(trainer: BankTrainer) -> Stage:
     """Training of all banks."""
     speed, config, total = training_trial.speed(trainer), trainer.config, 0.0
     adapters, steps, passes = 0, 0.0, 0.0
+    cut = pass_lengths(config.row_length, trainer.base.mesh)
     for members in trainer.banks:
         # The lanes of a bank go through each step together: the longest counts.
-        lanes = [trained(job, config) for job in members]
+        lanes = [trained(job, config, cut) for job in members]
         longest = Training(*(max(values) for values in zip(*lanes, strict=True)))
         total += longest.steps * speed.step + longest.passes * speed.each + longest.forward * speed.forward  # fmt: skip
         adapters, steps, passes = adapters + len(lanes), steps + longest.steps, passes + longest.passes  # fmt: skip

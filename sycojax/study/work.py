@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
+import numpy as np
+
 from sycojax.config import StudyConfig, TrainConfig
-from sycojax.data.pack import rows_needed
+from sycojax.data.pack import assign_rows
 from sycojax.data.prompts import Prompts
 from sycojax.evals import evaluations
 from sycojax.requests import Request
@@ -18,7 +20,7 @@ from sycojax.study.inputs import Inputs
 from sycojax.study.readouts import asked_with
 from sycojax.study.turns import foreseen
 from sycojax.training.bank import AdapterJob
-from sycojax.training.batches import step_indices, total_steps
+from sycojax.training.batches import computed_places, step_indices, total_steps
 
 # Items of each evaluation, and steps of each adapter, that stand for all.
 ITEMS, STEPS = 6, 8
@@ -35,8 +37,8 @@ class Training(NamedTuple):
     """The training of one adapter."""
 
     steps: float
-    passes: float  # over ``micro_batch_rows`` rows, forward and backward
-    forward: float  # passes without the backward one: validation losses, and the losses of held-out examples
+    passes: float  # over ``micro_batch_rows`` whole rows, forward and backward
+    forward: float  # whole passes without the backward one: validation losses, and the losses of held-out examples
     tokens: float  # real ones, of all epochs
 
 
@@ -49,14 +51,20 @@ class Asking(NamedTuple):
     written: float  # new tokens in all of them
 
 
-def trained(job: AdapterJob, config: TrainConfig) -> Training:
-    """The work of training ``job``; ``config.micro_batch_rows`` must be a number, as ``weights.layout`` makes it."""
+def trained(job: AdapterJob, config: TrainConfig, cut: Sequence[int] = ()) -> Training:
+    """The work of training ``job``; ``config.micro_batch_rows`` must be a number, as ``weights.layout`` makes it.
+
+    ``cut`` are the ``pass_lengths`` of the devices; none: all passes are whole.
+    """
     own, count = job.config or config, len(job.train)
     steps = total_steps(count, own)
     lengths = [len(example.token_ids) for example in job.train]
 
-    def passes(chosen: Sequence[int]) -> int:
-        return -(-rows_needed(chosen, config.row_length) // config.micro_batch_rows)
+    def passes(chosen: Sequence[int]) -> float:
+        size, length = config.micro_batch_rows, config.row_length
+        rows = [sum(chosen[i] for i in row) for row in assign_rows(chosen, length)]
+        fullest = np.array([max(rows[i : i + size]) for i in range(0, len(rows), size)])
+        return computed_places(fullest, cut or (length,)) / length
 
     drawn = _spread(range(steps), STEPS)
     seen = [passes([lengths[i] for i in step_indices(count, s, job.seed, own)]) for s in drawn]

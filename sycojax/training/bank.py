@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 from sycojax.config import TrainConfig
 from sycojax.data.encode import EncodedExample
 from sycojax.settings import chosen, deciding, settings
@@ -54,7 +56,7 @@ class BankBatch:
     """One optimiser step of a bank: rows [A, M, B, T]; a list has one entry per lane of the bank."""
 
     rows: Rows
-    count: int  # micro-batches to compute
+    filled: np.ndarray  # int32 [M], tokens of the fullest row of each micro-batch
     learning_rates: list[float]
     active: list[bool]
     tokens: list[int]  # real tokens
@@ -112,20 +114,18 @@ class Bank:
         rates = [float(r[step]) if on else 0.0 for r, on in zip(self._rates, active, strict=True)]
         lanes = self._fill(batches, empty(self.config))
         return BankBatch(
-            stack(lanes),
-            max(batch.count for batch in lanes),
+            *stack(lanes),
             self._fill(rates, 0.0),
             self._fill(active, False),
             [batch.tokens for batch in lanes],
         )
 
-    def validation(self) -> tuple[Rows, int]:
-        """Validation rows [A, M, B, T] and how many micro-batches of them to compute."""
+    def validation(self) -> tuple[Rows, np.ndarray]:
+        """Validation rows [A, M, B, T], and ``filled`` as in ``BankBatch``."""
         batches: list[HostBatch] = [
             pack_rows(job.validation, self.config, self.validation_rows) for job in self.jobs
         ]
-        lanes = self._fill(batches, empty(self.config))
-        return stack(lanes), max(batch.count for batch in lanes)
+        return stack(self._fill(batches, empty(self.config)))
 
     def examples(self, lane: int, step: int) -> list[EncodedExample]:
         """The examples lane ``lane`` trains on at step ``step``."""

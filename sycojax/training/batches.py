@@ -12,18 +12,24 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jax.sharding import AbstractMesh, Mesh
 
 from sycojax.config import TrainConfig
 from sycojax.data.encode import EncodedExample, loss_weights
 from sycojax.data.pack import assign_rows, pack
+from sycojax.models.row_attention import BLOCK
+from sycojax.parallel.mesh import on_cpu
 from sycojax.training.loss import Rows
 
 
 class HostBatch(NamedTuple):
-    """Rows [M, B, T] of which the first ``count`` micro-batches hold something; ``tokens`` are real ones."""
+    """Rows [M, B, T]; ``filled`` int32 [M] is how many tokens the fullest row of each micro-batch holds; ``tokens`` are real ones.
+
+    Empty micro-batches stand last.
+    """
 
     rows: Rows
-    count: int
+    filled: np.ndarray
     tokens: int
 
 
@@ -59,8 +65,12 @@ def pack_rows(examples: Sequence[EncodedExample], config: TrainConfig, rows: int
         padded[: array.shape[0]] = array
         return padded.reshape(total // size, size, config.row_length)
 
-    tokens = int(np.count_nonzero(packed.segment_ids))
-    return HostBatch(Rows(*(shaped(getattr(packed, name)) for name in Rows._fields)), count, tokens)
+    filled = np.count_nonzero(shaped(packed.segment_ids), axis=-1)
+    return HostBatch(
+        Rows(*(shaped(getattr(packed, name)) for name in Rows._fields)),
+        filled.max(axis=-1, initial=0).astype(np.int32),
+        int(filled.sum()),
+    )
 
 
 def example_losses(
@@ -82,15 +92,36 @@ def example_losses(
     return found
 
 
-def stack(batches: Sequence[HostBatch]) -> Rows:
-    """One batch per adapter -> rows [A, M, B, T]; a shorter one is padded with empty micro-batches."""
+def pass_lengths(row_length: int, mesh: Mesh | AbstractMesh | None) -> tuple[int, ...]:
+    """What a pass over rows of ``row_length`` may be cut to, the whole length last.
+
+    On a CPU quarters of it, in whole blocks of attention, so that little is computed for the last row of a step, which is seldom
+    full. Each is a program of its own to compile, which takes accelerators minutes: there, all passes are whole.
+    """
+    if not on_cpu(mesh):
+        return (row_length,)
+    quarter = math.ceil(row_length / 4 / BLOCK) * BLOCK
+    return (*range(quarter, row_length, quarter), row_length)
+
+
+def computed_places(filled: np.ndarray, lengths: Sequence[int]) -> int:
+    """Places of a row that are computed in all passes together, each of the shortest of ``lengths`` that holds it."""
+    return sum(next(n for n in lengths if n >= size) for size in filled.tolist() if size)
+
+
+def stack(batches: Sequence[HostBatch]) -> tuple[Rows, np.ndarray]:
+    """One batch per adapter -> rows [A, M, B, T] and ``filled`` int32 [M], the most of any adapter.
+
+    A shorter batch is padded with empty micro-batches.
+    """
     length = max(batch.rows.token_ids.shape[0] for batch in batches)
 
     def stacked(name: str) -> np.ndarray:
         arrays = [getattr(batch.rows, name) for batch in batches]
         return np.stack([np.pad(x, [(0, length - len(x)), (0, 0), (0, 0)]) for x in arrays])
 
-    return Rows(*(stacked(name) for name in Rows._fields))
+    filled = [np.pad(batch.filled, (0, length - len(batch.filled))) for batch in batches]
+    return Rows(*(stacked(name) for name in Rows._fields)), np.max(filled, axis=0)
 
 
 def empty(config: TrainConfig) -> HostBatch:

@@ -26,7 +26,7 @@ from sycojax.parallel.distributed import is_first, on_first
 from sycojax.parallel.preemption import Agreement, Preemption
 from sycojax.progress import Progress
 from sycojax.training.bank import AdapterJob, Bank, BankBatch, groups, shared_settings
-from sycojax.training.batches import example_losses
+from sycojax.training.batches import computed_places, example_losses, pass_lengths
 from sycojax.training.fingerprint import fingerprint
 from sycojax.training.metrics import Line, MetricsLog, read_lines
 from sycojax.training.optimizer import make_optimizer
@@ -190,7 +190,7 @@ class _Run:
     ) -> AdapterState:  # fmt: skip
         bank, config, program = self.bank, self.config, self.program
         profile = self.tracking.profile
-        host_rows, validation_count = bank.validation()
+        host_rows, validation_filled = bank.validation()
         validation_rows = program.place_rows(host_rows)
         pending: _Pending | None = None
         due_by_time, saved = Agreement(program.base.mesh), time.monotonic()
@@ -203,7 +203,7 @@ class _Run:
                 rows = program.place_rows(batch.rows)
                 with profile.step(completed + 1, state) if profile else contextlib.nullcontext():
                     state, metrics = program.train(
-                        state, rows, batch.count, completed, bank.seeds, batch.learning_rates, batch.active,
+                        state, rows, batch.filled, completed, bank.seeds, batch.learning_rates, batch.active,
                     )  # fmt: skip
                 completed += 1
                 if profile:
@@ -212,7 +212,7 @@ class _Run:
                 validation, due = None, bank.due(completed)
                 if any(due):
                     state, validation = program.validate(
-                        state, validation_rows, validation_count, completed, due
+                        state, validation_rows, validation_filled, completed, due
                     )
                 # The device works on this step while the host reads the one before.
                 if pending is not None:
@@ -240,7 +240,8 @@ class _Run:
         return state
 
     def _count(self, batch: BankBatch) -> None:
-        computed = batch.count * self.config.micro_batch_rows * self.config.row_length
+        lengths = pass_lengths(self.config.row_length, self.program.base.mesh)
+        computed = computed_places(batch.filled, lengths) * self.config.micro_batch_rows
         for lane, active in enumerate(batch.active):
             self.tokens[lane] += batch.tokens[lane]
             self.processed[lane] += computed * active
@@ -267,10 +268,10 @@ class _Run:
 
     def _held_out(self, state: AdapterState) -> list[HeldOut]:
         """Of every job: what the base and its best adapter lose on each of its validation examples."""
-        rows, count = self.bank.validation()
+        rows, filled = self.bank.validation()
         placed = self.program.place_rows(rows)
         base, best = (
-            jax.device_get(self.program.held_out(state, placed, count, base=of_base))
+            jax.device_get(self.program.held_out(state, placed, filled, base=of_base))
             for of_base in (True, False)
         )
 

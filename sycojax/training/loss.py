@@ -7,6 +7,7 @@ so neither packing nor the split into micro-batches changes the objective.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -83,27 +84,33 @@ def place_losses(
 
 
 def all_place_losses(
-    graph: Any, lora: Tree, base: Tree, rows: Rows, count: jax.Array, logits_chunk: int = 0
+    graph: Any, lora: Tree, base: Tree, rows: Rows, filled: jax.Array, logits_chunk: int = 0
 ) -> jax.Array:
-    """``place_losses`` of the first ``count`` micro-batches of rows [M, B, T], 0 in the others: float32 [M, B, T]."""
+    """``place_losses`` of the micro-batches of rows [M, B, T] that are ``filled`` [M], 0 in the others: float32 [M, B, T]."""
 
     def body(i: jax.Array, found: jax.Array) -> jax.Array:
         own = place_losses(graph, lora, base, micro_batch(rows, i), logits_chunk)
         return jax.lax.dynamic_update_index_in_dim(found, own, i, 0)
 
     nothing = jnp.zeros(rows.target_ids.shape, jnp.float32)
-    return jax.lax.fori_loop(0, count, body, nothing)
+    return jax.lax.fori_loop(0, jnp.count_nonzero(filled), body, nothing)
 
 
 def summed_loss(
-    graph: Any, lora: Tree, base: Tree, rows: Rows, count: jax.Array, logits_chunk: int = 0
+    graph: Any,
+    lora: Tree,
+    base: Tree,
+    rows: Rows,
+    filled: jax.Array,
+    logits_chunk: int = 0,
+    lengths: Sequence[int] = (),
 ) -> jax.Array:
-    """``loss`` over the first ``count`` micro-batches of rows [M, B, T], without dropout."""
+    """``loss`` over the micro-batches of rows [M, B, T], without dropout; ``filled`` and ``lengths`` as in ``summed_gradients``."""
 
-    def body(i: jax.Array, total: jax.Array) -> jax.Array:
-        return total + loss(graph, lora, base, micro_batch(rows, i), None, logits_chunk)
+    def own(part: Rows, i: jax.Array) -> jax.Array:
+        return loss(graph, lora, base, part, None, logits_chunk)
 
-    return jax.lax.fori_loop(0, count, body, jnp.zeros((), jnp.float32))
+    return _summed(own, rows, filled, lengths)
 
 
 def summed_gradients(
@@ -111,28 +118,43 @@ def summed_gradients(
     lora: Tree,
     base: Tree,
     rows: Rows,
-    count: jax.Array,
+    filled: jax.Array,
     dropout_key: jax.Array,
     logits_chunk: int = 0,
+    lengths: Sequence[int] = (),
 ) -> tuple[jax.Array, Tree]:
     """``loss`` and its gradient with respect to ``lora``, summed over micro-batches.
 
-    ``rows`` [M, B, T]; only the first ``count`` micro-batches are computed (int32 scalar, may change
-    from call to call without recompiling). Row ``r`` of all M * B drops out by ``fold_in(dropout_key, r)``, so that the
-    split into micro-batches changes nothing but rounding.
+    ``rows`` [M, B, T]; ``filled`` int32 [M] is how many tokens the fullest row of each holds, and may change from call to
+    call without recompiling: micro-batches of 0, which stand last, are not computed, and each other is cut to the shortest
+    of ``lengths`` that holds it, of which the last is T (none: all are of T). Row ``r`` of all M * B drops out by
+    ``fold_in(dropout_key, r)``, so that neither the split into micro-batches nor the cut changes anything but rounding.
     """
-
     size = rows.token_ids.shape[1]
 
-    def body(i: jax.Array, carry: tuple[jax.Array, Tree]) -> tuple[jax.Array, Tree]:
+    def own(part: Rows, i: jax.Array) -> tuple[jax.Array, Tree]:
         keys = jax.vmap(jax.random.fold_in, (None, 0))(dropout_key, i * size + jnp.arange(size))
-        value, gradients = jax.value_and_grad(loss, argnums=1)(
-            graph, lora, base, micro_batch(rows, i), keys, logits_chunk
-        )
-        return carry[0] + value, jax.tree.map(jnp.add, carry[1], gradients)
+        return jax.value_and_grad(loss, argnums=1)(graph, lora, base, part, keys, logits_chunk)
 
-    start = (jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, lora))
-    return jax.lax.fori_loop(0, count, body, start)
+    return _summed(own, rows, filled, lengths)
+
+
+def _summed(
+    of: Callable[[Rows, jax.Array], Any], rows: Rows, filled: jax.Array, lengths: Sequence[int]
+) -> Any:
+    """The tree ``of(micro-batch i, i)``, summed over the micro-batches that hold something."""
+    lengths = tuple(lengths) or (rows.token_ids.shape[-1],)
+
+    def cut(length: int) -> Callable[[jax.Array], Any]:
+        return lambda i: of(Rows(*(x[:, :length] for x in micro_batch(rows, i))), i)
+
+    def body(i: jax.Array, total: Any) -> Any:
+        which = jnp.searchsorted(jnp.asarray(lengths), filled[i])
+        return jax.tree.map(jnp.add, total, jax.lax.switch(which, [*map(cut, lengths)], i))
+
+    shapes = jax.eval_shape(cut(lengths[-1]), jnp.int32(0))
+    start = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    return jax.lax.fori_loop(0, jnp.count_nonzero(filled), body, start)
 
 
 def micro_batch(rows: Rows, i: jax.Array | int) -> Rows:

@@ -17,6 +17,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from sycojax.models.base import FrozenBase, Tree, initial_lora, logical_axes
 from sycojax.parallel.mesh import batch_axes, distribute, replicated, shardings
+from sycojax.training.batches import pass_lengths
 from sycojax.training.loss import Rows, all_place_losses, summed_gradients, summed_loss
 from sycojax.training.optimizer import apply_update
 
@@ -58,19 +59,22 @@ def train_step(
     base: Tree,
     state: AdapterState,
     rows: Rows,
-    count: jax.Array,
+    filled: jax.Array,
     key: jax.Array,
     learning_rate: jax.Array,
     active: jax.Array | bool = True,
     logits_chunk: int = 0,
+    lengths: Sequence[int] = (),
 ) -> tuple[AdapterState, StepMetrics]:
     """One optimiser step of one adapter.
 
-    ``rows`` [M, B, T] of which the first ``count`` (int32) micro-batches are computed; ``key`` seeds dropout;
-    ``learning_rate`` float32. An adapter that is not ``active`` (bool) is returned as it came. ``logits_chunk``
+    ``rows`` [M, B, T], ``filled`` int32 [M] and the static ``lengths`` as in ``loss.summed_gradients``; ``key`` seeds
+    dropout; ``learning_rate`` float32. An adapter that is not ``active`` (bool) is returned as it came. ``logits_chunk``
     is static (``loss.loss``).
     """
-    value, gradients = summed_gradients(graph, state.lora, base, rows, count, key, logits_chunk)
+    value, gradients = summed_gradients(
+        graph, state.lora, base, rows, filled, key, logits_chunk, lengths
+    )
     new = apply_update(optimizer, state.lora, state.opt_state, gradients, learning_rate)
     lora, opt_state = _select(active, new, (state.lora, state.opt_state))
     metrics = StepMetrics(value, optax.tree.norm(gradients))
@@ -82,16 +86,17 @@ def validation_step(
     base: Tree,
     state: AdapterState,
     rows: Rows,
-    count: jax.Array,
+    filled: jax.Array,
     step: jax.Array,
     due: jax.Array | bool = True,
     logits_chunk: int = 0,
+    lengths: Sequence[int] = (),
 ) -> tuple[AdapterState, jax.Array]:
     """Validation loss (float32) over ``rows`` [M, B, T], and the state with the best adapter so far in it.
 
     Of equal losses the earlier adapter stays the best. Nothing changes for an adapter that is not ``due`` (bool).
     """
-    value = summed_loss(graph, state.lora, base, rows, count, logits_chunk)
+    value = summed_loss(graph, state.lora, base, rows, filled, logits_chunk, lengths)
     better = due & (value < state.best_loss)
     before = (state.best_lora, state.best_loss, state.best_step)
     best_lora, best_loss, best_step = _select(better, (state.lora, value, step), before)
@@ -137,33 +142,35 @@ class BankProgram:
             return over_bank(lambda s: initial_state(base, optimizer, s), width, axis)(seeds)
 
         def train(
-            params: Tree, state: AdapterState, rows: Rows, count: jax.Array, step: jax.Array,
+            params: Tree, state: AdapterState, rows: Rows, filled: jax.Array, step: jax.Array,
             seeds: jax.Array, learning_rates: jax.Array, active: jax.Array,
         ) -> tuple[AdapterState, StepMetrics]:  # fmt: skip
             def one(state, rows, seed, learning_rate, active):
                 key = dropout_key(seed, step)
                 return train_step(
-                    graph, optimizer, params, state, rows, count, key, learning_rate, active,
-                    logits_chunk,
+                    graph, optimizer, params, state, rows, filled, key, learning_rate, active,
+                    logits_chunk, self._lengths(rows),
                 )  # fmt: skip
 
             return over_bank(one, width, axis)(state, rows, seeds, learning_rates, active)
 
         def validate(
-            params: Tree, state: AdapterState, rows: Rows, count: jax.Array, step: jax.Array,
+            params: Tree, state: AdapterState, rows: Rows, filled: jax.Array, step: jax.Array,
             due: jax.Array,
         ) -> tuple[AdapterState, jax.Array]:  # fmt: skip
             def one(state, rows, due):
-                return validation_step(graph, params, state, rows, count, step, due, logits_chunk)
+                return validation_step(
+                    graph, params, state, rows, filled, step, due, logits_chunk, self._lengths(rows)
+                )
 
             return over_bank(one, width, axis)(state, rows, due)
 
         def held_out(
-            params: Tree, lora: Tree, rows: Rows, count: jax.Array, factor: jax.Array
+            params: Tree, lora: Tree, rows: Rows, filled: jax.Array, factor: jax.Array
         ) -> jax.Array:
             def one(lora, rows):
                 scaled = jax.tree.map(lambda x: x * factor, lora)
-                return all_place_losses(graph, scaled, params, rows, count, logits_chunk)
+                return all_place_losses(graph, scaled, params, rows, filled, logits_chunk)
 
             return over_bank(one, width, axis)(lora, rows)
 
@@ -190,13 +197,13 @@ class BankProgram:
         )
 
     def train(
-        self, state: AdapterState, rows: Rows, count: int, step: int, seeds: Sequence[int],
+        self, state: AdapterState, rows: Rows, filled: np.ndarray, step: int, seeds: Sequence[int],
         learning_rates: Sequence[float], active: Sequence[bool],
     ) -> tuple[AdapterState, StepMetrics]:  # fmt: skip
         """One optimiser step of every active adapter; ``rows`` from ``place_rows``. Returns at once."""
         return self._train(
             self.base.params, state, rows,
-            self._place(np.int32(count)), self._place(np.int32(step)),
+            self._everywhere(filled), self._place(np.int32(step)),
             self._place(np.asarray(seeds, np.uint32)),
             self._place(np.asarray(learning_rates, np.float32)),
             self._place(np.asarray(active, bool)),
@@ -215,27 +222,27 @@ class BankProgram:
         return self._train.lower(
             self.base.params, self.abstract_state(),
             Rows(*(like(x.shape, x.dtype, self._rows_sharding()) for x in rows)),
-            like((), np.int32), like((), np.int32),
+            like(rows.token_ids.shape[1:2], np.int32), like((), np.int32),
             *(like(lanes, dtype, self._lanes) for dtype in (np.uint32, np.float32, bool)),
         )  # fmt: skip
 
     def validate(
-        self, state: AdapterState, rows: Rows, count: int, step: int, due: Sequence[bool]
+        self, state: AdapterState, rows: Rows, filled: np.ndarray, step: int, due: Sequence[bool]
     ) -> tuple[AdapterState, jax.Array]:
         """Validation losses [A], and the state with the best adapter so far of each lane that is ``due``. Returns at once."""
         return self._validate(
             self.base.params, state, rows,
-            self._place(np.int32(count)), self._place(np.int32(step)),
+            self._everywhere(filled), self._place(np.int32(step)),
             self._place(np.asarray(due, bool)),
         )  # fmt: skip
 
     def held_out(
-        self, state: AdapterState, rows: Rows, count: int, *, base: bool = False
+        self, state: AdapterState, rows: Rows, filled: np.ndarray, *, base: bool = False
     ) -> jax.Array:
         """Loss at every place of validation rows, float32 [A, M, B, T], of each lane's best adapter, or of the ``base``."""
         factor = np.float32(0.0 if base else 1.0)  # an adapter of zeros is the base
         return self._held_out(
-            self.base.params, state.best_lora, rows, self._place(np.int32(count)), self._place(factor)
+            self.base.params, state.best_lora, rows, self._everywhere(filled), self._place(factor)
         )  # fmt: skip
 
     def best(self, state: AdapterState, lane: int) -> Tree:
@@ -250,6 +257,12 @@ class BankProgram:
     def _rows_sharding(self) -> NamedSharding:
         axes = self.bank_axis, None, batch_axes(self.bank_axis)
         return NamedSharding(self.base.mesh, PartitionSpec(*axes))
+
+    def _lengths(self, rows: Rows) -> tuple[int, ...]:
+        return pass_lengths(rows.token_ids.shape[-1], self.base.mesh)
+
+    def _everywhere(self, filled: np.ndarray) -> jax.Array:
+        return distribute(filled, replicated(self.base.mesh))
 
     def _place(self, value: Any) -> jax.Array:
         """A number for all lanes, or one per lane."""

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
+from sycojax.training.batches import computed_places, pass_lengths
 from sycojax.training.loop import BankTrainer
 
 # Steps that are timed; one where it takes so many seconds.
@@ -19,8 +21,8 @@ class Speed(NamedTuple):
     """Seconds of one bank, all its adapters together."""
 
     step: float  # what each step takes beside its passes
-    each: float  # a pass over one micro-batch, forward and backward
-    forward: float  # a pass without the backward one
+    each: float  # a pass over one whole micro-batch, forward and backward
+    forward: float  # a whole pass without the backward one
 
 
 def speed(trainer: BankTrainer) -> Speed:
@@ -31,33 +33,42 @@ def speed(trainer: BankTrainer) -> Speed:
     rows = program.place_rows(batch.rows)
     held_out, size = bank.validation()
     held_out, everyone = program.place_rows(held_out), [True] * bank.width
+    lengths = pass_lengths(trainer.config.row_length, trainer.base.mesh)
 
-    def train(count: int) -> Any:
+    def train(filled: np.ndarray) -> Any:
         nonlocal state
         state, metrics = program.train(
-            state, rows, count, 0, bank.seeds, batch.learning_rates, batch.active
+            state, rows, filled, 0, bank.seeds, batch.learning_rates, batch.active
         )
         return metrics
 
-    def validate(count: int) -> Any:
+    def validate(filled: np.ndarray) -> Any:
         nonlocal state
-        state, losses = program.validate(state, held_out, count, 0, everyone)
+        state, losses = program.validate(state, held_out, filled, 0, everyone)
         return losses
 
-    one, many = _seconds(train, 1), _seconds(train, batch.count)
+    def first(filled: np.ndarray, count: int) -> np.ndarray:
+        return np.where(np.arange(len(filled)) < count, filled, 0)
+
+    def passes(filled: np.ndarray) -> float:
+        return computed_places(filled, lengths) / lengths[-1]
+
+    alone, count = first(batch.filled, 1), int(np.count_nonzero(batch.filled))
+    one, many = _seconds(train, alone), _seconds(train, batch.filled)
     # Where other work on the machine makes one pass take longer than many, these say more than their difference.
-    apart = batch.count > 1 and many > one
-    each = (many - one) / (batch.count - 1) if apart else many / batch.count
-    few = min(size, batch.count)
-    return Speed(max(one - each, 0.0), each, _seconds(validate, few) / few)
+    apart = count > 1 and many > one
+    more = passes(batch.filled) - passes(alone) * apart
+    each = (many - one * apart) / more
+    few = first(size, count)
+    return Speed(max(one - each * passes(alone), 0.0), each, _seconds(validate, few) / passes(few))
 
 
-def _seconds(call: Callable[[int], Any], count: int) -> float:
+def _seconds(call: Callable[[np.ndarray], Any], filled: np.ndarray) -> float:
     """Of one call, behind one that may compile."""
     took: list[float] = []
     for _ in range(STEPS + 1):
         started = time.perf_counter()
-        jax.block_until_ready(call(count))
+        jax.block_until_ready(call(filled))
         took.append(time.perf_counter() - started)
         if len(took) > 1 and sum(took[1:]) > SECONDS:
             break
