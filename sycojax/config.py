@@ -178,7 +178,8 @@ class ScoreConfig:
     batch_tokens: int = setting(0, "nothing")
     # Packed row lengths.
     buckets: tuple[int, ...] = setting((64, 128, 256, 512, 1024, 2048, 4096), "nothing")
-    decode_batch: int = setting(32, "nothing")  # prompts decoded together, per configuration
+    # Prompts decoded together, per configuration; 0: chosen for the devices (``scoring.decode``).
+    decode_batch: int = setting(0, "nothing")
     # As bank_width, for decoding; 0: that on a CPU, elsewhere as many as memory holds.
     decode_bank_width: int = setting(0, "nothing")
     max_new_tokens: int = setting(256, "records", through="content")  # of gsm8k answers
@@ -199,8 +200,8 @@ class ScoreConfig:
     def __post_init__(self) -> None:
         if list(self.buckets) != sorted(set(self.buckets)) or not self.buckets:
             raise SycojaxError("score.buckets must be increasing lengths")
-        _at_least(self, 1, "bank_width", "decode_batch", "max_new_tokens")
-        _at_least(self, 0, "batch_tokens", "audit_items", "readout_items")
+        _at_least(self, 1, "bank_width", "max_new_tokens")
+        _at_least(self, 0, "batch_tokens", "decode_batch", "audit_items", "readout_items")
         _at_least(self, 0, "decode_bank_width", "budget_minutes")
 
 

@@ -118,14 +118,14 @@ def load(
     tokenizer: str | Path | None = None,
     mesh: Mesh | None = None,
     batch_tokens: int = 0,
-    decode_batch: int = 32,
+    decode_batch: int = 0,
 ) -> LanguageModel:
     """Load a model (a directory in Hugging Face layout, a GGUF file, a hub id, or ``toy``) and, if named, a PEFT adapter.
 
     ``dtype`` is that of weights and activations (the adapter stays float32, unmerged); ``quantization`` what the
     base's projections are stored in, the same as in the adapter's training; ``tokenizer`` a directory, the
     base's own by default; ``mesh`` all devices along its data axis by default. ``batch_tokens`` are
-    scored at once (0: chosen for the devices), ``decode_batch`` prompts continued. Raises ``SycojaxError`` when a
+    scored at once, ``decode_batch`` prompts continued (0: chosen for the devices). Raises ``SycojaxError`` when a
     file is missing, damaged or not supported.
     """
     if dtype not in get_args(Dtype):

@@ -10,14 +10,19 @@ import jax
 import numpy as np
 import pytest
 import scoring_cases as cases
+from jax.sharding import AbstractMesh
 
 from sycojax.config import ScoreConfig
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.models.base import FrozenBase, abstract
 from sycojax.models.compute import Compute
+from sycojax.parallel.mesh import MESH_AXES
 from sycojax.requests import Request
+from sycojax.scoring import decode as decoding
 from sycojax.scoring.bandwidth import decode_bytes
-from sycojax.scoring.decode import STRIDE, Decoder
+from sycojax.scoring.decode import Decoder
+from sycojax.scoring.decode_sizes import STRIDE, cache_sizes, decode_rows
+from sycojax.scoring.journal import NOTHING, Journal, Section
 from sycojax.scoring.scorer import Scorer
 from sycojax.scoring.texts import Continuation, Prompt
 from sycojax.weights.huggingface import load_base
@@ -121,6 +126,67 @@ def test_waiting_prompts_take_free_rows(base: FrozenBase, bank: Any) -> None:
     # In batches of four the longest of each would set the pace: 12 + 11 + 4 tokens and more.
     assert counts.decode_steps < 20
     assert fed > 0.6 * counts.decode_step_rows
+
+
+def test_a_cache_grows_by_halves_of_what_it_may_become() -> None:
+    assert cache_sizes(608, 84) == (160, 320, 608)
+    assert cache_sizes(128, 84) == (128,), "half of it has no room for a prompt and what follows"
+    assert cache_sizes(32, 1) == (32,)
+    assert decode_rows(ScoreConfig(), cases.mesh_of(1)) == 64
+    three = AbstractMesh((3, 1, 1), MESH_AXES)
+    assert decode_rows(ScoreConfig(), three) == 33, "no CPU"
+    assert decode_rows(CONFIG, cases.mesh_of(8)) == 4, "of which four have rows of their own"
+
+
+def test_a_growing_cache_changes_no_text(
+    base: FrozenBase, bank: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some rows end before it grows, others arrive after; and a run that is taken up in the middle of it."""
+    longer = dataclasses.replace(base.config, max_position_embeddings=256)
+    kernel = np.array(base.params["lm_head"]["kernel"])
+    kernel[:, 2] = 0  # end-of-sequence is never the likeliest
+    params = {**base.params, "lm_head": {"kernel": kernel}}
+    endless = dataclasses.replace(base, config=longer, params=params)
+    config = dataclasses.replace(CONFIG, decode_batch=2, bank_width=2)
+    two = jax.tree.map(lambda x: x[:2], bank)
+    asked = [
+        Prompt(TEXTS[n % len(TEXTS)], new) for n, new in enumerate((150, 150, 5, 20, 150, 150, 3))
+    ]
+
+    first = Decoder(endless, cases.tokenizer(), config)  # whose programs are those of all
+    advance = first._generation.advance
+    sizes: list[int] = []
+
+    def watched(weights: Any, lora: Any, params: Any, state: Any, *rest: Any, **more: Any) -> Any:
+        sizes.append(state.caches[0].keys.shape[-2])
+        return advance(weights, lora, params, state, *rest, **more)
+
+    monkeypatch.setattr(first._generation, "advance", watched)
+
+    def run(kept: Section = NOTHING) -> list[list[Continuation]]:
+        sizes.clear()
+        decoder = Decoder(endless, cases.tokenizer(), config)
+        decoder.compiled_by(first)
+        return decoder.generate(asked, two, progress=False, kept=kept)
+
+    found = run()
+    assert sorted(sizes) == sizes
+    assert len({*sizes}) == 3, "small, larger, whole"
+    path = tmp_path / "journal"
+    for kept in (
+        1,
+        6,
+        3,
+    ):  # the first run writes all, the others continue behind so many of its lines
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        path.write_text("".join(lines[:kept]))
+        with Journal(path) as journal:
+            journal.begin("header", lambda header: header == "header")
+            assert run(journal.of("bank")) == found
+    with monkeypatch.context() as patch:
+        patch.setattr(decoding, "cache_sizes", lambda slots, longest: (slots,))
+        assert run() == found
+    assert len({*sizes}) == 1
 
 
 def test_what_decoding_has_to_read(base: FrozenBase, bank: Any) -> None:

@@ -105,7 +105,7 @@ class SycojaxLM(TemplateLM):
             tokenizer=reader,
             mesh=make_mesh(-1, fsdp, tensor),
             batch_tokens=batch_tokens,
-            decode_batch=rows if rows > 1 else 32,
+            decode_batch=rows if rows > 1 else 0,
         )
         longest = self.model.max_length
         if max_length is not None and not 1 <= max_length <= longest:

@@ -41,7 +41,7 @@ def batch_axes(bank_axis: str | None = None) -> tuple[str, ...]:
     return tuple(axis for axis in BATCH_AXES if axis != bank_axis)
 
 
-def row_ways(mesh: Mesh, bank_axis: str | None = None) -> int:
+def row_ways(mesh: Mesh | AbstractMesh, bank_axis: str | None = None) -> int:
     """Into how many parts the rows of a batch are split."""
     return math.prod(mesh.shape[axis] for axis in batch_axes(bank_axis))
 

@@ -24,6 +24,7 @@ from sycojax.planning.roofline import (
     train_work,
 )
 from sycojax.planning.topology import Topology
+from sycojax.scoring.decode_sizes import decode_rows
 from sycojax.scoring.memory import cache_bytes, decoding_width, together
 from sycojax.scoring.prepare import Encoder
 from sycojax.study.adapters import study_jobs
@@ -98,8 +99,7 @@ def scale(
     flops = configurations * asking.tokens * scored.flops / scored.tokens
     stages.append(StageCost("score", asking.tokens, configurations * asking.tokens, flops, flops / peak / SCORE_SHARE / 3600))  # fmt: skip
 
-    ways = base.compute.row_ways
-    prompts = math.ceil(score.decode_batch / ways) * ways
+    prompts = decode_rows(score, base.mesh)
     slots = config.data.max_length + score.max_new_tokens
     held = together(base, configurations, chip.limit)
     width = score.decode_bank_width or decoding_width(base, held, prompts, slots, chip.limit)

@@ -20,20 +20,11 @@ from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import device_memory, distribute, on_cpu, replicated, row_ways
 from sycojax.progress import Progress
 from sycojax.scoring.bank import abstract_pass, bank_size, pass_width, passes
+from sycojax.scoring.decode_sizes import STRIDE, cache_sizes, decode_rows, padded_slots
 from sycojax.scoring.generation import Arrivals, DecodeShape, DecodeState, Generation, View, Weights
 from sycojax.scoring.journal import NOTHING, Section
 from sycojax.scoring.memory import decoding_width, together
 from sycojax.scoring.texts import Continuation, Encoded, Prompt, Texts
-
-# The slots of a row are a multiple of this.
-SLOTS = 32
-# Tokens that are made before the host looks: for stop strings, and whether to stop.
-STRIDE = 16
-
-
-def padded_slots(tokens: int) -> int:
-    """Slots of a row that holds a prompt and its new tokens."""
-    return -(-tokens // SLOTS) * SLOTS
 
 
 @dataclasses.dataclass
@@ -70,6 +61,12 @@ class _Run(NamedTuple):
     encoded: Sequence[Encoded]
     shape: DecodeShape
 
+    def slots(self, tokens: int) -> int:
+        """The cache's size that holds ``tokens`` in every row."""
+        longest = max(len(prompt.token_ids) for prompt in self.encoded)
+        sizes = cache_sizes(self.shape.slots, longest)
+        return next((size for size in sizes if size >= tokens), sizes[-1])
+
 
 class Decoder:
     """Greedy continuations; remembers its compiled programs between calls."""
@@ -89,7 +86,7 @@ class Decoder:
         self._shapes: set[DecodeShape] = set()
         self._lengths: set[tuple[DecodeShape, int]] = set()  # with padded lengths of prompts
         self._devices = row_ways(base.mesh)
-        self.rows = -(-config.decode_batch // self._devices) * self._devices
+        self.rows = decode_rows(config, base.mesh)
 
     @functools.cached_property
     def _memory(self) -> int | None:
@@ -172,6 +169,8 @@ class Decoder:
         queues = [collections.deque(order if a < run.adapters else ()) for a in range(shape.width)]
         held = np.full((shape.width, shape.rows), -1)  # the prompt in each row
         since = np.zeros(held.shape, int)  # the event with which it came
+        filled = np.zeros(held.shape, int)  # slots that it may have filled
+        slots = 0
         events: list[Arrivals | _Ended] = []
         group, key = self._group(shape.rows), self._key(run) if kept.keeps else ""
         weights: Any = None
@@ -183,25 +182,35 @@ class Decoder:
             if wanted and np.minimum(waiting, free).sum() >= wanted:
                 before = held.copy()
                 arrivals = self._arrivals(queues, held, encoded, shape)
-                since[held != before] = len(events)
+                new = held != before
+                since[new] = len(events)
+                filled[new] = [len(encoded[number].token_ids) for number in held[new]]
                 events.append(arrivals)
+                slots = max(slots, run.slots(arrivals.token_ids.shape[-1]))
                 if state is not None:
-                    state = self._insert(run, state, arrivals)
+                    state = self._insert(run, self._grown(state, slots, shape), arrivals)
                 continue
             if (held < 0).all():
                 return
+            slots = max(slots, run.slots(int(filled[held >= 0].max()) + STRIDE))
             at = f"{key}/{len(events)}"
             if state is None and (known := kept.get(at)) is not None:
                 ended = _Ended(*known)
             else:
                 kept.check()
                 if state is None:
-                    weights, state = self._again(run, events[since[held >= 0].min() :])
+                    weights, state = self._again(run, events[since[held >= 0].min() :], slots)
                 state, ended = self._advance(
-                    run, weights, state, held, waiting, int(wanted or held.size + 1)
+                    run,
+                    weights,
+                    self._grown(state, slots, shape),
+                    held,
+                    waiting,
+                    int(wanted or held.size + 1),
                 )
                 kept.put(at, ended)
             events.append(ended)
+            filled += ended.steps
             self.counts.decode_steps += ended.steps
             self.counts.decode_step_adapters += ended.steps * shape.width
             self.counts.decode_step_rows += ended.steps * held.size
@@ -209,12 +218,15 @@ class Decoder:
                 number, held[a, row] = int(held[a, row]), -1
                 yield a, number, new
 
-    def _again(self, run: _Run, events: Sequence[Arrivals | _Ended]) -> tuple[Weights, DecodeState]:
+    def _again(
+        self, run: _Run, events: Sequence[Arrivals | _Ended], slots: int
+    ) -> tuple[Weights, DecodeState]:
         """The weights of the pass, and the device's state after ``events``, which begin with the arrival of the oldest prompt that is not done.
 
         A row does not depend on what stands in the others, so those of older prompts may be missing.
         """
-        weights, state = self._generation.begin(run.lora(), self.base.params, run.shape)
+        shape = run.shape._replace(slots=slots)
+        weights, state = self._generation.begin(run.lora(), self.base.params, shape)
         for event in events:
             if isinstance(event, Arrivals):
                 state = self._insert(run, state, event)
@@ -275,6 +287,12 @@ class Decoder:
         return self._generation.insert(
             run.lora(), self.base.params, state, placed, banked=width > 1
         )
+
+    def _grown(self, state: DecodeState, slots: int, shape: DecodeShape) -> DecodeState:
+        """The state with at least ``slots`` slots per row."""
+        if state.caches[0].keys.shape[-2] >= slots:
+            return state
+        return self._generation.grow(state, slots, shape.width)
 
     def _end(
         self, run: _Run, state: DecodeState, rows: Sequence[tuple[int, int, Any]]
@@ -367,7 +385,7 @@ class Decoder:
 
     def _length(self, longest: int, shape: DecodeShape) -> int:
         """What arrivals are padded to; a compiled length of up to twice that is taken before a new one."""
-        step = max(2 ** (longest.bit_length() - 3), 8)
+        step = max(2 ** (longest.bit_length() - 4), 8)
         fitting = min(-(-longest // step) * step, shape.slots)
         compiled = [
             length for s, length in self._lengths if s == shape and fitting <= length <= 2 * fitting

@@ -1,8 +1,8 @@
 """The device's side of greedy decoding: rows that come and go in one batch, each at its own place in its text.
 
-Four jitted programs share a ``DecodeState``: ``begin`` makes it, and copies the weights once for all steps to come, ``insert``
+Five jitted programs share a ``DecodeState``: ``begin`` makes it, and copies the weights once for all steps to come, ``insert``
 computes the prompts of a few arriving rows and puts them over rows that are done, ``advance`` feeds tokens until enough rows are
-done to be worth replacing, ``end`` calls done what the host wants no more of. The host looks only between calls of ``advance``. With a bank of W adapters every array has a leading axis W and rows of
+done to be worth replacing, ``grow`` makes room for longer texts, ``end`` calls done what the host wants no more of. The host looks only between calls of ``advance``. With a bank of W adapters every array has a leading axis W and rows of
 different adapters come and go independently, while one step reads the base's weights once for all.
 """
 
@@ -26,7 +26,7 @@ class DecodeShape(NamedTuple):
 
     width: int
     rows: int
-    slots: int
+    slots: int  # at the end: the cache begins with fewer and grows
     steps: int
 
 
@@ -77,6 +77,7 @@ class Generation:
         self.begin = jax.jit(self._begin, static_argnums=2)
         self.insert = jax.jit(self._insert, static_argnames="banked", donate_argnums=2)
         self.advance = jax.jit(self._advance, static_argnames="banked", donate_argnums=3)
+        self.grow = jax.jit(self._grow, static_argnums=(1, 2))
         self.end = jax.jit(self._end, static_argnums=2, donate_argnums=0)
 
     def lower(self, lora: Any, shape: DecodeShape) -> jax.stages.Lowered:
@@ -224,6 +225,16 @@ class Generation:
         view = View(state.done, state.new, state.made, steps)
         everywhere = replicated(self.base.mesh)
         return self._placed(state, width), jax.lax.with_sharding_constraint(view, everywhere)
+
+    def _grow(self, state: DecodeState, slots: int, width: int) -> DecodeState:
+        """The state with room for ``slots`` tokens in every row."""
+        self.compilations += 1
+
+        def longer(held: jax.Array) -> jax.Array:
+            more = slots - held.shape[-2]
+            return jnp.pad(held, [(0, 0)] * (held.ndim - 2) + [(0, more), (0, 0)])
+
+        return self._placed(state._replace(caches=jax.tree.map(longer, state.caches)), width)
 
     def _end(self, state: DecodeState, rows: jax.Array, width: int) -> DecodeState:
         """The state in which ``rows``, bool [B] ([W, B] with a bank), are done."""
