@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from sycojax.requests import Request
 from sycojax.scoring import decode as decoding
 from sycojax.scoring.bandwidth import decode_bytes
 from sycojax.scoring.decode import Decoder
-from sycojax.scoring.decode_sizes import STRIDE, cache_sizes, decode_rows
+from sycojax.scoring.decode_sizes import STRIDE, cache_sizes, decode_rows, padded_length
 from sycojax.scoring.journal import NOTHING, Journal, Section
 from sycojax.scoring.scorer import Scorer
 from sycojax.scoring.texts import Continuation, Prompt
@@ -136,6 +137,18 @@ def test_a_cache_grows_by_halves_of_what_it_may_become() -> None:
     three = AbstractMesh((3, 1, 1), MESH_AXES)
     assert decode_rows(ScoreConfig(), three) == 33, "no CPU"
     assert decode_rows(CONFIG, cases.mesh_of(8)) == 4, "of which four have rows of their own"
+
+
+def test_prompts_are_padded_to_a_new_length_where_that_is_worth_a_program() -> None:
+    assert padded_length(84, 64, (), 4096) == 88
+    assert padded_length(3, 64, (), 4096) == 8
+    assert padded_length(204, 64, (), 4096) == 208, "a sixteenth of 256"
+    assert padded_length(84, 64, (88, 104, 200), 4096) == 88
+    assert padded_length(70, 100, (104,), 4096) == 104, "100 x 32 places are not worth it"
+    assert padded_length(70, 128, (104,), 4096) == 72
+    assert padded_length(70, 128, (104,), math.inf) == 104
+    assert padded_length(94, 10**6, (104,), 4096) == 104, "a shorter one would be little shorter"
+    assert padded_length(40, 1, (104,), 4096) == 40, "more than half would be padding"
 
 
 def test_a_growing_cache_changes_no_text(

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -20,7 +21,14 @@ from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import device_memory, distribute, on_cpu, replicated, row_ways
 from sycojax.progress import Progress
 from sycojax.scoring.bank import abstract_pass, bank_size, pass_width, passes
-from sycojax.scoring.decode_sizes import STRIDE, cache_sizes, decode_rows, padded_slots
+from sycojax.scoring.decode_sizes import (
+    CPU_WORTH_COMPILING,
+    STRIDE,
+    cache_sizes,
+    decode_rows,
+    padded_length,
+    padded_slots,
+)
 from sycojax.scoring.generation import Arrivals, DecodeShape, DecodeState, Generation, View, Weights
 from sycojax.scoring.journal import NOTHING, Section
 from sycojax.scoring.memory import decoding_width, together
@@ -330,7 +338,8 @@ class Decoder:
                 held[a, row] = number = queue.popleft()
                 taken.append((a, i, row, encoded[number]))
         longest = max(len(prompt.token_ids) for *_, prompt in taken)
-        length = self._length(longest, shape)
+        waiting = len(taken) + sum(map(len, queues))
+        length = self._length(longest, shape, waiting)
         token_ids = np.zeros((width, group, length), np.int32)
         lengths, limits = np.ones((2, width, group), np.int32)
         at = np.full((width, group), rows, np.int32)
@@ -383,14 +392,11 @@ class Decoder:
         """Rows that are replaced together: few enough that little waits, many enough to be worth a prefill."""
         return max(rows // 4 // self._devices, 1) * self._devices
 
-    def _length(self, longest: int, shape: DecodeShape) -> int:
-        """What arrivals are padded to; a compiled length of up to twice that is taken before a new one."""
-        step = max(2 ** (longest.bit_length() - 4), 8)
-        fitting = min(-(-longest // step) * step, shape.slots)
-        compiled = [
-            length for s, length in self._lengths if s == shape and fitting <= length <= 2 * fitting
-        ]
-        length = min(compiled, default=fitting)
+    def _length(self, longest: int, shape: DecodeShape, waiting: int) -> int:
+        """What arrivals are padded to."""
+        compiled = {length for s, length in self._lengths if s == shape}
+        worth = CPU_WORTH_COMPILING if on_cpu(self.base.mesh) else math.inf
+        length = min(padded_length(longest, waiting, compiled, worth), shape.slots)
         self._lengths.add((shape, length))
         return length
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from jax.sharding import AbstractMesh, Mesh
 
 from sycojax.config import ScoreConfig
@@ -13,11 +15,26 @@ SLOTS = 32
 STRIDE = 16
 # Prompts decoded together where ``score.decode_batch`` is 0: on a CPU, products of more rows are faster.
 ROWS, CPU_ROWS = 32, 64
+# On a CPU, the places of prompts that a new program must save; elsewhere it takes longer to compile than any saves.
+CPU_WORTH_COMPILING = 4096
 
 
 def padded_slots(tokens: int) -> int:
     """Slots of a row that holds a prompt and its new tokens."""
     return -(-tokens // SLOTS) * SLOTS
+
+
+def padded_length(longest: int, waiting: int, compiled: Collection[int], worth: float) -> int:
+    """What a group of prompts is padded to, of which the longest has ``longest`` tokens.
+
+    A ``compiled`` length of up to twice what fits is taken, unless one that fits is an eighth less and saves ``worth`` places or more in
+    the ``waiting`` prompts, which are no longer.
+    """
+    step = max(2 ** (longest.bit_length() - 4), 8)
+    fitting = -(-longest // step) * step
+    length = min((n for n in compiled if fitting <= n <= 2 * fitting), default=fitting)
+    spared = length - fitting
+    return fitting if 8 * spared >= length and spared * waiting >= worth else length
 
 
 def decode_rows(config: ScoreConfig, mesh: Mesh | AbstractMesh) -> int:
