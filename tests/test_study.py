@@ -30,6 +30,7 @@ from sycojax.records import read_records
 from sycojax.scoring import journal, scorer
 from sycojax.study import adapters, run, scores, state
 from sycojax.study.datasets import asked_evaluations, prepare
+from sycojax.study.ledger import Ledger
 from sycojax.training.loop import TrainedAdapter
 from sycojax.weights.huggingface import load_config
 from sycojax.weights.peft import export_adapter, load_adapter
@@ -264,6 +265,17 @@ def test_the_published_recipe_shows_the_stored_label_positions(inputs: StudyConf
     assert all(positions["shown"] == positions["stored"] for positions in found.values())
 
 
+def died_after(stage: str, lap: Callable[..., None]) -> Callable[..., None]:
+    """``Ledger.lap`` of a process that is killed when ``stage`` ends."""
+
+    def dying(self: Ledger, name: str, *rest: Any) -> None:
+        if name == stage:
+            raise KeyboardInterrupt
+        lap(self, name, *rest)
+
+    return dying
+
+
 def test_a_study_that_is_stopped_while_scoring_goes_on(
     inputs: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     watched: Callable[[], tuple[list[str], list[str]]],
@@ -291,6 +303,17 @@ def test_a_study_that_is_stopped_while_scoring_goes_on(
     assert watched() == ([], ["base/mmlu", "mmlu-s0/answer", "mmlu-s0/mmlu"])
     assert path.read_bytes() == before
     assert not (workdir / journal.NAME).exists()
+    # A process that dies right behind its last record has written what it measured of all.
+    path.unlink()
+    document = read_json(workdir / "study.json")
+    del document["scoring"]
+    write_json(workdir / "study.json", document)
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "lap", died_after("evaluate", Ledger.lap))
+        with pytest.raises(KeyboardInterrupt):
+            bring_up_to_date(config, workdir)
+    bring_up_to_date(config, workdir)
+    assert read_json(workdir / "study.json")["scoring"]["determinism"]["items"] > 0
     # Training alone does not forget the arms that the answers rest on.
     basis = read_json(workdir / "study.json")["basis"]
     run.run(config, workdir, until="train", progress=False, say=silent)

@@ -220,9 +220,8 @@ class _Study:
     def evaluate(self, state: State, known: Answered) -> None:
         """Ask every configuration everything, except what is ``known`` of the base."""
         ledger = self.ledger
-        counts = self._score(state, known=known, checked=True)
+        counts = self._score(state, known=known, checked=lambda found: ledger.write(scoring=found))
         ledger.lap("evaluate", of_scoring(counts, self.base.config) if counts else None)
-        ledger.write(**({"scoring": counts} if counts else {}))
         ledger.note(
             f"records   {len(state.configurations)} configurations on {len(state.requests)} evaluations"
         )
@@ -237,7 +236,8 @@ class _Study:
         return scorer_of(self.config, self.given, self.base)
 
     def _score(
-        self, state: State, journal: str = JOURNAL, known: Answered | None = None, checked: bool = False
+        self, state: State, journal: str = JOURNAL, known: Answered | None = None,
+        checked: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         return score_configurations(
             self.config, self.programs.base, self.programs.again(), state, progress=self.progress, journal_name=journal,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +79,15 @@ def answered(state: State) -> Answered:
 
 def score_configurations(
     config: StudyConfig, base: FrozenBase, scorer: Scorer, state: State, *, progress: bool = True,
-    journal_name: str = NAME, known: Answered | None = None, checked: bool = False,
+    journal_name: str = NAME, known: Answered | None = None,
+    checked: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Score what is missing or outdated and write one records file per configuration and evaluation.
 
     ``base.lora`` covers the shapes of all adapters. What is ``known`` of the base is not asked again where it is scored by
-    itself. Returns the scorer's counts and, where that is to be ``checked``, how reproducible the last configuration's scores
-    are (``determinism.measure``); empty when there was nothing to do. Raises ``Stopped`` on SIGTERM and Ctrl-C: what was
+    itself. Returns the scorer's counts; empty when there was nothing to do. With ``checked`` they have how reproducible the last
+    configuration's scores are (``determinism.measure``), and ``checked`` gets them before the last records are written: a run that
+    is killed then does it again. Raises ``Stopped`` on SIGTERM and Ctrl-C: what was
     computed until then is in ``WORKDIR/scoring.jsonl`` (or ``journal_name``), also when the process is killed.
     """
     stamps, prompts = Stamps(state.workdir), prompts_of(config, scorer.tokenizer)
@@ -109,12 +111,12 @@ def score_configurations(
                 if number == len(banks) - 1:
                     counts = scorer.report()
                 if checked and number == len(banks) - 1:
-                    # Before the last records are written, so that a run which is killed here does it again.
                     bar.say("checking  how far scores depend on the batches that they are computed in")  # fmt: skip
                     alone = stack([load_lora(state.adapter(names[-1]), base)])
                     seed, unkept = config.data.seed, kept.unkept()
                     found = determinism.measure(scorer, alone, asked_of, questions, answers[-1], seed, unkept)  # fmt: skip
                     counts |= {"determinism": found} if found else {}
+                    checked(counts)
 
                 def write(
                     names: Sequence[str] = names,
