@@ -178,7 +178,7 @@ class ScoreConfig:
     batch_tokens: int = setting(0, "nothing")
     # Packed row lengths.
     buckets: tuple[int, ...] = setting((64, 128, 256, 512, 1024, 2048, 4096), "nothing")
-    # Prompts decoded together, per configuration; 0: chosen for the devices (``scoring.decode``).
+    # Prompts decoded together, per configuration; 0: chosen for the devices (``scoring.decode_sizes``).
     decode_batch: int = setting(0, "nothing")
     # As bank_width, for decoding; 0: that on a CPU, elsewhere as many as memory holds.
     decode_bank_width: int = setting(0, "nothing")

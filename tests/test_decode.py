@@ -186,11 +186,8 @@ def test_a_growing_cache_changes_no_text(
     assert sorted(sizes) == sizes
     assert len({*sizes}) == 3, "small, larger, whole"
     path = tmp_path / "journal"
-    for kept in (
-        1,
-        6,
-        3,
-    ):  # the first run writes all, the others continue behind so many of its lines
+    # The first run writes all, the others continue behind so many of its lines.
+    for kept in (1, 6, 3):
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         path.write_text("".join(lines[:kept]))
         with Journal(path) as journal:

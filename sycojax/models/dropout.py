@@ -34,8 +34,7 @@ def dropped_out(x: jax.Array, keys: jax.Array, rate: float) -> jax.Array:
 def random_words(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """uint32 ``shape``, of fewer than 2**32 entries: bit for bit ``jax.random.bits`` of a Threefry key.
 
-    On a CPU that is a loop over rounds, each of which writes all of its numbers. These rounds are one pass over them,
-    three to five times as fast.
+    On a CPU that is a loop over rounds, each of which writes all of its numbers; these rounds are one pass over them.
     """
     first, second = jax.random.key_data(key)
     schedule = (first, second, first ^ second ^ PARITY)

@@ -68,12 +68,11 @@ class _Run(NamedTuple):
     prompts: Sequence[Prompt]
     encoded: Sequence[Encoded]
     shape: DecodeShape
+    sizes: Sequence[int]  # of the cache, through which it grows
 
     def slots(self, tokens: int) -> int:
         """The cache's size that holds ``tokens`` in every row."""
-        longest = max(len(prompt.token_ids) for prompt in self.encoded)
-        sizes = cache_sizes(self.shape.slots, longest)
-        return next((size for size in sizes if size >= tokens), sizes[-1])
+        return next((size for size in self.sizes if size >= tokens), self.sizes[-1])
 
 
 class Decoder:
@@ -154,8 +153,10 @@ class Decoder:
             "decoding", total, "item", shown=progress and total > 0 and is_first()
         ) as bar:
             shape = self._shape(encoded, count)
+            longest = max((len(prompt.token_ids) for prompt in encoded), default=0)
+            sizes = cache_sizes(shape.slots, longest)
             for first, adapters, lora in passes(bank, shape.width, self.base) if prompts else ():
-                run = _Run(lora, adapters, prompts, encoded, shape)
+                run = _Run(lora, adapters, prompts, encoded, shape, sizes)
                 for a, at, new in self._continue(run, kept.of(f"{first}+{adapters}")):
                     results[first + a][at] = self._continued(new, prompts[at], encoded[at])
                     bar.update()
