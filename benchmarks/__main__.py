@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import decode, layers, lora_train, score_suite
+from benchmarks import banks, decode, layers, lora_train, score_suite
 from benchmarks.measure import Line, report
 from benchmarks.shapes import SHAPES, opened
 
@@ -16,6 +16,7 @@ MEASURE: dict[str, Callable[..., Iterable[Line]]] = {
     lora_train.PUBLISHED: functools.partial(lora_train.measure, published=True),
     "score_suite": score_suite.measure,
     "decode": decode.measure,
+    "banks": banks.measure,
     "layers": layers.measure,
 }
 

@@ -30,12 +30,14 @@ NAME, PUBLISHED = "lora_train", "lora_train_published_padding"
 
 
 class Ours:
-    """The compiled bank of one adapter and its data."""
+    """A bank, its data and its program, which may be that of an ``other`` bank of the same base, width and settings."""
 
-    def __init__(self, base: FrozenBase, bank: Bank):
+    def __init__(self, base: FrozenBase, bank: Bank, other: Ours | None = None):
         config = bank.config
         self.bank = bank
-        self.program = BankProgram(base, make_optimizer(config), bank.width, config.logits_chunk)
+        self.program = other.program if other else BankProgram(
+            base, make_optimizer(config), bank.width, config.logits_chunk
+        )  # fmt: skip
         self.state = self.program.start(bank.seeds)
 
     def steps(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -39,7 +39,8 @@ def test_training_is_counted_as_it_is_done(job: Any) -> None:
     assert (work.steps, work.passes) == (bank.total, passes)
     assert work.tokens == pytest.approx(sum(batch.tokens[0] for batch in batches), rel=0.2)
     due = sum(any(bank.due(step)) for step in range(1, bank.total + 1))
-    assert work.forward == (due + 2) * np.count_nonzero(bank.validation()[1])
+    held_out = bank.validation()[1]
+    assert work.forward == (due + 2) * np.count_nonzero(held_out)
 
     # Cut to quarters of a row, as on a CPU.
     lengths = (4, 8, 12, 16)
@@ -47,6 +48,8 @@ def test_training_is_counted_as_it_is_done(job: Any) -> None:
     places = sum(computed_places(batch.filled, lengths) for batch in batches)
     assert (cut.steps, cut.passes) == (work.steps, places / 16)
     assert cut.passes < work.passes
+    own = due * computed_places(held_out, lengths) / 16 + 2 * np.count_nonzero(held_out)
+    assert cut.forward == pytest.approx(own)
 
 
 def test_what_is_asked_is_counted_with_its_second_turns() -> None:
@@ -84,6 +87,39 @@ def test_the_first_piece_is_not_timed_and_work_ends_early(monkeypatch: pytest.Mo
 
     assert work(50) == (0.5, [1, 2, 3], scoring_trial.PIECES + 1)
     assert work(1) == (0.5, [0], 2), "once more where there is but one"
+
+
+def test_of_two_pieces_one_may_have_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, pieces = [0.0], iter([100.0, 30.0, 3.0, 3.0])  # the second waits for another program
+    monkeypatch.setattr(scoring_trial, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def run(kept: Any) -> None:
+        for n, seconds in enumerate(pieces):
+            kept.check()
+            clock[0] += seconds
+            kept.put("", n)
+
+    assert scoring_trial._timed(run) == (3.0, [1, 2])
+
+
+def test_a_trial_decodes_as_many_prompts_as_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step of four rows takes far more than a sixteenth of one of 64."""
+    seen: list[Any] = []
+
+    def speed(scorer: Any, requests: Any, bank: Any) -> scoring_trial.Speed:
+        seen.extend(r for r in requests if r.max_new_tokens)
+        return scoring_trial.Speed(1.0, 1.0, scorer.decoder.rows)
+
+    monkeypatch.setattr(scoring_trial, "speed", speed)
+    config = StudyConfig(
+        data=DataConfig(train_limit=20, test_limit=40, probe_limit=4, max_length=128),
+        score=ScoreConfig(evaluations=("gsm8k",), audit_items=0, decode_batch=16),
+    ).changed({"train.adapters": ()})
+    estimate.here(config)
+    assert len({r.item for r in seen}) == 16
+    every = prepare(config, read_inputs(config).tokenizer).requests["gsm8k"]
+    longest = max(len(r.prompt) for r in every if r.max_new_tokens)
+    assert max(len(r.prompt) for r in seen) == longest
 
 
 def test_a_trial_leaves_the_adapters_as_they_are(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from sycojax.requests import Request
 from sycojax.scoring.journal import Section
 from sycojax.scoring.scorer import Scorer
 
-# How many pieces of work are timed after the first, which compiles; fewer where they have taken so many seconds.
+# How many pieces of work are timed after the first, which compiles; two where they have taken so many seconds.
 PIECES, SECONDS = 3, 2.0
 
 
@@ -63,12 +63,16 @@ class _Watch(Section):
         self.results.append(value)
 
     def check(self) -> None:
-        if self.times and (len(self.times) > PIECES or self.times[-1] - self.times[0] > SECONDS):
+        seen = len(self.times)
+        if seen > PIECES or (seen > 2 and self.times[-1] - self.times[0] > SECONDS):
             raise _Enough
 
 
 def _timed(work: Callable[[Section], object]) -> tuple[float, list[Any]]:
-    """Median seconds from one result of ``work`` to the next, and those results; once more where there is only one."""
+    """Median seconds from one result of ``work`` to the next, and those results; once more where there is only one.
+
+    Of two, the shorter: the other may have compiled.
+    """
     watch = _Watch()
     with contextlib.suppress(_Enough):
         work(watch)
@@ -78,4 +82,4 @@ def _timed(work: Callable[[Section], object]) -> tuple[float, list[Any]]:
         with contextlib.suppress(_Enough):
             work(watch)
     took = [b - a for a, b in itertools.pairwise(watch.times)]
-    return statistics.median(took), watch.results[1:]
+    return statistics.median_low(took), watch.results[1:]

@@ -23,7 +23,7 @@ from sycojax.study.inputs import Inputs, read_inputs
 from sycojax.study.readouts import screening
 from sycojax.study.scores import scorer_of, stack
 from sycojax.study.state import State, state_of
-from sycojax.study.work import Training, asked, expected, sample, trained
+from sycojax.study.work import Training, asked, expected, sample, spread, trained
 from sycojax.training import trial as training_trial
 from sycojax.training.batches import pass_lengths
 from sycojax.training.loop import BankTrainer
@@ -66,10 +66,11 @@ def scoring_stages(
     base, later = scorer.base, expected(config, given, data)
     configurations = len(state.configurations)
     encoder = Encoder(given.tokenizer, base.config)
-    drawn = [r for several in later.values() for r in sample(several, TRIED)]
-    # With the longest prompt among them, so that the compiled programs are those of the study.
+    drawn = [r for several in later.values() for r in sample(several, TRIED) if r.candidates]
+    # What a step takes depends on the rows, so as many prompts are decoded as will be together; with the longest among them,
+    # so that the compiled programs are those of the study.
     written = [r for several in later.values() for r in several if r.max_new_tokens]
-    drawn += sorted(written, key=lambda r: len(r.prompt))[-1:]
+    drawn += spread(sorted(written, key=lambda r: -len(r.prompt)), scorer.decoder.rows)
     width = min(scorer.together(configurations), configurations)
     bank = stack([zero_lora(base.config, base.lora)] * width)
     speed = scoring_trial.speed(scorer, drawn, bank)

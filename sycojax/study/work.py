@@ -60,19 +60,19 @@ def trained(job: AdapterJob, config: TrainConfig, cut: Sequence[int] = ()) -> Tr
     steps = total_steps(count, own)
     lengths = [len(example.token_ids) for example in job.train]
 
-    def passes(chosen: Sequence[int]) -> float:
+    def passes(chosen: Sequence[int], cut: Sequence[int] = cut) -> float:
         size, length = config.micro_batch_rows, config.row_length
         rows = [sum(chosen[i] for i in row) for row in assign_rows(chosen, length)]
         fullest = np.array([max(rows[i : i + size]) for i in range(0, len(rows), size)])
         return computed_places(fullest, cut or (length,)) / length
 
-    drawn = _spread(range(steps), STEPS)
+    drawn = spread(range(steps), STEPS)
     seen = [passes([lengths[i] for i in step_indices(count, s, job.seed, own)]) for s in drawn]
     due = 1 if job.last else -(-steps // config.eval_every)
-    validation = passes([len(example.token_ids) for example in job.validation])
-    return Training(
-        steps, steps * sum(seen) / len(seen), (due + 2) * validation, own.epochs * sum(lengths)
-    )
+    held_out = [len(example.token_ids) for example in job.validation]
+    # The losses of single examples, the base's and the adapter's, come from whole passes.
+    forward = due * passes(held_out) + 2 * passes(held_out, ())
+    return Training(steps, steps * sum(seen) / len(seen), forward, own.epochs * sum(lengths))
 
 
 def asked(
@@ -116,7 +116,7 @@ def sample(requests: Sequence[Request], count: int = ITEMS) -> list[Request]:
     items: dict[str, list[Request]] = {}
     for request in requests:
         items.setdefault(request.item, []).append(request)
-    return [r for item in _spread([*items.values()], count) for r in item]
+    return [r for item in spread([*items.values()], count) for r in item]
 
 
 def followed(
@@ -127,7 +127,7 @@ def followed(
     return {n: [*own, *foreseen(registry[n], own, prompts, WRITTEN)] for n, own in requests.items()}
 
 
-def _spread(values: Sequence[T], count: int) -> list[T]:
+def spread(values: Sequence[T], count: int) -> list[T]:
     """At most ``count`` of them, evenly spread."""
     size = min(len(values), count)
     return [values[i * len(values) // size] for i in range(size)]
