@@ -102,24 +102,30 @@ def test_of_two_pieces_one_may_have_compiled(monkeypatch: pytest.MonkeyPatch) ->
     assert scoring_trial._timed(run) == (3.0, [1, 2])
 
 
-def test_a_trial_decodes_as_many_prompts_as_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_decodes_as_many_prompts_as_the_study_and_arranges_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A step of four rows takes far more than a sixteenth of one of 64."""
     seen: list[Any] = []
 
     def speed(scorer: Any, requests: Any, bank: Any) -> scoring_trial.Speed:
         seen.extend(r for r in requests if r.max_new_tokens)
-        return scoring_trial.Speed(1.0, 1.0, scorer.decoder.rows)
+        return scoring_trial.Speed(0.0, 0.0, scorer.decoder.rows, request=2.0)
 
     monkeypatch.setattr(scoring_trial, "speed", speed)
     config = StudyConfig(
         data=DataConfig(train_limit=20, test_limit=40, probe_limit=4, max_length=128),
-        score=ScoreConfig(evaluations=("gsm8k",), audit_items=0, decode_batch=16),
+        score=ScoreConfig(evaluations=("gsm8k", "mmlu"), audit_items=0, decode_batch=16),
     ).changed({"train.adapters": ()})
-    estimate.here(config)
+    _, _, stages = estimate.here(config)
     assert len({r.item for r in seen}) == 16
-    every = prepare(config, read_inputs(config).tokenizer).requests["gsm8k"]
-    longest = max(len(r.prompt) for r in every if r.max_new_tokens)
+    given = read_inputs(config)
+    data = prepare(config, given.tokenizer)
+    longest = max(len(r.prompt) for r in data.requests["gsm8k"] if r.max_new_tokens)
     assert max(len(r.prompt) for r in seen) == longest
+    # What is encoded and arranged for all configurations is in the estimate once.
+    later = estimate.expected(config, given, data).values()
+    assert stages["evaluate"].seconds == 2 * sum(bool(r.candidates) for rs in later for r in rs)
 
 
 def test_a_trial_leaves_the_adapters_as_they_are(tmp_path: Path) -> None:

@@ -79,9 +79,10 @@ def scoring_stages(
         work = asked(requests, config, given, encoder)
         tokens = work.tokens + work.prompt_tokens
         seconds = tokens * speed.token + work.written / speed.rows * speed.step
+        scored = sum(bool(r.candidates) for several in requests.values() for r in several)
         each = f"{tokens:,.0f} tokens to read and {work.written:,.0f} to write"
         return Stage(
-            count * seconds,
+            count * seconds + scored * speed.request,
             f"the base: {each}" if count == 1 else f"{count} configurations: {each} each",
         )
 
