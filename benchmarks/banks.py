@@ -25,16 +25,17 @@ def measure(bench: Bench, repeats: int, peer: bool) -> Iterator[Line]:
     yield _line(bench, "train_bank", "tokens/s", repeats, peer, *_training(bench, repeats))
     yield _line(bench, "score_bank", "items/s", repeats, peer, *_scoring(bench))
     for count in bench.shape.decoded:
-        yield _line(bench, "decode_bank", "tokens/s", repeats, peer, *_decoding(bench, count))
+        decoding = _decoding(bench, count)
+        yield _line(bench, "decode_bank", "tokens/s", repeats, peer, *decoding, prompts=count)
 
 
 def _line(
     bench: Bench, name: str, unit: str, repeats: int, peer: bool, work: float, sides: dict[str, Run],
     **details: Any,
 ) -> Line:  # fmt: skip
-    for side in sides.values():
-        side(0)  # compiles
     asked = sides if peer else {OURS: sides[OURS]}
+    for side in asked.values():
+        side(0)  # compiles
     return compared(
         name, bench.shape.name, device(), interleave(asked, repeats), work, unit,
         texts=bench.source, peer="one by one" if peer else "not asked for", width=WIDTH, **details,

@@ -36,7 +36,7 @@ def within(minutes: float) -> StudyConfig:
 
 @pytest.fixture
 def tokens_take_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "speed", lambda *_: Speed(1.0, 1.0, 1))
+    monkeypatch.setattr(trial, "speed", lambda *_: Speed(1.0, 1.0, 1, 0.0))
 
 
 def study(config: StudyConfig, workdir: Path) -> tuple[dict[str, Any], list[str]]:
@@ -87,7 +87,7 @@ def test_only_as_much_is_left_out_as_it_takes_and_it_is_kept(
         found[minutes] = len(document["budget"]["left_out"])
     assert found == {1: len(ORDER), 10**6: 0}
     # Continued on a machine that is much faster: what the study asks stays.
-    monkeypatch.setattr(trial, "speed", lambda *_: Speed(1e-9, 1e-9, 1))
+    monkeypatch.setattr(trial, "speed", lambda *_: Speed(1e-9, 1e-9, 1, 0.0))
     document, _ = study(within(1), tmp_path / "1")
     assert document["budget"]["left_out"] == list(ORDER)
     assert len(document["notes"]) == 1

@@ -23,14 +23,14 @@ class Speed(NamedTuple):
     token: float  # of a batch that is scored, padding included
     step: float  # of decoding, which gives each row a token
     rows: int  # prompts that a configuration decodes together
-    request: float = 0.0  # to encode and arrange one with candidates, once for all configurations
+    request: float  # to encode and arrange one with candidates, once for all configurations
 
 
 def speed(scorer: Scorer, requests: Sequence[Request], bank: Any) -> Speed:
     """Time the first batches and steps of ``requests`` under ``bank``. What ``scorer`` compiles for it stays compiled."""
     scored = [r for r in requests if r.candidates]
     continued = [r for r in requests if not r.candidates]
-    found = Speed(0.0, 0.0, 1)
+    found = Speed(0.0, 0.0, 1, 0.0)
     if scored:
         started = time.monotonic()
         scorer._prepared(scored, bank)
