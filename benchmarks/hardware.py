@@ -8,7 +8,9 @@ from typing import Any
 
 import jax
 
+from sycojax.models.base import FrozenBase
 from sycojax.planning.hardware import CHIPS, Chip
+from sycojax.study.effort import product_speed
 
 # A part of ``jax.Device.device_kind`` -> the chip's name in ``planning.hardware``.
 KINDS = {
@@ -44,3 +46,16 @@ def speed(flops: float, seconds: float) -> dict[str, Any]:
     """Details of a line: the FLOPs that its result needs per second, and as a share of the data sheet's peak."""
     known, found = chip(), {"tflops": flops / seconds / 1e12}
     return found | ({"mfu": flops / seconds / known.flops} if known else {})
+
+
+def bound(base: FrozenBase, least: float, ours: float, peer: float | None) -> dict[str, float]:
+    """Details of a line on a CPU, for which no data sheet gives a peak: a matrix product's speed stands for it (``study.effort``).
+
+    ``least`` are the FLOPs that the result cannot do without; ``ours`` and ``peer`` the seconds of both sides. ``share_of_product`` is
+    the part of that speed which is reached, and ``ratio_at_most`` what the ratio would be at all of it.
+    """
+    if chip():
+        return {}
+    known = product_speed(base)
+    found = {"product_tflops": known / 1e12, "share_of_product": least / ours / known}
+    return found | ({"ratio_at_most": peer * known / least} if peer else {})

@@ -11,8 +11,8 @@ import jax
 import numpy as np
 
 from benchmarks import peers
-from benchmarks.hardware import device, speed
-from benchmarks.measure import OURS, PEER, Line, compared, interleave
+from benchmarks.hardware import bound, device, speed
+from benchmarks.measure import OURS, PEER, Line, compared, interleave, seconds
 from benchmarks.shapes import Bench, adapter, job
 from sycojax.data.encode import EncodedExample
 from sycojax.models.base import FrozenBase
@@ -178,9 +178,11 @@ def measure(
         sides[PEER] = lambda r: theirs.steps(work.numbers[r])
         details |= {"peer_micro_batch": theirs.micro_batch, "peer_attention": theirs.attention}
     timings = interleave(sides, repeats)
-    flops = 4 * matmul_weights(bench.base.config) * work.tokens
+    c = bench.base.config
+    flops, least = (4 * n * work.tokens for n in (matmul_weights(c), c.projection_parameter_count))
+    ours_took, peer_took = seconds(timings)
     return [compared(
         PUBLISHED if published else NAME, bench.shape.name, device(), timings, work.tokens, "tokens/s",
-        **details, **speed(flops, timings[OURS].seconds), row_length=config.row_length,
-        micro_batch_rows=config.micro_batch_rows, tokens_per_repeat=work.tokens,
+        **details, **speed(flops, ours_took), **bound(bench.base, least, ours_took, peer_took),
+        row_length=config.row_length, micro_batch_rows=config.micro_batch_rows, tokens_per_repeat=work.tokens,
     )]  # fmt: skip

@@ -85,6 +85,12 @@ def interleave(
     return timings
 
 
+def seconds(timings: Mapping[str, Timing]) -> tuple[float, float | None]:
+    """Median wall time of ours and of the peer, if there is one."""
+    peer = timings.get(PEER)
+    return timings[OURS].seconds, peer.seconds if peer else None
+
+
 def compared(
     name: str,
     shape: str,

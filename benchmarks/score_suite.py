@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import peers
-from benchmarks.hardware import chip, device, speed
-from benchmarks.measure import OURS, PEER, Line, compared, interleave
+from benchmarks.hardware import bound, chip, device, speed
+from benchmarks.measure import OURS, PEER, Line, compared, interleave, seconds
 from benchmarks.shapes import Bench
 from sycojax.evals import BUILTIN
 from sycojax.evals.choices import draw_items
@@ -90,11 +90,16 @@ def line(
     if chip():  # which waits while texts are encoded and arranged
         sides["arranged"] = lambda _: scorer.score(asked, bank, progress=False)
     timings = interleave(sides, repeats)
-    flops = 2 * matmul_weights(bench.base.config) * counts["unique_tokens"]
+    c = bench.base.config
+    flops, projected = (
+        2 * n * counts["unique_tokens"] for n in (matmul_weights(c), c.projection_parameter_count)
+    )
+    ours_took, peer_took = seconds(timings)
     if "arranged" in timings:
         arranged = speed(flops, timings["arranged"].seconds)
         details |= {f"{name}_arranged": value for name, value in arranged.items()}
     return compared(
         "score_suite", bench.shape.name, device(), timings, width * len(asked), "items/s",
-        **details, **speed(flops, timings[OURS].seconds), items=len(asked), pairs=len(found), **counts,
+        **details, **speed(flops, ours_took), **bound(bench.base, projected, ours_took, peer_took),
+        items=len(asked), pairs=len(found), **counts,
     )  # fmt: skip

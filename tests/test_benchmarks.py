@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import accelerator
+from benchmarks import accelerator, hardware
 from benchmarks.__main__ import main
 from benchmarks.accelerator_parts import MARK, Part
 from benchmarks.measure import OURS, PEER, Line, compared, interleave, report, table
@@ -52,6 +52,14 @@ def test_sides_alternate_and_medians_are_taken() -> None:
     assert (line.ours, line.peer, line.ratio) == (6, 2, 3)
     assert line.ours_spread == (12 / 9, 12)
     assert line.repeats == 3
+
+
+def test_a_line_says_what_is_reached_of_a_products_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "product_speed", lambda base: 100e9)
+    base: Any = None
+    found = hardware.bound(base, 600e9, 8.0, 12.0)
+    assert found == {"product_tflops": 0.1, "share_of_product": 0.75, "ratio_at_most": 2.0}
+    assert "ratio_at_most" not in hardware.bound(base, 600e9, 8.0, None)
 
 
 def test_processor_time_is_measured() -> None:

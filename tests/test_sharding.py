@@ -44,10 +44,11 @@ def _train(base: FrozenBase) -> tuple[np.ndarray, Any]:
     state, values = program.start([3]), []
     for step in range(2):
         batch = pack_step(training.make_examples(8, seed=step, longest=16), config)
-        rows = program.place_rows(stack([batch])[0])
-        state, metrics = program.train(state, rows, batch.filled, step, [3], [0.01], [True])
+        host_rows, filled = stack([batch])
+        rows = program.place_rows(host_rows)
+        state, metrics = program.train(state, rows, filled, step, [3], [0.01], [True])
         values += [metrics.loss[0], metrics.grad_norm[0]]
-    state, value = program.validate(state, rows, batch.filled, 2, [True])
+    state, value = program.validate(state, rows, filled, 2, [True])
     return np.array([*values, value[0]]), jax.device_get(program.best(state, 0))
 
 

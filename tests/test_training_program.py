@@ -42,10 +42,11 @@ def test_the_state_is_updated_in_place():
     program = BankProgram(make_base(), make_optimizer(CONFIG), 1)
     state = program.start([0])
     batch = pack_step(make_examples(4, seed=0), CONFIG)
-    rows = program.place_rows(stack([batch])[0])
+    host_rows, filled = stack([batch])
+    rows = program.place_rows(host_rows)
     before = {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state.opt_state)}
     large = max(leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state.lora))
-    new, _ = program.train(state, rows, batch.filled, 0, [0], [0.01], [True])
+    new, _ = program.train(state, rows, filled, 0, [0], [0.01], [True])
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
     assert all(not leaf.is_deleted() for leaf in jax.tree.leaves(rows)), "rows may be used again"
     after = {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(new)}

@@ -30,7 +30,7 @@ from sycojax.errors import SycojaxError
 from sycojax.models.attention import packed_mask
 from sycojax.models.config import LlamaConfig
 from sycojax.models.row_attention import SAVED_ATTENTION, attend_row_by_row, attend_rows
-from sycojax.parallel.mesh import batch_axes, on_cpu
+from sycojax.parallel.mesh import alone_on_cpu, batch_axes
 
 Attention = Literal["auto", "xla", "cudnn", "splash"]
 Backend = Literal["xla", "cudnn", "splash"]
@@ -83,8 +83,7 @@ def packed_attention(
 
 def by_xla(mesh: Mesh | None) -> Callable[..., jax.Array]:
     """``attend_rows`` in the way that suits the devices: (q, k, v, mask) as there. Several devices have their rows at once."""
-    alone = mesh is None or mesh.size == 1
-    return attend_row_by_row if alone and on_cpu(mesh) else attend_rows
+    return attend_row_by_row if alone_on_cpu(mesh) else attend_rows
 
 
 def by_device(function: Callable[..., jax.Array], mesh: Mesh | None, bank_axis: str | None) -> Any:

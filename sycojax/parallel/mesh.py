@@ -53,6 +53,11 @@ def on_cpu(mesh: Mesh | AbstractMesh | None) -> bool:
     return not isinstance(mesh, AbstractMesh) and mesh.devices.flat[0].platform == "cpu"
 
 
+def alone_on_cpu(mesh: Mesh | AbstractMesh | None) -> bool:
+    """Whether it is one CPU device; None: what a jitted function runs on."""
+    return on_cpu(mesh) and (mesh is None or mesh.size == 1)
+
+
 def present_devices() -> list[Any]:
     """All devices of this run. Raises ``SycojaxError`` where JAX can use none, or computes wrong numbers on them."""
     try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import functools
 import time
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ import numpy as np
 from sycojax.config import ScoreConfig
 from sycojax.data.tokenizer import Tokenizer
 from sycojax.errors import SycojaxError
+from sycojax.models.bank import over_bank
 from sycojax.models.base import FrozenBase, merge
 from sycojax.parallel.distributed import is_first
 from sycojax.parallel.mesh import batch_sharding, distribute, on_cpu, replicated, row_ways
@@ -323,10 +323,11 @@ class Scorer:
             if not banked:
                 return self._read(1, lora, params, arrays)
             width = bank_size(lora)
-            axis = self.base.compute.axis_of(width)
-            each = functools.partial(self._read, width)
-            each = jax.vmap(each, in_axes=(0, None, None), spmd_axis_name=axis)
-            return each(lora, params, arrays)
+
+            def one(lora: Any) -> tuple[jax.Array, jax.Array]:
+                return self._read(width, lora, params, arrays)
+
+            return over_bank(one, width, self.base.compute)(lora)
 
         return jax.jit(run, out_shardings=replicated(self.base.mesh))
 

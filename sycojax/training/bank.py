@@ -56,7 +56,7 @@ class BankBatch:
     """One optimiser step of a bank: rows [A, M, B, T]; a list has one entry per lane of the bank."""
 
     rows: Rows
-    filled: np.ndarray  # int32 [M], tokens of the fullest row of each micro-batch
+    filled: np.ndarray  # int32 [A, M], tokens of the fullest row of each micro-batch
     learning_rates: list[float]
     active: list[bool]
     tokens: list[int]  # real tokens

@@ -106,11 +106,11 @@ def pass_lengths(row_length: int, mesh: Mesh | AbstractMesh | None) -> tuple[int
 
 def computed_places(filled: np.ndarray, lengths: Sequence[int]) -> int:
     """Places of a row that are computed in all passes together, each of the shortest of ``lengths`` that holds it."""
-    return sum(next(n for n in lengths if n >= size) for size in filled.tolist() if size)
+    return sum(next(n for n in lengths if n >= size) for size in filled.ravel().tolist() if size)
 
 
 def stack(batches: Sequence[HostBatch]) -> tuple[Rows, np.ndarray]:
-    """One batch per adapter -> rows [A, M, B, T] and ``filled`` int32 [M], the most of any adapter.
+    """One batch per adapter -> rows [A, M, B, T] and ``filled`` int32 [A, M].
 
     A shorter batch is padded with empty micro-batches.
     """
@@ -121,7 +121,7 @@ def stack(batches: Sequence[HostBatch]) -> tuple[Rows, np.ndarray]:
         return np.stack([np.pad(x, [(0, length - len(x)), (0, 0), (0, 0)]) for x in arrays])
 
     filled = [np.pad(batch.filled, (0, length - len(batch.filled))) for batch in batches]
-    return Rows(*(stacked(name) for name in Rows._fields)), np.max(filled, axis=0)
+    return Rows(*(stacked(name) for name in Rows._fields)), np.stack(filled)
 
 
 def empty(config: TrainConfig) -> HostBatch:

@@ -241,9 +241,10 @@ class _Run:
 
     def _count(self, batch: BankBatch) -> None:
         lengths = pass_lengths(self.config.row_length, self.program.base.mesh)
-        computed = computed_places(batch.filled, lengths) * self.config.micro_batch_rows
+        filled = self.program.computed(batch.filled)
         for lane, active in enumerate(batch.active):
             self.tokens[lane] += batch.tokens[lane]
+            computed = computed_places(filled[lane], lengths) * self.config.micro_batch_rows
             self.processed[lane] += computed * active
 
     def _results(self, state: AdapterState) -> list[TrainedAdapter]:

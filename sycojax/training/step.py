@@ -1,11 +1,12 @@
 """What happens to adapters on the device: one pure function per event, then the compiled bank of them.
 
 ``train_step`` and ``validation_step`` are written for one adapter. ``BankProgram`` runs them for a bank of
-adapters (a leading axis A on everything but the base): vmapped, or directly when the width is one.
+adapters (a leading axis A on everything but the base; ``models.bank``).
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import numpy as np
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
+from sycojax.models.bank import over_bank, side_by_side
 from sycojax.models.base import FrozenBase, Tree, initial_lora, logical_axes
 from sycojax.parallel.mesh import batch_axes, distribute, replicated, shardings
 from sycojax.training.batches import pass_lengths
@@ -103,21 +105,6 @@ def validation_step(
     return state._replace(best_lora=best_lora, best_loss=best_loss, best_step=best_step), value
 
 
-def over_bank(function: Callable[..., Any], width: int, bank_axis: str | None) -> Any:
-    """``function`` of one adapter -> of a bank, laid over the mesh axis ``bank_axis`` if one is named.
-
-    A bank of one is indexed, not vmapped: it costs nothing.
-    """
-    if width > 1:
-        return jax.vmap(function, spmd_axis_name=bank_axis)
-
-    def alone(*arguments: Any) -> Any:
-        single = jax.tree.map(lambda x: x[0], arguments)
-        return jax.tree.map(lambda x: x[None], function(*single))
-
-    return alone
-
-
 class BankProgram:
     """The compiled functions for banks of ``width`` adapters over one base, shared by all of a study.
 
@@ -139,40 +126,41 @@ class BankProgram:
         everywhere = replicated(base.mesh)
 
         def start(seeds: jax.Array) -> AdapterState:
-            return over_bank(lambda s: initial_state(base, optimizer, s), width, axis)(seeds)
+            fresh = functools.partial(initial_state, base, optimizer)
+            return over_bank(fresh, width, base.compute)(seeds)
 
         def train(
             params: Tree, state: AdapterState, rows: Rows, filled: jax.Array, step: jax.Array,
             seeds: jax.Array, learning_rates: jax.Array, active: jax.Array,
         ) -> tuple[AdapterState, StepMetrics]:  # fmt: skip
-            def one(state, rows, seed, learning_rate, active):
+            def one(filled, state, rows, seed, learning_rate, active):
                 key = dropout_key(seed, step)
                 return train_step(
                     graph, optimizer, params, state, rows, filled, key, learning_rate, active,
                     logits_chunk, self._lengths(rows),
                 )  # fmt: skip
 
-            return over_bank(one, width, axis)(state, rows, seeds, learning_rates, active)
+            return self._each(one, filled, state, rows, seeds, learning_rates, active)
 
         def validate(
             params: Tree, state: AdapterState, rows: Rows, filled: jax.Array, step: jax.Array,
             due: jax.Array,
         ) -> tuple[AdapterState, jax.Array]:  # fmt: skip
-            def one(state, rows, due):
+            def one(filled, state, rows, due):
                 return validation_step(
                     graph, params, state, rows, filled, step, due, logits_chunk, self._lengths(rows)
                 )
 
-            return over_bank(one, width, axis)(state, rows, due)
+            return self._each(one, filled, state, rows, due)
 
         def held_out(
             params: Tree, lora: Tree, rows: Rows, filled: jax.Array, factor: jax.Array
         ) -> jax.Array:
-            def one(lora, rows):
+            def one(filled, lora, rows):
                 scaled = jax.tree.map(lambda x: x * factor, lora)
                 return all_place_losses(graph, scaled, params, rows, filled, logits_chunk)
 
-            return over_bank(one, width, axis)(lora, rows)
+            return self._each(one, filled, lora, rows)
 
         def pick(tree: Tree, lane: jax.Array) -> Tree:
             return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, lane, 0, False), tree)
@@ -184,6 +172,18 @@ class BankProgram:
         outputs = (self._state, everywhere)
         self._train = jax.jit(train, donate_argnums=1, out_shardings=outputs)
         self._validate = jax.jit(validate, donate_argnums=1, out_shardings=outputs)
+
+    def _each(self, one: Callable[..., Any], filled: jax.Array, *arguments: Any) -> Any:
+        """``one(filled, ...)`` for every adapter. Those that are side by side make the same passes."""
+        compute = self.base.compute
+        if side_by_side(self.width, compute):
+            return over_bank(functools.partial(one, filled.max(0)), self.width, compute)(*arguments)
+        return over_bank(one, self.width, compute)(filled, *arguments)
+
+    def computed(self, filled: np.ndarray) -> np.ndarray:
+        """``filled`` [A, M] by which each adapter's passes are cut: its own, or the most of all that are side by side."""
+        together = side_by_side(self.width, self.base.compute)
+        return np.broadcast_to(filled.max(0), filled.shape) if together else filled
 
     def start(self, seeds: Sequence[int]) -> AdapterState:
         """Fresh states, leading axis A."""
@@ -222,7 +222,7 @@ class BankProgram:
         return self._train.lower(
             self.base.params, self.abstract_state(),
             Rows(*(like(x.shape, x.dtype, self._rows_sharding()) for x in rows)),
-            like(rows.token_ids.shape[1:2], np.int32), like((), np.int32),
+            like(rows.token_ids.shape[:2], np.int32), like((), np.int32),
             *(like(lanes, dtype, self._lanes) for dtype in (np.uint32, np.float32, bool)),
         )  # fmt: skip
 

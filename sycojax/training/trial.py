@@ -48,12 +48,12 @@ def speed(trainer: BankTrainer) -> Speed:
         return losses
 
     def first(filled: np.ndarray, count: int) -> np.ndarray:
-        return np.where(np.arange(len(filled)) < count, filled, 0)
+        return np.where(np.arange(filled.shape[-1]) < count, filled, 0)
 
     def passes(filled: np.ndarray) -> float:
-        return computed_places(filled, lengths) / lengths[-1]
+        return computed_places(program.computed(filled), lengths) / lengths[-1] / bank.width
 
-    alone, count = first(batch.filled, 1), int(np.count_nonzero(batch.filled))
+    alone, count = first(batch.filled, 1), int(np.count_nonzero(batch.filled.any(0)))
     one, many = _seconds(train, alone), _seconds(train, batch.filled)
     # Where other work on the machine makes one pass take longer than many, these say more than their difference.
     apart = count > 1 and many > one
