@@ -1,4 +1,4 @@
-"""Three adapters of one base side by side in a bank, against the same one after another: training, scoring, decoding."""
+"""Three adapters of one base in a bank, against the same one after another in a bank each: training, scoring, decoding."""
 
 from __future__ import annotations
 

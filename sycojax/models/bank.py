@@ -14,8 +14,8 @@ from sycojax.parallel.mesh import alone_on_cpu
 def side_by_side(width: int, compute: Compute) -> bool:
     """Whether the adapters of a bank are computed together.
 
-    On one CPU device they go one after another: there, no product of full rows is faster for having more of them (``python -m benchmarks
-    banks``).
+    On one CPU device they go one after another: three at SmolLM2-135M's shape took longer together, by a sixth in training and by half in
+    scoring (benchmarks/README.md).
     """
     return width > 1 and not alone_on_cpu(compute.mesh)
 
